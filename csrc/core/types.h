@@ -1,0 +1,25 @@
+// Plain data that crosses layers: 64-bit sizes, element types, views of arrays. No member functions, so that no
+// translation unit emits code for them.
+#pragma once
+
+#include <cstdint>
+
+namespace sorgum {
+
+using index_t = std::int64_t;
+
+enum class DType : std::uint8_t { f32, f64, boolean, i64 };
+
+inline constexpr int kMaxDims = 64;  // NumPy's own limit
+
+// A view of an n-dimensional array. Strides are in bytes and may be zero or negative.
+struct ArrayView {
+    void* data;
+    DType dtype;
+    bool writable;
+    int ndim;
+    index_t shape[kMaxDims];
+    index_t strides[kMaxDims];
+};
+
+}  // namespace sorgum

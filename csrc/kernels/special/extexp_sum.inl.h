@@ -1,0 +1,165 @@
+// The sum of a chunk's terms w(x), in the order that kernels/special/softmax.h states.
+#pragma once
+
+#include "kernels/elementwise.inl.h"
+#include "math/extexp.h"
+
+SORGUM_ISA_BEGIN
+
+inline constexpr int kGroup = 8;  // vectors per float tree (N4)
+
+// Sums of groups, in float64 lanes.
+template <class T>
+struct LaneSum;
+
+template <>
+struct LaneSum<float> {
+    f64x16 sum = splat<f64x16>(0.0);
+    SORGUM_INLINE void add(f32x16 group) { sum = sum + widen(group); }
+    SORGUM_INLINE f64x16 lanes() const { return sum; }
+};
+
+// float64 groups are added with their rounding errors (Knuth's two-sum), which join at the end.
+template <>
+struct LaneSum<double> {
+    f64x16 sum = splat<f64x16>(0.0), error = splat<f64x16>(0.0);
+    SORGUM_INLINE void add(f64x16 group) {
+        const f64x16 t = sum + group;
+        const f64x16 added = t - sum;
+        error = error + ((sum - (t - added)) + (group - added));
+        sum = t;
+    }
+    SORGUM_INLINE f64x16 lanes() const { return sum + error; }
+};
+
+// A balanced tree over f(0) .. f(count - 1), made as the values come.
+template <int count, class F>
+SORGUM_INLINE auto tree_sum(F&& f, int first = 0) {
+    if constexpr (count == 1)
+        return f(first);
+    else {
+        const auto left = tree_sum<count / 2>(f, first);
+        return left + tree_sum<count / 2>(f, first + count / 2);
+    }
+}
+
+// One row's or chunk's map in lanes, and what its terms need besides.
+template <bool shifted, class T>
+struct Terms {
+    using V = vec<T>;
+    ExpMap<V> map;
+    V prescale, c_hi, c_lo, max;
+    integer_t<V> count = splat_integer<integer_t<V>>(0);
+
+    SORGUM_INLINE Terms(const ExpMap<T>& m, const ExpScale<T>& s, T largest) {
+        map.bias = splat<V>(m.bias);
+        map.fraction = splat<V>(m.fraction);
+        map.lowest = splat<V>(m.lowest);
+        map.magic = splat<V>(m.magic);
+        prescale = splat<V>(s.prescale);
+        c_hi = splat<V>(s.c_hi);
+        c_lo = splat<V>(s.c_lo);
+        max = splat<V>(largest);
+    }
+    SORGUM_INLINE V value(V x) const { return extexp<shifted>(map, prescale, c_hi, c_lo, x); }
+    // The summand of x, whose value is w: elements equal to the maximum are counted.
+    SORGUM_INLINE V summand(V x, V w) {
+        const auto hit = eq(x, max);
+        count = increment(count, hit);
+        return select(hit, splat<V>(T(0)), w);
+    }
+};
+
+template <class T>
+SORGUM_INLINE T max_of(const T* x, index_t n) {
+    const T least = -from_bits(Format<T>::infinity);
+    vec<T> m = splat<vec<T>>(least);
+    index_t i = 0;
+    for (; i + kLanes <= n; i += kLanes) m = max(load(x + i), m);
+    if (i < n) m = max(load_first(x + i, n - i, least), m);
+    return fold_max(m);
+}
+
+template <class T>
+SORGUM_INLINE bool any_nan(const T* x, index_t n) {
+    bool found = false;
+    for (index_t i = 0; i < n; i += kLanes) found = found || any(is_nan(load_first(x + i, n - i, T(0))));
+    return found;
+}
+
+template <class T>
+struct ChunkSum {
+    index_t count;
+    double others;
+};
+
+// `sweep`: on the way, `next_max` becomes the maximum of the kChunk elements at x + kChunk.
+template <bool shifted, bool sweep, class T>
+SORGUM_INLINE ChunkSum<T> sum_chunk(const T* x, index_t n, const ExpMap<T>& map, const ExpScale<T>& scale, T max_x,
+                                    T& next_max) {
+    using V = vec<T>;
+    const T least = -from_bits(Format<T>::infinity);
+    Terms<shifted, T> terms(map, scale, max_x);
+    LaneSum<T> lanes;
+    V next = splat<V>(least);
+    index_t i = 0;
+    for (; i + kGroup * kLanes <= n; i += kGroup * kLanes) {
+        lanes.add(tree_sum<kGroup>([&](int v) SORGUM_LAMBDA {
+            const T* p = x + i + v * kLanes;
+            if constexpr (sweep) {
+                prefetch_ahead(p + kChunk);
+                next = max(load(p + kChunk), next);
+            }
+            const V e = load(p);
+            return terms.summand(e, terms.value(e));
+        }));
+    }
+    if (i < n) {
+        V w[kGroup];
+        for (int v = 0; v < kGroup; ++v) w[v] = splat<V>(T(0));
+        for (int v = 0; i < n; ++v, i += kLanes) {
+            const V e = load_first(x + i, n - i, least);
+            w[v] = terms.summand(e, terms.value(e));
+        }
+        lanes.add(tree_sum<kGroup>([&](int v) SORGUM_LAMBDA { return w[v]; }));
+    }
+    if constexpr (sweep) next_max = fold_max(next);
+    return {fold_count(terms.count), fold_sum(lanes.lanes())};
+}
+
+template <bool sweep, class T>
+SORGUM_INLINE ChunkSum<T> sum_chunk(const T* x, index_t n, const Reference<T>& ref, const ExpScale<T>& scale, T max_x,
+                                    T& next_max) {
+    if (ref.shifted || scale.prescale != T(1)) return sum_chunk<true, sweep>(x, n, ref.map, scale, max_x, next_max);
+    return sum_chunk<false, sweep>(x, n, ref.map, scale, max_x, next_max);
+}
+
+// Adds a contiguous part of a row, which starts on a chunk border.
+template <class T>
+void exp_sum_kernel(const T* x, index_t n, const ExpScale<T>& scale, RowSum<T>& row) {
+    if (n <= 0) return;
+    T max_x = max_of(x, n < kChunk ? n : kChunk);
+    for (index_t i = 0; i < n; i += kChunk) {
+        const index_t here = n - i < kChunk ? n - i : kChunk;
+        const index_t after = n - i - here < kChunk ? n - i - here : kChunk;
+        T next_max = T(0);
+        if (max_x == from_bits(Format<T>::infinity)) {
+            row.has_inf = true;
+            row.has_nan = row.has_nan || any_nan(x + i, here);
+            if (after > 0) next_max = max_of(x + i + kChunk, after);
+        } else {
+            const Reference<T> ref = make_reference(scale, max_x);
+            ChunkSum<T> sum;
+            if (after == kChunk) {
+                sum = sum_chunk<true>(x + i, here, ref, scale, max_x, next_max);
+            } else {
+                sum = sum_chunk<false>(x + i, here, ref, scale, max_x, next_max);
+                if (after > 0) next_max = max_of(x + i + kChunk, after);
+            }
+            row_sum_add_chunk(row, scale, ref, max_x, sum.count, sum.others);
+        }
+        max_x = next_max;
+    }
+}
+
+SORGUM_ISA_END

@@ -1,0 +1,5 @@
+// The signature of every kernel of the family.
+#pragma once
+
+#include "kernels/special/elementwise.h"
+#include "kernels/special/softmax.h"

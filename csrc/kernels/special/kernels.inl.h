@@ -1,0 +1,5 @@
+// Every kernel of the family, for the units in csrc/isa.
+#pragma once
+
+#include "kernels/special/elementwise.inl.h"
+#include "kernels/special/softmax.inl.h"

@@ -1,0 +1,53 @@
+// Kernels of softmax, log_softmax and logsumexp.
+//
+// computes  exp_sum: what a contiguous part of a row adds to its sum of exp(x / T)
+//           softmax_scale, log_softmax_shift: the second pass over a contiguous part of a row
+//           softmax_rows, log_softmax_rows, logsumexp_rows: whole rows of at most kChunk elements, many at a time
+// source    Dukhan and Ablavatski 2020, "Two-Pass Softmax Algorithm"; deviations in math/extexp.h
+// shapes    x, y contiguous within a row; y may be x; y a multiple of the element size away from any alignment
+// order     chunks of kChunk elements from the row's start; in a chunk element j goes to lane j mod 16 and vector
+//           j / 16; eight consecutive vectors are added as a balanced tree; the trees' sums are added in sequence, in
+//           float64 lanes (for float64 as pairs with compensation); lanes are folded by halves. Elements equal to the
+//           chunk's maximum are counted instead of added. Chunks are combined exactly (math/exact_sum.h).
+// bound     softmax 4 ULP, log_softmax 2 ULP of max(|x - m|, |log S|), see docs/numerics.md
+// special   NaN in a row: all NaN. +inf: NaN, logsumexp +inf. No element but -inf: `empty`, logsumexp -inf
+// cost      two reads and one write per element in two passes; in rows of one chunk one exp, else two
+#pragma once
+
+#include "math/softmax_state.h"
+
+namespace sorgum::special {
+
+template <class T>
+using exp_sum_fn = void(const T* x, index_t n, const ExpScale<T>& scale, RowSum<T>& row);
+
+// Replaces `row` by its meaning.
+template <class T>
+using row_result_fn = void(const RowSum<T>& row, const ExpScale<T>& scale, RowResult<T>& result);
+
+template <class T>
+using row_merge_fn = void(RowSum<T>& into, const ExpScale<T>& scale, const RowSum<T>& from);
+
+template <class T>
+using softmax_scale_fn = void(const T* x, T* y, index_t n, const ExpScale<T>& scale, const RowResult<T>& row, T empty,
+                              bool streaming);
+template <class T>
+using log_softmax_shift_fn = softmax_scale_fn<T>;
+
+// Rows of n <= kChunk elements, strides in elements. For logsumexp_rows y has one element per row.
+template <class T>
+struct Rows {
+    const T* x;
+    T* y;
+    index_t rows, n, x_stride, y_stride;
+    T empty;
+    bool streaming;
+};
+template <class T>
+using softmax_rows_fn = void(const Rows<T>& rows, const ExpScale<T>& scale);
+template <class T>
+using log_softmax_rows_fn = softmax_rows_fn<T>;
+template <class T>
+using logsumexp_rows_fn = softmax_rows_fn<T>;
+
+}  // namespace sorgum::special

@@ -1,0 +1,419 @@
+#pragma once
+
+#include "kernels/special/extexp_sum.inl.h"
+#include "kernels/special/softmax.h"
+
+SORGUM_ISA_BEGIN
+
+using namespace sorgum::special;
+
+template <class T>
+void row_result_kernel(const RowSum<T>& row, const ExpScale<T>& scale, RowResult<T>& result) {
+    result = row_result(row, scale);
+}
+
+template <class T>
+void row_merge_kernel(RowSum<T>& into, const ExpScale<T>& scale, const RowSum<T>& from) {
+    row_sum_merge(into, scale, from);
+}
+
+// ---- the second pass ----
+
+// y = RN(w factor). A multiplication whose result is subnormal takes an assist of the processor's microcode, some
+// hundred cycles. So where a result may be subnormal it is formed in fixed point: w factor 2^(-e_min) + 2^mantissa_bits
+// rounds to the integer that is the subnormal's encoding. `tiny` separates the two cases: what is below it is subnormal;
+// just above it a result may still be, which costs time and no bits.
+template <class V>
+struct Scale {
+    V factor, fixed, tiny;
+};
+SORGUM_INLINE f64x16 to_f64(f32x16 a) { return widen(a); }
+SORGUM_INLINE f64x16 to_f64(f64x16 a) { return a; }
+template <class V>
+SORGUM_INLINE V from_f64(f64x16 a) {
+    if constexpr (sizeof(element_t<V>) == 4)
+        return narrow(a);
+    else
+        return a;
+}
+
+// From the sums in units of 2^exponent.
+template <class V>
+SORGUM_INLINE Scale<V> make_scale(f64x16 sum) {
+    using T = element_t<V>;
+    constexpr int e_min = 1 - Format<T>::exponent_bias - Format<T>::mantissa_bits;  // of the least subnormal
+    const double up = power_of_two_f64(-e_min / 2), up2 = power_of_two_f64(-e_min - -e_min / 2);
+    Scale<V> s;
+    s.factor = from_f64<V>(splat<f64x16>(power_of_two_f64(-kHeadroom<T>)) / sum);
+    s.fixed = from_f64<V>((to_f64(s.factor) * splat<f64x16>(up)) * splat<f64x16>(up2));
+    s.tiny = splat<V>(T(1 - 0x1p-10) * Format<T>::smallest_normal) / s.factor;
+    return s;
+}
+
+template <class V>
+SORGUM_INLINE V scale_careful(V w, V factor, V fixed, V tiny) {
+    using T = element_t<V>;
+    const auto small = lt(w, tiny);
+    const V normal = select(small, splat<V>(T(1)), w) * factor;
+    const V one = splat<V>(Format<T>::mantissa_bits == 23 ? T(0x1p23) : T(0x1p52));
+    const V encoded = fma(w, fixed, one);
+    return select(small, from_bits(int_sub(bits(encoded), bits(one))), normal);
+}
+
+// The exponent, relative to the maximum's, below which an element's softmax may be subnormal.
+template <class T>
+inline constexpr double kSmallExponent = sizeof(T) == 4 ? -80.0 : -960.0;
+
+template <bool shifted, class T>
+SORGUM_INLINE void softmax_scale_mapped(const T* x, T* y, index_t n, const ExpScale<T>& scale, const Reference<T>& ref,
+                                        const RowResult<T>& row, bool streaming) {
+    using V = vec<T>;
+    const Terms<shifted, T> terms(ref.map, scale, row.max);
+    const auto [factor, fixed, tiny] = make_scale<V>(splat<f64x16>(row.sum));
+    const V zero = splat<V>(T(0));
+    map_elements(x, y, n, streaming, [&](V e) SORGUM_LAMBDA {
+        const V w = terms.value(e);
+        if (__builtin_expect(any(both(lt(w, tiny), lt(zero, w))), 0)) return scale_careful(w, factor, fixed, tiny);
+        return w * factor;
+    });
+}
+
+// The row's value when it has one: NaN, or `empty` where no element counts.
+template <class T>
+SORGUM_INLINE bool special_row(const RowResult<T>& row, T empty, T& value) {
+    if (row.has_nan || row.has_inf) {
+        value = from_bits(Format<T>::quiet_nan);
+        return true;
+    }
+    value = empty;
+    return row.max == -from_bits(Format<T>::infinity);
+}
+
+template <class T>
+SORGUM_INLINE void fill(T* y, index_t n, T value) {
+    for (index_t i = 0; i < n; i += kLanes) store_first(y + i, splat<vec<T>>(value), n - i);
+}
+
+template <class T>
+void softmax_scale_kernel(const T* x, T* y, index_t n, const ExpScale<T>& scale, const RowResult<T>& row, T empty,
+                          bool streaming) {
+    T value;
+    if (special_row(row, empty, value)) return fill(y, n, value);
+    const Reference<T> ref = make_reference(scale, row.max);
+    if (ref.shifted || scale.prescale != T(1))
+        softmax_scale_mapped<true>(x, y, n, scale, ref, row, streaming);
+    else
+        softmax_scale_mapped<false>(x, y, n, scale, ref, row, streaming);
+    if (streaming) stream_fence();
+}
+
+// y = (x - max) / T - log(sum / exp(max / T)), in float64.
+template <class T>
+struct LogShift {
+    f64x16 max_x, minus_log, inverse, inverse_low;
+    SORGUM_INLINE LogShift(double max64, double minus_log64, const ExpScale<T>& s)
+        : max_x(splat<f64x16>(max64)),
+          minus_log(splat<f64x16>(minus_log64)),
+          inverse(splat<f64x16>(s.inv_temperature)),
+          inverse_low(splat<f64x16>(s.inv_temperature_low)) {}
+    SORGUM_INLINE f32x16 operator()(f32x16 x) const { return narrow(fma(widen(x) - max_x, inverse, minus_log)); }
+    SORGUM_INLINE f64x16 operator()(f64x16 x) const {
+        const f64x16 d = x - max_x;
+        return fma(d, inverse, fma(max(d, splat<f64x16>(-Format<double>::largest)), inverse_low, minus_log));
+    }
+};
+
+template <class T>
+void log_softmax_shift_kernel(const T* x, T* y, index_t n, const ExpScale<T>& scale, const RowResult<T>& row, T empty,
+                              bool streaming) {
+    T value;
+    if (special_row(row, empty, value)) return fill(y, n, value);
+    const LogShift<T> shift(static_cast<double>(row.max), 0.0 - row.log_excess, scale);
+    map_elements(x, y, n, streaming, [&](vec<T> e) SORGUM_LAMBDA { return shift(e); });
+    if (streaming) stream_fence();
+}
+
+// ---- rows of one chunk ----
+//
+// Rows are taken in batches of at most 16 and about kBatch elements. One loop sweeps the maxima of the next batch,
+// forms the terms of this one (kept in an L1 scratch) and writes the results of the one before: memory is read and
+// written evenly, and the folds at the end of a row are done for the whole batch at once, by the same trees.
+
+enum class RowOp { softmax, log_softmax, logsumexp };
+
+template <class T>
+inline constexpr index_t kBatch = 16384 / static_cast<index_t>(sizeof(T));
+
+// What is known of a batch, one entry per row.
+template <class T>
+struct Batch {
+    index_t first, rows;
+    bool careful;   // some result may be subnormal
+    bool odd[16];   // to be done by whole_row
+    T max[16], lowest[16], magic[16];
+    double max_mantissa[16];
+    T factor[16], fixed[16], tiny[16];  // softmax's last step
+    double max64[16], minus_log[16];    // log_softmax's last step
+};
+
+template <RowOp op, class T>
+SORGUM_NOINLINE void whole_row(const Rows<T>& r, index_t i, const ExpScale<T>& scale) {
+    const T* x = r.x + i * r.x_stride;
+    T* y = r.y + i * r.y_stride;
+    RowSum<T> sum;
+    row_sum_clear(sum);
+    exp_sum_kernel(x, r.n, scale, sum);
+    const RowResult<T> row = row_result(sum, scale);
+    if constexpr (op == RowOp::softmax)
+        softmax_scale_kernel(x, y, r.n, scale, row, r.empty, false);
+    else if constexpr (op == RowOp::log_softmax)
+        log_softmax_shift_kernel(x, y, r.n, scale, row, r.empty, false);
+    else
+        *y = static_cast<T>(row.log_sum_exp);
+}
+
+// make_reference in lanes, for rows that need no shift; the others become odd.
+template <class T>
+SORGUM_INLINE void map_batch(Batch<T>& b, const vec<T>* maxima, const vec<T>* minima, const ExpScale<T>& scale) {
+    using V = vec<T>;
+    using D = f64x16;
+    const D zero = splat<D>(0.0), lowest = splat<D>(Format<T>::exponent_bias + kHeadroom<T>);
+    const V m = fold_max_rows(maxima);
+    const D m64 = to_f64(m), c1 = splat<D>(scale.c1), c2 = splat<D>(scale.c2), c3 = splat<D>(scale.c3);
+    const D cm = c1 * m64;
+    const auto plain = both(lt(splat<D>(-kUnshiftedLimit), cm), lt(cm, splat<D>(kUnshiftedLimit)));
+    const D n = round_to_integer(select(plain, cm, zero));
+    const D e1 = fma(c1, m64, zero - cm), p2 = c2 * m64;
+    const D rest = e1 + p2;
+    const D lost = (e1 - rest) + p2;
+    const D t = ((cm - n) + rest) + ((lost + fma(c2, m64, zero - p2)) + c3 * m64);
+    store(b.max, m);
+    store(b.max64, m64 + zero);
+    store(b.max_mantissa, exp2_poly(select(plain, t, zero)));
+    store(b.lowest, from_f64<V>((n - lowest) * splat<D>(scale.inv_c)));
+    store(b.magic, from_f64<V>(splat<D>(static_cast<double>(Format<T>::round_magic)) + (lowest - n)));
+    double is_plain[16];
+    store(is_plain, select(plain, splat<D>(scale.prescale == T(1) ? 1.0 : 0.0), zero));
+    for (int i = 0; i < 16; ++i) b.odd[i] = is_plain[i] == 0.0;
+    const D small = (n + splat<D>(kSmallExponent<T>)) * splat<D>(scale.inv_c);
+    b.careful = any(lt(zero - to_f64(fold_max_rows(minima)), small));
+}
+
+// From the rows' sums: what the last step needs, or the results of logsumexp.
+template <RowOp op, class T>
+SORGUM_INLINE void finish_batch(Batch<T>& b, const f64x16* sums, const vec<T>* counts, const Rows<T>& r,
+                                const ExpScale<T>& scale) {
+    using V = vec<T>;
+    using D = f64x16;
+    const D count = to_f64(fold_sum_rows(counts)), mantissa = load(b.max_mantissa);
+    const D raw = fold_sum_rows(sums);
+    const D others = raw * splat<D>(power_of_two_f64(-kHeadroom<T>));
+    double is_number[16];
+    store(is_number, select(eq(raw, raw), splat<D>(1.0), splat<D>(0.0)));
+    for (int i = 0; i < 16; ++i) b.odd[i] = b.odd[i] || is_number[i] == 0.0;
+    if constexpr (op == RowOp::softmax) {
+        const Scale<V> s = make_scale<V>(row_sum(count, others, mantissa));
+        store(b.factor, s.factor);
+        store(b.fixed, s.fixed);
+        store(b.tiny, s.tiny);
+    } else {
+        const D excess = row_log_excess(count, others, mantissa);
+        if constexpr (op == RowOp::log_softmax) {
+            store(b.minus_log, splat<D>(0.0) - excess);
+        } else {
+            T result[16];
+            store(result, from_f64<V>(log_sum_exp(load(b.max64), excess, scale)));
+            for (index_t i = 0; i < b.rows; ++i)
+                if (!b.odd[i]) r.y[(b.first + i) * r.y_stride] = result[i];
+        }
+    }
+}
+
+// One row of each of the three batches in flight. The terms of the row before stand in `w` until they are written;
+// the same place then takes this row's.
+template <RowOp op, bool sweep, bool sum, bool write, bool careful, bool streaming, class T>
+struct RowStep {
+    using V = vec<T>;
+    const T *next, *here, *before;
+    T *y, *w;
+    index_t n;
+    Terms<false, T> terms;
+    V max_next, minus_min_next;
+    V factor, fixed, tiny;
+    LogShift<T> shift;
+
+    template <bool whole>
+    SORGUM_INLINE V load_some(const T* p, index_t left, T fill_value) const {
+        if constexpr (whole)
+            return load(p);
+        else
+            return load_first(p, left, fill_value);
+    }
+
+    // The vector at element i, of which `left` elements exist.
+    template <bool whole>
+    SORGUM_INLINE V step(index_t i, index_t left) {
+        const T least = -from_bits(Format<T>::infinity);
+        if constexpr (sweep) {
+            prefetch_ahead(next + i);
+            const V e = load_some<whole>(next + i, left, least);
+            max_next = max(e, max_next);
+            if constexpr (op == RowOp::softmax) {
+                const V f = whole ? e : load_some<whole>(next + i, left, T(0) - least);
+                minus_min_next = max(splat<V>(T(0)) - f, minus_min_next);
+            }
+        }
+        if constexpr (write) {
+            V out;
+            if constexpr (op == RowOp::softmax) {
+                const V in = load(w + i);
+                out = careful ? scale_careful(in, factor, fixed, tiny) : in * factor;
+            } else {
+                out = shift(load_some<whole>(before + i, left, T(0)));
+            }
+            if constexpr (!whole)
+                store_first(y + i, out, left);
+            else if constexpr (streaming)
+                stream(y + i, out);
+            else
+                store(y + i, out);
+        }
+        if constexpr (sum) {
+            const V e = load_some<whole>(here + i, left, least);
+            const V value = terms.value(e);
+            if constexpr (op == RowOp::softmax) store(w + i, value);
+            return terms.summand(e, value);
+        } else {
+            return splat<V>(T(0));
+        }
+    }
+
+    SORGUM_INLINE V half_group(index_t i) {
+        if (i + kGroup / 2 * kLanes <= n)
+            return tree_sum<kGroup / 2>([&](int v) SORGUM_LAMBDA { return step<true>(i + v * kLanes, kLanes); });
+        V s[kGroup / 2];
+        for (int v = 0; v < kGroup / 2; ++v) s[v] = splat<V>(T(0));
+        int v = 0;
+        for (; i + kLanes <= n; ++v, i += kLanes) s[v] = step<true>(i, kLanes);
+        if (i < n) s[v] = step<false>(i, n - i);
+        return tree_sum<kGroup / 2>([&](int k) SORGUM_LAMBDA { return s[k]; });
+    }
+
+    SORGUM_INLINE f64x16 run() {
+        LaneSum<T> lanes;
+        for (index_t i = 0; i < n; i += kGroup * kLanes) {
+            V group = half_group(i);
+            if (i + kGroup / 2 * kLanes < n) group = group + half_group(i + kGroup / 2 * kLanes);
+            if constexpr (sum) lanes.add(group);
+        }
+        return lanes.lanes();
+    }
+};
+
+template <class T>
+struct BatchState {
+    Batch<T> before, here, next;
+    vec<T> maxima[16], minus_minima[16], counts[16];
+    f64x16 sums[16];
+};
+
+template <RowOp op, bool sweep, bool sum, bool write, bool careful, bool streaming, class T>
+SORGUM_INLINE void row_step(const Rows<T>& r, const ExpScale<T>& scale, BatchState<T>& s, index_t i, T* w) {
+    using V = vec<T>;
+    const ExpMap<T> map = {T(0), T(0), s.here.lowest[i], s.here.magic[i]};
+    RowStep<op, sweep, sum, write, careful, streaming, T> step = {
+        r.x + (s.next.first + i) * r.x_stride,
+        r.x + (s.here.first + i) * r.x_stride,
+        r.x + (s.before.first + i) * r.x_stride,
+        r.y + (s.before.first + i) * r.y_stride,
+        w,
+        r.n,
+        Terms<false, T>(map, scale, s.here.max[i]),
+        splat<V>(-from_bits(Format<T>::infinity)),
+        splat<V>(-from_bits(Format<T>::infinity)),
+        splat<V>(s.before.factor[i]),
+        splat<V>(s.before.fixed[i]),
+        splat<V>(s.before.tiny[i]),
+        LogShift<T>(s.before.max64[i], s.before.minus_log[i], scale)};
+    const f64x16 total = step.run();
+    if constexpr (sweep) {
+        s.maxima[i] = step.max_next;
+        s.minus_minima[i] = step.minus_min_next;
+    }
+    if constexpr (sum) {
+        s.sums[i] = total;
+        s.counts[i] = integer_to_float<V>(step.terms.count);
+    }
+}
+
+template <RowOp op, bool careful, bool streaming, class T>
+SORGUM_INLINE void step_batches(const Rows<T>& r, const ExpScale<T>& scale, BatchState<T>& s, T* scratch,
+                                index_t padded) {
+    constexpr bool writes = op != RowOp::logsumexp;
+    for (index_t i = 0; i < s.next.rows || i < s.here.rows || i < s.before.rows; ++i) {
+        T* w = scratch + i * padded;
+        const bool odd = i < s.before.rows && s.before.odd[i];
+        const bool write = writes && i < s.before.rows && !odd;
+        if (i < s.next.rows && i < s.here.rows && !odd && write == writes) {
+            row_step<op, true, true, writes, careful, streaming>(r, scale, s, i, w);
+            continue;
+        }
+        if (odd) whole_row<op>(r, s.before.first + i, scale);
+        if constexpr (writes)
+            if (write) row_step<op, false, false, true, careful, streaming>(r, scale, s, i, w);
+        if (i < s.next.rows) row_step<op, true, false, false, careful, streaming>(r, scale, s, i, w);
+        if (i < s.here.rows) row_step<op, false, true, false, careful, streaming>(r, scale, s, i, w);
+    }
+}
+
+template <RowOp op, class T>
+SORGUM_INLINE void batched_rows(const Rows<T>& r, const ExpScale<T>& scale) {
+    if (r.n <= 0) {
+        if (op == RowOp::logsumexp)
+            for (index_t i = 0; i < r.rows; ++i) r.y[i * r.y_stride] = -from_bits(Format<T>::infinity);
+        return;
+    }
+    const index_t fitting = kBatch<T> / r.n;
+    const index_t per_batch = fitting > 16 ? 16 : fitting < 1 ? 1 : fitting;
+    const index_t padded = (r.n + kLanes - 1) / kLanes * kLanes;
+    alignas(64) T scratch[kChunk + 16 * kLanes];
+    BatchState<T> s;
+    __builtin_memset(static_cast<void*>(&s), 0, sizeof s);
+    // Streaming stores need every row to start on a cache line.
+    const bool streaming = r.streaming && elements_to_boundary(r.y) == 0 &&
+                           (r.y_stride * static_cast<index_t>(sizeof(T))) % 64 == 0;
+    for (index_t first = 0; s.here.rows > 0 || s.before.rows > 0 || first < r.rows; first += per_batch) {
+        s.next.first = first;
+        s.next.rows = first >= r.rows ? 0 : r.rows - first < per_batch ? r.rows - first : per_batch;
+        if (op == RowOp::softmax && s.before.careful) {
+            if (streaming)
+                step_batches<op, true, true>(r, scale, s, scratch, padded);
+            else
+                step_batches<op, true, false>(r, scale, s, scratch, padded);
+        } else if (streaming) {
+            step_batches<op, false, true>(r, scale, s, scratch, padded);
+        } else {
+            step_batches<op, false, false>(r, scale, s, scratch, padded);
+        }
+        if (s.here.rows > 0) finish_batch<op>(s.here, s.sums, s.counts, r, scale);
+        if (s.next.rows > 0) map_batch(s.next, s.maxima, s.minus_minima, scale);
+        s.before = s.here;
+        s.here = s.next;
+    }
+    if (streaming) stream_fence();
+}
+
+template <class T>
+void softmax_rows_kernel(const Rows<T>& rows, const ExpScale<T>& scale) {
+    batched_rows<RowOp::softmax>(rows, scale);
+}
+template <class T>
+void log_softmax_rows_kernel(const Rows<T>& rows, const ExpScale<T>& scale) {
+    batched_rows<RowOp::log_softmax>(rows, scale);
+}
+template <class T>
+void logsumexp_rows_kernel(const Rows<T>& rows, const ExpScale<T>& scale) {
+    batched_rows<RowOp::logsumexp>(rows, scale);
+}
+
+SORGUM_ISA_END

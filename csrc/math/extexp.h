@@ -1,0 +1,223 @@
+// exp(x / T) as a pair, w 2^e, relative to the largest element of a chunk: the heart of the two-pass softmax
+// (Dukhan and Ablavatski 2020, "Two-Pass Softmax Algorithm", section 4), with our deviations:
+//   - the exponent's reference is the chunk's maximum instead of a running maximum per lane;
+//   - w = p 2^(n - N + kHeadroom) is one float, N the exponent of the maximum: terms down to 2^-149 of the largest
+//     output (2^-1074 for double) are normal numbers, smaller ones and -inf are exact zeros;
+//   - the temperature is folded into the range reduction: x / T is never rounded;
+//   - where c x leaves [-8192, 8192] the chunk's maximum is subtracted first, which is exact for every element that
+//     is not negligible (Sterbenz), and the fraction of c max is added back to the reduced argument.
+#pragma once
+
+#include "math/exact_sum.h"
+#include "math/log.h"
+
+SORGUM_ISA_BEGIN
+
+template <class T>
+inline constexpr int kHeadroom = Format<T>::mantissa_bits + 2;
+
+inline constexpr double kUnshiftedLimit = 8192.0;  // |c max| up to which no maximum is subtracted
+inline constexpr double kFarLimit = 0x1p62;        // |c max| beyond which only elements equal to the maximum matter
+
+SORGUM_HD double power_of_two_f64(index_t n) {  // 2^n, n clamped to what a double can hold
+    if (n > 1023) return from_bits(Format<double>::infinity);
+    if (n < -1074) return 0.0;
+    if (n >= -1022) return from_bits((n + 1023) << 52);
+    return from_bits(std::int64_t(1) << (n + 1074));
+}
+
+// value * 2^n with one rounding unless the result is subnormal.
+SORGUM_HD double scale_by_power_f64(double value, index_t n) {
+    if (n > 1000) return (value * 0x1p1000) * power_of_two_f64(n - 1000);
+    if (n < -1000) return (value * 0x1p-1000) * power_of_two_f64(n + 1000);
+    return value * power_of_two_f64(n);
+}
+
+template <class T>
+SORGUM_HD ExpScale<T> make_exp_scale(double temperature) {
+    // log2(e) to 159 bits, divided by T with exact remainders.
+    constexpr double l1 = 0x1.71547652b82fep0, l2 = 0x1.777d0ffda0d24p-56, l3 = -0x1.60bb8a5442ab9p-110;
+    ExpScale<T> s;
+    s.c1 = l1 / temperature;
+    double rest = fma(-s.c1, temperature, l1) + l2;
+    s.c2 = rest / temperature;
+    rest = fma(-s.c2, temperature, rest) + l3;
+    s.c3 = rest / temperature;
+    s.inv_temperature = 1.0 / temperature;
+    s.inv_temperature_low = fma(-s.inv_temperature, temperature, 1.0) / temperature;
+    // Keep the factor of the elements well inside T's range; a factor that has to be clamped only meets differences
+    // that are certain to be negligible (large c) or to vanish (small c).
+    constexpr int plain = sizeof(T) == 4 ? 100 : 900, most = sizeof(T) == 4 ? 120 : 1000;
+    int e = static_cast<int>((bits(s.c1) >> 52) & 0x7FF) - 1023;
+    if (e >= -plain && e <= plain) e = 0;
+    e = e > most ? most : e < -most ? -most : e;
+    const double largest = power_of_two_f64(plain), smallest = power_of_two_f64(-plain);
+    double c1 = scale_by_power_f64(s.c1, -e), c2 = scale_by_power_f64(s.c2, -e);
+    if (!(c1 < largest)) c1 = largest, c2 = 0;
+    if (!(c1 > smallest)) c1 = smallest, c2 = 0;
+    s.prescale = static_cast<T>(power_of_two_f64(e));
+    s.c_hi = static_cast<T>(c1);
+    s.c_lo = static_cast<T>((c1 - static_cast<double>(s.c_hi)) + c2);
+    s.inv_c = 1.0 / c1;
+    return s;
+}
+
+template <class T>
+SORGUM_HD bool is_far(const ExpScale<T>& s, T max) {
+    const double cm = s.c1 * static_cast<double>(max);
+    return !(cm < kFarLimit && cm > -kFarLimit);
+}
+
+// How the elements of a chunk are mapped to w, for one chunk (L = T) or, in lanes, for several rows.
+template <class L>
+struct ExpMap {
+    L bias, fraction, lowest, magic;
+};
+
+// The reference of a chunk or row whose largest element is `max`: exp(x / T) = w(x) 2^(exponent - kHeadroom).
+template <class T>
+struct Reference {
+    ExpMap<T> map;
+    bool shifted, far;
+    index_t exponent;
+    double max_mantissa;  // exp(max / T) = max_mantissa 2^exponent, to double precision
+};
+
+template <class T>
+SORGUM_HD Reference<T> make_reference(const ExpScale<T>& s, T max) {
+    constexpr int zero = Format<T>::exponent_bias + kHeadroom<T>;  // the exponent below the maximum where w is 0
+    Reference<T> r;
+    const double m = max - max == T(0) ? static_cast<double>(max) : 0.0;  // an infinite maximum is handled elsewhere
+    const double cm = s.c1 * m;
+    const double size = cm < 0 ? -cm : cm;
+    r.shifted = !(size <= kUnshiftedLimit);
+    r.far = is_far(s, static_cast<T>(m));
+    double n = 0.0, t = 0.0;
+    r.exponent = 0;
+    if (!r.far) {
+        // c m = n + t, first the leading product, then what it leaves.
+        const double e1 = fma(s.c1, m, -cm), p2 = s.c2 * m;
+        n = size < 0x1p51 ? round_to_integer(cm) : cm;
+        const double rest = e1 + p2;
+        const double lost = (e1 - rest) + p2;  // |e1| and |p2| are of one size; first-order is ample
+        double f = cm - n;
+        const double n2 = size < 0x1p51 ? 0.0 : round_to_integer(rest);
+        f = f + (rest - n2);
+        t = f + (lost + fma(s.c2, m, -p2) + s.c3 * m);
+        r.exponent = static_cast<index_t>(n) + static_cast<index_t>(n2);
+    }
+    r.max_mantissa = exp2_poly(t);
+    const double reference = r.shifted ? 0.0 : n;
+    r.map.bias = r.shifted ? static_cast<T>(m) : T(0);
+    r.map.fraction = r.shifted ? static_cast<T>(t) : T(0);
+    r.map.lowest = static_cast<T>((reference - zero) * s.inv_c);
+    r.map.magic = static_cast<T>(static_cast<double>(Format<T>::round_magic) + (zero - reference));
+    return r;
+}
+
+// w(x). NaN and +inf give NaN; -inf gives 0.
+template <bool shifted, class L>
+SORGUM_HD L extexp(const ExpMap<L>& map, L prescale, L c_hi, L c_lo, L x) {
+    const L u = max(map.lowest, shifted ? (x - map.bias) * prescale : x);
+    if constexpr (shifted) {
+        const L v = fma(u, c_hi, map.fraction) + map.magic;
+        L t = fma(u, c_hi, map.magic - v) + map.fraction;
+        t = fma(u, c_lo, t);
+        return exp2_poly(t) * power_of_two(v);
+    } else {
+        const L v = fma(u, c_hi, map.magic);
+        L t = fma(u, c_hi, map.magic - v);
+        t = fma(u, c_lo, t);
+        return exp2_poly(t) * power_of_two(v);
+    }
+}
+
+// What a row's sums mean, from the number of maxima, the others (in units of 2^exponent) and the maximum's mantissa.
+template <class D>
+SORGUM_HD D row_sum(D count, D others, D max_mantissa) {
+    return fma(count, max_mantissa, others);
+}
+template <class D>
+SORGUM_HD D row_log_excess(D count, D others, D max_mantissa) {
+    return log1p_positive((count - splat<D>(1.0)) + others / max_mantissa);
+}
+
+// max / T + log(sum / exp(max / T))
+template <class D, class T>
+SORGUM_HD D log_sum_exp(D max_x, D log_excess, const ExpScale<T>& s) {
+    return fma(max_x, splat<D>(s.inv_temperature), fma(max_x, splat<D>(s.inv_temperature_low), log_excess));
+}
+
+// ---- a row put together from chunks, in any order ----
+
+template <class T>
+SORGUM_HD void row_sum_clear(RowSum<T>& r) {
+    r.max = -from_bits(Format<T>::infinity);
+    r.has_nan = r.has_inf = false;
+    r.count = 0;
+    exact_sum_clear(r.others);
+}
+
+// Takes account of `count` elements equal to `max`, the largest of their part of the row.
+template <class T>
+SORGUM_HD void row_sum_add_max(RowSum<T>& r, const ExpScale<T>& s, T max, index_t count) {
+    if (count == 0) return;
+    if (max == r.max) {
+        r.count += count;
+        return;
+    }
+    const bool higher = max > r.max;
+    const T loser = higher ? r.max : max;
+    const index_t losers = higher ? r.count : count;
+    if (higher) {
+        r.max = max;
+        r.count = count;
+    }
+    if (losers == 0) return;
+    if (is_far(s, r.max)) {
+        exact_sum_clear(r.others);
+    } else if (!is_far(s, loser)) {
+        const Reference<T> low = make_reference(s, loser);
+        exact_sum_add(r.others, low.max_mantissa, low.exponent, losers);
+    }
+}
+
+template <class T>
+SORGUM_HD void row_sum_add_chunk(RowSum<T>& r, const ExpScale<T>& s, const Reference<T>& ref, T max, index_t count,
+                                 double others) {
+    r.has_nan = r.has_nan || others != others;
+    r.has_inf = r.has_inf || max == from_bits(Format<T>::infinity);
+    if (r.has_nan || r.has_inf || max - max != T(0)) return;
+    row_sum_add_max(r, s, max + T(0), count);  // +0: one sign of zero
+    if (!is_far(s, r.max)) exact_sum_add(r.others, others, ref.exponent - kHeadroom<T>, 1);
+}
+
+template <class T>
+SORGUM_HD void row_sum_merge(RowSum<T>& into, const ExpScale<T>& s, const RowSum<T>& from) {
+    into.has_nan = into.has_nan || from.has_nan;
+    into.has_inf = into.has_inf || from.has_inf;
+    exact_sum_merge(into.others, from.others);
+    row_sum_add_max(into, s, from.max, from.count);
+}
+
+template <class T>
+SORGUM_HD RowResult<T> row_result(const RowSum<T>& r, const ExpScale<T>& s) {
+    RowResult<T> out;
+    out.max = r.max;
+    out.has_nan = r.has_nan;
+    out.has_inf = r.has_inf;
+    const Reference<T> ref = make_reference(s, r.max);
+    index_t e;
+    const double mantissa = exact_sum_finish(r.others, e);
+    const double others = mantissa == 0.0 ? 0.0 : scale_by_power_f64(mantissa, e - ref.exponent);
+    const double count = static_cast<double>(r.count);
+    out.sum = row_sum(count, others, ref.max_mantissa);
+    out.log_excess = row_log_excess(count, others, ref.max_mantissa);
+    out.log_sum_exp = log_sum_exp(static_cast<double>(r.max), out.log_excess, s);
+    if (r.count == 0) out.log_sum_exp = -from_bits(Format<double>::infinity);
+    if (r.has_inf) out.log_sum_exp = from_bits(Format<double>::infinity);
+    if (r.has_nan) out.log_sum_exp = from_bits(Format<double>::quiet_nan);
+    return out;
+}
+
+SORGUM_ISA_END

@@ -1,0 +1,49 @@
+// Plain data of the softmax family that crosses translation units: what the temperature means, and what is known of a
+// row after (a part of) its first pass.
+#pragma once
+
+#include "core/types.h"
+
+namespace sorgum {
+
+inline constexpr index_t kChunk = 4096;  // elements; the unit of work of every reduction (N4)
+
+// exp(x / T) = 2^(c x) with c = log2(e) / T as the unevaluated sum c1 + c2 + c3. For the elements, x is multiplied by
+// `prescale`, a power of two (1 unless T is extreme), and the rest of c is rounded to c_hi + c_lo.
+template <class T>
+struct ExpScale {
+    double c1, c2, c3;
+    double inv_c;            // 1 / (c_hi + c_lo)
+    double inv_temperature, inv_temperature_low;  // 1 / T as an unevaluated sum
+    T prescale, c_hi, c_lo;
+};
+
+// A sum of terms in any order, see math/exact_sum.h.
+inline constexpr int kExactSumBins = 6;
+inline constexpr index_t kExactSumEmpty = INT64_MIN;
+struct ExactSum {
+    index_t top;  // the digit of bin[0]; kExactSumEmpty when nothing was added
+    std::int64_t bin[kExactSumBins];
+};
+
+// The sum of exp(x / T) over any part of a row: `count` elements equal the largest one; the others are summed apart,
+// so that log(sum / exp(max / T)) keeps its digits when one element dominates.
+template <class T>
+struct RowSum {
+    T max;  // -inf when there is no element
+    bool has_nan, has_inf;
+    index_t count;
+    ExactSum others;
+};
+
+// The two sums a row needs, in units of 2^exponent: exp(max / T) = max_mantissa, the row's sum = sum.
+template <class T>
+struct RowResult {
+    T max;
+    bool has_nan, has_inf;  // an empty row has max = -inf and neither
+    double sum;
+    double log_excess;    // log(sum / exp(max / T))
+    double log_sum_exp;   // max / T + log_excess, as IEEE would have it for special rows
+};
+
+}  // namespace sorgum

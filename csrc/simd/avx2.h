@@ -1,0 +1,308 @@
+// 16 lanes with AVX2, FMA and F16C: two registers of floats, four of doubles.
+#pragma once
+
+#include <immintrin.h>
+
+#include "core/types.h"
+#include "math/lane.h"
+
+SORGUM_ISA_BEGIN
+
+struct f32x16 {
+    __m256 v[2];
+};
+struct i32x16 {
+    __m256i v[2];
+};
+struct f64x16 {
+    __m256d v[4];
+};
+struct i64x16 {
+    __m256i v[4];
+};
+struct mask32x16 {  // all bits of a lane set or none
+    __m256 v[2];
+};
+struct mask64x16 {
+    __m256d v[4];
+};
+
+template <>
+struct lane_of<f32x16> {
+    using element = float;
+    using integer = i32x16;
+};
+template <>
+struct lane_of<f64x16> {
+    using element = double;
+    using integer = i64x16;
+};
+
+
+SORGUM_INLINE __m256i first_lanes32(index_t n, int base) {
+    const index_t left = n - base;
+    const int count = left >= 8 ? 8 : left <= 0 ? 0 : static_cast<int>(left);
+    return _mm256_cmpgt_epi32(_mm256_set1_epi32(count), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+}
+SORGUM_INLINE __m256i first_lanes64(index_t n, int base) {
+    return _mm256_cmpgt_epi64(_mm256_set1_epi64x(n - base), _mm256_setr_epi64x(0, 1, 2, 3));
+}
+
+// ---- float32 ----
+template <>
+SORGUM_INLINE f32x16 splat<f32x16>(float x) {
+    return {{_mm256_set1_ps(x), _mm256_set1_ps(x)}};
+}
+SORGUM_INLINE f32x16 load(const float* p) { return {{_mm256_loadu_ps(p), _mm256_loadu_ps(p + 8)}}; }
+SORGUM_INLINE f32x16 load_first(const float* p, index_t n, float fill) {
+    const __m256 f = _mm256_set1_ps(fill);
+    const __m256i a = first_lanes32(n, 0), b = first_lanes32(n, 8);
+    return {{_mm256_blendv_ps(f, _mm256_maskload_ps(p, a), _mm256_castsi256_ps(a)),
+             _mm256_blendv_ps(f, _mm256_maskload_ps(p + 8, b), _mm256_castsi256_ps(b))}};
+}
+SORGUM_INLINE void store(float* p, f32x16 a) {
+    _mm256_storeu_ps(p, a.v[0]);
+    _mm256_storeu_ps(p + 8, a.v[1]);
+}
+SORGUM_INLINE void store_first(float* p, f32x16 a, index_t n) {
+    _mm256_maskstore_ps(p, first_lanes32(n, 0), a.v[0]);
+    _mm256_maskstore_ps(p + 8, first_lanes32(n, 8), a.v[1]);
+}
+SORGUM_INLINE void stream(float* p, f32x16 a) {
+    _mm256_stream_ps(p, a.v[0]);
+    _mm256_stream_ps(p + 8, a.v[1]);
+}
+
+#define SORGUM_F32_OP2(name, op)                                        \
+    SORGUM_INLINE f32x16 name(f32x16 a, f32x16 b) {                     \
+        return {{op(a.v[0], b.v[0]), op(a.v[1], b.v[1])}};              \
+    }
+SORGUM_F32_OP2(operator+, _mm256_add_ps)
+SORGUM_F32_OP2(operator-, _mm256_sub_ps)
+SORGUM_F32_OP2(operator*, _mm256_mul_ps)
+SORGUM_F32_OP2(operator/, _mm256_div_ps)
+SORGUM_F32_OP2(max, _mm256_max_ps)
+SORGUM_F32_OP2(min, _mm256_min_ps)
+#undef SORGUM_F32_OP2
+SORGUM_INLINE f32x16 fma(f32x16 a, f32x16 b, f32x16 c) {
+    return {{_mm256_fmadd_ps(a.v[0], b.v[0], c.v[0]), _mm256_fmadd_ps(a.v[1], b.v[1], c.v[1])}};
+}
+#define SORGUM_F32_COMPARE(name, a, b, how) \
+    mask32x16 { {_mm256_cmp_ps((a).v[0], (b).v[0], how), _mm256_cmp_ps((a).v[1], (b).v[1], how)} }
+SORGUM_INLINE mask32x16 lt(f32x16 a, f32x16 b) { return SORGUM_F32_COMPARE(lt, a, b, _CMP_LT_OQ); }
+SORGUM_INLINE mask32x16 eq(f32x16 a, f32x16 b) { return SORGUM_F32_COMPARE(eq, a, b, _CMP_EQ_OQ); }
+SORGUM_INLINE mask32x16 is_nan(f32x16 a) { return SORGUM_F32_COMPARE(is_nan, a, a, _CMP_UNORD_Q); }
+#undef SORGUM_F32_COMPARE
+SORGUM_INLINE f32x16 select(mask32x16 m, f32x16 a, f32x16 b) {
+    return {{_mm256_blendv_ps(b.v[0], a.v[0], m.v[0]), _mm256_blendv_ps(b.v[1], a.v[1], m.v[1])}};
+}
+SORGUM_INLINE bool any(mask32x16 m) { return _mm256_movemask_ps(_mm256_or_ps(m.v[0], m.v[1])) != 0; }
+SORGUM_INLINE mask32x16 both(mask32x16 a, mask32x16 b) {
+    return {{_mm256_and_ps(a.v[0], b.v[0]), _mm256_and_ps(a.v[1], b.v[1])}};
+}
+SORGUM_INLINE mask32x16 either(mask32x16 a, mask32x16 b) {
+    return {{_mm256_or_ps(a.v[0], b.v[0]), _mm256_or_ps(a.v[1], b.v[1])}};
+}
+SORGUM_INLINE i32x16 bits(f32x16 a) { return {{_mm256_castps_si256(a.v[0]), _mm256_castps_si256(a.v[1])}}; }
+SORGUM_INLINE f32x16 from_bits(i32x16 a) { return {{_mm256_castsi256_ps(a.v[0]), _mm256_castsi256_ps(a.v[1])}}; }
+template <>
+SORGUM_INLINE i32x16 splat_integer<i32x16>(std::int64_t x) {
+    const __m256i v = _mm256_set1_epi32(static_cast<std::int32_t>(x));
+    return {{v, v}};
+}
+SORGUM_INLINE i32x16 int_add(i32x16 a, i32x16 b) {
+    return {{_mm256_add_epi32(a.v[0], b.v[0]), _mm256_add_epi32(a.v[1], b.v[1])}};
+}
+SORGUM_INLINE i32x16 int_sub(i32x16 a, i32x16 b) {
+    return {{_mm256_sub_epi32(a.v[0], b.v[0]), _mm256_sub_epi32(a.v[1], b.v[1])}};
+}
+SORGUM_INLINE i32x16 int_and(i32x16 a, i32x16 b) {
+    return {{_mm256_and_si256(a.v[0], b.v[0]), _mm256_and_si256(a.v[1], b.v[1])}};
+}
+template <int k>
+SORGUM_INLINE i32x16 shift_left(i32x16 a) {
+    return {{_mm256_slli_epi32(a.v[0], k), _mm256_slli_epi32(a.v[1], k)}};
+}
+template <int k>
+SORGUM_INLINE i32x16 shift_right(i32x16 a) {
+    return {{_mm256_srli_epi32(a.v[0], k), _mm256_srli_epi32(a.v[1], k)}};
+}
+SORGUM_INLINE i32x16 increment(i32x16 a, mask32x16 m) {
+    return {{_mm256_sub_epi32(a.v[0], _mm256_castps_si256(m.v[0])),
+             _mm256_sub_epi32(a.v[1], _mm256_castps_si256(m.v[1]))}};
+}
+SORGUM_INLINE index_t fold_count(i32x16 a) {
+    alignas(32) std::int32_t lane[8];
+    _mm256_store_si256(reinterpret_cast<__m256i*>(lane), _mm256_add_epi32(a.v[0], a.v[1]));
+    index_t sum = 0;
+    for (int i = 0; i < 8; ++i) sum += lane[i];
+    return sum;
+}
+
+// ---- float64 ----
+template <>
+SORGUM_INLINE f64x16 splat<f64x16>(double x) {
+    const __m256d v = _mm256_set1_pd(x);
+    return {{v, v, v, v}};
+}
+SORGUM_INLINE f64x16 load(const double* p) {
+    return {{_mm256_loadu_pd(p), _mm256_loadu_pd(p + 4), _mm256_loadu_pd(p + 8), _mm256_loadu_pd(p + 12)}};
+}
+SORGUM_INLINE __m256d load_first4(const double* p, index_t n, __m256d fill, int base) {
+    const __m256i m = first_lanes64(n, base);
+    return _mm256_blendv_pd(fill, _mm256_maskload_pd(p + base, m), _mm256_castsi256_pd(m));
+}
+SORGUM_INLINE f64x16 load_first(const double* p, index_t n, double fill) {
+    const __m256d f = _mm256_set1_pd(fill);
+    return {{load_first4(p, n, f, 0), load_first4(p, n, f, 4), load_first4(p, n, f, 8), load_first4(p, n, f, 12)}};
+}
+SORGUM_INLINE void store(double* p, f64x16 a) {
+    for (int i = 0; i < 4; ++i) _mm256_storeu_pd(p + 4 * i, a.v[i]);
+}
+SORGUM_INLINE void store_first(double* p, f64x16 a, index_t n) {
+    for (int i = 0; i < 4; ++i) _mm256_maskstore_pd(p + 4 * i, first_lanes64(n, 4 * i), a.v[i]);
+}
+SORGUM_INLINE void stream(double* p, f64x16 a) {
+    for (int i = 0; i < 4; ++i) _mm256_stream_pd(p + 4 * i, a.v[i]);
+}
+#define SORGUM_F64_OP2(name, op)                                                                                  \
+    SORGUM_INLINE f64x16 name(f64x16 a, f64x16 b) {                                                               \
+        return {{op(a.v[0], b.v[0]), op(a.v[1], b.v[1]), op(a.v[2], b.v[2]), op(a.v[3], b.v[3])}};                \
+    }
+SORGUM_F64_OP2(operator+, _mm256_add_pd)
+SORGUM_F64_OP2(operator-, _mm256_sub_pd)
+SORGUM_F64_OP2(operator*, _mm256_mul_pd)
+SORGUM_F64_OP2(operator/, _mm256_div_pd)
+SORGUM_F64_OP2(max, _mm256_max_pd)
+SORGUM_F64_OP2(min, _mm256_min_pd)
+#undef SORGUM_F64_OP2
+SORGUM_INLINE f64x16 fma(f64x16 a, f64x16 b, f64x16 c) {
+    return {{_mm256_fmadd_pd(a.v[0], b.v[0], c.v[0]), _mm256_fmadd_pd(a.v[1], b.v[1], c.v[1]),
+             _mm256_fmadd_pd(a.v[2], b.v[2], c.v[2]), _mm256_fmadd_pd(a.v[3], b.v[3], c.v[3])}};
+}
+#define SORGUM_F64_COMPARE(a, b, how)                                                                             \
+    mask64x16 {                                                                                                   \
+        {                                                                                                         \
+            _mm256_cmp_pd((a).v[0], (b).v[0], how), _mm256_cmp_pd((a).v[1], (b).v[1], how),                       \
+                _mm256_cmp_pd((a).v[2], (b).v[2], how), _mm256_cmp_pd((a).v[3], (b).v[3], how)                    \
+        }                                                                                                         \
+    }
+SORGUM_INLINE mask64x16 lt(f64x16 a, f64x16 b) { return SORGUM_F64_COMPARE(a, b, _CMP_LT_OQ); }
+SORGUM_INLINE mask64x16 eq(f64x16 a, f64x16 b) { return SORGUM_F64_COMPARE(a, b, _CMP_EQ_OQ); }
+SORGUM_INLINE mask64x16 is_nan(f64x16 a) { return SORGUM_F64_COMPARE(a, a, _CMP_UNORD_Q); }
+#undef SORGUM_F64_COMPARE
+SORGUM_INLINE f64x16 select(mask64x16 m, f64x16 a, f64x16 b) {
+    return {{_mm256_blendv_pd(b.v[0], a.v[0], m.v[0]), _mm256_blendv_pd(b.v[1], a.v[1], m.v[1]),
+             _mm256_blendv_pd(b.v[2], a.v[2], m.v[2]), _mm256_blendv_pd(b.v[3], a.v[3], m.v[3])}};
+}
+SORGUM_INLINE bool any(mask64x16 m) {
+    return _mm256_movemask_pd(_mm256_or_pd(_mm256_or_pd(m.v[0], m.v[1]), _mm256_or_pd(m.v[2], m.v[3]))) != 0;
+}
+#define SORGUM_MASK64_OP2(name, op)                                                                               \
+    SORGUM_INLINE mask64x16 name(mask64x16 a, mask64x16 b) {                                                      \
+        return {{op(a.v[0], b.v[0]), op(a.v[1], b.v[1]), op(a.v[2], b.v[2]), op(a.v[3], b.v[3])}};                \
+    }
+SORGUM_MASK64_OP2(both, _mm256_and_pd)
+SORGUM_MASK64_OP2(either, _mm256_or_pd)
+#undef SORGUM_MASK64_OP2
+SORGUM_INLINE i64x16 bits(f64x16 a) {
+    return {{_mm256_castpd_si256(a.v[0]), _mm256_castpd_si256(a.v[1]), _mm256_castpd_si256(a.v[2]),
+             _mm256_castpd_si256(a.v[3])}};
+}
+SORGUM_INLINE f64x16 from_bits(i64x16 a) {
+    return {{_mm256_castsi256_pd(a.v[0]), _mm256_castsi256_pd(a.v[1]), _mm256_castsi256_pd(a.v[2]),
+             _mm256_castsi256_pd(a.v[3])}};
+}
+template <>
+SORGUM_INLINE i64x16 splat_integer<i64x16>(std::int64_t x) {
+    const __m256i v = _mm256_set1_epi64x(x);
+    return {{v, v, v, v}};
+}
+#define SORGUM_I64_OP2(name, op)                                                                                  \
+    SORGUM_INLINE i64x16 name(i64x16 a, i64x16 b) {                                                               \
+        return {{op(a.v[0], b.v[0]), op(a.v[1], b.v[1]), op(a.v[2], b.v[2]), op(a.v[3], b.v[3])}};                \
+    }
+SORGUM_I64_OP2(int_add, _mm256_add_epi64)
+SORGUM_I64_OP2(int_sub, _mm256_sub_epi64)
+SORGUM_I64_OP2(int_and, _mm256_and_si256)
+#undef SORGUM_I64_OP2
+template <int k>
+SORGUM_INLINE i64x16 shift_left(i64x16 a) {
+    return {{_mm256_slli_epi64(a.v[0], k), _mm256_slli_epi64(a.v[1], k), _mm256_slli_epi64(a.v[2], k),
+             _mm256_slli_epi64(a.v[3], k)}};
+}
+template <int k>
+SORGUM_INLINE i64x16 shift_right(i64x16 a) {
+    return {{_mm256_srli_epi64(a.v[0], k), _mm256_srli_epi64(a.v[1], k), _mm256_srli_epi64(a.v[2], k),
+             _mm256_srli_epi64(a.v[3], k)}};
+}
+SORGUM_INLINE i64x16 increment(i64x16 a, mask64x16 m) { return int_sub(a, bits(f64x16{{m.v[0], m.v[1], m.v[2], m.v[3]}})); }
+SORGUM_INLINE index_t fold_count(i64x16 a) {
+    alignas(32) std::int64_t lane[4];
+    const __m256i s = _mm256_add_epi64(_mm256_add_epi64(a.v[0], a.v[1]), _mm256_add_epi64(a.v[2], a.v[3]));
+    _mm256_store_si256(reinterpret_cast<__m256i*>(lane), s);
+    return lane[0] + lane[1] + lane[2] + lane[3];
+}
+
+// ---- between the two ----
+SORGUM_INLINE f64x16 widen(f32x16 a) {
+    return {{_mm256_cvtps_pd(_mm256_castps256_ps128(a.v[0])), _mm256_cvtps_pd(_mm256_extractf128_ps(a.v[0], 1)),
+             _mm256_cvtps_pd(_mm256_castps256_ps128(a.v[1])), _mm256_cvtps_pd(_mm256_extractf128_ps(a.v[1], 1))}};
+}
+SORGUM_INLINE f32x16 narrow(f64x16 a) {
+    return {{_mm256_set_m128(_mm256_cvtpd_ps(a.v[1]), _mm256_cvtpd_ps(a.v[0])),
+             _mm256_set_m128(_mm256_cvtpd_ps(a.v[3]), _mm256_cvtpd_ps(a.v[2]))}};
+}
+
+// ---- folds by halves: lane i with lane i + 8, then 4, 2, 1; 16 rows at once while they are transposed ----
+#define SORGUM_FOLD_ROWS_F32(name, op)                                                                            \
+    SORGUM_INLINE __m256 name##_halves(f32x16 a, f32x16 b) {                                                      \
+        const __m256 x = op(a.v[0], a.v[1]), y = op(b.v[0], b.v[1]);                                              \
+        return op(_mm256_permute2f128_ps(x, y, 0x20), _mm256_permute2f128_ps(x, y, 0x31));                        \
+    }                                                                                                             \
+    SORGUM_INLINE __m256 name##_pairs(__m256 a, __m256 b) {                                                       \
+        const __m256d x = _mm256_castps_pd(a), y = _mm256_castps_pd(b);                                           \
+        return op(_mm256_castpd_ps(_mm256_unpacklo_pd(x, y)), _mm256_castpd_ps(_mm256_unpackhi_pd(x, y)));        \
+    }                                                                                                             \
+    SORGUM_INLINE __m256 name##_eight(const f32x16* r) {                                                          \
+        const __m256 x = name##_pairs(name##_halves(r[0], r[4]), name##_halves(r[1], r[5]));                      \
+        const __m256 y = name##_pairs(name##_halves(r[2], r[6]), name##_halves(r[3], r[7]));                      \
+        return op(_mm256_shuffle_ps(x, y, 0x88), _mm256_shuffle_ps(x, y, 0xDD));                                  \
+    }                                                                                                             \
+    SORGUM_INLINE f32x16 name##_rows(const f32x16* r) { return {{name##_eight(r), name##_eight(r + 8)}}; }        \
+    SORGUM_INLINE float name(f32x16 a) {                                                                          \
+        const __m256 e = op(a.v[0], a.v[1]);                                                                      \
+        const __m256 q = op(e, _mm256_permute2f128_ps(e, e, 0x11));                                               \
+        const __m256 p = op(q, _mm256_permute_ps(q, 0xEE));                                                       \
+        return _mm256_cvtss_f32(op(p, _mm256_permute_ps(p, 0x55)));                                               \
+    }
+SORGUM_FOLD_ROWS_F32(fold_max, _mm256_max_ps)
+SORGUM_FOLD_ROWS_F32(fold_sum, _mm256_add_ps)
+#undef SORGUM_FOLD_ROWS_F32
+
+#define SORGUM_FOLD_ROWS_F64(name, op)                                                                            \
+    SORGUM_INLINE __m256d name##_four(f64x16 a) { return op(op(a.v[0], a.v[2]), op(a.v[1], a.v[3])); }            \
+    SORGUM_INLINE __m256d name##_pairs(f64x16 a, f64x16 b) {                                                      \
+        const __m256d x = name##_four(a), y = name##_four(b);                                                     \
+        return op(_mm256_permute2f128_pd(x, y, 0x20), _mm256_permute2f128_pd(x, y, 0x31));                        \
+    }                                                                                                             \
+    SORGUM_INLINE __m256d name##_quad(const f64x16* r) {                                                          \
+        const __m256d x = name##_pairs(r[0], r[2]), y = name##_pairs(r[1], r[3]);                                 \
+        return op(_mm256_unpacklo_pd(x, y), _mm256_unpackhi_pd(x, y));                                            \
+    }                                                                                                             \
+    SORGUM_INLINE f64x16 name##_rows(const f64x16* r) {                                                           \
+        return {{name##_quad(r), name##_quad(r + 4), name##_quad(r + 8), name##_quad(r + 12)}};                   \
+    }                                                                                                             \
+    SORGUM_INLINE double name(f64x16 a) {                                                                         \
+        const __m256d q = name##_four(a);                                                                         \
+        const __m256d p = op(q, _mm256_permute2f128_pd(q, q, 0x11));                                              \
+        return _mm256_cvtsd_f64(op(p, _mm256_permute_pd(p, 0x5)));                                                \
+    }
+SORGUM_FOLD_ROWS_F64(fold_max, _mm256_max_pd)
+SORGUM_FOLD_ROWS_F64(fold_sum, _mm256_add_pd)
+#undef SORGUM_FOLD_ROWS_F64
+
+SORGUM_INLINE void prefetch(const void* p) { _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T0); }
+SORGUM_INLINE void stream_fence() { _mm_sfence(); }
+
+SORGUM_ISA_END

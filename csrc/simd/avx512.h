@@ -1,0 +1,239 @@
+// 16 lanes with AVX-512 F, BW, VL, DQ: one register of floats, two of doubles.
+#pragma once
+
+#include <immintrin.h>
+
+#include "core/types.h"
+#include "math/lane.h"
+
+SORGUM_ISA_BEGIN
+
+struct f32x16 {
+    __m512 v;
+};
+struct i32x16 {
+    __m512i v;
+};
+struct f64x16 {
+    __m512d lo, hi;
+};
+struct i64x16 {
+    __m512i lo, hi;
+};
+struct mask16 {
+    __mmask16 v;
+};
+
+template <>
+struct lane_of<f32x16> {
+    using element = float;
+    using integer = i32x16;
+};
+template <>
+struct lane_of<f64x16> {
+    using element = double;
+    using integer = i64x16;
+};
+
+SORGUM_INLINE __mmask16 first_lanes(index_t n) {
+    return n >= 16 ? __mmask16(0xFFFF) : n <= 0 ? __mmask16(0) : static_cast<__mmask16>((1u << n) - 1u);
+}
+SORGUM_INLINE __mmask8 low_lanes(__mmask16 m) { return static_cast<__mmask8>(m & 0xFF); }
+SORGUM_INLINE __mmask8 high_lanes(__mmask16 m) { return static_cast<__mmask8>(m >> 8); }
+SORGUM_INLINE mask16 join_lanes(__mmask8 lo, __mmask8 hi) {
+    return {static_cast<__mmask16>(static_cast<unsigned>(lo) | (static_cast<unsigned>(hi) << 8))};
+}
+
+SORGUM_INLINE bool any(mask16 m) { return m.v != 0; }
+SORGUM_INLINE mask16 both(mask16 a, mask16 b) { return {static_cast<__mmask16>(a.v & b.v)}; }
+SORGUM_INLINE mask16 either(mask16 a, mask16 b) { return {static_cast<__mmask16>(a.v | b.v)}; }
+
+// ---- float32 ----
+template <>
+SORGUM_INLINE f32x16 splat<f32x16>(float x) {
+    return {_mm512_set1_ps(x)};
+}
+SORGUM_INLINE f32x16 load(const float* p) { return {_mm512_loadu_ps(p)}; }
+SORGUM_INLINE f32x16 load_first(const float* p, index_t n, float fill) {
+    return {_mm512_mask_loadu_ps(_mm512_set1_ps(fill), first_lanes(n), p)};
+}
+SORGUM_INLINE void store(float* p, f32x16 a) { _mm512_storeu_ps(p, a.v); }
+SORGUM_INLINE void store_first(float* p, f32x16 a, index_t n) { _mm512_mask_storeu_ps(p, first_lanes(n), a.v); }
+SORGUM_INLINE void stream(float* p, f32x16 a) { _mm512_stream_ps(p, a.v); }
+SORGUM_INLINE f32x16 operator+(f32x16 a, f32x16 b) { return {_mm512_add_ps(a.v, b.v)}; }
+SORGUM_INLINE f32x16 operator-(f32x16 a, f32x16 b) { return {_mm512_sub_ps(a.v, b.v)}; }
+SORGUM_INLINE f32x16 operator*(f32x16 a, f32x16 b) { return {_mm512_mul_ps(a.v, b.v)}; }
+SORGUM_INLINE f32x16 operator/(f32x16 a, f32x16 b) { return {_mm512_div_ps(a.v, b.v)}; }
+SORGUM_INLINE f32x16 fma(f32x16 a, f32x16 b, f32x16 c) { return {_mm512_fmadd_ps(a.v, b.v, c.v)}; }
+SORGUM_INLINE f32x16 max(f32x16 a, f32x16 b) { return {_mm512_max_ps(a.v, b.v)}; }
+SORGUM_INLINE f32x16 min(f32x16 a, f32x16 b) { return {_mm512_min_ps(a.v, b.v)}; }
+SORGUM_INLINE mask16 lt(f32x16 a, f32x16 b) { return {_mm512_cmp_ps_mask(a.v, b.v, _CMP_LT_OQ)}; }
+SORGUM_INLINE mask16 eq(f32x16 a, f32x16 b) { return {_mm512_cmp_ps_mask(a.v, b.v, _CMP_EQ_OQ)}; }
+SORGUM_INLINE mask16 is_nan(f32x16 a) { return {_mm512_cmp_ps_mask(a.v, a.v, _CMP_UNORD_Q)}; }
+SORGUM_INLINE f32x16 select(mask16 m, f32x16 a, f32x16 b) { return {_mm512_mask_blend_ps(m.v, b.v, a.v)}; }
+SORGUM_INLINE i32x16 bits(f32x16 a) { return {_mm512_castps_si512(a.v)}; }
+SORGUM_INLINE f32x16 from_bits(i32x16 a) { return {_mm512_castsi512_ps(a.v)}; }
+template <>
+SORGUM_INLINE i32x16 splat_integer<i32x16>(std::int64_t x) {
+    return {_mm512_set1_epi32(static_cast<std::int32_t>(x))};
+}
+SORGUM_INLINE i32x16 int_add(i32x16 a, i32x16 b) { return {_mm512_add_epi32(a.v, b.v)}; }
+SORGUM_INLINE i32x16 int_sub(i32x16 a, i32x16 b) { return {_mm512_sub_epi32(a.v, b.v)}; }
+SORGUM_INLINE i32x16 int_and(i32x16 a, i32x16 b) { return {_mm512_and_si512(a.v, b.v)}; }
+template <int k>
+SORGUM_INLINE i32x16 shift_left(i32x16 a) {
+    return {_mm512_slli_epi32(a.v, k)};
+}
+template <int k>
+SORGUM_INLINE i32x16 shift_right(i32x16 a) {
+    return {_mm512_srli_epi32(a.v, k)};
+}
+SORGUM_INLINE i32x16 increment(i32x16 a, mask16 m) {
+    return {_mm512_mask_sub_epi32(a.v, m.v, a.v, _mm512_set1_epi32(-1))};
+}
+SORGUM_INLINE index_t fold_count(i32x16 a) { return _mm512_reduce_add_epi32(a.v); }
+
+// ---- float64 ----
+template <>
+SORGUM_INLINE f64x16 splat<f64x16>(double x) {
+    return {_mm512_set1_pd(x), _mm512_set1_pd(x)};
+}
+SORGUM_INLINE f64x16 load(const double* p) { return {_mm512_loadu_pd(p), _mm512_loadu_pd(p + 8)}; }
+SORGUM_INLINE f64x16 load_first(const double* p, index_t n, double fill) {
+    const __mmask16 m = first_lanes(n);
+    const __m512d f = _mm512_set1_pd(fill);
+    return {_mm512_mask_loadu_pd(f, low_lanes(m), p), _mm512_mask_loadu_pd(f, high_lanes(m), p + 8)};
+}
+SORGUM_INLINE void store(double* p, f64x16 a) {
+    _mm512_storeu_pd(p, a.lo);
+    _mm512_storeu_pd(p + 8, a.hi);
+}
+SORGUM_INLINE void store_first(double* p, f64x16 a, index_t n) {
+    const __mmask16 m = first_lanes(n);
+    _mm512_mask_storeu_pd(p, low_lanes(m), a.lo);
+    _mm512_mask_storeu_pd(p + 8, high_lanes(m), a.hi);
+}
+SORGUM_INLINE void stream(double* p, f64x16 a) {
+    _mm512_stream_pd(p, a.lo);
+    _mm512_stream_pd(p + 8, a.hi);
+}
+SORGUM_INLINE f64x16 operator+(f64x16 a, f64x16 b) { return {_mm512_add_pd(a.lo, b.lo), _mm512_add_pd(a.hi, b.hi)}; }
+SORGUM_INLINE f64x16 operator-(f64x16 a, f64x16 b) { return {_mm512_sub_pd(a.lo, b.lo), _mm512_sub_pd(a.hi, b.hi)}; }
+SORGUM_INLINE f64x16 operator*(f64x16 a, f64x16 b) { return {_mm512_mul_pd(a.lo, b.lo), _mm512_mul_pd(a.hi, b.hi)}; }
+SORGUM_INLINE f64x16 operator/(f64x16 a, f64x16 b) { return {_mm512_div_pd(a.lo, b.lo), _mm512_div_pd(a.hi, b.hi)}; }
+SORGUM_INLINE f64x16 fma(f64x16 a, f64x16 b, f64x16 c) {
+    return {_mm512_fmadd_pd(a.lo, b.lo, c.lo), _mm512_fmadd_pd(a.hi, b.hi, c.hi)};
+}
+SORGUM_INLINE f64x16 max(f64x16 a, f64x16 b) { return {_mm512_max_pd(a.lo, b.lo), _mm512_max_pd(a.hi, b.hi)}; }
+SORGUM_INLINE f64x16 min(f64x16 a, f64x16 b) { return {_mm512_min_pd(a.lo, b.lo), _mm512_min_pd(a.hi, b.hi)}; }
+SORGUM_INLINE mask16 lt(f64x16 a, f64x16 b) {
+    return join_lanes(_mm512_cmp_pd_mask(a.lo, b.lo, _CMP_LT_OQ), _mm512_cmp_pd_mask(a.hi, b.hi, _CMP_LT_OQ));
+}
+SORGUM_INLINE mask16 eq(f64x16 a, f64x16 b) {
+    return join_lanes(_mm512_cmp_pd_mask(a.lo, b.lo, _CMP_EQ_OQ), _mm512_cmp_pd_mask(a.hi, b.hi, _CMP_EQ_OQ));
+}
+SORGUM_INLINE mask16 is_nan(f64x16 a) {
+    return join_lanes(_mm512_cmp_pd_mask(a.lo, a.lo, _CMP_UNORD_Q), _mm512_cmp_pd_mask(a.hi, a.hi, _CMP_UNORD_Q));
+}
+SORGUM_INLINE f64x16 select(mask16 m, f64x16 a, f64x16 b) {
+    return {_mm512_mask_blend_pd(low_lanes(m.v), b.lo, a.lo), _mm512_mask_blend_pd(high_lanes(m.v), b.hi, a.hi)};
+}
+SORGUM_INLINE i64x16 bits(f64x16 a) { return {_mm512_castpd_si512(a.lo), _mm512_castpd_si512(a.hi)}; }
+SORGUM_INLINE f64x16 from_bits(i64x16 a) { return {_mm512_castsi512_pd(a.lo), _mm512_castsi512_pd(a.hi)}; }
+template <>
+SORGUM_INLINE i64x16 splat_integer<i64x16>(std::int64_t x) {
+    return {_mm512_set1_epi64(x), _mm512_set1_epi64(x)};
+}
+SORGUM_INLINE i64x16 int_add(i64x16 a, i64x16 b) {
+    return {_mm512_add_epi64(a.lo, b.lo), _mm512_add_epi64(a.hi, b.hi)};
+}
+SORGUM_INLINE i64x16 int_sub(i64x16 a, i64x16 b) {
+    return {_mm512_sub_epi64(a.lo, b.lo), _mm512_sub_epi64(a.hi, b.hi)};
+}
+SORGUM_INLINE i64x16 int_and(i64x16 a, i64x16 b) {
+    return {_mm512_and_si512(a.lo, b.lo), _mm512_and_si512(a.hi, b.hi)};
+}
+template <int k>
+SORGUM_INLINE i64x16 shift_left(i64x16 a) {
+    return {_mm512_slli_epi64(a.lo, k), _mm512_slli_epi64(a.hi, k)};
+}
+template <int k>
+SORGUM_INLINE i64x16 shift_right(i64x16 a) {
+    return {_mm512_srli_epi64(a.lo, k), _mm512_srli_epi64(a.hi, k)};
+}
+SORGUM_INLINE i64x16 increment(i64x16 a, mask16 m) {
+    const __m512i minus_one = _mm512_set1_epi64(-1);
+    return {_mm512_mask_sub_epi64(a.lo, low_lanes(m.v), a.lo, minus_one),
+            _mm512_mask_sub_epi64(a.hi, high_lanes(m.v), a.hi, minus_one)};
+}
+SORGUM_INLINE index_t fold_count(i64x16 a) { return _mm512_reduce_add_epi64(_mm512_add_epi64(a.lo, a.hi)); }
+
+// ---- between the two ----
+SORGUM_INLINE f64x16 widen(f32x16 a) {
+    return {_mm512_cvtps_pd(_mm512_castps512_ps256(a.v)), _mm512_cvtps_pd(_mm512_extractf32x8_ps(a.v, 1))};
+}
+SORGUM_INLINE f32x16 narrow(f64x16 a) {
+    return {_mm512_insertf32x8(_mm512_castps256_ps512(_mm512_cvtpd_ps(a.lo)), _mm512_cvtpd_ps(a.hi), 1)};
+}
+
+// ---- folds by halves: lane i with lane i + 8, then 4, 2, 1 ----
+// 16 rows at once are folded by the same tree while they are transposed: 15 operations for 16 rows. In the float32
+// version each step takes pairs of rows (r, s) to one register that holds both, half as wide; the order of the rows at
+// the start is the one that ends in lane r for row r.
+#define SORGUM_FOLD_ROWS_F32(name, op)                                                                                \
+    SORGUM_INLINE __m512 name##_halves(__m512 a, __m512 b) {                                                          \
+        return op(_mm512_shuffle_f32x4(a, b, 0x44), _mm512_shuffle_f32x4(a, b, 0xEE));                                \
+    }                                                                                                                 \
+    SORGUM_INLINE __m512 name##_quarters(__m512 a, __m512 b) {                                                        \
+        return op(_mm512_shuffle_f32x4(a, b, 0x88), _mm512_shuffle_f32x4(a, b, 0xDD));                                \
+    }                                                                                                                 \
+    SORGUM_INLINE __m512 name##_pairs(__m512 a, __m512 b) {                                                           \
+        const __m512d x = _mm512_castps_pd(a), y = _mm512_castps_pd(b);                                               \
+        return op(_mm512_castpd_ps(_mm512_unpacklo_pd(x, y)), _mm512_castpd_ps(_mm512_unpackhi_pd(x, y)));            \
+    }                                                                                                                 \
+    SORGUM_INLINE __m512 name##_column(const f32x16* r) {                                                             \
+        return name##_quarters(name##_halves(r[0].v, r[4].v), name##_halves(r[8].v, r[12].v));                        \
+    }                                                                                                                 \
+    SORGUM_INLINE f32x16 name##_rows(const f32x16* r) {                                                               \
+        const __m512 x = name##_pairs(name##_column(r), name##_column(r + 1));                                        \
+        const __m512 y = name##_pairs(name##_column(r + 2), name##_column(r + 3));                                    \
+        return {op(_mm512_shuffle_ps(x, y, 0x88), _mm512_shuffle_ps(x, y, 0xDD))};                                    \
+    }                                                                                                                 \
+    SORGUM_INLINE float name(f32x16 a) {                                                                              \
+        const __m512 h = op(a.v, _mm512_shuffle_f32x4(a.v, a.v, 0xEE));                                               \
+        const __m512 q = op(h, _mm512_shuffle_f32x4(h, h, 0x55));                                                     \
+        const __m512 p = op(q, _mm512_permute_ps(q, 0xEE));                                                           \
+        return _mm512_cvtss_f32(op(p, _mm512_permute_ps(p, 0x55)));                                                   \
+    }
+SORGUM_FOLD_ROWS_F32(fold_max, _mm512_max_ps)
+SORGUM_FOLD_ROWS_F32(fold_sum, _mm512_add_ps)
+#undef SORGUM_FOLD_ROWS_F32
+
+#define SORGUM_FOLD_ROWS_F64(name, op)                                                                                \
+    SORGUM_INLINE __m512d name##_halves(__m512d a, __m512d b) {                                                       \
+        return op(_mm512_shuffle_f64x2(a, b, 0x44), _mm512_shuffle_f64x2(a, b, 0xEE));                                \
+    }                                                                                                                 \
+    SORGUM_INLINE __m512d name##_quarters(__m512d a, __m512d b) {                                                     \
+        return op(_mm512_shuffle_f64x2(a, b, 0x88), _mm512_shuffle_f64x2(a, b, 0xDD));                                \
+    }                                                                                                                 \
+    SORGUM_INLINE __m512d name##_pair(f64x16 a, f64x16 b) { return name##_halves(op(a.lo, a.hi), op(b.lo, b.hi)); }   \
+    SORGUM_INLINE __m512d name##_eight(const f64x16* r) {                                                             \
+        const __m512d x = name##_quarters(name##_pair(r[0], r[2]), name##_pair(r[4], r[6]));                          \
+        const __m512d y = name##_quarters(name##_pair(r[1], r[3]), name##_pair(r[5], r[7]));                          \
+        return op(_mm512_unpacklo_pd(x, y), _mm512_unpackhi_pd(x, y));                                                \
+    }                                                                                                                 \
+    SORGUM_INLINE f64x16 name##_rows(const f64x16* r) { return {name##_eight(r), name##_eight(r + 8)}; }              \
+    SORGUM_INLINE double name(f64x16 a) {                                                                             \
+        const __m512d e = op(a.lo, a.hi);                                                                             \
+        const __m512d q = op(e, _mm512_shuffle_f64x2(e, e, 0xEE));                                                    \
+        const __m512d p = op(q, _mm512_shuffle_f64x2(q, q, 0x55));                                                    \
+        return _mm512_cvtsd_f64(op(p, _mm512_permute_pd(p, 0x55)));                                                   \
+    }
+SORGUM_FOLD_ROWS_F64(fold_max, _mm512_max_pd)
+SORGUM_FOLD_ROWS_F64(fold_sum, _mm512_add_pd)
+#undef SORGUM_FOLD_ROWS_F64
+
+SORGUM_INLINE void prefetch(const void* p) { _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T0); }
+SORGUM_INLINE void stream_fence() { _mm_sfence(); }
+
+SORGUM_ISA_END
