@@ -1,0 +1,85 @@
+// What every binding needs: NumPy arrays as plain views, and work done without the interpreter's lock.
+#pragma once
+
+#include <pybind11/numpy.h>
+#include <pybind11/pybind11.h>
+#include <unistd.h>
+
+#include <string>
+
+#include "core/error.h"
+#include "core/types.h"
+
+namespace sorgum {
+
+namespace py = pybind11;
+
+// float32, float64, bool and int64 in native byte order; anything else is a TypeError that names the argument.
+// Nothing is converted or copied: the view is valid as long as the array lives.
+inline ArrayView view_of(const py::array& array, const char* function, const char* argument) {
+    namespace detail = py::detail;
+    const auto* const proxy = detail::array_proxy(array.ptr());
+    // Type number, kind and byte order stand at the same place in the descriptors of NumPy 1 and 2.
+    const auto* const descriptor = detail::array_descriptor_proxy(proxy->descr);
+    const bool native = descriptor->byteorder == '=' || descriptor->byteorder == '|';
+
+    ArrayView view;
+    switch (native ? descriptor->type_num : -1) {
+        case detail::npy_api::NPY_FLOAT_:
+            view.dtype = DType::f32;
+            break;
+        case detail::npy_api::NPY_DOUBLE_:
+            view.dtype = DType::f64;
+            break;
+        case detail::npy_api::NPY_BOOL_:
+            view.dtype = DType::boolean;
+            break;
+        case detail::npy_api::NPY_INT64_:
+            view.dtype = DType::i64;
+            break;
+        default:
+            throw TypeError(std::string(function) + ": " + argument +
+                            " must have dtype float32, float64, bool or int64 in native byte order, got " +
+                            py::str(array.dtype()).cast<std::string>());
+    }
+    view.data = proxy->data;
+    view.writable = (proxy->flags & detail::npy_api::NPY_ARRAY_WRITEABLE_) != 0;
+    view.ndim = proxy->nd;
+    for (int i = 0; i < proxy->nd; ++i) {
+        view.shape[i] = proxy->dimensions[i];
+        view.strides[i] = proxy->strides[i];
+    }
+    return view;
+}
+
+// Gives the interpreter's lock back for as long as it lives. Unlike pybind11's own, it outlives the interpreter: a
+// daemon thread that asks for the lock after the end is told to exit by an unwinding that must not pass a destructor.
+// It stops here instead, as Python 3.14 does it, until the process ends.
+class GilReleased {
+public:
+    GilReleased() : state_(PyEval_SaveThread()) {}
+    ~GilReleased() {
+        try {
+            PyEval_RestoreThread(state_);
+        } catch (...) {
+            while (true) {
+                pause();
+            }
+        }
+    }
+    GilReleased(const GilReleased&) = delete;
+    GilReleased& operator=(const GilReleased&) = delete;
+
+private:
+    PyThreadState* state_;
+};
+
+// Runs work() without the interpreter's lock. Handing the lock over costs about a tenth of a microsecond; work too
+// short to be worth it is called directly.
+template <class Work>
+decltype(auto) without_gil(Work&& work) {
+    const GilReleased released;
+    return work();
+}
+
+}  // namespace sorgum

@@ -1,0 +1,97 @@
+// Run-time controls, error types and Ctrl-C.
+#include <pthread.h>
+#include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+
+#include <atomic>
+#include <exception>
+#include <limits>
+
+#include "api/runtime.h"
+#include "bindings/build_info.h"
+#include "core/error.h"
+#include "core/interrupt.h"
+#include "core/parallel.h"
+
+namespace py = pybind11;
+
+namespace sorgum {
+
+namespace {
+
+void translate(std::exception_ptr thrown) {
+    try {
+        if (thrown) {
+            std::rethrow_exception(thrown);
+        }
+    } catch (const TypeError& error) {
+        PyErr_SetString(PyExc_TypeError, error.what());
+    } catch (const ValueError& error) {
+        PyErr_SetString(PyExc_ValueError, error.what());
+    } catch (const MachineError& error) {
+        PyErr_SetString(PyExc_RuntimeError, error.what());
+    } catch (const Interrupted&) {
+        if (PyErr_Occurred() == nullptr) {
+            PyErr_SetNone(PyExc_KeyboardInterrupt);
+        }
+    }
+}
+
+// Python runs signal handlers in its main thread only: other threads need not wait for the interpreter's lock.
+// (std::atomic<pthread_t>: a forked child's only thread becomes its main thread.)
+std::atomic<pthread_t> main_thread;
+
+bool signal_raised() {
+    if (!pthread_equal(pthread_self(), main_thread.load(std::memory_order_relaxed))) {
+        return false;
+    }
+    const py::gil_scoped_acquire acquired;
+    return PyErr_CheckSignals() != 0;
+}
+
+void install_interrupt_callback() {
+    const py::object ident = py::module_::import("threading").attr("main_thread")().attr("ident");
+    main_thread.store(static_cast<pthread_t>(ident.cast<unsigned long>()), std::memory_order_relaxed);
+    pthread_atfork(nullptr, nullptr, [] { main_thread.store(pthread_self(), std::memory_order_relaxed); });
+    set_interrupt_callback(signal_raised);
+}
+
+// An int of any size: one that does not fit is as far out of range as the nearest that does.
+void set_num_threads_from(const py::int_& n) {
+    int overflow = 0;
+    const long long value = PyLong_AsLongLongAndOverflow(n.ptr(), &overflow);
+    using Limits = std::numeric_limits<index_t>;
+    set_num_threads(overflow == 0 ? value : overflow > 0 ? Limits::max() : Limits::min());
+}
+
+py::dict build_info() {
+    py::dict flags;
+    for (const build::IsaFlags& row : build::kIsaFlags) {
+        flags[row.isa] = row.flags;
+    }
+    py::dict info;
+    info["compiler"] = build::kCompiler;
+    info["build_type"] = build::kBuildType;
+    info["flags"] = flags;
+    return info;
+}
+
+}  // namespace
+
+void register_runtime(py::module_& module) {
+    py::register_local_exception_translator(translate);
+    install_interrupt_callback();
+
+    module.attr("__version__") = build::kVersion;
+    module.def("initialise", &runtime::initialise);
+    module.def("isa", &runtime::isa);
+    module.def("available_isas", &runtime::available_isas);
+    module.def("set_isa", &runtime::set_isa, py::arg("name"));
+    module.def("kernel_names", &runtime::kernel_names);
+    module.def("num_threads", &num_threads);
+    module.def("num_threads_source", &num_threads_source);
+    module.def("set_num_threads", &set_num_threads_from, py::arg("n"));
+    module.def("build_info", &build_info);
+}
+
+}  // namespace sorgum

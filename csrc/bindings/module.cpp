@@ -1,0 +1,17 @@
+// The module sorgum._core: arrays and options in, checked calls of csrc/api out.
+#include <pybind11/pybind11.h>
+
+namespace py = pybind11;
+
+namespace sorgum {
+
+void register_runtime(py::module_& module);
+void register_special(py::module_& module);
+
+}  // namespace sorgum
+
+PYBIND11_MODULE(_core, module, py::mod_gil_not_used()) {
+    module.doc() = "Compiled kernels of sorgum. Use the modules of the package; this one may change without notice.";
+    sorgum::register_runtime(module);
+    sorgum::register_special(module);
+}

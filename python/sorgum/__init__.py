@@ -1,0 +1,34 @@
+"""Numerical kernels for NumPy arrays with the same bits on every instruction set and number of threads.
+
+Functions live in modules by family: `sorgum.special` (exp, log, softmax, log_softmax, logsumexp). Beside them stand the
+run-time controls `isa`, `available_isas`, `set_isa`, `get_num_threads`, `set_num_threads` and `show_config`.
+
+Examples
+--------
+>>> import numpy as np
+>>> import sorgum as sg
+>>> sg.special.softmax(np.float32([0.0, 0.0, 0.0, 0.0]))
+array([0.25, 0.25, 0.25, 0.25], dtype=float32)
+"""
+
+import contextlib
+
+from sorgum import special
+from sorgum._core import __version__
+from sorgum.runtime import available_isas, get_num_threads, isa, set_isa, set_num_threads, show_config
+
+__all__ = [
+    "__version__",
+    "available_isas",
+    "get_num_threads",
+    "isa",
+    "set_isa",
+    "set_num_threads",
+    "show_config",
+    "special",
+]
+
+with contextlib.suppress(ImportError):  # threadpoolctl is optional
+    from sorgum.interop import threadpoolctl as _threadpoolctl
+
+    _threadpoolctl.register()

@@ -1,0 +1,69 @@
+"""The command line: `python -m sorgum {info,selftest,bench}`."""
+
+import argparse
+import importlib
+import json
+import sys
+from collections.abc import Sequence
+
+import sorgum
+
+
+def info(arguments: Sequence[str]) -> int:
+    """Print what runs here and how it was built.
+
+    Parameters
+    ----------
+    arguments : sequence of str
+        `--json`, or nothing.
+
+    Returns
+    -------
+    int
+        0.
+    """
+    parser = argparse.ArgumentParser(prog="python -m sorgum info", description="What runs here, and how it was built.")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    if parser.parse_args(arguments).json:
+        print(json.dumps(sorgum.show_config("dicts"), indent=2))
+    else:
+        sorgum.show_config()
+    return 0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        The command and its own arguments; those of the process by default. `sorgum.selftest` and `sorgum.bench` are
+        imported only when called for; each has a function `main(arguments) -> int`.
+
+    Returns
+    -------
+    int
+        The exit status.
+    """
+    parser = argparse.ArgumentParser(
+        prog="python -m sorgum",
+        description="sorgum: kernels with the same bits on every instruction set and number of threads.",
+        epilog="'python -m sorgum COMMAND --help' tells more.",
+    )
+    parser.add_argument("--version", action="version", version=f"sorgum {sorgum.__version__}")
+    parser.add_argument(
+        "command",
+        choices=("info", "selftest", "bench"),
+        help="info: version, instruction sets, threads, build; selftest: compare this installation with known answers; "
+        "bench: measure this machine",
+    )
+    parser.add_argument("arguments", nargs=argparse.REMAINDER, help="arguments of the command")
+    given = parser.parse_args(arguments)
+    if given.command == "info":
+        return info(given.arguments)
+    module = importlib.import_module(f"sorgum.{given.command}")
+    return int(module.main(given.arguments))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""What touches other libraries: a module each, and none is imported before its library is wanted."""

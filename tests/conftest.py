@@ -1,0 +1,49 @@
+"""Fixtures that every test file shares."""
+
+from collections.abc import Callable, Iterator
+
+import hypothesis
+import numpy as np
+import pytest
+
+import sorgum as sg
+
+ISAS = ("scalar", "avx2", "avx512")
+
+# The same examples in every run, and no time limits: the machines of CI are slow and shared.
+hypothesis.settings.register_profile(
+    "sorgum",
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture, hypothesis.HealthCheck.too_slow],
+)
+hypothesis.settings.load_profile("sorgum")
+
+
+@pytest.fixture(params=ISAS)
+def isa(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Run the test once per instruction set, forced; one that is absent here skips with the reason."""
+    name: str = request.param
+    if name not in sg.available_isas():
+        pytest.skip(f"{name} is not available on this machine, which has {', '.join(sg.available_isas())}")
+    before = sg.isa()
+    sg.set_isa(name)
+    assert sg.isa() == name, "the forced instruction set is not the one that runs"
+    yield name
+    after = sg.isa()
+    sg.set_isa(before)
+    assert after == name, "the test ended on another instruction set than it began with"
+
+
+@pytest.fixture
+def threads() -> Iterator[Callable[[int], None]]:
+    """Give `set_num_threads`, and restore the number afterwards."""
+    before = sg.get_num_threads()
+    yield sg.set_num_threads
+    sg.set_num_threads(before)
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    """Give a generator with a fixed seed."""
+    return np.random.default_rng(20180617)

@@ -1,0 +1,57 @@
+"""What the docstrings promise: examples that run, and a description of every public name."""
+
+import doctest
+import importlib
+import inspect
+import pkgutil
+from types import ModuleType
+
+import pytest
+
+import sorgum
+
+MODULES = ["sorgum", *(info.name for info in pkgutil.walk_packages(sorgum.__path__, "sorgum."))]
+FAMILIES = [name for name in sorgum.__all__ if inspect.ismodule(getattr(sorgum, name))]
+
+
+def load(name: str) -> ModuleType:
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name is not None and error.name.split(".")[0] == "sorgum":
+            raise
+        pytest.skip(f"{name} needs {error.name}, which is not installed")
+
+
+@pytest.mark.parametrize("name", [name for name in MODULES if not name.endswith("._core")])
+def test_doctests(name: str) -> None:
+    module = load(name)
+    failed, _ = doctest.testmod(module, optionflags=doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS)
+    assert failed == 0
+
+
+def public_functions() -> list[str]:
+    modules = ["sorgum", *(f"sorgum.{family}" for family in FAMILIES)]
+    return [
+        f"{name}.{attribute}"
+        for name in modules
+        for attribute in importlib.import_module(name).__all__
+        if inspect.isfunction(getattr(importlib.import_module(name), attribute))
+    ]
+
+
+def test_public_functions_are_found() -> None:
+    assert "sorgum.set_isa" in public_functions()
+    assert "sorgum.special.softmax" in public_functions()
+
+
+@pytest.mark.parametrize("path", public_functions())
+def test_every_public_function_is_documented(path: str) -> None:
+    module, name = path.rsplit(".", 1)
+    function = getattr(importlib.import_module(module), name)
+    text = inspect.getdoc(function) or ""
+    for section in ("Examples", *(["Parameters"] if inspect.signature(function).parameters else ["Returns"])):
+        assert f"{section}\n{'-' * len(section)}" in text, section
+    for parameter in inspect.signature(function).parameters:
+        assert f"{parameter} : " in text or f"{parameter}, " in text or f", {parameter} : " in text, parameter
+    assert ">>> " in text
