@@ -2,6 +2,7 @@
 #pragma once
 
 #include "core/config.h"
+#include "kernels/memory/kernels.h"
 #include "kernels/special/kernels.h"
 
 namespace sorgum {

@@ -11,14 +11,16 @@ inline constexpr index_t kPrefetchBytes = 4096;
 template <class T>
 SORGUM_INLINE void prefetch_ahead(const T* x) {
     const char* p = reinterpret_cast<const char*>(x) + kPrefetchBytes;
-    for (unsigned line = 0; line < kLanes * sizeof(T); line += 64) prefetch(p + line);
+    for (unsigned line = 0; line < kLanes * sizeof(T); line += 64)
+        prefetch(p + line);
 }
 
 // The number of elements before y reaches a 64-byte boundary (0 when it never does).
 template <class T>
 SORGUM_INLINE index_t elements_to_boundary(const T* y) {
     const std::uintptr_t address = reinterpret_cast<std::uintptr_t>(y);
-    if (address % sizeof(T) != 0) return -1;
+    if (address % sizeof(T) != 0)
+        return -1;
     return static_cast<index_t>(((64 - address % 64) % 64) / sizeof(T));
 }
 
@@ -28,7 +30,8 @@ SORGUM_INLINE void map_elements(const T* x, T* y, index_t n, bool streaming, F&&
     index_t i = 0;
     const index_t head = elements_to_boundary(y);
     if (streaming && head >= 0 && n >= 4 * kLanes) {
-        if (head > 0) store_first(y, f(load_first(x, head, T(0))), head);
+        if (head > 0)
+            store_first(y, f(load_first(x, head, T(0))), head);
         for (i = head; i + 4 * kLanes <= n; i += 4 * kLanes) {
 #pragma GCC unroll 4
             for (int v = 0; v < 4; ++v) {
@@ -45,7 +48,8 @@ SORGUM_INLINE void map_elements(const T* x, T* y, index_t n, bool streaming, F&&
             }
         }
     }
-    for (; i < n; i += kLanes) store_first(y + i, f(load_first(x + i, n - i, T(0))), n - i);
+    for (; i < n; i += kLanes)
+        store_first(y + i, f(load_first(x + i, n - i, T(0))), n - i);
 }
 
 SORGUM_ISA_END

@@ -70,7 +70,8 @@ template <int degree, class L, class T>
 SORGUM_HD L horner(const T (&c)[degree + 1], L x) {
     L p = splat<L>(c[degree]);
 #pragma GCC unroll 16
-    for (int i = degree - 1; i >= 0; --i) p = fma(p, x, splat<L>(c[i]));
+    for (int i = degree - 1; i >= 0; --i)
+        p = fma(p, x, splat<L>(c[i]));
     return p;
 }
 

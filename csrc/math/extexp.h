@@ -20,16 +20,21 @@ inline constexpr double kUnshiftedLimit = 8192.0;  // |c max| up to which no max
 inline constexpr double kFarLimit = 0x1p62;        // |c max| beyond which only elements equal to the maximum matter
 
 SORGUM_HD double power_of_two_f64(index_t n) {  // 2^n, n clamped to what a double can hold
-    if (n > 1023) return from_bits(Format<double>::infinity);
-    if (n < -1074) return 0.0;
-    if (n >= -1022) return from_bits((n + 1023) << 52);
+    if (n > 1023)
+        return from_bits(Format<double>::infinity);
+    if (n < -1074)
+        return 0.0;
+    if (n >= -1022)
+        return from_bits((n + 1023) << 52);
     return from_bits(std::int64_t(1) << (n + 1074));
 }
 
 // value * 2^n with one rounding unless the result is subnormal.
 SORGUM_HD double scale_by_power_f64(double value, index_t n) {
-    if (n > 1000) return (value * 0x1p1000) * power_of_two_f64(n - 1000);
-    if (n < -1000) return (value * 0x1p-1000) * power_of_two_f64(n + 1000);
+    if (n > 1000)
+        return (value * 0x1p1000) * power_of_two_f64(n - 1000);
+    if (n < -1000)
+        return (value * 0x1p-1000) * power_of_two_f64(n + 1000);
     return value * power_of_two_f64(n);
 }
 
@@ -49,12 +54,15 @@ SORGUM_HD ExpScale<T> make_exp_scale(double temperature) {
     // that are certain to be negligible (large c) or to vanish (small c).
     constexpr int plain = sizeof(T) == 4 ? 100 : 900, most = sizeof(T) == 4 ? 120 : 1000;
     int e = static_cast<int>((bits(s.c1) >> 52) & 0x7FF) - 1023;
-    if (e >= -plain && e <= plain) e = 0;
+    if (e >= -plain && e <= plain)
+        e = 0;
     e = e > most ? most : e < -most ? -most : e;
     const double largest = power_of_two_f64(plain), smallest = power_of_two_f64(-plain);
     double c1 = scale_by_power_f64(s.c1, -e), c2 = scale_by_power_f64(s.c2, -e);
-    if (!(c1 < largest)) c1 = largest, c2 = 0;
-    if (!(c1 > smallest)) c1 = smallest, c2 = 0;
+    if (!(c1 < largest))
+        c1 = largest, c2 = 0;
+    if (!(c1 > smallest))
+        c1 = smallest, c2 = 0;
     s.prescale = static_cast<T>(power_of_two_f64(e));
     s.c_hi = static_cast<T>(c1);
     s.c_lo = static_cast<T>((c1 - static_cast<double>(s.c_hi)) + c2);
@@ -115,6 +123,22 @@ SORGUM_HD Reference<T> make_reference(const ExpScale<T>& s, T max) {
     return r;
 }
 
+// The reference of the three-pass algorithms: x - max is formed for every element, whatever it rounds away.
+template <class T>
+SORGUM_HD Reference<T> make_max_reference(const ExpScale<T>& s, T max) {
+    constexpr int zero = Format<T>::exponent_bias + kHeadroom<T>;
+    Reference<T> r;
+    r.shifted = true;
+    r.far = false;
+    r.exponent = 0;
+    r.max_mantissa = 1.0;
+    r.map.bias = max;
+    r.map.fraction = T(0);
+    r.map.lowest = static_cast<T>(-zero * s.inv_c);
+    r.map.magic = static_cast<T>(static_cast<double>(Format<T>::round_magic) + zero);
+    return r;
+}
+
 // w(x). NaN and +inf give NaN; -inf gives 0.
 template <bool shifted, class L>
 SORGUM_HD L extexp(const ExpMap<L>& map, L prescale, L c_hi, L c_lo, L x) {
@@ -161,7 +185,8 @@ SORGUM_HD void row_sum_clear(RowSum<T>& r) {
 // Takes account of `count` elements equal to `max`, the largest of their part of the row.
 template <class T>
 SORGUM_HD void row_sum_add_max(RowSum<T>& r, const ExpScale<T>& s, T max, index_t count) {
-    if (count == 0) return;
+    if (count == 0)
+        return;
     if (max == r.max) {
         r.count += count;
         return;
@@ -173,7 +198,8 @@ SORGUM_HD void row_sum_add_max(RowSum<T>& r, const ExpScale<T>& s, T max, index_
         r.max = max;
         r.count = count;
     }
-    if (losers == 0) return;
+    if (losers == 0)
+        return;
     if (is_far(s, r.max)) {
         exact_sum_clear(r.others);
     } else if (!is_far(s, loser)) {
@@ -187,26 +213,33 @@ SORGUM_HD void row_sum_add_chunk(RowSum<T>& r, const ExpScale<T>& s, const Refer
                                  double others) {
     r.has_nan = r.has_nan || others != others;
     r.has_inf = r.has_inf || max == from_bits(Format<T>::infinity);
-    if (r.has_nan || r.has_inf || max - max != T(0)) return;
+    if (r.has_nan || r.has_inf || max - max != T(0))
+        return;
     row_sum_add_max(r, s, max + T(0), count);  // +0: one sign of zero
-    if (!is_far(s, r.max)) exact_sum_add(r.others, others, ref.exponent - kHeadroom<T>, 1);
+    if (!is_far(s, r.max))
+        exact_sum_add(r.others, others, ref.exponent - kHeadroom<T>, 1);
 }
 
 template <class T>
 SORGUM_HD void row_sum_merge(RowSum<T>& into, const ExpScale<T>& s, const RowSum<T>& from) {
     into.has_nan = into.has_nan || from.has_nan;
     into.has_inf = into.has_inf || from.has_inf;
-    exact_sum_merge(into.others, from.others);
-    row_sum_add_max(into, s, from.max, from.count);
+    if (from.max > into.max && is_far(s, from.max)) exact_sum_clear(into.others);
+    if (!(from.max < into.max && is_far(s, into.max))) exact_sum_merge(into.others, from.others);
+    if (into.count == 0 && from.count == 0)  // weighted, or empty
+        into.max = from.max > into.max ? from.max : into.max;
+    else
+        row_sum_add_max(into, s, from.max, from.count);
 }
 
 template <class T>
-SORGUM_HD RowResult<T> row_result(const RowSum<T>& r, const ExpScale<T>& s) {
+SORGUM_HD RowResult<T> row_result(const RowSum<T>& r, const ExpScale<T>& s, bool subtract_max) {
     RowResult<T> out;
     out.max = r.max;
     out.has_nan = r.has_nan;
     out.has_inf = r.has_inf;
-    const Reference<T> ref = make_reference(s, r.max);
+    out.subtract_max = subtract_max;
+    const Reference<T> ref = subtract_max ? make_max_reference(s, r.max) : make_reference(s, r.max);
     index_t e;
     const double mantissa = exact_sum_finish(r.others, e);
     const double others = mantissa == 0.0 ? 0.0 : scale_by_power_f64(mantissa, e - ref.exponent);
@@ -214,10 +247,29 @@ SORGUM_HD RowResult<T> row_result(const RowSum<T>& r, const ExpScale<T>& s) {
     out.sum = row_sum(count, others, ref.max_mantissa);
     out.log_excess = row_log_excess(count, others, ref.max_mantissa);
     out.log_sum_exp = log_sum_exp(static_cast<double>(r.max), out.log_excess, s);
-    if (r.count == 0) out.log_sum_exp = -from_bits(Format<double>::infinity);
-    if (r.has_inf) out.log_sum_exp = from_bits(Format<double>::infinity);
-    if (r.has_nan) out.log_sum_exp = from_bits(Format<double>::quiet_nan);
+    if (r.count == 0)
+        out.log_sum_exp = -from_bits(Format<double>::infinity);
+    if (r.has_inf)
+        out.log_sum_exp = from_bits(Format<double>::infinity);
+    if (r.has_nan)
+        out.log_sum_exp = from_bits(Format<double>::quiet_nan);
     return out;
+}
+
+// log |sum| and the sum's sign, of a row whose terms all stand in `others`.
+template <class T>
+SORGUM_HD void weighted_result(const RowSum<T>& r, const ExpScale<T>& s, double& log_abs, double& sign) {
+    const double inf = from_bits(Format<double>::infinity);
+    sign = r.has_nan ? from_bits(Format<double>::quiet_nan) : r.has_inf ? 1.0 : 0.0;
+    log_abs = r.has_nan ? sign : r.has_inf ? inf : -inf;
+    if (r.has_nan || r.has_inf) return;
+    const Reference<T> ref = make_reference(s, r.max);
+    index_t e;
+    double sum = exact_sum_finish(r.others, e);
+    if (sum == 0.0) return;
+    sign = sum < 0 ? -1.0 : 1.0;
+    sum = scale_by_power_f64(sum < 0 ? -sum : sum, e - ref.exponent);
+    log_abs = log_sum_exp(static_cast<double>(r.max), log(sum / ref.max_mantissa), s);
 }
 
 SORGUM_ISA_END

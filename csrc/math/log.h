@@ -20,14 +20,14 @@ struct LogConstants<float> {
     static constexpr int to_normal_exponent = 23;
     static constexpr float ln2_hi = 0x1.62e430p-1f, ln2_lo = -0x1.05c610p-29f;
     static constexpr int degree = 8;
-    static constexpr float poly[9] = {-0x1.fffff8p-2f, 0x1.55554ep-2f,  -0x1.0003d4p-2f, 0x1.99a366p-3f, -0x1.543a46p-3f,
-                                      0x1.228a20p-3f,  -0x1.0eb8fep-3f, 0x1.079028p-3f,  -0x1.38c0cep-4f};
+    static constexpr float poly[9] = {-0x1.fffff8p-2f, 0x1.55554ep-2f,  -0x1.0003d4p-2f,
+                                      0x1.99a366p-3f,  -0x1.543a46p-3f, 0x1.228a20p-3f,
+                                      -0x1.0eb8fep-3f, 0x1.079028p-3f,  -0x1.38c0cep-4f};
 };
 
 template <>
 struct LogConstants<double> {
-    static constexpr std::int64_t sqrt_half = 0x3FE6A09E667F3BCD, one = 0x3FF0000000000000,
-                                  mantissa = 0xFFFFFFFFFFFFF;
+    static constexpr std::int64_t sqrt_half = 0x3FE6A09E667F3BCD, one = 0x3FF0000000000000, mantissa = 0xFFFFFFFFFFFFF;
     static constexpr double to_normal = 0x1p54;
     static constexpr int to_normal_exponent = 54;
     static constexpr double ln2_hi = 0x1.62e42fefa39efp-1, ln2_lo = 0x1.abc9e3b39803fp-56;
@@ -45,7 +45,8 @@ SORGUM_HD L log(L x) {
     using F = Format<T>;
     const auto subnormal = lt(x, splat<L>(F::smallest_normal));
     const L scaled = select(subnormal, x * splat<L>(C::to_normal), x);
-    const L bias = select(subnormal, splat<L>(T(F::exponent_bias + C::to_normal_exponent)), splat<L>(T(F::exponent_bias)));
+    const L bias =
+        select(subnormal, splat<L>(T(F::exponent_bias + C::to_normal_exponent)), splat<L>(T(F::exponent_bias)));
     const I j = int_add(bits(scaled), splat_integer<I>(C::one - C::sqrt_half));
     const L e = integer_to_float<L>(shift_right<F::mantissa_bits>(j)) - bias;
     const L m = from_bits(int_add(int_and(j, splat_integer<I>(C::mantissa)), splat_integer<I>(C::sqrt_half)));

@@ -13,7 +13,7 @@ inline constexpr index_t kChunk = 4096;  // elements; the unit of work of every 
 template <class T>
 struct ExpScale {
     double c1, c2, c3;
-    double inv_c;            // 1 / (c_hi + c_lo)
+    double inv_c;                                 // 1 / (c_hi + c_lo)
     double inv_temperature, inv_temperature_low;  // 1 / T as an unevaluated sum
     T prescale, c_hi, c_lo;
 };
@@ -36,14 +36,15 @@ struct RowSum {
     ExactSum others;
 };
 
-// The two sums a row needs, in units of 2^exponent: exp(max / T) = max_mantissa, the row's sum = sum.
+// What the second pass needs of a row.
 template <class T>
 struct RowResult {
     T max;
     bool has_nan, has_inf;  // an empty row has max = -inf and neither
-    double sum;
-    double log_excess;    // log(sum / exp(max / T))
-    double log_sum_exp;   // max / T + log_excess, as IEEE would have it for special rows
+    bool subtract_max;      // the reference of the three-pass algorithms
+    double sum;             // in units of 2^exponent of the reference
+    double log_excess;   // log(sum / exp(max / T))
+    double log_sum_exp;  // max / T + log_excess, as IEEE would have it for special rows
 };
 
 }  // namespace sorgum

@@ -38,7 +38,6 @@ struct lane_of<f64x16> {
     using integer = i64x16;
 };
 
-
 SORGUM_INLINE __m256i first_lanes32(index_t n, int base) {
     const index_t left = n - base;
     const int count = left >= 8 ? 8 : left <= 0 ? 0 : static_cast<int>(left);
@@ -73,10 +72,8 @@ SORGUM_INLINE void stream(float* p, f32x16 a) {
     _mm256_stream_ps(p + 8, a.v[1]);
 }
 
-#define SORGUM_F32_OP2(name, op)                                        \
-    SORGUM_INLINE f32x16 name(f32x16 a, f32x16 b) {                     \
-        return {{op(a.v[0], b.v[0]), op(a.v[1], b.v[1])}};              \
-    }
+#define SORGUM_F32_OP2(name, op) \
+    SORGUM_INLINE f32x16 name(f32x16 a, f32x16 b) { return {{op(a.v[0], b.v[0]), op(a.v[1], b.v[1])}}; }
 SORGUM_F32_OP2(operator+, _mm256_add_ps)
 SORGUM_F32_OP2(operator-, _mm256_sub_ps)
 SORGUM_F32_OP2(operator*, _mm256_mul_ps)
@@ -87,8 +84,12 @@ SORGUM_F32_OP2(min, _mm256_min_ps)
 SORGUM_INLINE f32x16 fma(f32x16 a, f32x16 b, f32x16 c) {
     return {{_mm256_fmadd_ps(a.v[0], b.v[0], c.v[0]), _mm256_fmadd_ps(a.v[1], b.v[1], c.v[1])}};
 }
-#define SORGUM_F32_COMPARE(name, a, b, how) \
-    mask32x16 { {_mm256_cmp_ps((a).v[0], (b).v[0], how), _mm256_cmp_ps((a).v[1], (b).v[1], how)} }
+#define SORGUM_F32_COMPARE(name, a, b, how)                                                \
+    mask32x16 {                                                                            \
+        {                                                                                  \
+            _mm256_cmp_ps((a).v[0], (b).v[0], how), _mm256_cmp_ps((a).v[1], (b).v[1], how) \
+        }                                                                                  \
+    }
 SORGUM_INLINE mask32x16 lt(f32x16 a, f32x16 b) { return SORGUM_F32_COMPARE(lt, a, b, _CMP_LT_OQ); }
 SORGUM_INLINE mask32x16 eq(f32x16 a, f32x16 b) { return SORGUM_F32_COMPARE(eq, a, b, _CMP_EQ_OQ); }
 SORGUM_INLINE mask32x16 is_nan(f32x16 a) { return SORGUM_F32_COMPARE(is_nan, a, a, _CMP_UNORD_Q); }
@@ -128,14 +129,15 @@ SORGUM_INLINE i32x16 shift_right(i32x16 a) {
     return {{_mm256_srli_epi32(a.v[0], k), _mm256_srli_epi32(a.v[1], k)}};
 }
 SORGUM_INLINE i32x16 increment(i32x16 a, mask32x16 m) {
-    return {{_mm256_sub_epi32(a.v[0], _mm256_castps_si256(m.v[0])),
-             _mm256_sub_epi32(a.v[1], _mm256_castps_si256(m.v[1]))}};
+    return {
+        {_mm256_sub_epi32(a.v[0], _mm256_castps_si256(m.v[0])), _mm256_sub_epi32(a.v[1], _mm256_castps_si256(m.v[1]))}};
 }
 SORGUM_INLINE index_t fold_count(i32x16 a) {
     alignas(32) std::int32_t lane[8];
     _mm256_store_si256(reinterpret_cast<__m256i*>(lane), _mm256_add_epi32(a.v[0], a.v[1]));
     index_t sum = 0;
-    for (int i = 0; i < 8; ++i) sum += lane[i];
+    for (int i = 0; i < 8; ++i)
+        sum += lane[i];
     return sum;
 }
 
@@ -157,17 +159,20 @@ SORGUM_INLINE f64x16 load_first(const double* p, index_t n, double fill) {
     return {{load_first4(p, n, f, 0), load_first4(p, n, f, 4), load_first4(p, n, f, 8), load_first4(p, n, f, 12)}};
 }
 SORGUM_INLINE void store(double* p, f64x16 a) {
-    for (int i = 0; i < 4; ++i) _mm256_storeu_pd(p + 4 * i, a.v[i]);
+    for (int i = 0; i < 4; ++i)
+        _mm256_storeu_pd(p + 4 * i, a.v[i]);
 }
 SORGUM_INLINE void store_first(double* p, f64x16 a, index_t n) {
-    for (int i = 0; i < 4; ++i) _mm256_maskstore_pd(p + 4 * i, first_lanes64(n, 4 * i), a.v[i]);
+    for (int i = 0; i < 4; ++i)
+        _mm256_maskstore_pd(p + 4 * i, first_lanes64(n, 4 * i), a.v[i]);
 }
 SORGUM_INLINE void stream(double* p, f64x16 a) {
-    for (int i = 0; i < 4; ++i) _mm256_stream_pd(p + 4 * i, a.v[i]);
+    for (int i = 0; i < 4; ++i)
+        _mm256_stream_pd(p + 4 * i, a.v[i]);
 }
-#define SORGUM_F64_OP2(name, op)                                                                                  \
-    SORGUM_INLINE f64x16 name(f64x16 a, f64x16 b) {                                                               \
-        return {{op(a.v[0], b.v[0]), op(a.v[1], b.v[1]), op(a.v[2], b.v[2]), op(a.v[3], b.v[3])}};                \
+#define SORGUM_F64_OP2(name, op)                                                                   \
+    SORGUM_INLINE f64x16 name(f64x16 a, f64x16 b) {                                                \
+        return {{op(a.v[0], b.v[0]), op(a.v[1], b.v[1]), op(a.v[2], b.v[2]), op(a.v[3], b.v[3])}}; \
     }
 SORGUM_F64_OP2(operator+, _mm256_add_pd)
 SORGUM_F64_OP2(operator-, _mm256_sub_pd)
@@ -180,12 +185,12 @@ SORGUM_INLINE f64x16 fma(f64x16 a, f64x16 b, f64x16 c) {
     return {{_mm256_fmadd_pd(a.v[0], b.v[0], c.v[0]), _mm256_fmadd_pd(a.v[1], b.v[1], c.v[1]),
              _mm256_fmadd_pd(a.v[2], b.v[2], c.v[2]), _mm256_fmadd_pd(a.v[3], b.v[3], c.v[3])}};
 }
-#define SORGUM_F64_COMPARE(a, b, how)                                                                             \
-    mask64x16 {                                                                                                   \
-        {                                                                                                         \
-            _mm256_cmp_pd((a).v[0], (b).v[0], how), _mm256_cmp_pd((a).v[1], (b).v[1], how),                       \
-                _mm256_cmp_pd((a).v[2], (b).v[2], how), _mm256_cmp_pd((a).v[3], (b).v[3], how)                    \
-        }                                                                                                         \
+#define SORGUM_F64_COMPARE(a, b, how)                                                          \
+    mask64x16 {                                                                                \
+        {                                                                                      \
+            _mm256_cmp_pd((a).v[0], (b).v[0], how), _mm256_cmp_pd((a).v[1], (b).v[1], how),    \
+                _mm256_cmp_pd((a).v[2], (b).v[2], how), _mm256_cmp_pd((a).v[3], (b).v[3], how) \
+        }                                                                                      \
     }
 SORGUM_INLINE mask64x16 lt(f64x16 a, f64x16 b) { return SORGUM_F64_COMPARE(a, b, _CMP_LT_OQ); }
 SORGUM_INLINE mask64x16 eq(f64x16 a, f64x16 b) { return SORGUM_F64_COMPARE(a, b, _CMP_EQ_OQ); }
@@ -198,9 +203,9 @@ SORGUM_INLINE f64x16 select(mask64x16 m, f64x16 a, f64x16 b) {
 SORGUM_INLINE bool any(mask64x16 m) {
     return _mm256_movemask_pd(_mm256_or_pd(_mm256_or_pd(m.v[0], m.v[1]), _mm256_or_pd(m.v[2], m.v[3]))) != 0;
 }
-#define SORGUM_MASK64_OP2(name, op)                                                                               \
-    SORGUM_INLINE mask64x16 name(mask64x16 a, mask64x16 b) {                                                      \
-        return {{op(a.v[0], b.v[0]), op(a.v[1], b.v[1]), op(a.v[2], b.v[2]), op(a.v[3], b.v[3])}};                \
+#define SORGUM_MASK64_OP2(name, op)                                                                \
+    SORGUM_INLINE mask64x16 name(mask64x16 a, mask64x16 b) {                                       \
+        return {{op(a.v[0], b.v[0]), op(a.v[1], b.v[1]), op(a.v[2], b.v[2]), op(a.v[3], b.v[3])}}; \
     }
 SORGUM_MASK64_OP2(both, _mm256_and_pd)
 SORGUM_MASK64_OP2(either, _mm256_or_pd)
@@ -218,9 +223,9 @@ SORGUM_INLINE i64x16 splat_integer<i64x16>(std::int64_t x) {
     const __m256i v = _mm256_set1_epi64x(x);
     return {{v, v, v, v}};
 }
-#define SORGUM_I64_OP2(name, op)                                                                                  \
-    SORGUM_INLINE i64x16 name(i64x16 a, i64x16 b) {                                                               \
-        return {{op(a.v[0], b.v[0]), op(a.v[1], b.v[1]), op(a.v[2], b.v[2]), op(a.v[3], b.v[3])}};                \
+#define SORGUM_I64_OP2(name, op)                                                                   \
+    SORGUM_INLINE i64x16 name(i64x16 a, i64x16 b) {                                                \
+        return {{op(a.v[0], b.v[0]), op(a.v[1], b.v[1]), op(a.v[2], b.v[2]), op(a.v[3], b.v[3])}}; \
     }
 SORGUM_I64_OP2(int_add, _mm256_add_epi64)
 SORGUM_I64_OP2(int_sub, _mm256_sub_epi64)
@@ -236,7 +241,9 @@ SORGUM_INLINE i64x16 shift_right(i64x16 a) {
     return {{_mm256_srli_epi64(a.v[0], k), _mm256_srli_epi64(a.v[1], k), _mm256_srli_epi64(a.v[2], k),
              _mm256_srli_epi64(a.v[3], k)}};
 }
-SORGUM_INLINE i64x16 increment(i64x16 a, mask64x16 m) { return int_sub(a, bits(f64x16{{m.v[0], m.v[1], m.v[2], m.v[3]}})); }
+SORGUM_INLINE i64x16 increment(i64x16 a, mask64x16 m) {
+    return int_sub(a, bits(f64x16{{m.v[0], m.v[1], m.v[2], m.v[3]}}));
+}
 SORGUM_INLINE index_t fold_count(i64x16 a) {
     alignas(32) std::int64_t lane[4];
     const __m256i s = _mm256_add_epi64(_mm256_add_epi64(a.v[0], a.v[1]), _mm256_add_epi64(a.v[2], a.v[3]));
@@ -255,48 +262,48 @@ SORGUM_INLINE f32x16 narrow(f64x16 a) {
 }
 
 // ---- folds by halves: lane i with lane i + 8, then 4, 2, 1; 16 rows at once while they are transposed ----
-#define SORGUM_FOLD_ROWS_F32(name, op)                                                                            \
-    SORGUM_INLINE __m256 name##_halves(f32x16 a, f32x16 b) {                                                      \
-        const __m256 x = op(a.v[0], a.v[1]), y = op(b.v[0], b.v[1]);                                              \
-        return op(_mm256_permute2f128_ps(x, y, 0x20), _mm256_permute2f128_ps(x, y, 0x31));                        \
-    }                                                                                                             \
-    SORGUM_INLINE __m256 name##_pairs(__m256 a, __m256 b) {                                                       \
-        const __m256d x = _mm256_castps_pd(a), y = _mm256_castps_pd(b);                                           \
-        return op(_mm256_castpd_ps(_mm256_unpacklo_pd(x, y)), _mm256_castpd_ps(_mm256_unpackhi_pd(x, y)));        \
-    }                                                                                                             \
-    SORGUM_INLINE __m256 name##_eight(const f32x16* r) {                                                          \
-        const __m256 x = name##_pairs(name##_halves(r[0], r[4]), name##_halves(r[1], r[5]));                      \
-        const __m256 y = name##_pairs(name##_halves(r[2], r[6]), name##_halves(r[3], r[7]));                      \
-        return op(_mm256_shuffle_ps(x, y, 0x88), _mm256_shuffle_ps(x, y, 0xDD));                                  \
-    }                                                                                                             \
-    SORGUM_INLINE f32x16 name##_rows(const f32x16* r) { return {{name##_eight(r), name##_eight(r + 8)}}; }        \
-    SORGUM_INLINE float name(f32x16 a) {                                                                          \
-        const __m256 e = op(a.v[0], a.v[1]);                                                                      \
-        const __m256 q = op(e, _mm256_permute2f128_ps(e, e, 0x11));                                               \
-        const __m256 p = op(q, _mm256_permute_ps(q, 0xEE));                                                       \
-        return _mm256_cvtss_f32(op(p, _mm256_permute_ps(p, 0x55)));                                               \
+#define SORGUM_FOLD_ROWS_F32(name, op)                                                                     \
+    SORGUM_INLINE __m256 name##_halves(f32x16 a, f32x16 b) {                                               \
+        const __m256 x = op(a.v[0], a.v[1]), y = op(b.v[0], b.v[1]);                                       \
+        return op(_mm256_permute2f128_ps(x, y, 0x20), _mm256_permute2f128_ps(x, y, 0x31));                 \
+    }                                                                                                      \
+    SORGUM_INLINE __m256 name##_pairs(__m256 a, __m256 b) {                                                \
+        const __m256d x = _mm256_castps_pd(a), y = _mm256_castps_pd(b);                                    \
+        return op(_mm256_castpd_ps(_mm256_unpacklo_pd(x, y)), _mm256_castpd_ps(_mm256_unpackhi_pd(x, y))); \
+    }                                                                                                      \
+    SORGUM_INLINE __m256 name##_eight(const f32x16* r) {                                                   \
+        const __m256 x = name##_pairs(name##_halves(r[0], r[4]), name##_halves(r[1], r[5]));               \
+        const __m256 y = name##_pairs(name##_halves(r[2], r[6]), name##_halves(r[3], r[7]));               \
+        return op(_mm256_shuffle_ps(x, y, 0x88), _mm256_shuffle_ps(x, y, 0xDD));                           \
+    }                                                                                                      \
+    SORGUM_INLINE f32x16 name##_rows(const f32x16* r) { return {{name##_eight(r), name##_eight(r + 8)}}; } \
+    SORGUM_INLINE float name(f32x16 a) {                                                                   \
+        const __m256 e = op(a.v[0], a.v[1]);                                                               \
+        const __m256 q = op(e, _mm256_permute2f128_ps(e, e, 0x11));                                        \
+        const __m256 p = op(q, _mm256_permute_ps(q, 0xEE));                                                \
+        return _mm256_cvtss_f32(op(p, _mm256_permute_ps(p, 0x55)));                                        \
     }
 SORGUM_FOLD_ROWS_F32(fold_max, _mm256_max_ps)
 SORGUM_FOLD_ROWS_F32(fold_sum, _mm256_add_ps)
 #undef SORGUM_FOLD_ROWS_F32
 
-#define SORGUM_FOLD_ROWS_F64(name, op)                                                                            \
-    SORGUM_INLINE __m256d name##_four(f64x16 a) { return op(op(a.v[0], a.v[2]), op(a.v[1], a.v[3])); }            \
-    SORGUM_INLINE __m256d name##_pairs(f64x16 a, f64x16 b) {                                                      \
-        const __m256d x = name##_four(a), y = name##_four(b);                                                     \
-        return op(_mm256_permute2f128_pd(x, y, 0x20), _mm256_permute2f128_pd(x, y, 0x31));                        \
-    }                                                                                                             \
-    SORGUM_INLINE __m256d name##_quad(const f64x16* r) {                                                          \
-        const __m256d x = name##_pairs(r[0], r[2]), y = name##_pairs(r[1], r[3]);                                 \
-        return op(_mm256_unpacklo_pd(x, y), _mm256_unpackhi_pd(x, y));                                            \
-    }                                                                                                             \
-    SORGUM_INLINE f64x16 name##_rows(const f64x16* r) {                                                           \
-        return {{name##_quad(r), name##_quad(r + 4), name##_quad(r + 8), name##_quad(r + 12)}};                   \
-    }                                                                                                             \
-    SORGUM_INLINE double name(f64x16 a) {                                                                         \
-        const __m256d q = name##_four(a);                                                                         \
-        const __m256d p = op(q, _mm256_permute2f128_pd(q, q, 0x11));                                              \
-        return _mm256_cvtsd_f64(op(p, _mm256_permute_pd(p, 0x5)));                                                \
+#define SORGUM_FOLD_ROWS_F64(name, op)                                                                 \
+    SORGUM_INLINE __m256d name##_four(f64x16 a) { return op(op(a.v[0], a.v[2]), op(a.v[1], a.v[3])); } \
+    SORGUM_INLINE __m256d name##_pairs(f64x16 a, f64x16 b) {                                           \
+        const __m256d x = name##_four(a), y = name##_four(b);                                          \
+        return op(_mm256_permute2f128_pd(x, y, 0x20), _mm256_permute2f128_pd(x, y, 0x31));             \
+    }                                                                                                  \
+    SORGUM_INLINE __m256d name##_quad(const f64x16* r) {                                               \
+        const __m256d x = name##_pairs(r[0], r[2]), y = name##_pairs(r[1], r[3]);                      \
+        return op(_mm256_unpacklo_pd(x, y), _mm256_unpackhi_pd(x, y));                                 \
+    }                                                                                                  \
+    SORGUM_INLINE f64x16 name##_rows(const f64x16* r) {                                                \
+        return {{name##_quad(r), name##_quad(r + 4), name##_quad(r + 8), name##_quad(r + 12)}};        \
+    }                                                                                                  \
+    SORGUM_INLINE double name(f64x16 a) {                                                              \
+        const __m256d q = name##_four(a);                                                              \
+        const __m256d p = op(q, _mm256_permute2f128_pd(q, q, 0x11));                                   \
+        return _mm256_cvtsd_f64(op(p, _mm256_permute_pd(p, 0x5)));                                     \
     }
 SORGUM_FOLD_ROWS_F64(fold_max, _mm256_max_pd)
 SORGUM_FOLD_ROWS_F64(fold_sum, _mm256_add_pd)

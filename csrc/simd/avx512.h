@@ -180,54 +180,54 @@ SORGUM_INLINE f32x16 narrow(f64x16 a) {
 // 16 rows at once are folded by the same tree while they are transposed: 15 operations for 16 rows. In the float32
 // version each step takes pairs of rows (r, s) to one register that holds both, half as wide; the order of the rows at
 // the start is the one that ends in lane r for row r.
-#define SORGUM_FOLD_ROWS_F32(name, op)                                                                                \
-    SORGUM_INLINE __m512 name##_halves(__m512 a, __m512 b) {                                                          \
-        return op(_mm512_shuffle_f32x4(a, b, 0x44), _mm512_shuffle_f32x4(a, b, 0xEE));                                \
-    }                                                                                                                 \
-    SORGUM_INLINE __m512 name##_quarters(__m512 a, __m512 b) {                                                        \
-        return op(_mm512_shuffle_f32x4(a, b, 0x88), _mm512_shuffle_f32x4(a, b, 0xDD));                                \
-    }                                                                                                                 \
-    SORGUM_INLINE __m512 name##_pairs(__m512 a, __m512 b) {                                                           \
-        const __m512d x = _mm512_castps_pd(a), y = _mm512_castps_pd(b);                                               \
-        return op(_mm512_castpd_ps(_mm512_unpacklo_pd(x, y)), _mm512_castpd_ps(_mm512_unpackhi_pd(x, y)));            \
-    }                                                                                                                 \
-    SORGUM_INLINE __m512 name##_column(const f32x16* r) {                                                             \
-        return name##_quarters(name##_halves(r[0].v, r[4].v), name##_halves(r[8].v, r[12].v));                        \
-    }                                                                                                                 \
-    SORGUM_INLINE f32x16 name##_rows(const f32x16* r) {                                                               \
-        const __m512 x = name##_pairs(name##_column(r), name##_column(r + 1));                                        \
-        const __m512 y = name##_pairs(name##_column(r + 2), name##_column(r + 3));                                    \
-        return {op(_mm512_shuffle_ps(x, y, 0x88), _mm512_shuffle_ps(x, y, 0xDD))};                                    \
-    }                                                                                                                 \
-    SORGUM_INLINE float name(f32x16 a) {                                                                              \
-        const __m512 h = op(a.v, _mm512_shuffle_f32x4(a.v, a.v, 0xEE));                                               \
-        const __m512 q = op(h, _mm512_shuffle_f32x4(h, h, 0x55));                                                     \
-        const __m512 p = op(q, _mm512_permute_ps(q, 0xEE));                                                           \
-        return _mm512_cvtss_f32(op(p, _mm512_permute_ps(p, 0x55)));                                                   \
+#define SORGUM_FOLD_ROWS_F32(name, op)                                                                     \
+    SORGUM_INLINE __m512 name##_halves(__m512 a, __m512 b) {                                               \
+        return op(_mm512_shuffle_f32x4(a, b, 0x44), _mm512_shuffle_f32x4(a, b, 0xEE));                     \
+    }                                                                                                      \
+    SORGUM_INLINE __m512 name##_quarters(__m512 a, __m512 b) {                                             \
+        return op(_mm512_shuffle_f32x4(a, b, 0x88), _mm512_shuffle_f32x4(a, b, 0xDD));                     \
+    }                                                                                                      \
+    SORGUM_INLINE __m512 name##_pairs(__m512 a, __m512 b) {                                                \
+        const __m512d x = _mm512_castps_pd(a), y = _mm512_castps_pd(b);                                    \
+        return op(_mm512_castpd_ps(_mm512_unpacklo_pd(x, y)), _mm512_castpd_ps(_mm512_unpackhi_pd(x, y))); \
+    }                                                                                                      \
+    SORGUM_INLINE __m512 name##_column(const f32x16* r) {                                                  \
+        return name##_quarters(name##_halves(r[0].v, r[4].v), name##_halves(r[8].v, r[12].v));             \
+    }                                                                                                      \
+    SORGUM_INLINE f32x16 name##_rows(const f32x16* r) {                                                    \
+        const __m512 x = name##_pairs(name##_column(r), name##_column(r + 1));                             \
+        const __m512 y = name##_pairs(name##_column(r + 2), name##_column(r + 3));                         \
+        return {op(_mm512_shuffle_ps(x, y, 0x88), _mm512_shuffle_ps(x, y, 0xDD))};                         \
+    }                                                                                                      \
+    SORGUM_INLINE float name(f32x16 a) {                                                                   \
+        const __m512 h = op(a.v, _mm512_shuffle_f32x4(a.v, a.v, 0xEE));                                    \
+        const __m512 q = op(h, _mm512_shuffle_f32x4(h, h, 0x55));                                          \
+        const __m512 p = op(q, _mm512_permute_ps(q, 0xEE));                                                \
+        return _mm512_cvtss_f32(op(p, _mm512_permute_ps(p, 0x55)));                                        \
     }
 SORGUM_FOLD_ROWS_F32(fold_max, _mm512_max_ps)
 SORGUM_FOLD_ROWS_F32(fold_sum, _mm512_add_ps)
 #undef SORGUM_FOLD_ROWS_F32
 
-#define SORGUM_FOLD_ROWS_F64(name, op)                                                                                \
-    SORGUM_INLINE __m512d name##_halves(__m512d a, __m512d b) {                                                       \
-        return op(_mm512_shuffle_f64x2(a, b, 0x44), _mm512_shuffle_f64x2(a, b, 0xEE));                                \
-    }                                                                                                                 \
-    SORGUM_INLINE __m512d name##_quarters(__m512d a, __m512d b) {                                                     \
-        return op(_mm512_shuffle_f64x2(a, b, 0x88), _mm512_shuffle_f64x2(a, b, 0xDD));                                \
-    }                                                                                                                 \
-    SORGUM_INLINE __m512d name##_pair(f64x16 a, f64x16 b) { return name##_halves(op(a.lo, a.hi), op(b.lo, b.hi)); }   \
-    SORGUM_INLINE __m512d name##_eight(const f64x16* r) {                                                             \
-        const __m512d x = name##_quarters(name##_pair(r[0], r[2]), name##_pair(r[4], r[6]));                          \
-        const __m512d y = name##_quarters(name##_pair(r[1], r[3]), name##_pair(r[5], r[7]));                          \
-        return op(_mm512_unpacklo_pd(x, y), _mm512_unpackhi_pd(x, y));                                                \
-    }                                                                                                                 \
-    SORGUM_INLINE f64x16 name##_rows(const f64x16* r) { return {name##_eight(r), name##_eight(r + 8)}; }              \
-    SORGUM_INLINE double name(f64x16 a) {                                                                             \
-        const __m512d e = op(a.lo, a.hi);                                                                             \
-        const __m512d q = op(e, _mm512_shuffle_f64x2(e, e, 0xEE));                                                    \
-        const __m512d p = op(q, _mm512_shuffle_f64x2(q, q, 0x55));                                                    \
-        return _mm512_cvtsd_f64(op(p, _mm512_permute_pd(p, 0x55)));                                                   \
+#define SORGUM_FOLD_ROWS_F64(name, op)                                                                              \
+    SORGUM_INLINE __m512d name##_halves(__m512d a, __m512d b) {                                                     \
+        return op(_mm512_shuffle_f64x2(a, b, 0x44), _mm512_shuffle_f64x2(a, b, 0xEE));                              \
+    }                                                                                                               \
+    SORGUM_INLINE __m512d name##_quarters(__m512d a, __m512d b) {                                                   \
+        return op(_mm512_shuffle_f64x2(a, b, 0x88), _mm512_shuffle_f64x2(a, b, 0xDD));                              \
+    }                                                                                                               \
+    SORGUM_INLINE __m512d name##_pair(f64x16 a, f64x16 b) { return name##_halves(op(a.lo, a.hi), op(b.lo, b.hi)); } \
+    SORGUM_INLINE __m512d name##_eight(const f64x16* r) {                                                           \
+        const __m512d x = name##_quarters(name##_pair(r[0], r[2]), name##_pair(r[4], r[6]));                        \
+        const __m512d y = name##_quarters(name##_pair(r[1], r[3]), name##_pair(r[5], r[7]));                        \
+        return op(_mm512_unpacklo_pd(x, y), _mm512_unpackhi_pd(x, y));                                              \
+    }                                                                                                               \
+    SORGUM_INLINE f64x16 name##_rows(const f64x16* r) { return {name##_eight(r), name##_eight(r + 8)}; }            \
+    SORGUM_INLINE double name(f64x16 a) {                                                                           \
+        const __m512d e = op(a.lo, a.hi);                                                                           \
+        const __m512d q = op(e, _mm512_shuffle_f64x2(e, e, 0xEE));                                                  \
+        const __m512d p = op(q, _mm512_shuffle_f64x2(q, q, 0x55));                                                  \
+        return _mm512_cvtsd_f64(op(p, _mm512_permute_pd(p, 0x55)));                                                 \
     }
 SORGUM_FOLD_ROWS_F64(fold_max, _mm512_max_pd)
 SORGUM_FOLD_ROWS_F64(fold_sum, _mm512_add_pd)

@@ -33,111 +33,117 @@ struct lane_of<f64x16> {
 template <class R, class F>
 SORGUM_INLINE R each_lane(F&& f) {
     R r;
-    for (int i = 0; i < 16; ++i) r.v[i] = f(i);
+    for (int i = 0; i < 16; ++i)
+        r.v[i] = f(i);
     return r;
 }
 
-#define SORGUM_FLOAT_OPS(V, E, I)                                                                                   \
-    template <>                                                                                                     \
-    SORGUM_LANEWISE V splat<V>(E x) {                                                                                 \
-        return each_lane<V>([&](int) { return x; });                                                                \
-    }                                                                                                               \
-    SORGUM_LANEWISE V load(const E* p) {                                                                              \
-        return each_lane<V>([&](int i) { return p[i]; });                                                           \
-    }                                                                                                               \
-    SORGUM_LANEWISE V load_first(const E* p, index_t n, E fill) {                                                     \
-        return each_lane<V>([&](int i) { return i < n ? p[i] : fill; });                                            \
-    }                                                                                                               \
-    SORGUM_LANEWISE void store(E* p, V a) {                                                                           \
-        for (int i = 0; i < 16; ++i) p[i] = a.v[i];                                                                 \
-    }                                                                                                               \
-    SORGUM_LANEWISE void store_first(E* p, V a, index_t n) {                                                          \
-        for (int i = 0; i < 16 && i < n; ++i) p[i] = a.v[i];                                                        \
-    }                                                                                                               \
-    SORGUM_LANEWISE void stream(E* p, V a) { store(p, a); }                                                           \
-    SORGUM_LANEWISE V operator+(V a, V b) {                                                                           \
-        return each_lane<V>([&](int i) { return a.v[i] + b.v[i]; });                                                \
-    }                                                                                                               \
-    SORGUM_LANEWISE V operator-(V a, V b) {                                                                           \
-        return each_lane<V>([&](int i) { return a.v[i] - b.v[i]; });                                                \
-    }                                                                                                               \
-    SORGUM_LANEWISE V operator*(V a, V b) {                                                                           \
-        return each_lane<V>([&](int i) { return a.v[i] * b.v[i]; });                                                \
-    }                                                                                                               \
-    SORGUM_LANEWISE V operator/(V a, V b) {                                                                           \
-        return each_lane<V>([&](int i) { return a.v[i] / b.v[i]; });                                                \
-    }                                                                                                               \
-    SORGUM_LANEWISE V fma(V a, V b, V c) {                                                                            \
-        return each_lane<V>([&](int i) { return fma(a.v[i], b.v[i], c.v[i]); });                                    \
-    }                                                                                                               \
-    SORGUM_LANEWISE V max(V a, V b) {                                                                                 \
-        return each_lane<V>([&](int i) { return max(a.v[i], b.v[i]); });                                            \
-    }                                                                                                               \
-    SORGUM_LANEWISE V min(V a, V b) {                                                                                 \
-        return each_lane<V>([&](int i) { return min(a.v[i], b.v[i]); });                                            \
-    }                                                                                                               \
-    SORGUM_LANEWISE mask16 lt(V a, V b) {                                                                             \
-        return each_lane<mask16>([&](int i) { return a.v[i] < b.v[i]; });                                           \
-    }                                                                                                               \
-    SORGUM_LANEWISE mask16 eq(V a, V b) {                                                                             \
-        return each_lane<mask16>([&](int i) { return a.v[i] == b.v[i]; });                                          \
-    }                                                                                                               \
-    SORGUM_LANEWISE mask16 is_nan(V a) {                                                                              \
-        return each_lane<mask16>([&](int i) { return a.v[i] != a.v[i]; });                                          \
-    }                                                                                                               \
-    SORGUM_LANEWISE V select(mask16 m, V a, V b) {                                                                    \
-        return each_lane<V>([&](int i) { return m.v[i] ? a.v[i] : b.v[i]; });                                       \
-    }                                                                                                               \
-    SORGUM_LANEWISE I bits(V a) {                                                                                     \
-        return each_lane<I>([&](int i) { return bits(a.v[i]); });                                                   \
-    }                                                                                                               \
-    SORGUM_LANEWISE V from_bits(I a) {                                                                                \
-        return each_lane<V>([&](int i) { return from_bits(a.v[i]); });                                              \
-    }                                                                                                               \
-    template <>                                                                                                     \
-    SORGUM_LANEWISE I splat_integer<I>(std::int64_t x) {                                                              \
-        return each_lane<I>([&](int) { return splat_integer<decltype(I::v[0] + 0)>(x); });                          \
-    }                                                                                                               \
-    SORGUM_LANEWISE I int_add(I a, I b) {                                                                             \
-        return each_lane<I>([&](int i) { return int_add(a.v[i], b.v[i]); });                                        \
-    }                                                                                                               \
-    SORGUM_LANEWISE I int_sub(I a, I b) {                                                                             \
-        return each_lane<I>([&](int i) { return int_sub(a.v[i], b.v[i]); });                                        \
-    }                                                                                                               \
-    SORGUM_LANEWISE I int_and(I a, I b) {                                                                             \
-        return each_lane<I>([&](int i) { return a.v[i] & b.v[i]; });                                                \
-    }                                                                                                               \
-    template <int k>                                                                                                \
-    SORGUM_LANEWISE I shift_left(I a) {                                                                               \
-        return each_lane<I>([&](int i) { return shift_left<k>(a.v[i]); });                                          \
-    }                                                                                                               \
-    template <int k>                                                                                                \
-    SORGUM_LANEWISE I shift_right(I a) {                                                                              \
-        return each_lane<I>([&](int i) { return shift_right<k>(a.v[i]); });                                         \
-    }                                                                                                               \
-    SORGUM_LANEWISE I increment(I a, mask16 m) {                                                                      \
-        return each_lane<I>([&](int i) { return a.v[i] + (m.v[i] ? 1 : 0); });                                      \
-    }                                                                                                               \
-    SORGUM_LANEWISE index_t fold_count(I a) {                                                                         \
-        index_t sum = 0;                                                                                            \
-        for (int i = 0; i < 16; ++i) sum += a.v[i];                                                                 \
-        return sum;                                                                                                 \
-    }                                                                                                               \
-    SORGUM_LANEWISE E fold_max(V a) {                                                                                 \
-        for (int half = 8; half > 0; half /= 2)                                                                     \
-            for (int i = 0; i < half; ++i) a.v[i] = max(a.v[i], a.v[i + half]);                                     \
-        return a.v[0];                                                                                              \
-    }                                                                                                               \
-    SORGUM_LANEWISE E fold_sum(V a) {                                                                                 \
-        for (int half = 8; half > 0; half /= 2)                                                                     \
-            for (int i = 0; i < half; ++i) a.v[i] = a.v[i] + a.v[i + half];                                         \
-        return a.v[0];                                                                                              \
-    }                                                                                                               \
-    SORGUM_LANEWISE V fold_max_rows(const V* rows) {                                                                  \
-        return each_lane<V>([&](int i) { return fold_max(rows[i]); });                                              \
-    }                                                                                                               \
-    SORGUM_LANEWISE V fold_sum_rows(const V* rows) {                                                                  \
-        return each_lane<V>([&](int i) { return fold_sum(rows[i]); });                                              \
+#define SORGUM_FLOAT_OPS(V, E, I)                                                          \
+    template <>                                                                            \
+    SORGUM_LANEWISE V splat<V>(E x) {                                                      \
+        return each_lane<V>([&](int) { return x; });                                       \
+    }                                                                                      \
+    SORGUM_LANEWISE V load(const E* p) {                                                   \
+        return each_lane<V>([&](int i) { return p[i]; });                                  \
+    }                                                                                      \
+    SORGUM_LANEWISE V load_first(const E* p, index_t n, E fill) {                          \
+        return each_lane<V>([&](int i) { return i < n ? p[i] : fill; });                   \
+    }                                                                                      \
+    SORGUM_LANEWISE void store(E* p, V a) {                                                \
+        for (int i = 0; i < 16; ++i)                                                       \
+            p[i] = a.v[i];                                                                 \
+    }                                                                                      \
+    SORGUM_LANEWISE void store_first(E* p, V a, index_t n) {                               \
+        for (int i = 0; i < 16 && i < n; ++i)                                              \
+            p[i] = a.v[i];                                                                 \
+    }                                                                                      \
+    SORGUM_LANEWISE void stream(E* p, V a) { store(p, a); }                                \
+    SORGUM_LANEWISE V operator+(V a, V b) {                                                \
+        return each_lane<V>([&](int i) { return a.v[i] + b.v[i]; });                       \
+    }                                                                                      \
+    SORGUM_LANEWISE V operator-(V a, V b) {                                                \
+        return each_lane<V>([&](int i) { return a.v[i] - b.v[i]; });                       \
+    }                                                                                      \
+    SORGUM_LANEWISE V operator*(V a, V b) {                                                \
+        return each_lane<V>([&](int i) { return a.v[i] * b.v[i]; });                       \
+    }                                                                                      \
+    SORGUM_LANEWISE V operator/(V a, V b) {                                                \
+        return each_lane<V>([&](int i) { return a.v[i] / b.v[i]; });                       \
+    }                                                                                      \
+    SORGUM_LANEWISE V fma(V a, V b, V c) {                                                 \
+        return each_lane<V>([&](int i) { return fma(a.v[i], b.v[i], c.v[i]); });           \
+    }                                                                                      \
+    SORGUM_LANEWISE V max(V a, V b) {                                                      \
+        return each_lane<V>([&](int i) { return max(a.v[i], b.v[i]); });                   \
+    }                                                                                      \
+    SORGUM_LANEWISE V min(V a, V b) {                                                      \
+        return each_lane<V>([&](int i) { return min(a.v[i], b.v[i]); });                   \
+    }                                                                                      \
+    SORGUM_LANEWISE mask16 lt(V a, V b) {                                                  \
+        return each_lane<mask16>([&](int i) { return a.v[i] < b.v[i]; });                  \
+    }                                                                                      \
+    SORGUM_LANEWISE mask16 eq(V a, V b) {                                                  \
+        return each_lane<mask16>([&](int i) { return a.v[i] == b.v[i]; });                 \
+    }                                                                                      \
+    SORGUM_LANEWISE mask16 is_nan(V a) {                                                   \
+        return each_lane<mask16>([&](int i) { return a.v[i] != a.v[i]; });                 \
+    }                                                                                      \
+    SORGUM_LANEWISE V select(mask16 m, V a, V b) {                                         \
+        return each_lane<V>([&](int i) { return m.v[i] ? a.v[i] : b.v[i]; });              \
+    }                                                                                      \
+    SORGUM_LANEWISE I bits(V a) {                                                          \
+        return each_lane<I>([&](int i) { return bits(a.v[i]); });                          \
+    }                                                                                      \
+    SORGUM_LANEWISE V from_bits(I a) {                                                     \
+        return each_lane<V>([&](int i) { return from_bits(a.v[i]); });                     \
+    }                                                                                      \
+    template <>                                                                            \
+    SORGUM_LANEWISE I splat_integer<I>(std::int64_t x) {                                   \
+        return each_lane<I>([&](int) { return splat_integer<decltype(I::v[0] + 0)>(x); }); \
+    }                                                                                      \
+    SORGUM_LANEWISE I int_add(I a, I b) {                                                  \
+        return each_lane<I>([&](int i) { return int_add(a.v[i], b.v[i]); });               \
+    }                                                                                      \
+    SORGUM_LANEWISE I int_sub(I a, I b) {                                                  \
+        return each_lane<I>([&](int i) { return int_sub(a.v[i], b.v[i]); });               \
+    }                                                                                      \
+    SORGUM_LANEWISE I int_and(I a, I b) {                                                  \
+        return each_lane<I>([&](int i) { return a.v[i] & b.v[i]; });                       \
+    }                                                                                      \
+    template <int k>                                                                       \
+    SORGUM_LANEWISE I shift_left(I a) {                                                    \
+        return each_lane<I>([&](int i) { return shift_left<k>(a.v[i]); });                 \
+    }                                                                                      \
+    template <int k>                                                                       \
+    SORGUM_LANEWISE I shift_right(I a) {                                                   \
+        return each_lane<I>([&](int i) { return shift_right<k>(a.v[i]); });                \
+    }                                                                                      \
+    SORGUM_LANEWISE I increment(I a, mask16 m) {                                           \
+        return each_lane<I>([&](int i) { return a.v[i] + (m.v[i] ? 1 : 0); });             \
+    }                                                                                      \
+    SORGUM_LANEWISE index_t fold_count(I a) {                                              \
+        index_t sum = 0;                                                                   \
+        for (int i = 0; i < 16; ++i)                                                       \
+            sum += a.v[i];                                                                 \
+        return sum;                                                                        \
+    }                                                                                      \
+    SORGUM_LANEWISE E fold_max(V a) {                                                      \
+        for (int half = 8; half > 0; half /= 2)                                            \
+            for (int i = 0; i < half; ++i)                                                 \
+                a.v[i] = max(a.v[i], a.v[i + half]);                                       \
+        return a.v[0];                                                                     \
+    }                                                                                      \
+    SORGUM_LANEWISE E fold_sum(V a) {                                                      \
+        for (int half = 8; half > 0; half /= 2)                                            \
+            for (int i = 0; i < half; ++i)                                                 \
+                a.v[i] = a.v[i] + a.v[i + half];                                           \
+        return a.v[0];                                                                     \
+    }                                                                                      \
+    SORGUM_LANEWISE V fold_max_rows(const V* rows) {                                       \
+        return each_lane<V>([&](int i) { return fold_max(rows[i]); });                     \
+    }                                                                                      \
+    SORGUM_LANEWISE V fold_sum_rows(const V* rows) {                                       \
+        return each_lane<V>([&](int i) { return fold_sum(rows[i]); });                     \
     }
 
 SORGUM_FLOAT_OPS(f32x16, float, i32x16)
@@ -146,7 +152,8 @@ SORGUM_FLOAT_OPS(f64x16, double, i64x16)
 
 SORGUM_LANEWISE bool any(mask16 m) {
     for (int i = 0; i < 16; ++i)
-        if (m.v[i]) return true;
+        if (m.v[i])
+            return true;
     return false;
 }
 SORGUM_LANEWISE mask16 both(mask16 a, mask16 b) {

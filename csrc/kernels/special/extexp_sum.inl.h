@@ -75,15 +75,18 @@ SORGUM_INLINE T max_of(const T* x, index_t n) {
     const T least = -from_bits(Format<T>::infinity);
     vec<T> m = splat<vec<T>>(least);
     index_t i = 0;
-    for (; i + kLanes <= n; i += kLanes) m = max(load(x + i), m);
-    if (i < n) m = max(load_first(x + i, n - i, least), m);
+    for (; i + kLanes <= n; i += kLanes)
+        m = max(load(x + i), m);
+    if (i < n)
+        m = max(load_first(x + i, n - i, least), m);
     return fold_max(m);
 }
 
 template <class T>
 SORGUM_INLINE bool any_nan(const T* x, index_t n) {
     bool found = false;
-    for (index_t i = 0; i < n; i += kLanes) found = found || any(is_nan(load_first(x + i, n - i, T(0))));
+    for (index_t i = 0; i < n; i += kLanes)
+        found = found || any(is_nan(load_first(x + i, n - i, T(0))));
     return found;
 }
 
@@ -116,28 +119,32 @@ SORGUM_INLINE ChunkSum<T> sum_chunk(const T* x, index_t n, const ExpMap<T>& map,
     }
     if (i < n) {
         V w[kGroup];
-        for (int v = 0; v < kGroup; ++v) w[v] = splat<V>(T(0));
+        for (int v = 0; v < kGroup; ++v)
+            w[v] = splat<V>(T(0));
         for (int v = 0; i < n; ++v, i += kLanes) {
             const V e = load_first(x + i, n - i, least);
             w[v] = terms.summand(e, terms.value(e));
         }
         lanes.add(tree_sum<kGroup>([&](int v) SORGUM_LAMBDA { return w[v]; }));
     }
-    if constexpr (sweep) next_max = fold_max(next);
+    if constexpr (sweep)
+        next_max = fold_max(next);
     return {fold_count(terms.count), fold_sum(lanes.lanes())};
 }
 
 template <bool sweep, class T>
 SORGUM_INLINE ChunkSum<T> sum_chunk(const T* x, index_t n, const Reference<T>& ref, const ExpScale<T>& scale, T max_x,
                                     T& next_max) {
-    if (ref.shifted || scale.prescale != T(1)) return sum_chunk<true, sweep>(x, n, ref.map, scale, max_x, next_max);
+    if (ref.shifted || scale.prescale != T(1))
+        return sum_chunk<true, sweep>(x, n, ref.map, scale, max_x, next_max);
     return sum_chunk<false, sweep>(x, n, ref.map, scale, max_x, next_max);
 }
 
 // Adds a contiguous part of a row, which starts on a chunk border.
 template <class T>
 void exp_sum_kernel(const T* x, index_t n, const ExpScale<T>& scale, RowSum<T>& row) {
-    if (n <= 0) return;
+    if (n <= 0)
+        return;
     T max_x = max_of(x, n < kChunk ? n : kChunk);
     for (index_t i = 0; i < n; i += kChunk) {
         const index_t here = n - i < kChunk ? n - i : kChunk;
@@ -146,7 +153,8 @@ void exp_sum_kernel(const T* x, index_t n, const ExpScale<T>& scale, RowSum<T>& 
         if (max_x == from_bits(Format<T>::infinity)) {
             row.has_inf = true;
             row.has_nan = row.has_nan || any_nan(x + i, here);
-            if (after > 0) next_max = max_of(x + i + kChunk, after);
+            if (after > 0)
+                next_max = max_of(x + i + kChunk, after);
         } else {
             const Reference<T> ref = make_reference(scale, max_x);
             ChunkSum<T> sum;
@@ -154,7 +162,8 @@ void exp_sum_kernel(const T* x, index_t n, const ExpScale<T>& scale, RowSum<T>& 
                 sum = sum_chunk<true>(x + i, here, ref, scale, max_x, next_max);
             } else {
                 sum = sum_chunk<false>(x + i, here, ref, scale, max_x, next_max);
-                if (after > 0) next_max = max_of(x + i + kChunk, after);
+                if (after > 0)
+                    next_max = max_of(x + i + kChunk, after);
             }
             row_sum_add_chunk(row, scale, ref, max_x, sum.count, sum.others);
         }

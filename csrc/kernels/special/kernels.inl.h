@@ -3,3 +3,5 @@
 
 #include "kernels/special/elementwise.inl.h"
 #include "kernels/special/softmax.inl.h"
+#include "kernels/special/three_pass.inl.h"
+#include "kernels/special/weighted.inl.h"

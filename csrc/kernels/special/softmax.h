@@ -18,15 +18,23 @@
 
 namespace sorgum::special {
 
+// What a temperature, positive and finite, means.
+template <class T>
+using exp_scale_fn = void(double temperature, ExpScale<T>& scale);
+
+template <class T>
+using row_clear_fn = void(RowSum<T>& row);
+
+// Adds a contiguous part of a row, which starts on a chunk border.
 template <class T>
 using exp_sum_fn = void(const T* x, index_t n, const ExpScale<T>& scale, RowSum<T>& row);
 
-// Replaces `row` by its meaning.
-template <class T>
-using row_result_fn = void(const RowSum<T>& row, const ExpScale<T>& scale, RowResult<T>& result);
-
 template <class T>
 using row_merge_fn = void(RowSum<T>& into, const ExpScale<T>& scale, const RowSum<T>& from);
+
+// What a row's sum means. `subtract_max`: the sum comes from max_sum.
+template <class T>
+using row_result_fn = void(const RowSum<T>& row, const ExpScale<T>& scale, bool subtract_max, RowResult<T>& result);
 
 template <class T>
 using softmax_scale_fn = void(const T* x, T* y, index_t n, const ExpScale<T>& scale, const RowResult<T>& row, T empty,
@@ -49,5 +57,20 @@ template <class T>
 using log_softmax_rows_fn = softmax_rows_fn<T>;
 template <class T>
 using logsumexp_rows_fn = softmax_rows_fn<T>;
+
+// The three-pass algorithms, for comparison: the row's maximum, the sum of exp((x - max) / T) with the terms kept in
+// `terms` unless that is null, and (for kept terms; else softmax_scale) the scaling. Bound: see docs/numerics.md.
+template <class T>
+using row_max_fn = T(const T* x, index_t n);
+template <class T>
+using max_sum_fn = void(const T* x, T* terms, index_t n, const ExpScale<T>& scale, T max, RowSum<T>& row);
+template <class T>
+using terms_scale_fn = void(T* terms, index_t n, const RowResult<T>& row, T empty, bool streaming);
+
+// logsumexp with weights: sums b exp(x / T), where x is -inf wherever b is 0. All terms go to `others`.
+template <class T>
+using weighted_sum_fn = void(const T* x, const T* b, index_t n, const ExpScale<T>& scale, RowSum<T>& row);
+template <class T>
+using weighted_result_fn = void(const RowSum<T>& row, const ExpScale<T>& scale, double& log_abs, double& sign);
 
 }  // namespace sorgum::special

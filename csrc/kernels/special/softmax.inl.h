@@ -8,8 +8,18 @@ SORGUM_ISA_BEGIN
 using namespace sorgum::special;
 
 template <class T>
-void row_result_kernel(const RowSum<T>& row, const ExpScale<T>& scale, RowResult<T>& result) {
-    result = row_result(row, scale);
+void exp_scale_kernel(double temperature, ExpScale<T>& scale) {
+    scale = make_exp_scale<T>(temperature);
+}
+
+template <class T>
+void row_clear_kernel(RowSum<T>& row) {
+    row_sum_clear(row);
+}
+
+template <class T>
+void row_result_kernel(const RowSum<T>& row, const ExpScale<T>& scale, bool subtract_max, RowResult<T>& result) {
+    result = row_result(row, scale, subtract_max);
 }
 
 template <class T>
@@ -21,8 +31,8 @@ void row_merge_kernel(RowSum<T>& into, const ExpScale<T>& scale, const RowSum<T>
 
 // y = RN(w factor). A multiplication whose result is subnormal takes an assist of the processor's microcode, some
 // hundred cycles. So where a result may be subnormal it is formed in fixed point: w factor 2^(-e_min) + 2^mantissa_bits
-// rounds to the integer that is the subnormal's encoding. `tiny` separates the two cases: what is below it is subnormal;
-// just above it a result may still be, which costs time and no bits.
+// rounds to the integer that is the subnormal's encoding. `tiny` separates the two cases: what is below it is
+// subnormal; just above it a result may still be, which costs time and no bits.
 template <class V>
 struct Scale {
     V factor, fixed, tiny;
@@ -73,7 +83,8 @@ SORGUM_INLINE void softmax_scale_mapped(const T* x, T* y, index_t n, const ExpSc
     const V zero = splat<V>(T(0));
     map_elements(x, y, n, streaming, [&](V e) SORGUM_LAMBDA {
         const V w = terms.value(e);
-        if (__builtin_expect(any(both(lt(w, tiny), lt(zero, w))), 0)) return scale_careful(w, factor, fixed, tiny);
+        if (__builtin_expect(any(both(lt(w, tiny), lt(zero, w))), 0))
+            return scale_careful(w, factor, fixed, tiny);
         return w * factor;
     });
 }
@@ -91,20 +102,23 @@ SORGUM_INLINE bool special_row(const RowResult<T>& row, T empty, T& value) {
 
 template <class T>
 SORGUM_INLINE void fill(T* y, index_t n, T value) {
-    for (index_t i = 0; i < n; i += kLanes) store_first(y + i, splat<vec<T>>(value), n - i);
+    for (index_t i = 0; i < n; i += kLanes)
+        store_first(y + i, splat<vec<T>>(value), n - i);
 }
 
 template <class T>
 void softmax_scale_kernel(const T* x, T* y, index_t n, const ExpScale<T>& scale, const RowResult<T>& row, T empty,
                           bool streaming) {
     T value;
-    if (special_row(row, empty, value)) return fill(y, n, value);
-    const Reference<T> ref = make_reference(scale, row.max);
+    if (special_row(row, empty, value))
+        return fill(y, n, value);
+    const Reference<T> ref = row.subtract_max ? make_max_reference(scale, row.max) : make_reference(scale, row.max);
     if (ref.shifted || scale.prescale != T(1))
         softmax_scale_mapped<true>(x, y, n, scale, ref, row, streaming);
     else
         softmax_scale_mapped<false>(x, y, n, scale, ref, row, streaming);
-    if (streaming) stream_fence();
+    if (streaming)
+        stream_fence();
 }
 
 // y = (x - max) / T - log(sum / exp(max / T)), in float64.
@@ -127,10 +141,12 @@ template <class T>
 void log_softmax_shift_kernel(const T* x, T* y, index_t n, const ExpScale<T>& scale, const RowResult<T>& row, T empty,
                               bool streaming) {
     T value;
-    if (special_row(row, empty, value)) return fill(y, n, value);
+    if (special_row(row, empty, value))
+        return fill(y, n, value);
     const LogShift<T> shift(static_cast<double>(row.max), 0.0 - row.log_excess, scale);
     map_elements(x, y, n, streaming, [&](vec<T> e) SORGUM_LAMBDA { return shift(e); });
-    if (streaming) stream_fence();
+    if (streaming)
+        stream_fence();
 }
 
 // ---- rows of one chunk ----
@@ -148,8 +164,8 @@ inline constexpr index_t kBatch = 16384 / static_cast<index_t>(sizeof(T));
 template <class T>
 struct Batch {
     index_t first, rows;
-    bool careful;   // some result may be subnormal
-    bool odd[16];   // to be done by whole_row
+    bool careful;  // some result may be subnormal
+    bool odd[16];  // to be done by whole_row
     T max[16], lowest[16], magic[16];
     double max_mantissa[16];
     T factor[16], fixed[16], tiny[16];  // softmax's last step
@@ -163,7 +179,7 @@ SORGUM_NOINLINE void whole_row(const Rows<T>& r, index_t i, const ExpScale<T>& s
     RowSum<T> sum;
     row_sum_clear(sum);
     exp_sum_kernel(x, r.n, scale, sum);
-    const RowResult<T> row = row_result(sum, scale);
+    const RowResult<T> row = row_result(sum, scale, false);
     if constexpr (op == RowOp::softmax)
         softmax_scale_kernel(x, y, r.n, scale, row, r.empty, false);
     else if constexpr (op == RowOp::log_softmax)
@@ -194,7 +210,8 @@ SORGUM_INLINE void map_batch(Batch<T>& b, const vec<T>* maxima, const vec<T>* mi
     store(b.magic, from_f64<V>(splat<D>(static_cast<double>(Format<T>::round_magic)) + (lowest - n)));
     double is_plain[16];
     store(is_plain, select(plain, splat<D>(scale.prescale == T(1) ? 1.0 : 0.0), zero));
-    for (int i = 0; i < 16; ++i) b.odd[i] = is_plain[i] == 0.0;
+    for (int i = 0; i < 16; ++i)
+        b.odd[i] = is_plain[i] == 0.0;
     const D small = (n + splat<D>(kSmallExponent<T>)) * splat<D>(scale.inv_c);
     b.careful = any(lt(zero - to_f64(fold_max_rows(minima)), small));
 }
@@ -210,7 +227,8 @@ SORGUM_INLINE void finish_batch(Batch<T>& b, const f64x16* sums, const vec<T>* c
     const D others = raw * splat<D>(power_of_two_f64(-kHeadroom<T>));
     double is_number[16];
     store(is_number, select(eq(raw, raw), splat<D>(1.0), splat<D>(0.0)));
-    for (int i = 0; i < 16; ++i) b.odd[i] = b.odd[i] || is_number[i] == 0.0;
+    for (int i = 0; i < 16; ++i)
+        b.odd[i] = b.odd[i] || is_number[i] == 0.0;
     if constexpr (op == RowOp::softmax) {
         const Scale<V> s = make_scale<V>(row_sum(count, others, mantissa));
         store(b.factor, s.factor);
@@ -224,7 +242,8 @@ SORGUM_INLINE void finish_batch(Batch<T>& b, const f64x16* sums, const vec<T>* c
             T result[16];
             store(result, from_f64<V>(log_sum_exp(load(b.max64), excess, scale)));
             for (index_t i = 0; i < b.rows; ++i)
-                if (!b.odd[i]) r.y[(b.first + i) * r.y_stride] = result[i];
+                if (!b.odd[i])
+                    r.y[(b.first + i) * r.y_stride] = result[i];
         }
     }
 }
@@ -281,7 +300,8 @@ struct RowStep {
         if constexpr (sum) {
             const V e = load_some<whole>(here + i, left, least);
             const V value = terms.value(e);
-            if constexpr (op == RowOp::softmax) store(w + i, value);
+            if constexpr (op == RowOp::softmax)
+                store(w + i, value);
             return terms.summand(e, value);
         } else {
             return splat<V>(T(0));
@@ -292,10 +312,13 @@ struct RowStep {
         if (i + kGroup / 2 * kLanes <= n)
             return tree_sum<kGroup / 2>([&](int v) SORGUM_LAMBDA { return step<true>(i + v * kLanes, kLanes); });
         V s[kGroup / 2];
-        for (int v = 0; v < kGroup / 2; ++v) s[v] = splat<V>(T(0));
+        for (int v = 0; v < kGroup / 2; ++v)
+            s[v] = splat<V>(T(0));
         int v = 0;
-        for (; i + kLanes <= n; ++v, i += kLanes) s[v] = step<true>(i, kLanes);
-        if (i < n) s[v] = step<false>(i, n - i);
+        for (; i + kLanes <= n; ++v, i += kLanes)
+            s[v] = step<true>(i, kLanes);
+        if (i < n)
+            s[v] = step<false>(i, n - i);
         return tree_sum<kGroup / 2>([&](int k) SORGUM_LAMBDA { return s[k]; });
     }
 
@@ -303,8 +326,10 @@ struct RowStep {
         LaneSum<T> lanes;
         for (index_t i = 0; i < n; i += kGroup * kLanes) {
             V group = half_group(i);
-            if (i + kGroup / 2 * kLanes < n) group = group + half_group(i + kGroup / 2 * kLanes);
-            if constexpr (sum) lanes.add(group);
+            if (i + kGroup / 2 * kLanes < n)
+                group = group + half_group(i + kGroup / 2 * kLanes);
+            if constexpr (sum)
+                lanes.add(group);
         }
         return lanes.lanes();
     }
@@ -358,11 +383,15 @@ SORGUM_INLINE void step_batches(const Rows<T>& r, const ExpScale<T>& scale, Batc
             row_step<op, true, true, writes, careful, streaming>(r, scale, s, i, w);
             continue;
         }
-        if (odd) whole_row<op>(r, s.before.first + i, scale);
+        if (odd)
+            whole_row<op>(r, s.before.first + i, scale);
         if constexpr (writes)
-            if (write) row_step<op, false, false, true, careful, streaming>(r, scale, s, i, w);
-        if (i < s.next.rows) row_step<op, true, false, false, careful, streaming>(r, scale, s, i, w);
-        if (i < s.here.rows) row_step<op, false, true, false, careful, streaming>(r, scale, s, i, w);
+            if (write)
+                row_step<op, false, false, true, careful, streaming>(r, scale, s, i, w);
+        if (i < s.next.rows)
+            row_step<op, true, false, false, careful, streaming>(r, scale, s, i, w);
+        if (i < s.here.rows)
+            row_step<op, false, true, false, careful, streaming>(r, scale, s, i, w);
     }
 }
 
@@ -370,7 +399,8 @@ template <RowOp op, class T>
 SORGUM_INLINE void batched_rows(const Rows<T>& r, const ExpScale<T>& scale) {
     if (r.n <= 0) {
         if (op == RowOp::logsumexp)
-            for (index_t i = 0; i < r.rows; ++i) r.y[i * r.y_stride] = -from_bits(Format<T>::infinity);
+            for (index_t i = 0; i < r.rows; ++i)
+                r.y[i * r.y_stride] = -from_bits(Format<T>::infinity);
         return;
     }
     const index_t fitting = kBatch<T> / r.n;
@@ -380,8 +410,8 @@ SORGUM_INLINE void batched_rows(const Rows<T>& r, const ExpScale<T>& scale) {
     BatchState<T> s;
     __builtin_memset(static_cast<void*>(&s), 0, sizeof s);
     // Streaming stores need every row to start on a cache line.
-    const bool streaming = r.streaming && elements_to_boundary(r.y) == 0 &&
-                           (r.y_stride * static_cast<index_t>(sizeof(T))) % 64 == 0;
+    const bool streaming =
+        r.streaming && elements_to_boundary(r.y) == 0 && (r.y_stride * static_cast<index_t>(sizeof(T))) % 64 == 0;
     for (index_t first = 0; s.here.rows > 0 || s.before.rows > 0 || first < r.rows; first += per_batch) {
         s.next.first = first;
         s.next.rows = first >= r.rows ? 0 : r.rows - first < per_batch ? r.rows - first : per_batch;
@@ -395,12 +425,15 @@ SORGUM_INLINE void batched_rows(const Rows<T>& r, const ExpScale<T>& scale) {
         } else {
             step_batches<op, false, false>(r, scale, s, scratch, padded);
         }
-        if (s.here.rows > 0) finish_batch<op>(s.here, s.sums, s.counts, r, scale);
-        if (s.next.rows > 0) map_batch(s.next, s.maxima, s.minus_minima, scale);
+        if (s.here.rows > 0)
+            finish_batch<op>(s.here, s.sums, s.counts, r, scale);
+        if (s.next.rows > 0)
+            map_batch(s.next, s.maxima, s.minus_minima, scale);
         s.before = s.here;
         s.here = s.next;
     }
-    if (streaming) stream_fence();
+    if (streaming)
+        stream_fence();
 }
 
 template <class T>

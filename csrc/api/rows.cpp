@@ -1,0 +1,227 @@
+#include "api/rows.h"
+
+#include <cstdlib>
+
+namespace sorgum {
+
+namespace {
+
+// Appends an axis, merging it into the one before where every operand allows.
+void append(Dims& dims, int operands, index_t length, const index_t* strides) {
+    if (length == 1) return;
+    if (dims.n > 0) {
+        bool merges = true;
+        for (int k = 0; k < operands; ++k) merges = merges && dims.stride[k][dims.n - 1] == strides[k] * length;
+        if (merges) {
+            dims.shape[dims.n - 1] *= length;
+            for (int k = 0; k < operands; ++k) dims.stride[k][dims.n - 1] = strides[k];
+            return;
+        }
+    }
+    dims.shape[dims.n] = length;
+    for (int k = 0; k < operands; ++k) dims.stride[k][dims.n] = strides[k];
+    ++dims.n;
+}
+
+index_t product(const char* what, index_t a, index_t b) {
+    index_t result;
+    if (__builtin_mul_overflow(a, b, &result)) throw ValueError(std::string(what) + " must fit in 63 bits");
+    return result;
+}
+
+char* offset(const Dims& dims, int operand, char* base, index_t index) {
+    for (int d = dims.n - 1; d >= 0 && index != 0; --d) {
+        base += (index % dims.shape[d]) * dims.stride[operand][d];
+        index /= dims.shape[d];
+    }
+    return base;
+}
+
+// Calls f(pointer, stride, count, done) for each evenly spaced run of the elements [first, first + count) of a row.
+template <class F>
+void for_each_run(const RowLayout& layout, int operand, char* row_base, index_t first, index_t count, F&& f) {
+    const Dims& dims = layout.inner;
+    const index_t run = dims.n == 0 ? 1 : dims.shape[dims.n - 1];
+    const index_t stride = dims.n == 0 ? 0 : dims.stride[operand][dims.n - 1];
+    for (index_t done = 0; done < count;) {
+        const index_t at = first + done;
+        const index_t left = run - at % run;
+        const index_t here = left < count - done ? left : count - done;
+        f(layout.element(operand, row_base, at), stride, here, done);
+        done += here;
+    }
+}
+
+}  // namespace
+
+char* RowLayout::row(int operand, index_t r) const { return offset(outer, operand, base[operand], r); }
+
+char* RowLayout::element(int operand, char* row_base, index_t i) const { return offset(inner, operand, row_base, i); }
+
+bool RowLayout::contiguous(int operand, index_t element_size) const {
+    if (reinterpret_cast<std::uintptr_t>(base[operand]) % static_cast<std::uintptr_t>(element_size) != 0) return false;
+    for (int d = 0; d < outer.n; ++d)
+        if (outer.stride[operand][d] % element_size != 0) return false;
+    return inner.n == 0 || (inner.n == 1 && inner.stride[operand][0] == element_size);
+}
+
+index_t RowLayout::run() const { return outer.n == 0 ? 1 : outer.shape[outer.n - 1]; }
+
+index_t RowLayout::run_stride(int operand) const { return outer.n == 0 ? 0 : outer.stride[operand][outer.n - 1]; }
+
+std::string shape_text(const index_t* shape, int ndim) {
+    std::string text = "(";
+    for (int d = 0; d < ndim; ++d) text += std::to_string(shape[d]) + (d + 1 < ndim ? ", " : ndim == 1 ? "," : "");
+    return text + ")";
+}
+
+std::vector<bool> reduced_axes(const char* function, const ArrayView& x, const std::vector<index_t>& axes, bool all) {
+    std::vector<bool> reduced(static_cast<std::size_t>(x.ndim), all);
+    if (all) return reduced;
+    const index_t bound = x.ndim > 0 ? x.ndim : 1;  // a scalar is a row of one element along axis 0 or -1
+    std::vector<bool> seen(static_cast<std::size_t>(bound), false);
+    for (const index_t axis : axes) {
+        if (axis < -bound || axis >= bound)
+            throw ValueError(std::string(function) + ": axis must be in [-" + std::to_string(bound) + ", " +
+                             std::to_string(bound) + "), got " + std::to_string(axis));
+        const auto at = static_cast<std::size_t>(axis < 0 ? axis + bound : axis);
+        if (seen[at]) throw ValueError(std::string(function) + ": axis must not repeat, got " + std::to_string(axis) + " again");
+        seen[at] = true;
+        if (x.ndim > 0) reduced[at] = true;
+    }
+    return reduced;
+}
+
+RowLayout make_rows(const ArrayView& x, const std::vector<bool>& reduced, const std::vector<ArrayView>& operands) {
+    RowLayout layout;
+    layout.rows = layout.length = 1;
+    const int count = static_cast<int>(operands.size());
+    for (int d = 0; d < x.ndim; ++d) {
+        const bool inner = reduced[static_cast<std::size_t>(d)];
+        index_t strides[kMaxOperands];
+        for (int k = 0; k < count; ++k) strides[k] = operands[static_cast<std::size_t>(k)].strides[d];
+        append(inner ? layout.inner : layout.outer, count, x.shape[d], strides);
+        index_t& total = inner ? layout.length : layout.rows;
+        total = product(inner ? "the length of a row" : "the number of rows", total, x.shape[d]);
+    }
+    for (int k = 0; k < count; ++k) layout.base[k] = static_cast<char*>(operands[static_cast<std::size_t>(k)].data);
+    return layout;
+}
+
+ArrayView broadcast_like(const char* function, const char* argument, const ArrayView& from, const ArrayView& x) {
+    ArrayView view = from;
+    view.ndim = x.ndim;
+    bool fits = from.ndim <= x.ndim;
+    for (int d = 0; fits && d < x.ndim; ++d) {
+        const int s = d - (x.ndim - from.ndim);
+        const index_t length = s < 0 ? 1 : from.shape[s];
+        fits = length == x.shape[d] || length == 1;
+        view.shape[d] = x.shape[d];
+        view.strides[d] = length == 1 ? 0 : from.strides[s];
+    }
+    if (!fits)
+        throw ValueError(std::string(function) + ": " + argument + " must broadcast to shape " +
+                         shape_text(x.shape, x.ndim) + ", got shape " + shape_text(from.shape, from.ndim));
+    return view;
+}
+
+ArrayView per_row(const char* function, const char* argument, const ArrayView& from, const ArrayView& x,
+                  const std::vector<bool>& reduced) {
+    ArrayView view = from;
+    view.ndim = x.ndim;
+    int kept = 0;
+    for (int d = 0; d < x.ndim; ++d) kept += reduced[static_cast<std::size_t>(d)] ? 0 : 1;
+    const bool scalar = from.ndim == 0, with_reduced = !scalar && from.ndim == x.ndim;
+    bool fits = scalar || with_reduced || from.ndim == kept;
+    std::string rows = "(";
+    for (int d = 0, s = 0; d < x.ndim; ++d) {
+        const bool is_reduced = reduced[static_cast<std::size_t>(d)];
+        const index_t length = is_reduced ? 1 : x.shape[d];
+        view.shape[d] = x.shape[d];
+        view.strides[d] = 0;
+        if (!is_reduced) rows += (rows.size() > 1 ? ", " : "") + std::to_string(length);
+        if (scalar || !fits || (is_reduced && !with_reduced)) continue;
+        fits = from.shape[s] == length;
+        view.strides[d] = is_reduced ? 0 : from.strides[s];
+        ++s;
+    }
+    if (!fits)
+        throw ValueError(std::string(function) + ": " + argument + " must be a scalar or have the shape of the rows, " +
+                         rows + (kept == 1 ? ",)" : ")") + ", got shape " + shape_text(from.shape, from.ndim));
+    return view;
+}
+
+const char* dtype_text(DType dtype) {
+    static const char* const names[] = {"float32", "float64", "bool", "int64"};
+    return names[static_cast<int>(dtype)];
+}
+
+void check_out(const char* function, const char* argument, const ArrayView& out, DType dtype, const index_t* shape,
+               int ndim) {
+    const std::string prefix = std::string(function) + ": " + argument + " must ";
+    if (out.dtype != dtype)
+        throw TypeError(prefix + "have dtype " + dtype_text(dtype) + ", got " + dtype_text(out.dtype));
+    bool same = out.ndim == ndim;
+    for (int d = 0; same && d < ndim; ++d) same = out.shape[d] == shape[d];
+    if (!same)
+        throw ValueError(prefix + "have shape " + shape_text(shape, ndim) + ", got " + shape_text(out.shape, out.ndim));
+    if (!out.writable) throw ValueError(prefix + "be writable, got a read-only array");
+    // No two elements may share memory. Sorted by stride, each axis must step over all that the smaller ones span; a
+    // layout that is free of overlap for a subtler reason is refused too.
+    std::vector<std::pair<index_t, index_t>> axes;
+    for (int d = 0; d < ndim; ++d) {
+        if (shape[d] == 0) return;
+        if (shape[d] > 1) axes.emplace_back(std::llabs(out.strides[d]), shape[d]);
+    }
+    for (std::size_t i = 1; i < axes.size(); ++i)
+        for (std::size_t j = i; j > 0 && axes[j] < axes[j - 1]; --j) std::swap(axes[j], axes[j - 1]);
+    index_t span = dtype == DType::f32 ? 4 : 8;
+    for (const auto& [stride, length] : axes) {
+        if (stride < span) throw ValueError(prefix + "not overlap itself, got strides that do");
+        span = stride * (length - 1) + span;
+    }
+}
+
+namespace {
+
+// Calls f(address of the array's element, its place among the copied) for every element, in the order that walks memory
+// in the smaller steps.
+template <class F>
+void for_each_element(const RowLayout& layout, int operand, index_t row, index_t rows, index_t first, index_t count,
+                      index_t pitch, F&& f) {
+    char* const base = layout.row(operand, row);
+    const index_t across = layout.run_stride(operand);
+    for_each_run(layout, operand, base, first, count, [&](char* p, index_t along, index_t n, index_t done) {
+        if (rows > 1 && std::llabs(across) < std::llabs(along)) {
+            for (index_t i = 0; i < n; ++i)
+                for (index_t r = 0; r < rows; ++r) f(p + i * along + r * across, r * pitch + done + i);
+        } else {
+            for (index_t r = 0; r < rows; ++r)
+                for (index_t i = 0; i < n; ++i) f(p + i * along + r * across, r * pitch + done + i);
+        }
+    });
+}
+
+}  // namespace
+
+template <class T>
+void gather(const RowLayout& layout, int operand, index_t row, index_t rows, index_t first, index_t count, T* to,
+            index_t pitch) {
+    for_each_element(layout, operand, row, rows, first, count, pitch,
+                     [&](const char* p, index_t at) { __builtin_memcpy(to + at, p, sizeof(T)); });
+}
+
+template <class T>
+void scatter(const RowLayout& layout, int operand, index_t row, index_t rows, index_t first, index_t count,
+             const T* from, index_t pitch) {
+    for_each_element(layout, operand, row, rows, first, count, pitch,
+                     [&](char* p, index_t at) { __builtin_memcpy(p, from + at, sizeof(T)); });
+}
+
+template void gather<float>(const RowLayout&, int, index_t, index_t, index_t, index_t, float*, index_t);
+template void gather<double>(const RowLayout&, int, index_t, index_t, index_t, index_t, double*, index_t);
+template void gather<bool>(const RowLayout&, int, index_t, index_t, index_t, index_t, bool*, index_t);
+template void scatter<float>(const RowLayout&, int, index_t, index_t, index_t, index_t, const float*, index_t);
+template void scatter<double>(const RowLayout&, int, index_t, index_t, index_t, index_t, const double*, index_t);
+
+}  // namespace sorgum

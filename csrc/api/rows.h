@@ -1,0 +1,69 @@
+// An array seen as rows: the reduced axes, in C order, make the elements of a row, the other axes number the rows (N5).
+//
+// Operands of one call (input, output, mask, ...) share the logical shape; a broadcast operand has stride 0. Axes that
+// can be walked as one are merged. Parts of rows that are not contiguous are gathered into scratch memory and scattered
+// from it, a chunk at a time.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "core/error.h"
+#include "core/types.h"
+
+namespace sorgum {
+
+inline constexpr int kMaxOperands = 6;
+
+struct Dims {
+    int n = 0;
+    index_t shape[kMaxDims];
+    index_t stride[kMaxOperands][kMaxDims];  // bytes
+};
+
+struct RowLayout {
+    index_t rows, length;
+    Dims outer, inner;
+    char* base[kMaxOperands];
+
+    char* row(int operand, index_t r) const;
+    char* element(int operand, char* row_base, index_t i) const;
+    // Elements of a row are contiguous and rows start at multiples of the element size.
+    bool contiguous(int operand, index_t element_size) const;
+    // Rows along the last outer axis, and the bytes between two of them.
+    index_t run() const;
+    index_t run_stride(int operand) const;
+};
+
+// "(4, 7)", as Python prints a shape.
+std::string shape_text(const index_t* shape, int ndim);
+
+// The axes as a mask over [0, ndim). Throws ValueError for one that is out of range or repeated.
+std::vector<bool> reduced_axes(const char* function, const ArrayView& x, const std::vector<index_t>& axes, bool all);
+
+// `operands` have the logical shape of x (see broadcast_like and per_row).
+RowLayout make_rows(const ArrayView& x, const std::vector<bool>& reduced, const std::vector<ArrayView>& operands);
+
+// A view of `from` broadcast to the shape of x. Throws ValueError when it does not fit.
+ArrayView broadcast_like(const char* function, const char* argument, const ArrayView& from, const ArrayView& x);
+
+// A view with one element per row, as an operand of x's shape: stride 0 along reduced axes. Accepts a scalar, the shape
+// of x without the reduced axes, or with them kept at length 1.
+ArrayView per_row(const char* function, const char* argument, const ArrayView& from, const ArrayView& x,
+                  const std::vector<bool>& reduced);
+
+const char* dtype_text(DType dtype);
+
+// Throws unless the argument can be written as an array of this dtype and shape.
+void check_out(const char* function, const char* argument, const ArrayView& out, DType dtype, const index_t* shape, int ndim);
+
+// Copies elements [first, first + count) of the `rows` rows from `row` on to contiguous memory, row by row at a distance of
+// `pitch` elements, and back. The rows must lie along the last outer axis.
+template <class T>
+void gather(const RowLayout& layout, int operand, index_t row, index_t rows, index_t first, index_t count, T* to,
+            index_t pitch);
+template <class T>
+void scatter(const RowLayout& layout, int operand, index_t row, index_t rows, index_t first, index_t count,
+             const T* from, index_t pitch);
+
+}  // namespace sorgum

@@ -1,0 +1,523 @@
+#include "api/special.h"
+
+#include <charconv>
+#include <memory>
+
+#include "api/rows.h"
+#include "core/error.h"
+#include "core/fp_env.h"
+#include "core/parallel.h"
+#include "dispatch/dispatch.h"
+
+namespace sorgum::special {
+
+namespace {
+
+// How work is cut (N7: by shape only). None of these numbers changes a bit of any result.
+constexpr index_t kPiece = 16 * kChunk;             // elements of a long row per task
+constexpr index_t kSerial = 32768;                  // elements that are not worth waking a thread for
+constexpr index_t kLongRow = index_t(1) << 22;      // rows beyond it are always shared between threads
+constexpr index_t kManyBlocks = 64;                 // so many rows keep all threads busy without being shared
+constexpr index_t kBlockRows = 16;                  // rows gathered together when they lie across memory
+constexpr index_t kMostPieces = index_t(1) << 16;   // partial sums kept at a time
+constexpr index_t kStreamingBytes = index_t(1) << 22;  // results larger than this are written past the caches
+
+std::string number_text(double value) {
+    char text[32];
+    const std::to_chars_result end = std::to_chars(text, text + sizeof text, value);
+    std::string s(text, end.ptr);
+    return s.find_first_not_of("-0123456789") == std::string::npos ? s + ".0" : s;
+}
+
+void check_dtype(const char* function, const char* argument, const ArrayView& view, DType dtype) {
+    if (view.dtype != dtype)
+        throw TypeError(std::string(function) + ": " + argument + " must have dtype " + dtype_text(dtype) + ", got " +
+                        dtype_text(view.dtype));
+}
+
+void check_float(const char* function, const ArrayView& x) {
+    if (x.dtype != DType::f32 && x.dtype != DType::f64)
+        throw TypeError(std::string(function) + ": x must have dtype float32 or float64, got " + dtype_text(x.dtype));
+}
+
+int threads_for(index_t elements) { return elements < kSerial ? 1 : num_threads(); }
+
+enum class Op { softmax, log_softmax, logsumexp };
+constexpr const char* name_of(Op op) {
+    return op == Op::softmax ? "softmax" : op == Op::log_softmax ? "log_softmax" : "logsumexp";
+}
+
+enum class Algorithm { automatic, two_pass, three_pass_recompute, three_pass_reload };
+
+Algorithm parse_algorithm(Op op, const std::string& name) {
+    if (name == "auto") return Algorithm::automatic;
+    if (name == "two_pass") return Algorithm::two_pass;
+    if (name == "three_pass_recompute") return Algorithm::three_pass_recompute;
+    if (name == "three_pass_reload") return Algorithm::three_pass_reload;
+    throw ValueError(std::string(name_of(op)) +
+                     ": algorithm must be one of 'auto', 'two_pass', 'three_pass_recompute', 'three_pass_reload', got '" +
+                     name + "'");
+}
+
+// ---- exp and log ----
+
+enum class Elementwise { exp, log };
+
+template <Elementwise f, class T>
+void map(const ArrayView& x, const ArrayView& out) {
+    const std::vector<bool> all(static_cast<std::size_t>(x.ndim), true);
+    const RowLayout layout = make_rows(x, all, {x, out});
+    const index_t n = layout.length;
+    const bool direct = layout.contiguous(0, sizeof(T)) && layout.contiguous(1, sizeof(T));
+    const bool streaming = direct && n * static_cast<index_t>(sizeof(T)) >= kStreamingBytes;
+    auto* const kernel = f == Elementwise::exp ? special_exp(kernels(), T()) : special_log(kernels(), T());
+    if (n == 0) return;
+    parallel_for((n + kPiece - 1) / kPiece, threads_for(n), [&](index_t task, int) {
+        const index_t end = n - task * kPiece < kPiece ? n : (task + 1) * kPiece;
+        if (direct) {
+            const T* from = reinterpret_cast<const T*>(layout.base[0]) + task * kPiece;
+            kernel(from, reinterpret_cast<T*>(layout.base[1]) + task * kPiece, end - task * kPiece, streaming);
+            return;
+        }
+        alignas(64) T scratch[kChunk];
+        for (index_t i = task * kPiece; i < end; i += kChunk) {
+            const index_t here = end - i < kChunk ? end - i : kChunk;
+            gather(layout, 0, 0, 1, i, here, scratch, kChunk);
+            kernel(scratch, scratch, here, false);
+            scatter(layout, 1, 0, 1, i, here, scratch, kChunk);
+        }
+    });
+}
+
+template <Elementwise f>
+void map(const char* name, const ArrayView& x, const ArrayView& out) {
+    check_float(name, x);
+    check_out(name, "out", out, x.dtype, x.shape, x.ndim);
+    if (x.dtype == DType::f32)
+        map<f, float>(x, out);
+    else
+        map<f, double>(x, out);
+}
+
+// ---- rows ----
+
+template <class T>
+class RowJob {
+public:
+    RowJob(Op op, const Arguments& a, const std::vector<bool>& reduced)
+        : op_(op), algorithm_(parse_algorithm(op, a.algorithm)), table_(kernels()) {
+        const char* const name = name_of(op);
+        std::vector<ArrayView> operands = {a.x, op == Op::logsumexp ? per_row(name, "out", a.out, a.x, reduced) : a.out,
+                                           per_row(name, "temperature", a.temperature, a.x, reduced)};
+        if (a.where) where_ = add(operands, broadcast_like(name, "where", *a.where, a.x));
+        if (a.weights) weights_ = add(operands, broadcast_like(name, "b", *a.weights, a.x));
+        if (a.sign) sign_ = add(operands, per_row(name, "sign", *a.sign, a.x, reduced));
+        layout_ = make_rows(a.x, reduced, operands);
+        check_temperature(a.temperature);
+        one_temperature_ = a.temperature.ndim == 0;
+        if (one_temperature_) special_exp_scale(table_, T())(*static_cast<const double*>(a.temperature.data), scale_);
+        empty_ = a.empty == "zero" ? (op == Op::softmax ? T(0) : -infinity()) : nan();
+        direct_x_ = layout_.contiguous(kX, sizeof(T)) && where_ < 0 && weights_ < 0;
+        direct_out_ = op != Op::logsumexp && layout_.contiguous(kOut, sizeof(T));
+        const index_t elements = saturated_product(layout_.rows, layout_.length);
+        threads_ = threads_for(elements);
+        streaming_ = direct_x_ && direct_out_ && elements >= kStreamingBytes / static_cast<index_t>(sizeof(T));
+        if (algorithm_ == Algorithm::three_pass_reload && !(direct_out_ && op == Op::softmax))
+            algorithm_ = Algorithm::three_pass_recompute;  // the same bits, without a place to keep the terms
+    }
+
+    void run() {
+        if (layout_.rows == 0 || (layout_.length == 0 && op_ != Op::logsumexp)) return;
+        if (direct_x_ && batched() && (direct_out_ || op_ == Op::logsumexp))
+            run_direct_batches();
+        else
+            run_blocks();
+    }
+
+private:
+    enum Operand { kX = 0, kOut = 1, kTemperature = 2 };
+
+    static int add(std::vector<ArrayView>& operands, const ArrayView& view) {
+        operands.push_back(view);
+        return static_cast<int>(operands.size()) - 1;
+    }
+    static T infinity() { return static_cast<T>(__builtin_inf()); }
+    static T nan() { return static_cast<T>(__builtin_nan("")); }
+    static index_t saturated_product(index_t a, index_t b) {
+        index_t product;
+        return __builtin_mul_overflow(a, b, &product) ? INT64_MAX : product;
+    }
+
+    bool batched() const { return algorithm_ == Algorithm::automatic && layout_.length <= kChunk && weights_ < 0; }
+    bool three_pass() const {
+        return algorithm_ == Algorithm::three_pass_recompute || algorithm_ == Algorithm::three_pass_reload;
+    }
+
+    double temperature(index_t row) const {
+        double t;
+        __builtin_memcpy(&t, layout_.row(kTemperature, row), sizeof t);
+        return t;
+    }
+    void check_temperature(const ArrayView& t) const {
+        const index_t count = t.ndim == 0 ? 1 : layout_.rows;
+        for (index_t row = 0; row < count; ++row) {
+            double value;
+            if (t.ndim == 0)
+                __builtin_memcpy(&value, t.data, sizeof value);
+            else
+                value = temperature(row);
+            if (!(value > 0.0) || value - value != 0.0)
+                throw ValueError(std::string(name_of(op_)) + ": temperature must be positive and finite, got " +
+                                 number_text(value));
+        }
+    }
+    const ExpScale<T>& scale(index_t row, ExpScale<T>& own) const {
+        if (one_temperature_) return scale_;
+        special_exp_scale(table_, T())(temperature(row), own);
+        return own;
+    }
+
+    // ---- contiguous rows of one chunk ----
+
+    void batch_kernel(const Rows<T>& rows, const ExpScale<T>& scale) const {
+        (op_ == Op::softmax       ? special_softmax_rows(table_, T())
+         : op_ == Op::log_softmax ? special_log_softmax_rows(table_, T())
+                                  : special_logsumexp_rows(table_, T()))(rows, scale);
+    }
+
+    void run_direct_batches() {
+        const index_t n = layout_.length, rows = layout_.rows, run = layout_.run();
+        const index_t per_task = kPiece / (n > 0 ? n : 1) > 0 ? kPiece / (n > 0 ? n : 1) : 1;
+        constexpr auto size = static_cast<index_t>(sizeof(T));
+        parallel_for((rows + per_task - 1) / per_task, threads_, [&](index_t task, int) {
+            const index_t end = rows - task * per_task < per_task ? rows : (task + 1) * per_task;
+            T results[256];
+            for (index_t r = task * per_task; r < end;) {
+                index_t count = run - r % run < end - r ? run - r % run : end - r;
+                if (op_ == Op::logsumexp && count > 256) count = 256;
+                if (!one_temperature_) count = 1;
+                Rows<T> part;
+                part.x = reinterpret_cast<const T*>(layout_.row(kX, r));
+                part.rows = count;
+                part.n = n;
+                part.x_stride = layout_.run_stride(kX) / size;
+                part.empty = empty_;
+                part.streaming = streaming_;
+                part.y = op_ == Op::logsumexp ? results : reinterpret_cast<T*>(layout_.row(kOut, r));
+                part.y_stride = op_ == Op::logsumexp ? 1 : layout_.run_stride(kOut) / size;
+                ExpScale<T> own;
+                batch_kernel(part, scale(r, own));
+                if (op_ == Op::logsumexp)
+                    for (index_t i = 0; i < count; ++i) __builtin_memcpy(layout_.row(kOut, r + i), results + i, sizeof(T));
+                r += count;
+            }
+        });
+    }
+
+    // ---- everything else: blocks of rows, in pieces ----
+
+    struct Block {
+        index_t first, rows;
+    };
+
+    // Rows that lie across memory are taken together, since their elements share cache lines.
+    index_t rows_per_block() const {
+        const Dims& in = layout_.inner;
+        const index_t along = in.n == 0 ? 0 : in.stride[kX][in.n - 1];
+        const index_t across = layout_.run_stride(kX);
+        const bool together = layout_.length <= kChunk ? !direct_x_ || !direct_out_
+                                                       : (across < 0 ? -across : across) < (along < 0 ? -along : along);
+        return together ? kBlockRows : 1;
+    }
+    Block block(index_t b) const {
+        const index_t run = layout_.run(), per_run = (run + block_rows_ - 1) / block_rows_;
+        const index_t at = (b % per_run) * block_rows_;
+        return {(b / per_run) * run + at, run - at < block_rows_ ? run - at : block_rows_};
+    }
+
+    // Scratch of one thread: the elements of a block's chunk, and what goes with them.
+    struct Scratch {
+        std::unique_ptr<T[]> x, weights;
+        std::unique_ptr<bool[]> mask;
+    };
+
+    void load_chunk(const Block& b, index_t i, index_t n, Scratch& s) const {
+        gather(layout_, kX, b.first, b.rows, i, n, s.x.get(), pitch_);
+        if (where_ >= 0) gather(layout_, where_, b.first, b.rows, i, n, s.mask.get(), pitch_);
+        if (weights_ >= 0) gather(layout_, weights_, b.first, b.rows, i, n, s.weights.get(), pitch_);
+        for (index_t r = 0; r < b.rows; ++r) {
+            T* const x = s.x.get() + r * pitch_;
+            T* const w = weights_ >= 0 ? s.weights.get() + r * pitch_ : nullptr;
+            const bool* const m = where_ >= 0 ? s.mask.get() + r * pitch_ : nullptr;
+            for (index_t j = 0; m != nullptr && j < n; ++j) x[j] = m[j] ? x[j] : -infinity();
+            for (index_t j = 0; w != nullptr && j < n; ++j) {
+                if (x[j] == -infinity()) w[j] = T(0);
+                if (w[j] == T(0)) x[j] = -infinity();
+            }
+        }
+    }
+
+    // Calls f(row of the block, its elements, their number) for elements [begin, end), in chunks where it must gather.
+    template <class F>
+    void for_each_part(const Block& b, index_t begin, index_t end, Scratch& s, F&& f) const {
+        if (direct_x_) {
+            for (index_t r = 0; r < b.rows; ++r)
+                f(r, reinterpret_cast<const T*>(layout_.row(kX, b.first + r)) + begin, begin, end - begin);
+            return;
+        }
+        for (index_t i = begin; i < end; i += kChunk) {
+            const index_t here = end - i < kChunk ? end - i : kChunk;
+            load_chunk(b, i, here, s);
+            for (index_t r = 0; r < b.rows; ++r) f(r, s.x.get() + r * pitch_, i, here);
+        }
+    }
+
+    void max_piece(const Block& b, index_t begin, index_t end, Scratch& s, T* maxima) const {
+        for_each_part(b, begin, end, s, [&](index_t r, const T* x, index_t, index_t n) {
+            const T m = special_row_max(table_, T())(x, n);
+            if (m > maxima[r]) maxima[r] = m;
+        });
+    }
+
+    void sum_piece(const Block& b, index_t begin, index_t end, Scratch& s, const T* maxima, RowSum<T>* sums) const {
+        for (index_t r = 0; r < b.rows; ++r) special_row_clear(table_, T())(sums[r]);
+        for_each_part(b, begin, end, s, [&](index_t r, const T* x, index_t i, index_t n) {
+            ExpScale<T> own;
+            const ExpScale<T>& scale_r = scale(b.first + r, own);
+            if (weights_ >= 0) {
+                special_weighted_sum(table_, T())(x, s.weights.get() + r * pitch_, n, scale_r, sums[r]);
+            } else if (three_pass()) {
+                T* const terms = algorithm_ == Algorithm::three_pass_reload ? out_row(b.first + r) + i : nullptr;
+                special_max_sum(table_, T())(x, terms, n, scale_r, maxima[r], sums[r]);
+            } else {
+                special_exp_sum(table_, T())(x, n, scale_r, sums[r]);
+            }
+        });
+    }
+
+    T* out_row(index_t row) const { return reinterpret_cast<T*>(layout_.row(kOut, row)); }
+
+    void write_piece(const Block& b, index_t begin, index_t end, Scratch& s, const RowResult<T>* results) const {
+        if (algorithm_ == Algorithm::three_pass_reload) {
+            for (index_t r = 0; r < b.rows; ++r)
+                special_terms_scale(table_, T())(out_row(b.first + r) + begin, end - begin, results[r], empty_, streaming_);
+            return;
+        }
+        auto* const kernel =
+            op_ == Op::softmax ? special_softmax_scale(table_, T()) : special_log_softmax_shift(table_, T());
+        const auto write = [&](index_t r, const T* x, T* y, index_t n) {
+            ExpScale<T> own;
+            kernel(x, y, n, scale(b.first + r, own), results[r], empty_, streaming_);
+        };
+        if (direct_out_) {
+            for_each_part(b, begin, end, s, [&](index_t r, const T* x, index_t i, index_t n) {
+                write(r, x, out_row(b.first + r) + i, n);
+            });
+            return;
+        }
+        for (index_t i = begin; i < end; i += kChunk) {
+            const index_t here = end - i < kChunk ? end - i : kChunk;
+            for_each_part(b, i, i + here, s, [&](index_t r, const T* x, index_t, index_t n) {
+                write(r, x, s.x.get() + r * pitch_, n);
+            });
+            scatter(layout_, kOut, b.first, b.rows, i, here, s.x.get(), pitch_);
+        }
+    }
+
+    void finish(const Block& b, const RowSum<T>* sums, RowResult<T>* results) const {
+        for (index_t r = 0; r < b.rows; ++r) {
+            ExpScale<T> own;
+            const ExpScale<T>& scale_r = scale(b.first + r, own);
+            if (weights_ >= 0) {
+                write_weighted(b.first + r, sums[r], scale_r);
+                continue;
+            }
+            special_row_result(table_, T())(sums[r], scale_r, three_pass(), results[r]);
+            const T value = static_cast<T>(results[r].log_sum_exp);
+            if (op_ == Op::logsumexp) __builtin_memcpy(layout_.row(kOut, b.first + r), &value, sizeof value);
+        }
+    }
+
+    void write_weighted(index_t row, const RowSum<T>& sum, const ExpScale<T>& scale_r) const {
+        double log_abs, sign;
+        special_weighted_result(table_, T())(sum, scale_r, log_abs, sign);
+        if (sign_ < 0 && sign < 0) log_abs = __builtin_nan("");
+        const T value = log_abs != log_abs ? nan() : static_cast<T>(log_abs);
+        const T value_sign = sign != sign ? nan() : static_cast<T>(sign);
+        __builtin_memcpy(layout_.row(kOut, row), &value, sizeof value);
+        if (sign_ >= 0) __builtin_memcpy(layout_.row(sign_, row), &value_sign, sizeof value_sign);
+    }
+
+    // A block of rows of one chunk: gathered, done by the batched kernel, scattered.
+    void whole_block_batched(const Block& b, Scratch& s) const {
+        const index_t n = layout_.length;
+        if (n > 0) load_chunk(b, 0, n, s);
+        T results[kBlockRows];
+        Rows<T> rows = {s.x.get(), op_ == Op::logsumexp ? results : s.x.get(), b.rows, n, pitch_,
+                        op_ == Op::logsumexp ? 1 : pitch_, empty_, false};
+        if (one_temperature_) {
+            batch_kernel(rows, scale_);
+        } else {
+            for (index_t r = 0; r < b.rows; ++r) {
+                ExpScale<T> own;
+                Rows<T> one = rows;
+                one.rows = 1;
+                one.x += r * pitch_;
+                one.y += r * rows.y_stride;
+                batch_kernel(one, scale(b.first + r, own));
+            }
+        }
+        if (op_ != Op::logsumexp) {
+            scatter(layout_, kOut, b.first, b.rows, 0, n, s.x.get(), pitch_);
+            return;
+        }
+        for (index_t r = 0; r < b.rows; ++r) __builtin_memcpy(layout_.row(kOut, b.first + r), results + r, sizeof(T));
+    }
+
+    void whole_block(const Block& b, Scratch& s) const {
+        if (batched()) return whole_block_batched(b, s);
+        T maxima[kBlockRows];
+        RowSum<T> sums[kBlockRows];
+        RowResult<T> results[kBlockRows];
+        for (T& m : maxima) m = -infinity();
+        if (three_pass()) max_piece(b, 0, layout_.length, s, maxima);
+        sum_piece(b, 0, layout_.length, s, maxima, sums);
+        finish(b, sums, results);
+        if (op_ != Op::logsumexp) write_piece(b, 0, layout_.length, s, results);
+    }
+
+    void run_blocks() {
+        const index_t n = layout_.length;
+        block_rows_ = rows_per_block();
+        pitch_ = (n < kChunk ? (n + 15) / 16 * 16 : kChunk) + 16;  // not a power of two: rows fall into different sets
+        std::vector<Scratch> scratch(static_cast<std::size_t>(threads_));
+        for (Scratch& s : scratch) {
+            const auto size = static_cast<std::size_t>(block_rows_ * pitch_);
+            if (!direct_x_ || !direct_out_) s.x.reset(new T[size]);
+            if (weights_ >= 0) s.weights.reset(new T[size]);
+            if (where_ >= 0) s.mask.reset(new bool[size]);
+        }
+        const auto slot_scratch = [&](int slot) -> Scratch& { return scratch[static_cast<std::size_t>(slot)]; };
+        const index_t run = layout_.run();
+        const index_t blocks = layout_.rows / run * ((run + block_rows_ - 1) / block_rows_);
+        if (n <= kPiece || (blocks >= kManyBlocks && n <= kLongRow)) {
+            const index_t per_block = n * block_rows_ > 0 ? n * block_rows_ : 1;
+            const index_t per_task = kPiece / per_block > 0 ? kPiece / per_block : 1;
+            parallel_for((blocks + per_task - 1) / per_task, threads_, [&](index_t task, int slot) {
+                const index_t end = blocks - task * per_task < per_task ? blocks : (task + 1) * per_task;
+                for (index_t b = task * per_task; b < end; ++b) whole_block(block(b), slot_scratch(slot));
+            });
+            return;
+        }
+        const index_t pieces = (n + kPiece - 1) / kPiece;
+        const index_t most = kMostPieces / (pieces * block_rows_);
+        for (index_t first = 0; first < blocks;) {
+            const index_t count = blocks - first < most ? blocks - first : most > 0 ? most : 1;
+            run_pieces(first, count, pieces, slot_scratch);
+            first += count;
+        }
+    }
+
+    template <class SlotScratch>
+    void run_pieces(index_t first, index_t blocks, index_t pieces, const SlotScratch& scratch) const {
+        const index_t rows = blocks * block_rows_;
+        std::vector<RowSum<T>> sums(static_cast<std::size_t>(rows * pieces));
+        std::vector<T> maxima(static_cast<std::size_t>(rows * pieces), -infinity());
+        std::vector<RowResult<T>> results(static_cast<std::size_t>(rows));
+        const auto for_each_piece = [&](auto&& f) {
+            parallel_for(blocks * pieces, threads_, [&](index_t task, int slot) {
+                const index_t b = task / pieces, p = task % pieces;
+                const index_t begin = p * kPiece, end = layout_.length - begin < kPiece ? layout_.length : begin + kPiece;
+                f(b, block(first + b), begin, end, scratch(slot), (b * pieces + p) * block_rows_);
+            });
+        };
+        if (three_pass()) {
+            for_each_piece([&](index_t, const Block& b, index_t begin, index_t end, Scratch& s, index_t at) {
+                max_piece(b, begin, end, s, &maxima[static_cast<std::size_t>(at)]);
+            });
+            for (index_t b = 0; b < blocks; ++b)
+                for (index_t r = 0; r < block_rows_; ++r) {
+                    T m = -infinity();
+                    for (index_t p = 0; p < pieces; ++p) {
+                        const T other = maxima[static_cast<std::size_t>((b * pieces + p) * block_rows_ + r)];
+                        if (other > m) m = other;
+                    }
+                    for (index_t p = 0; p < pieces; ++p)
+                        maxima[static_cast<std::size_t>((b * pieces + p) * block_rows_ + r)] = m;
+                }
+        }
+        for_each_piece([&](index_t, const Block& b, index_t begin, index_t end, Scratch& s, index_t at) {
+            sum_piece(b, begin, end, s, &maxima[static_cast<std::size_t>(at)], &sums[static_cast<std::size_t>(at)]);
+        });
+        for (index_t b = 0; b < blocks; ++b) {
+            const Block rows_of = block(first + b);
+            RowSum<T>* const total = &sums[static_cast<std::size_t>(b * pieces * block_rows_)];
+            for (index_t p = 1; p < pieces; ++p)
+                for (index_t r = 0; r < rows_of.rows; ++r) {
+                    ExpScale<T> own;
+                    special_row_merge(table_, T())(total[r], scale(rows_of.first + r, own), total[p * block_rows_ + r]);
+                }
+            finish(rows_of, total, &results[static_cast<std::size_t>(b * block_rows_)]);
+        }
+        if (op_ == Op::logsumexp) return;
+        for_each_piece([&](index_t at, const Block& b, index_t begin, index_t end, Scratch& s, index_t) {
+            write_piece(b, begin, end, s, &results[static_cast<std::size_t>(at * block_rows_)]);
+        });
+    }
+
+    Op op_;
+    Algorithm algorithm_;
+    const KernelTable& table_;
+    RowLayout layout_;
+    int where_ = -1, weights_ = -1, sign_ = -1;  // operands, -1 when absent
+    bool one_temperature_, direct_x_, direct_out_, streaming_;
+    int threads_;
+    T empty_;
+    index_t block_rows_ = 1, pitch_ = 0;
+    ExpScale<T> scale_;
+};
+
+void run(Op op, const Arguments& a) {
+    const char* const name = name_of(op);
+    check_float(name, a.x);
+    check_dtype(name, "temperature", a.temperature, DType::f64);
+    if (a.where) check_dtype(name, "where", *a.where, DType::boolean);
+    if (a.weights) check_dtype(name, "b", *a.weights, a.x.dtype);
+    const std::vector<bool> reduced = reduced_axes(name, a.x, a.axes, a.all_axes);
+    if (op == Op::logsumexp) {
+        const std::vector<index_t> shape = row_shape(name, a.x, a.all_axes, a.axes, a.keepdims);
+        check_out(name, "out", a.out, a.x.dtype, shape.data(), static_cast<int>(shape.size()));
+        if (a.sign) check_out(name, "sign", *a.sign, a.x.dtype, shape.data(), static_cast<int>(shape.size()));
+    } else {
+        check_out(name, "out", a.out, a.x.dtype, a.x.shape, a.x.ndim);
+        if (a.empty != "nan" && a.empty != "zero")
+            throw ValueError(std::string(name) + ": empty must be 'nan' or 'zero', got '" + a.empty + "'");
+    }
+    const FpGuard guard;
+    if (a.x.dtype == DType::f32)
+        RowJob<float>(op, a, reduced).run();
+    else
+        RowJob<double>(op, a, reduced).run();
+}
+
+}  // namespace
+
+void exp(const ArrayView& x, const ArrayView& out) { map<Elementwise::exp>("exp", x, out); }
+void log(const ArrayView& x, const ArrayView& out) { map<Elementwise::log>("log", x, out); }
+
+void softmax(const Arguments& arguments) { run(Op::softmax, arguments); }
+void log_softmax(const Arguments& arguments) { run(Op::log_softmax, arguments); }
+void logsumexp(const Arguments& arguments) { run(Op::logsumexp, arguments); }
+
+std::vector<index_t> row_shape(const char* function, const ArrayView& x, bool all_axes,
+                               const std::vector<index_t>& axes, bool keepdims) {
+    const std::vector<bool> reduced = reduced_axes(function, x, axes, all_axes);
+    std::vector<index_t> shape;
+    for (int d = 0; d < x.ndim; ++d) {
+        const bool gone = reduced[static_cast<std::size_t>(d)];
+        if (!gone || keepdims) shape.push_back(gone ? 1 : x.shape[d]);
+    }
+    return shape;
+}
+
+}  // namespace sorgum::special

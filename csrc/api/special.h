@@ -1,0 +1,36 @@
+// exp, log, softmax, log_softmax and logsumexp on arrays of any layout.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/types.h"
+
+namespace sorgum::special {
+
+void exp(const ArrayView& x, const ArrayView& out);
+void log(const ArrayView& x, const ArrayView& out);
+
+// x and out are float32 or float64; the reduced axes are all of them or a list.
+struct Arguments {
+    ArrayView x, out;
+    bool all_axes;
+    std::vector<index_t> axes;
+    ArrayView temperature;                   // float64: a scalar or one per row
+    std::optional<ArrayView> where, weights;  // bool, and x's type; broadcast to x
+    std::optional<ArrayView> sign;           // logsumexp with weights: out's type and shape
+    std::string empty = "nan";               // "nan" or "zero"
+    std::string algorithm = "auto";
+    bool keepdims = false;  // logsumexp
+};
+
+void softmax(const Arguments& arguments);
+void log_softmax(const Arguments& arguments);
+void logsumexp(const Arguments& arguments);  // out has the shape row_shape() tells
+
+// The shape of x without the reduced axes, or with them at length 1.
+std::vector<index_t> row_shape(const char* function, const ArrayView& x, bool all_axes,
+                               const std::vector<index_t>& axes, bool keepdims);
+
+}  // namespace sorgum::special

@@ -1,0 +1,31 @@
+// The limits of the machine, for the benchmarks.
+#include "api/memory.h"
+#include "bindings/array.h"
+
+namespace sorgum {
+
+void register_memory(py::module_& module) {
+    module.def(
+        "memory_read",
+        [](const py::array& x) {
+            const ArrayView view = view_of(x, "memory_read", "x");
+            return without_gil([&] { return memory::read(view); });
+        },
+        py::arg("x").noconvert());
+    module.def(
+        "memory_copy",
+        [](const py::array& source, const py::array& target) {
+            const ArrayView from = view_of(source, "memory_copy", "source");
+            const ArrayView to = view_of(target, "memory_copy", "target");
+            without_gil([&] { memory::copy(from, to); });
+        },
+        py::arg("source").noconvert(), py::arg("target").noconvert());
+    module.def(
+        "fma_peak",
+        [](index_t iterations, bool many_chains) {
+            return without_gil([&] { return memory::fma_peak(iterations, many_chains); });
+        },
+        py::arg("iterations"), py::arg("many_chains"));
+}
+
+}  // namespace sorgum

@@ -1,0 +1,59 @@
+// logsumexp with weights. Products are formed and added in float64, with compensation: weights may cancel.
+#pragma once
+
+#include "kernels/special/softmax.inl.h"
+
+SORGUM_ISA_BEGIN
+
+inline constexpr int kWeightHeadroom = 64;  // keeps the product of a term and a float64 weight from overflowing
+
+template <bool shifted, class T>
+SORGUM_INLINE double weighted_chunk(const T* x, const T* b, index_t n, const Reference<T>& ref,
+                                    const ExpScale<T>& scale, T max_x) {
+    const Terms<shifted, T> terms(ref.map, scale, max_x);
+    const f64x16 down = splat<f64x16>(power_of_two_f64(-kWeightHeadroom));
+    LaneSum<double> lanes;
+    for (index_t i = 0; i < n; i += kLanes) {
+        const vec<T> w = terms.value(load_first(x + i, n - i, -from_bits(Format<T>::infinity)));
+        lanes.add((to_f64(w) * down) * to_f64(load_first(b + i, n - i, T(0))));
+    }
+    return fold_sum(lanes.lanes());
+}
+
+template <class T>
+void weighted_sum_kernel(const T* x, const T* b, index_t n, const ExpScale<T>& scale, RowSum<T>& row) {
+    const T inf = from_bits(Format<T>::infinity);
+    for (index_t i = 0; i < n; i += kChunk) {
+        const index_t here = n - i < kChunk ? n - i : kChunk;
+        const T max_x = max_of(x + i, here) + T(0);
+        if (max_x == inf) {  // infinite terms: the sign of their weights decides
+            for (index_t j = i; j < i + here; ++j) {
+                const bool counts = x[j] == inf || x[j] != x[j] || b[j] != b[j];
+                row.has_inf = row.has_inf || (counts && x[j] == inf && b[j] > T(0));
+                row.has_nan = row.has_nan || (counts && !(x[j] == inf && b[j] > T(0)));
+            }
+            continue;
+        }
+        const Reference<T> ref = make_reference(scale, max_x);
+        const double sum = ref.shifted || scale.prescale != T(1)
+                               ? weighted_chunk<true>(x + i, b + i, here, ref, scale, max_x)
+                               : weighted_chunk<false>(x + i, b + i, here, ref, scale, max_x);
+        row.has_inf = row.has_inf || sum > Format<double>::largest;
+        row.has_nan = row.has_nan || !(sum >= -Format<double>::largest);
+        if (row.has_nan || row.has_inf || max_x == -inf) continue;
+        if (max_x > row.max) {
+            if (is_far(scale, max_x)) exact_sum_clear(row.others);
+            row.max = max_x;
+        } else if (max_x < row.max && is_far(scale, row.max)) {
+            continue;
+        }
+        exact_sum_add(row.others, sum, ref.exponent - kHeadroom<T> + kWeightHeadroom, 1);
+    }
+}
+
+template <class T>
+void weighted_result_kernel(const RowSum<T>& row, const ExpScale<T>& scale, double& log_abs, double& sign) {
+    weighted_result(row, scale, log_abs, sign);
+}
+
+SORGUM_ISA_END
