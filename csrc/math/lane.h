@@ -67,6 +67,9 @@ SORGUM_HD L select(bool m, L a, L b) {
     return m ? a : b;
 }
 
+SORGUM_HD float zero_where(bool m, float a) { return m ? 0.0f : a; }
+SORGUM_HD double zero_where(bool m, double a) { return m ? 0.0 : a; }
+
 SORGUM_HD std::int32_t bits(float x) {
     std::int32_t i;
     __builtin_memcpy(&i, &x, sizeof i);

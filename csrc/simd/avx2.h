@@ -97,6 +97,9 @@ SORGUM_INLINE mask32x16 is_nan(f32x16 a) { return SORGUM_F32_COMPARE(is_nan, a, 
 SORGUM_INLINE f32x16 select(mask32x16 m, f32x16 a, f32x16 b) {
     return {{_mm256_blendv_ps(b.v[0], a.v[0], m.v[0]), _mm256_blendv_ps(b.v[1], a.v[1], m.v[1])}};
 }
+SORGUM_INLINE f32x16 zero_where(mask32x16 m, f32x16 a) {
+    return {{_mm256_andnot_ps(m.v[0], a.v[0]), _mm256_andnot_ps(m.v[1], a.v[1])}};
+}
 SORGUM_INLINE bool any(mask32x16 m) { return _mm256_movemask_ps(_mm256_or_ps(m.v[0], m.v[1])) != 0; }
 SORGUM_INLINE mask32x16 both(mask32x16 a, mask32x16 b) {
     return {{_mm256_and_ps(a.v[0], b.v[0]), _mm256_and_ps(a.v[1], b.v[1])}};
@@ -199,6 +202,10 @@ SORGUM_INLINE mask64x16 is_nan(f64x16 a) { return SORGUM_F64_COMPARE(a, a, _CMP_
 SORGUM_INLINE f64x16 select(mask64x16 m, f64x16 a, f64x16 b) {
     return {{_mm256_blendv_pd(b.v[0], a.v[0], m.v[0]), _mm256_blendv_pd(b.v[1], a.v[1], m.v[1]),
              _mm256_blendv_pd(b.v[2], a.v[2], m.v[2]), _mm256_blendv_pd(b.v[3], a.v[3], m.v[3])}};
+}
+SORGUM_INLINE f64x16 zero_where(mask64x16 m, f64x16 a) {
+    return {{_mm256_andnot_pd(m.v[0], a.v[0]), _mm256_andnot_pd(m.v[1], a.v[1]), _mm256_andnot_pd(m.v[2], a.v[2]),
+             _mm256_andnot_pd(m.v[3], a.v[3])}};
 }
 SORGUM_INLINE bool any(mask64x16 m) {
     return _mm256_movemask_pd(_mm256_or_pd(_mm256_or_pd(m.v[0], m.v[1]), _mm256_or_pd(m.v[2], m.v[3]))) != 0;

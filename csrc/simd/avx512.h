@@ -71,6 +71,9 @@ SORGUM_INLINE mask16 lt(f32x16 a, f32x16 b) { return {_mm512_cmp_ps_mask(a.v, b.
 SORGUM_INLINE mask16 eq(f32x16 a, f32x16 b) { return {_mm512_cmp_ps_mask(a.v, b.v, _CMP_EQ_OQ)}; }
 SORGUM_INLINE mask16 is_nan(f32x16 a) { return {_mm512_cmp_ps_mask(a.v, a.v, _CMP_UNORD_Q)}; }
 SORGUM_INLINE f32x16 select(mask16 m, f32x16 a, f32x16 b) { return {_mm512_mask_blend_ps(m.v, b.v, a.v)}; }
+SORGUM_INLINE f32x16 zero_where(mask16 m, f32x16 a) {
+    return {_mm512_mask_mov_ps(a.v, m.v, _mm512_setzero_ps())};
+}
 SORGUM_INLINE i32x16 bits(f32x16 a) { return {_mm512_castps_si512(a.v)}; }
 SORGUM_INLINE f32x16 from_bits(i32x16 a) { return {_mm512_castsi512_ps(a.v)}; }
 template <>
@@ -137,6 +140,10 @@ SORGUM_INLINE mask16 is_nan(f64x16 a) {
 }
 SORGUM_INLINE f64x16 select(mask16 m, f64x16 a, f64x16 b) {
     return {_mm512_mask_blend_pd(low_lanes(m.v), b.lo, a.lo), _mm512_mask_blend_pd(high_lanes(m.v), b.hi, a.hi)};
+}
+SORGUM_INLINE f64x16 zero_where(mask16 m, f64x16 a) {
+    return {_mm512_mask_mov_pd(a.lo, low_lanes(m.v), _mm512_setzero_pd()),
+            _mm512_mask_mov_pd(a.hi, high_lanes(m.v), _mm512_setzero_pd())};
 }
 SORGUM_INLINE i64x16 bits(f64x16 a) { return {_mm512_castpd_si512(a.lo), _mm512_castpd_si512(a.hi)}; }
 SORGUM_INLINE f64x16 from_bits(i64x16 a) { return {_mm512_castsi512_pd(a.lo), _mm512_castsi512_pd(a.hi)}; }

@@ -66,7 +66,7 @@ struct Terms {
     SORGUM_INLINE V summand(V x, V w) {
         const auto hit = eq(x, max);
         count = increment(count, hit);
-        return select(hit, splat<V>(T(0)), w);
+        return zero_where(hit, w);
     }
 };
 

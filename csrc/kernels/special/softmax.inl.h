@@ -157,6 +157,8 @@ void log_softmax_shift_kernel(const T* x, T* y, index_t n, const ExpScale<T>& sc
 
 enum class RowOp { softmax, log_softmax, logsumexp };
 
+inline constexpr index_t kShortestApart = 16;  // vectors of a row from which Writing::apart pays
+
 template <class T>
 inline constexpr index_t kBatch = 16384 / static_cast<index_t>(sizeof(T));
 
@@ -190,7 +192,7 @@ SORGUM_NOINLINE void whole_row(const Rows<T>& r, index_t i, const ExpScale<T>& s
 
 // make_reference in lanes, for rows that need no shift; the others become odd.
 template <class T>
-SORGUM_INLINE void map_batch(Batch<T>& b, const vec<T>* maxima, const vec<T>* minima, const ExpScale<T>& scale) {
+SORGUM_INLINE void map_batch(Batch<T>& b, const vec<T>* maxima, const vec<T>* minus_minima, const ExpScale<T>& scale) {
     using V = vec<T>;
     using D = f64x16;
     const D zero = splat<D>(0.0), lowest = splat<D>(Format<T>::exponent_bias + kHeadroom<T>);
@@ -213,7 +215,7 @@ SORGUM_INLINE void map_batch(Batch<T>& b, const vec<T>* maxima, const vec<T>* mi
     for (int i = 0; i < 16; ++i)
         b.odd[i] = is_plain[i] == 0.0;
     const D small = (n + splat<D>(kSmallExponent<T>)) * splat<D>(scale.inv_c);
-    b.careful = any(lt(zero - to_f64(fold_max_rows(minima)), small));
+    b.careful = any(lt(zero - to_f64(fold_max_rows(minus_minima)), small));
 }
 
 // From the rows' sums: what the last step needs, or the results of logsumexp.
@@ -257,7 +259,7 @@ struct RowStep {
     T *y, *w;
     index_t n;
     Terms<false, T> terms;
-    V max_next, minus_min_next;
+    V max_next, min_next;
     V factor, fixed, tiny;
     LogShift<T> shift;
 
@@ -278,8 +280,7 @@ struct RowStep {
             const V e = load_some<whole>(next + i, left, least);
             max_next = max(e, max_next);
             if constexpr (op == RowOp::softmax) {
-                const V f = whole ? e : load_some<whole>(next + i, left, T(0) - least);
-                minus_min_next = max(splat<V>(T(0)) - f, minus_min_next);
+                min_next = min(whole ? e : load_some<whole>(next + i, left, -least), min_next);
             }
         }
         if constexpr (write) {
@@ -355,7 +356,7 @@ SORGUM_INLINE void row_step(const Rows<T>& r, const ExpScale<T>& scale, BatchSta
         r.n,
         Terms<false, T>(map, scale, s.here.max[i]),
         splat<V>(-from_bits(Format<T>::infinity)),
-        splat<V>(-from_bits(Format<T>::infinity)),
+        splat<V>(from_bits(Format<T>::infinity)),
         splat<V>(s.before.factor[i]),
         splat<V>(s.before.fixed[i]),
         splat<V>(s.before.tiny[i]),
@@ -363,7 +364,7 @@ SORGUM_INLINE void row_step(const Rows<T>& r, const ExpScale<T>& scale, BatchSta
     const f64x16 total = step.run();
     if constexpr (sweep) {
         s.maxima[i] = step.max_next;
-        s.minus_minima[i] = step.minus_min_next;
+        s.minus_minima[i] = splat<V>(T(0)) - step.min_next;
     }
     if constexpr (sum) {
         s.sums[i] = total;
@@ -371,21 +372,45 @@ SORGUM_INLINE void row_step(const Rows<T>& r, const ExpScale<T>& scale, BatchSta
     }
 }
 
-template <RowOp op, bool careful, bool streaming, class T>
+// How results reach memory: through the caches; past them; or past them in a loop of its own per row, since the rows do
+// not start on cache lines and so their stores cannot keep step with the loads.
+enum class Writing { cached, streamed, apart };
+
+template <RowOp op, bool careful, class T>
+SORGUM_INLINE void write_apart(const Rows<T>& r, const ExpScale<T>& scale, const Batch<T>& b, index_t i, const T* w) {
+    using V = vec<T>;
+    T* const y = r.y + (b.first + i) * r.y_stride;
+    if constexpr (op == RowOp::softmax) {
+        const V factor = splat<V>(b.factor[i]), fixed = splat<V>(b.fixed[i]), tiny = splat<V>(b.tiny[i]);
+        map_elements(w, y, r.n, true, [&](V in) SORGUM_LAMBDA {
+            return careful ? scale_careful(in, factor, fixed, tiny) : in * factor;
+        });
+    } else {
+        const LogShift<T> shift(b.max64[i], b.minus_log[i], scale);
+        map_elements(r.x + (b.first + i) * r.x_stride, y, r.n, true, [&](V in) SORGUM_LAMBDA { return shift(in); });
+    }
+}
+
+template <RowOp op, bool careful, Writing writing, class T>
 SORGUM_INLINE void step_batches(const Rows<T>& r, const ExpScale<T>& scale, BatchState<T>& s, T* scratch,
                                 index_t padded) {
     constexpr bool writes = op != RowOp::logsumexp;
+    constexpr bool together = writes && writing != Writing::apart;
+    constexpr bool streaming = writing == Writing::streamed;
     for (index_t i = 0; i < s.next.rows || i < s.here.rows || i < s.before.rows; ++i) {
         T* w = scratch + i * padded;
         const bool odd = i < s.before.rows && s.before.odd[i];
         const bool write = writes && i < s.before.rows && !odd;
-        if (i < s.next.rows && i < s.here.rows && !odd && write == writes) {
-            row_step<op, true, true, writes, careful, streaming>(r, scale, s, i, w);
-            continue;
-        }
         if (odd)
             whole_row<op>(r, s.before.first + i, scale);
-        if constexpr (writes)
+        if constexpr (writes && !together)
+            if (write)
+                write_apart<op, careful>(r, scale, s.before, i, w);
+        if (i < s.next.rows && i < s.here.rows && (write || !together)) {
+            row_step<op, true, true, together, careful, streaming>(r, scale, s, i, w);
+            continue;
+        }
+        if constexpr (together)
             if (write)
                 row_step<op, false, false, true, careful, streaming>(r, scale, s, i, w);
         if (i < s.next.rows)
@@ -393,6 +418,19 @@ SORGUM_INLINE void step_batches(const Rows<T>& r, const ExpScale<T>& scale, Batc
         if (i < s.here.rows)
             row_step<op, false, true, false, careful, streaming>(r, scale, s, i, w);
     }
+}
+
+template <RowOp op, bool careful, class T>
+SORGUM_INLINE void step_batches(Writing writing, const Rows<T>& r, const ExpScale<T>& scale, BatchState<T>& s,
+                                T* scratch, index_t padded) {
+    if constexpr (op == RowOp::logsumexp)
+        return step_batches<op, careful, Writing::cached>(r, scale, s, scratch, padded);
+    else if (writing == Writing::cached)
+        step_batches<op, careful, Writing::cached>(r, scale, s, scratch, padded);
+    else if (writing == Writing::streamed)
+        step_batches<op, careful, Writing::streamed>(r, scale, s, scratch, padded);
+    else
+        step_batches<op, careful, Writing::apart>(r, scale, s, scratch, padded);
 }
 
 template <RowOp op, class T>
@@ -409,22 +447,22 @@ SORGUM_INLINE void batched_rows(const Rows<T>& r, const ExpScale<T>& scale) {
     alignas(64) T scratch[kChunk + 16 * kLanes];
     BatchState<T> s;
     __builtin_memset(static_cast<void*>(&s), 0, sizeof s);
-    // Streaming stores need every row to start on a cache line.
-    const bool streaming =
-        r.streaming && elements_to_boundary(r.y) == 0 && (r.y_stride * static_cast<index_t>(sizeof(T))) % 64 == 0;
+    const bool aligned = elements_to_boundary(r.y) == 0 && (r.y_stride * static_cast<index_t>(sizeof(T))) % 64 == 0;
+    const Writing writing = !r.streaming                     ? Writing::cached
+                            : aligned                        ? Writing::streamed
+                            : r.n >= kShortestApart * kLanes ? Writing::apart
+                                                             : Writing::cached;
     for (index_t first = 0; s.here.rows > 0 || s.before.rows > 0 || first < r.rows; first += per_batch) {
         s.next.first = first;
         s.next.rows = first >= r.rows ? 0 : r.rows - first < per_batch ? r.rows - first : per_batch;
-        if (op == RowOp::softmax && s.before.careful) {
-            if (streaming)
-                step_batches<op, true, true>(r, scale, s, scratch, padded);
-            else
-                step_batches<op, true, false>(r, scale, s, scratch, padded);
-        } else if (streaming) {
-            step_batches<op, false, true>(r, scale, s, scratch, padded);
-        } else {
-            step_batches<op, false, false>(r, scale, s, scratch, padded);
-        }
+        bool careful = false;
+        if constexpr (op == RowOp::softmax)
+            careful = s.before.careful;
+        if constexpr (op == RowOp::softmax)
+            if (careful)
+                step_batches<op, true>(writing, r, scale, s, scratch, padded);
+        if (!careful)
+            step_batches<op, false>(writing, r, scale, s, scratch, padded);
         if (s.here.rows > 0)
             finish_batch<op>(s.here, s.sums, s.counts, r, scale);
         if (s.next.rows > 0)
@@ -432,7 +470,7 @@ SORGUM_INLINE void batched_rows(const Rows<T>& r, const ExpScale<T>& scale) {
         s.before = s.here;
         s.here = s.next;
     }
-    if (streaming)
+    if (r.streaming)
         stream_fence();
 }
 
