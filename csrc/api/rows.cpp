@@ -8,24 +8,29 @@ namespace {
 
 // Appends an axis, merging it into the one before where every operand allows.
 void append(Dims& dims, int operands, index_t length, const index_t* strides) {
-    if (length == 1) return;
+    if (length == 1)
+        return;
     if (dims.n > 0) {
         bool merges = true;
-        for (int k = 0; k < operands; ++k) merges = merges && dims.stride[k][dims.n - 1] == strides[k] * length;
+        for (int k = 0; k < operands; ++k)
+            merges = merges && dims.stride[k][dims.n - 1] == strides[k] * length;
         if (merges) {
             dims.shape[dims.n - 1] *= length;
-            for (int k = 0; k < operands; ++k) dims.stride[k][dims.n - 1] = strides[k];
+            for (int k = 0; k < operands; ++k)
+                dims.stride[k][dims.n - 1] = strides[k];
             return;
         }
     }
     dims.shape[dims.n] = length;
-    for (int k = 0; k < operands; ++k) dims.stride[k][dims.n] = strides[k];
+    for (int k = 0; k < operands; ++k)
+        dims.stride[k][dims.n] = strides[k];
     ++dims.n;
 }
 
 index_t product(const char* what, index_t a, index_t b) {
     index_t result;
-    if (__builtin_mul_overflow(a, b, &result)) throw ValueError(std::string(what) + " must fit in 63 bits");
+    if (__builtin_mul_overflow(a, b, &result))
+        throw ValueError(std::string(what) + " must fit in 63 bits");
     return result;
 }
 
@@ -59,9 +64,11 @@ char* RowLayout::row(int operand, index_t r) const { return offset(outer, operan
 char* RowLayout::element(int operand, char* row_base, index_t i) const { return offset(inner, operand, row_base, i); }
 
 bool RowLayout::contiguous(int operand, index_t element_size) const {
-    if (reinterpret_cast<std::uintptr_t>(base[operand]) % static_cast<std::uintptr_t>(element_size) != 0) return false;
+    if (reinterpret_cast<std::uintptr_t>(base[operand]) % static_cast<std::uintptr_t>(element_size) != 0)
+        return false;
     for (int d = 0; d < outer.n; ++d)
-        if (outer.stride[operand][d] % element_size != 0) return false;
+        if (outer.stride[operand][d] % element_size != 0)
+            return false;
     return inner.n == 0 || (inner.n == 1 && inner.stride[operand][0] == element_size);
 }
 
@@ -71,13 +78,15 @@ index_t RowLayout::run_stride(int operand) const { return outer.n == 0 ? 0 : out
 
 std::string shape_text(const index_t* shape, int ndim) {
     std::string text = "(";
-    for (int d = 0; d < ndim; ++d) text += std::to_string(shape[d]) + (d + 1 < ndim ? ", " : ndim == 1 ? "," : "");
+    for (int d = 0; d < ndim; ++d)
+        text += std::to_string(shape[d]) + (d + 1 < ndim ? ", " : ndim == 1 ? "," : "");
     return text + ")";
 }
 
 std::vector<bool> reduced_axes(const char* function, const ArrayView& x, const std::vector<index_t>& axes, bool all) {
     std::vector<bool> reduced(static_cast<std::size_t>(x.ndim), all);
-    if (all) return reduced;
+    if (all)
+        return reduced;
     const index_t bound = x.ndim > 0 ? x.ndim : 1;  // a scalar is a row of one element along axis 0 or -1
     std::vector<bool> seen(static_cast<std::size_t>(bound), false);
     for (const index_t axis : axes) {
@@ -85,9 +94,11 @@ std::vector<bool> reduced_axes(const char* function, const ArrayView& x, const s
             throw ValueError(std::string(function) + ": axis must be in [-" + std::to_string(bound) + ", " +
                              std::to_string(bound) + "), got " + std::to_string(axis));
         const auto at = static_cast<std::size_t>(axis < 0 ? axis + bound : axis);
-        if (seen[at]) throw ValueError(std::string(function) + ": axis must not repeat, got " + std::to_string(axis) + " again");
+        if (seen[at])
+            throw ValueError(std::string(function) + ": axis must not repeat, got " + std::to_string(axis) + " again");
         seen[at] = true;
-        if (x.ndim > 0) reduced[at] = true;
+        if (x.ndim > 0)
+            reduced[at] = true;
     }
     return reduced;
 }
@@ -99,12 +110,14 @@ RowLayout make_rows(const ArrayView& x, const std::vector<bool>& reduced, const 
     for (int d = 0; d < x.ndim; ++d) {
         const bool inner = reduced[static_cast<std::size_t>(d)];
         index_t strides[kMaxOperands];
-        for (int k = 0; k < count; ++k) strides[k] = operands[static_cast<std::size_t>(k)].strides[d];
+        for (int k = 0; k < count; ++k)
+            strides[k] = operands[static_cast<std::size_t>(k)].strides[d];
         append(inner ? layout.inner : layout.outer, count, x.shape[d], strides);
         index_t& total = inner ? layout.length : layout.rows;
         total = product(inner ? "the length of a row" : "the number of rows", total, x.shape[d]);
     }
-    for (int k = 0; k < count; ++k) layout.base[k] = static_cast<char*>(operands[static_cast<std::size_t>(k)].data);
+    for (int k = 0; k < count; ++k)
+        layout.base[k] = static_cast<char*>(operands[static_cast<std::size_t>(k)].data);
     return layout;
 }
 
@@ -130,7 +143,8 @@ ArrayView per_row(const char* function, const char* argument, const ArrayView& f
     ArrayView view = from;
     view.ndim = x.ndim;
     int kept = 0;
-    for (int d = 0; d < x.ndim; ++d) kept += reduced[static_cast<std::size_t>(d)] ? 0 : 1;
+    for (int d = 0; d < x.ndim; ++d)
+        kept += reduced[static_cast<std::size_t>(d)] ? 0 : 1;
     const bool scalar = from.ndim == 0, with_reduced = !scalar && from.ndim == x.ndim;
     bool fits = scalar || with_reduced || from.ndim == kept;
     std::string rows = "(";
@@ -139,8 +153,10 @@ ArrayView per_row(const char* function, const char* argument, const ArrayView& f
         const index_t length = is_reduced ? 1 : x.shape[d];
         view.shape[d] = x.shape[d];
         view.strides[d] = 0;
-        if (!is_reduced) rows += (rows.size() > 1 ? ", " : "") + std::to_string(length);
-        if (scalar || !fits || (is_reduced && !with_reduced)) continue;
+        if (!is_reduced)
+            rows += (rows.size() > 1 ? ", " : "") + std::to_string(length);
+        if (scalar || !fits || (is_reduced && !with_reduced))
+            continue;
         fits = from.shape[s] == length;
         view.strides[d] = is_reduced ? 0 : from.strides[s];
         ++s;
@@ -162,42 +178,49 @@ void check_out(const char* function, const char* argument, const ArrayView& out,
     if (out.dtype != dtype)
         throw TypeError(prefix + "have dtype " + dtype_text(dtype) + ", got " + dtype_text(out.dtype));
     bool same = out.ndim == ndim;
-    for (int d = 0; same && d < ndim; ++d) same = out.shape[d] == shape[d];
+    for (int d = 0; same && d < ndim; ++d)
+        same = out.shape[d] == shape[d];
     if (!same)
         throw ValueError(prefix + "have shape " + shape_text(shape, ndim) + ", got " + shape_text(out.shape, out.ndim));
-    if (!out.writable) throw ValueError(prefix + "be writable, got a read-only array");
+    if (!out.writable)
+        throw ValueError(prefix + "be writable, got a read-only array");
     // No two elements may share memory. Sorted by stride, each axis must step over all that the smaller ones span; a
     // layout that is free of overlap for a subtler reason is refused too.
     std::vector<std::pair<index_t, index_t>> axes;
     for (int d = 0; d < ndim; ++d) {
-        if (shape[d] == 0) return;
-        if (shape[d] > 1) axes.emplace_back(std::llabs(out.strides[d]), shape[d]);
+        if (shape[d] == 0)
+            return;
+        if (shape[d] > 1)
+            axes.emplace_back(std::llabs(out.strides[d]), shape[d]);
     }
     for (std::size_t i = 1; i < axes.size(); ++i)
-        for (std::size_t j = i; j > 0 && axes[j] < axes[j - 1]; --j) std::swap(axes[j], axes[j - 1]);
+        for (std::size_t j = i; j > 0 && axes[j] < axes[j - 1]; --j)
+            std::swap(axes[j], axes[j - 1]);
     index_t span = dtype == DType::f32 ? 4 : 8;
     for (const auto& [stride, length] : axes) {
-        if (stride < span) throw ValueError(prefix + "not overlap itself, got strides that do");
+        if (stride < span)
+            throw ValueError(prefix + "not overlap itself, got strides that do");
         span = stride * (length - 1) + span;
     }
 }
 
 namespace {
 
-// Calls f(address of the array's element, its place among the copied) for every element, in the order that walks memory
-// in the smaller steps.
+// Calls f(address in the array, place among the copied, stride, number) for runs of evenly spaced elements of one row,
+// or, where neighbouring rows are nearer than neighbouring elements, for single elements in that order.
 template <class F>
-void for_each_element(const RowLayout& layout, int operand, index_t row, index_t rows, index_t first, index_t count,
-                      index_t pitch, F&& f) {
+void for_each_copy(const RowLayout& layout, int operand, index_t row, index_t rows, index_t first, index_t count,
+                   index_t pitch, F&& f) {
     char* const base = layout.row(operand, row);
     const index_t across = layout.run_stride(operand);
     for_each_run(layout, operand, base, first, count, [&](char* p, index_t along, index_t n, index_t done) {
         if (rows > 1 && std::llabs(across) < std::llabs(along)) {
             for (index_t i = 0; i < n; ++i)
-                for (index_t r = 0; r < rows; ++r) f(p + i * along + r * across, r * pitch + done + i);
+                for (index_t r = 0; r < rows; ++r)
+                    f(p + i * along + r * across, r * pitch + done + i, along, 1);
         } else {
             for (index_t r = 0; r < rows; ++r)
-                for (index_t i = 0; i < n; ++i) f(p + i * along + r * across, r * pitch + done + i);
+                f(p + r * across, r * pitch + done, along, n);
         }
     });
 }
@@ -207,15 +230,28 @@ void for_each_element(const RowLayout& layout, int operand, index_t row, index_t
 template <class T>
 void gather(const RowLayout& layout, int operand, index_t row, index_t rows, index_t first, index_t count, T* to,
             index_t pitch) {
-    for_each_element(layout, operand, row, rows, first, count, pitch,
-                     [&](const char* p, index_t at) { __builtin_memcpy(to + at, p, sizeof(T)); });
+    for_each_copy(layout, operand, row, rows, first, count, pitch,
+                  [&](const char* p, index_t at, index_t along, index_t n) {
+                      if (along == static_cast<index_t>(sizeof(T))) {
+                          __builtin_memcpy(to + at, p, static_cast<std::size_t>(n) * sizeof(T));
+                          return;
+                      }
+                      for (index_t i = 0; i < n; ++i)
+                          __builtin_memcpy(to + at + i, p + i * along, sizeof(T));
+                  });
 }
 
 template <class T>
 void scatter(const RowLayout& layout, int operand, index_t row, index_t rows, index_t first, index_t count,
              const T* from, index_t pitch) {
-    for_each_element(layout, operand, row, rows, first, count, pitch,
-                     [&](char* p, index_t at) { __builtin_memcpy(p, from + at, sizeof(T)); });
+    for_each_copy(layout, operand, row, rows, first, count, pitch, [&](char* p, index_t at, index_t along, index_t n) {
+        if (along == static_cast<index_t>(sizeof(T))) {
+            __builtin_memcpy(p, from + at, static_cast<std::size_t>(n) * sizeof(T));
+            return;
+        }
+        for (index_t i = 0; i < n; ++i)
+            __builtin_memcpy(p + i * along, from + at + i, sizeof(T));
+    });
 }
 
 template void gather<float>(const RowLayout&, int, index_t, index_t, index_t, index_t, float*, index_t);

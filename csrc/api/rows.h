@@ -55,10 +55,11 @@ ArrayView per_row(const char* function, const char* argument, const ArrayView& f
 const char* dtype_text(DType dtype);
 
 // Throws unless the argument can be written as an array of this dtype and shape.
-void check_out(const char* function, const char* argument, const ArrayView& out, DType dtype, const index_t* shape, int ndim);
+void check_out(const char* function, const char* argument, const ArrayView& out, DType dtype, const index_t* shape,
+               int ndim);
 
-// Copies elements [first, first + count) of the `rows` rows from `row` on to contiguous memory, row by row at a distance of
-// `pitch` elements, and back. The rows must lie along the last outer axis.
+// Copies elements [first, first + count) of the `rows` rows from `row` on to contiguous memory, row by row at a
+// distance of `pitch` elements, and back. The rows must lie along the last outer axis.
 template <class T>
 void gather(const RowLayout& layout, int operand, index_t row, index_t rows, index_t first, index_t count, T* to,
             index_t pitch);

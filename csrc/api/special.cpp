@@ -14,12 +14,12 @@ namespace sorgum::special {
 namespace {
 
 // How work is cut (N7: by shape only). None of these numbers changes a bit of any result.
-constexpr index_t kPiece = 16 * kChunk;             // elements of a long row per task
-constexpr index_t kSerial = 32768;                  // elements that are not worth waking a thread for
-constexpr index_t kLongRow = index_t(1) << 22;      // rows beyond it are always shared between threads
-constexpr index_t kManyBlocks = 64;                 // so many rows keep all threads busy without being shared
-constexpr index_t kBlockRows = 16;                  // rows gathered together when they lie across memory
-constexpr index_t kMostPieces = index_t(1) << 16;   // partial sums kept at a time
+constexpr index_t kPiece = 16 * kChunk;                // elements of a long row per task
+constexpr index_t kSerial = 32768;                     // elements that are not worth waking a thread for
+constexpr index_t kLongRow = index_t(1) << 22;         // rows beyond it are always shared between threads
+constexpr index_t kManyBlocks = 64;                    // so many rows keep all threads busy without being shared
+constexpr index_t kBlockRows = 16;                     // rows gathered together when they lie across memory
+constexpr index_t kMostPieces = index_t(1) << 16;      // partial sums kept at a time
 constexpr index_t kStreamingBytes = index_t(1) << 22;  // results larger than this are written past the caches
 
 std::string number_text(double value) {
@@ -50,13 +50,18 @@ constexpr const char* name_of(Op op) {
 enum class Algorithm { automatic, two_pass, three_pass_recompute, three_pass_reload };
 
 Algorithm parse_algorithm(Op op, const std::string& name) {
-    if (name == "auto") return Algorithm::automatic;
-    if (name == "two_pass") return Algorithm::two_pass;
-    if (name == "three_pass_recompute") return Algorithm::three_pass_recompute;
-    if (name == "three_pass_reload") return Algorithm::three_pass_reload;
-    throw ValueError(std::string(name_of(op)) +
-                     ": algorithm must be one of 'auto', 'two_pass', 'three_pass_recompute', 'three_pass_reload', got '" +
-                     name + "'");
+    if (name == "auto")
+        return Algorithm::automatic;
+    if (name == "two_pass")
+        return Algorithm::two_pass;
+    if (name == "three_pass_recompute")
+        return Algorithm::three_pass_recompute;
+    if (name == "three_pass_reload")
+        return Algorithm::three_pass_reload;
+    throw ValueError(
+        std::string(name_of(op)) +
+        ": algorithm must be one of 'auto', 'two_pass', 'three_pass_recompute', 'three_pass_reload', got '" + name +
+        "'");
 }
 
 // ---- exp and log ----
@@ -71,7 +76,8 @@ void map(const ArrayView& x, const ArrayView& out) {
     const bool direct = layout.contiguous(0, sizeof(T)) && layout.contiguous(1, sizeof(T));
     const bool streaming = direct && n * static_cast<index_t>(sizeof(T)) >= kStreamingBytes;
     auto* const kernel = f == Elementwise::exp ? special_exp(kernels(), T()) : special_log(kernels(), T());
-    if (n == 0) return;
+    if (n == 0)
+        return;
     parallel_for((n + kPiece - 1) / kPiece, threads_for(n), [&](index_t task, int) {
         const index_t end = n - task * kPiece < kPiece ? n : (task + 1) * kPiece;
         if (direct) {
@@ -109,13 +115,17 @@ public:
         const char* const name = name_of(op);
         std::vector<ArrayView> operands = {a.x, op == Op::logsumexp ? per_row(name, "out", a.out, a.x, reduced) : a.out,
                                            per_row(name, "temperature", a.temperature, a.x, reduced)};
-        if (a.where) where_ = add(operands, broadcast_like(name, "where", *a.where, a.x));
-        if (a.weights) weights_ = add(operands, broadcast_like(name, "b", *a.weights, a.x));
-        if (a.sign) sign_ = add(operands, per_row(name, "sign", *a.sign, a.x, reduced));
+        if (a.where)
+            where_ = add(operands, broadcast_like(name, "where", *a.where, a.x));
+        if (a.weights)
+            weights_ = add(operands, broadcast_like(name, "b", *a.weights, a.x));
+        if (a.sign)
+            sign_ = add(operands, per_row(name, "sign", *a.sign, a.x, reduced));
         layout_ = make_rows(a.x, reduced, operands);
         check_temperature(a.temperature);
         one_temperature_ = a.temperature.ndim == 0;
-        if (one_temperature_) special_exp_scale(table_, T())(*static_cast<const double*>(a.temperature.data), scale_);
+        if (one_temperature_)
+            special_exp_scale(table_, T())(*static_cast<const double*>(a.temperature.data), scale_);
         empty_ = a.empty == "zero" ? (op == Op::softmax ? T(0) : -infinity()) : nan();
         direct_x_ = layout_.contiguous(kX, sizeof(T)) && where_ < 0 && weights_ < 0;
         direct_out_ = op != Op::logsumexp && layout_.contiguous(kOut, sizeof(T));
@@ -127,7 +137,8 @@ public:
     }
 
     void run() {
-        if (layout_.rows == 0 || (layout_.length == 0 && op_ != Op::logsumexp)) return;
+        if (layout_.rows == 0 || (layout_.length == 0 && op_ != Op::logsumexp))
+            return;
         if (direct_x_ && batched() && (direct_out_ || op_ == Op::logsumexp))
             run_direct_batches();
         else
@@ -169,10 +180,14 @@ private:
             if (!(value > 0.0) || value - value != 0.0)
                 throw ValueError(std::string(name_of(op_)) + ": temperature must be positive and finite, got " +
                                  number_text(value));
+            if (value < 0x1p-1022)
+                throw ValueError(std::string(name_of(op_)) + ": temperature must not be subnormal, got " +
+                                 number_text(value));
         }
     }
     const ExpScale<T>& scale(index_t row, ExpScale<T>& own) const {
-        if (one_temperature_) return scale_;
+        if (one_temperature_)
+            return scale_;
         special_exp_scale(table_, T())(temperature(row), own);
         return own;
     }
@@ -194,8 +209,10 @@ private:
             T results[256];
             for (index_t r = task * per_task; r < end;) {
                 index_t count = run - r % run < end - r ? run - r % run : end - r;
-                if (op_ == Op::logsumexp && count > 256) count = 256;
-                if (!one_temperature_) count = 1;
+                if (op_ == Op::logsumexp && count > 256)
+                    count = 256;
+                if (!one_temperature_)
+                    count = 1;
                 Rows<T> part;
                 part.x = reinterpret_cast<const T*>(layout_.row(kX, r));
                 part.rows = count;
@@ -208,7 +225,8 @@ private:
                 ExpScale<T> own;
                 batch_kernel(part, scale(r, own));
                 if (op_ == Op::logsumexp)
-                    for (index_t i = 0; i < count; ++i) __builtin_memcpy(layout_.row(kOut, r + i), results + i, sizeof(T));
+                    for (index_t i = 0; i < count; ++i)
+                        __builtin_memcpy(layout_.row(kOut, r + i), results + i, sizeof(T));
                 r += count;
             }
         });
@@ -243,16 +261,21 @@ private:
 
     void load_chunk(const Block& b, index_t i, index_t n, Scratch& s) const {
         gather(layout_, kX, b.first, b.rows, i, n, s.x.get(), pitch_);
-        if (where_ >= 0) gather(layout_, where_, b.first, b.rows, i, n, s.mask.get(), pitch_);
-        if (weights_ >= 0) gather(layout_, weights_, b.first, b.rows, i, n, s.weights.get(), pitch_);
+        if (where_ >= 0)
+            gather(layout_, where_, b.first, b.rows, i, n, s.mask.get(), pitch_);
+        if (weights_ >= 0)
+            gather(layout_, weights_, b.first, b.rows, i, n, s.weights.get(), pitch_);
         for (index_t r = 0; r < b.rows; ++r) {
             T* const x = s.x.get() + r * pitch_;
             T* const w = weights_ >= 0 ? s.weights.get() + r * pitch_ : nullptr;
             const bool* const m = where_ >= 0 ? s.mask.get() + r * pitch_ : nullptr;
-            for (index_t j = 0; m != nullptr && j < n; ++j) x[j] = m[j] ? x[j] : -infinity();
+            for (index_t j = 0; m != nullptr && j < n; ++j)
+                x[j] = m[j] ? x[j] : -infinity();
             for (index_t j = 0; w != nullptr && j < n; ++j) {
-                if (x[j] == -infinity()) w[j] = T(0);
-                if (w[j] == T(0)) x[j] = -infinity();
+                if (x[j] == -infinity())
+                    w[j] = T(0);
+                if (w[j] == T(0))
+                    x[j] = -infinity();
             }
         }
     }
@@ -268,19 +291,22 @@ private:
         for (index_t i = begin; i < end; i += kChunk) {
             const index_t here = end - i < kChunk ? end - i : kChunk;
             load_chunk(b, i, here, s);
-            for (index_t r = 0; r < b.rows; ++r) f(r, s.x.get() + r * pitch_, i, here);
+            for (index_t r = 0; r < b.rows; ++r)
+                f(r, s.x.get() + r * pitch_, i, here);
         }
     }
 
     void max_piece(const Block& b, index_t begin, index_t end, Scratch& s, T* maxima) const {
         for_each_part(b, begin, end, s, [&](index_t r, const T* x, index_t, index_t n) {
             const T m = special_row_max(table_, T())(x, n);
-            if (m > maxima[r]) maxima[r] = m;
+            if (m > maxima[r])
+                maxima[r] = m;
         });
     }
 
     void sum_piece(const Block& b, index_t begin, index_t end, Scratch& s, const T* maxima, RowSum<T>* sums) const {
-        for (index_t r = 0; r < b.rows; ++r) special_row_clear(table_, T())(sums[r]);
+        for (index_t r = 0; r < b.rows; ++r)
+            special_row_clear(table_, T())(sums[r]);
         for_each_part(b, begin, end, s, [&](index_t r, const T* x, index_t i, index_t n) {
             ExpScale<T> own;
             const ExpScale<T>& scale_r = scale(b.first + r, own);
@@ -300,7 +326,8 @@ private:
     void write_piece(const Block& b, index_t begin, index_t end, Scratch& s, const RowResult<T>* results) const {
         if (algorithm_ == Algorithm::three_pass_reload) {
             for (index_t r = 0; r < b.rows; ++r)
-                special_terms_scale(table_, T())(out_row(b.first + r) + begin, end - begin, results[r], empty_, streaming_);
+                special_terms_scale(table_, T())(out_row(b.first + r) + begin, end - begin, results[r], empty_,
+                                                 streaming_);
             return;
         }
         auto* const kernel =
@@ -317,9 +344,8 @@ private:
         }
         for (index_t i = begin; i < end; i += kChunk) {
             const index_t here = end - i < kChunk ? end - i : kChunk;
-            for_each_part(b, i, i + here, s, [&](index_t r, const T* x, index_t, index_t n) {
-                write(r, x, s.x.get() + r * pitch_, n);
-            });
+            for_each_part(b, i, i + here, s,
+                          [&](index_t r, const T* x, index_t, index_t n) { write(r, x, s.x.get() + r * pitch_, n); });
             scatter(layout_, kOut, b.first, b.rows, i, here, s.x.get(), pitch_);
         }
     }
@@ -334,27 +360,31 @@ private:
             }
             special_row_result(table_, T())(sums[r], scale_r, three_pass(), results[r]);
             const T value = static_cast<T>(results[r].log_sum_exp);
-            if (op_ == Op::logsumexp) __builtin_memcpy(layout_.row(kOut, b.first + r), &value, sizeof value);
+            if (op_ == Op::logsumexp)
+                __builtin_memcpy(layout_.row(kOut, b.first + r), &value, sizeof value);
         }
     }
 
     void write_weighted(index_t row, const RowSum<T>& sum, const ExpScale<T>& scale_r) const {
         double log_abs, sign;
         special_weighted_result(table_, T())(sum, scale_r, log_abs, sign);
-        if (sign_ < 0 && sign < 0) log_abs = __builtin_nan("");
+        if (sign_ < 0 && sign < 0)
+            log_abs = __builtin_nan("");
         const T value = log_abs != log_abs ? nan() : static_cast<T>(log_abs);
         const T value_sign = sign != sign ? nan() : static_cast<T>(sign);
         __builtin_memcpy(layout_.row(kOut, row), &value, sizeof value);
-        if (sign_ >= 0) __builtin_memcpy(layout_.row(sign_, row), &value_sign, sizeof value_sign);
+        if (sign_ >= 0)
+            __builtin_memcpy(layout_.row(sign_, row), &value_sign, sizeof value_sign);
     }
 
     // A block of rows of one chunk: gathered, done by the batched kernel, scattered.
     void whole_block_batched(const Block& b, Scratch& s) const {
         const index_t n = layout_.length;
-        if (n > 0) load_chunk(b, 0, n, s);
+        if (n > 0)
+            load_chunk(b, 0, n, s);
         T results[kBlockRows];
-        Rows<T> rows = {s.x.get(), op_ == Op::logsumexp ? results : s.x.get(), b.rows, n, pitch_,
-                        op_ == Op::logsumexp ? 1 : pitch_, empty_, false};
+        Rows<T> rows = {s.x.get(), op_ == Op::logsumexp ? results : s.x.get(), b.rows, n,
+                        pitch_,    op_ == Op::logsumexp ? 1 : pitch_,          empty_, false};
         if (one_temperature_) {
             batch_kernel(rows, scale_);
         } else {
@@ -371,19 +401,24 @@ private:
             scatter(layout_, kOut, b.first, b.rows, 0, n, s.x.get(), pitch_);
             return;
         }
-        for (index_t r = 0; r < b.rows; ++r) __builtin_memcpy(layout_.row(kOut, b.first + r), results + r, sizeof(T));
+        for (index_t r = 0; r < b.rows; ++r)
+            __builtin_memcpy(layout_.row(kOut, b.first + r), results + r, sizeof(T));
     }
 
     void whole_block(const Block& b, Scratch& s) const {
-        if (batched()) return whole_block_batched(b, s);
+        if (batched())
+            return whole_block_batched(b, s);
         T maxima[kBlockRows];
         RowSum<T> sums[kBlockRows];
         RowResult<T> results[kBlockRows];
-        for (T& m : maxima) m = -infinity();
-        if (three_pass()) max_piece(b, 0, layout_.length, s, maxima);
+        for (T& m : maxima)
+            m = -infinity();
+        if (three_pass())
+            max_piece(b, 0, layout_.length, s, maxima);
         sum_piece(b, 0, layout_.length, s, maxima, sums);
         finish(b, sums, results);
-        if (op_ != Op::logsumexp) write_piece(b, 0, layout_.length, s, results);
+        if (op_ != Op::logsumexp)
+            write_piece(b, 0, layout_.length, s, results);
     }
 
     void run_blocks() {
@@ -393,9 +428,12 @@ private:
         std::vector<Scratch> scratch(static_cast<std::size_t>(threads_));
         for (Scratch& s : scratch) {
             const auto size = static_cast<std::size_t>(block_rows_ * pitch_);
-            if (!direct_x_ || !direct_out_) s.x.reset(new T[size]);
-            if (weights_ >= 0) s.weights.reset(new T[size]);
-            if (where_ >= 0) s.mask.reset(new bool[size]);
+            if (!direct_x_ || !direct_out_)
+                s.x.reset(new T[size]);
+            if (weights_ >= 0)
+                s.weights.reset(new T[size]);
+            if (where_ >= 0)
+                s.mask.reset(new bool[size]);
         }
         const auto slot_scratch = [&](int slot) -> Scratch& { return scratch[static_cast<std::size_t>(slot)]; };
         const index_t run = layout_.run();
@@ -405,7 +443,8 @@ private:
             const index_t per_task = kPiece / per_block > 0 ? kPiece / per_block : 1;
             parallel_for((blocks + per_task - 1) / per_task, threads_, [&](index_t task, int slot) {
                 const index_t end = blocks - task * per_task < per_task ? blocks : (task + 1) * per_task;
-                for (index_t b = task * per_task; b < end; ++b) whole_block(block(b), slot_scratch(slot));
+                for (index_t b = task * per_task; b < end; ++b)
+                    whole_block(block(b), slot_scratch(slot));
             });
             return;
         }
@@ -427,7 +466,8 @@ private:
         const auto for_each_piece = [&](auto&& f) {
             parallel_for(blocks * pieces, threads_, [&](index_t task, int slot) {
                 const index_t b = task / pieces, p = task % pieces;
-                const index_t begin = p * kPiece, end = layout_.length - begin < kPiece ? layout_.length : begin + kPiece;
+                const index_t begin = p * kPiece,
+                              end = layout_.length - begin < kPiece ? layout_.length : begin + kPiece;
                 f(b, block(first + b), begin, end, scratch(slot), (b * pieces + p) * block_rows_);
             });
         };
@@ -440,7 +480,8 @@ private:
                     T m = -infinity();
                     for (index_t p = 0; p < pieces; ++p) {
                         const T other = maxima[static_cast<std::size_t>((b * pieces + p) * block_rows_ + r)];
-                        if (other > m) m = other;
+                        if (other > m)
+                            m = other;
                     }
                     for (index_t p = 0; p < pieces; ++p)
                         maxima[static_cast<std::size_t>((b * pieces + p) * block_rows_ + r)] = m;
@@ -459,7 +500,8 @@ private:
                 }
             finish(rows_of, total, &results[static_cast<std::size_t>(b * block_rows_)]);
         }
-        if (op_ == Op::logsumexp) return;
+        if (op_ == Op::logsumexp)
+            return;
         for_each_piece([&](index_t at, const Block& b, index_t begin, index_t end, Scratch& s, index_t) {
             write_piece(b, begin, end, s, &results[static_cast<std::size_t>(at * block_rows_)]);
         });
@@ -481,13 +523,16 @@ void run(Op op, const Arguments& a) {
     const char* const name = name_of(op);
     check_float(name, a.x);
     check_dtype(name, "temperature", a.temperature, DType::f64);
-    if (a.where) check_dtype(name, "where", *a.where, DType::boolean);
-    if (a.weights) check_dtype(name, "b", *a.weights, a.x.dtype);
+    if (a.where)
+        check_dtype(name, "where", *a.where, DType::boolean);
+    if (a.weights)
+        check_dtype(name, "b", *a.weights, a.x.dtype);
     const std::vector<bool> reduced = reduced_axes(name, a.x, a.axes, a.all_axes);
     if (op == Op::logsumexp) {
         const std::vector<index_t> shape = row_shape(name, a.x, a.all_axes, a.axes, a.keepdims);
         check_out(name, "out", a.out, a.x.dtype, shape.data(), static_cast<int>(shape.size()));
-        if (a.sign) check_out(name, "sign", *a.sign, a.x.dtype, shape.data(), static_cast<int>(shape.size()));
+        if (a.sign)
+            check_out(name, "sign", *a.sign, a.x.dtype, shape.data(), static_cast<int>(shape.size()));
     } else {
         check_out(name, "out", a.out, a.x.dtype, a.x.shape, a.x.ndim);
         if (a.empty != "nan" && a.empty != "zero")
@@ -515,7 +560,8 @@ std::vector<index_t> row_shape(const char* function, const ArrayView& x, bool al
     std::vector<index_t> shape;
     for (int d = 0; d < x.ndim; ++d) {
         const bool gone = reduced[static_cast<std::size_t>(d)];
-        if (!gone || keepdims) shape.push_back(gone ? 1 : x.shape[d]);
+        if (!gone || keepdims)
+            shape.push_back(gone ? 1 : x.shape[d]);
     }
     return shape;
 }

@@ -17,10 +17,10 @@ struct Arguments {
     ArrayView x, out;
     bool all_axes;
     std::vector<index_t> axes;
-    ArrayView temperature;                   // float64: a scalar or one per row
+    ArrayView temperature;                    // float64: a scalar or one per row
     std::optional<ArrayView> where, weights;  // bool, and x's type; broadcast to x
-    std::optional<ArrayView> sign;           // logsumexp with weights: out's type and shape
-    std::string empty = "nan";               // "nan" or "zero"
+    std::optional<ArrayView> sign;            // logsumexp with weights: out's type and shape
+    std::string empty = "nan";                // "nan" or "zero"
     std::string algorithm = "auto";
     bool keepdims = false;  // logsumexp
 };

@@ -15,7 +15,7 @@ SORGUM_INLINE void prefetch_ahead(const T* x) {
         prefetch(p + line);
 }
 
-// The number of elements before y reaches a 64-byte boundary (0 when it never does).
+// The number of elements before y reaches a 64-byte boundary; -1 when it never does.
 template <class T>
 SORGUM_INLINE index_t elements_to_boundary(const T* y) {
     const std::uintptr_t address = reinterpret_cast<std::uintptr_t>(y);

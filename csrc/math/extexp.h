@@ -54,7 +54,7 @@ SORGUM_HD ExpScale<T> make_exp_scale(double temperature) {
     // that are certain to be negligible (large c) or to vanish (small c).
     constexpr int plain = sizeof(T) == 4 ? 100 : 900, most = sizeof(T) == 4 ? 120 : 1000;
     int e = static_cast<int>((bits(s.c1) >> 52) & 0x7FF) - 1023;
-    if (e >= -plain && e <= plain)
+    if (e >= -plain && e < plain)
         e = 0;
     e = e > most ? most : e < -most ? -most : e;
     const double largest = power_of_two_f64(plain), smallest = power_of_two_f64(-plain);
@@ -105,12 +105,12 @@ SORGUM_HD Reference<T> make_reference(const ExpScale<T>& s, T max) {
     if (!r.far) {
         // c m = n + t, first the leading product, then what it leaves.
         const double e1 = fma(s.c1, m, -cm), p2 = s.c2 * m;
-        n = size < 0x1p51 ? round_to_integer(cm) : cm;
+        n = size < 0x1p51 ? round_to_integer(cm) : static_cast<double>(static_cast<index_t>(cm));
         const double rest = e1 + p2;
         const double lost = (e1 - rest) + p2;  // |e1| and |p2| are of one size; first-order is ample
         double f = cm - n;
-        const double n2 = size < 0x1p51 ? 0.0 : round_to_integer(rest);
-        f = f + (rest - n2);
+        const double n2 = r.shifted ? round_to_integer(f + rest) : 0.0;  // 0 too where |c m| is moderate
+        f = (f - n2) + rest;
         t = f + (lost + fma(s.c2, m, -p2) + s.c3 * m);
         r.exponent = static_cast<index_t>(n) + static_cast<index_t>(n2);
     }
@@ -216,7 +216,7 @@ SORGUM_HD void row_sum_add_chunk(RowSum<T>& r, const ExpScale<T>& s, const Refer
     if (r.has_nan || r.has_inf || max - max != T(0))
         return;
     row_sum_add_max(r, s, max + T(0), count);  // +0: one sign of zero
-    if (!is_far(s, r.max))
+    if (!is_far(s, r.max) && !ref.far)
         exact_sum_add(r.others, others, ref.exponent - kHeadroom<T>, 1);
 }
 
@@ -224,8 +224,10 @@ template <class T>
 SORGUM_HD void row_sum_merge(RowSum<T>& into, const ExpScale<T>& s, const RowSum<T>& from) {
     into.has_nan = into.has_nan || from.has_nan;
     into.has_inf = into.has_inf || from.has_inf;
-    if (from.max > into.max && is_far(s, from.max)) exact_sum_clear(into.others);
-    if (!(from.max < into.max && is_far(s, into.max))) exact_sum_merge(into.others, from.others);
+    if (from.max > into.max && is_far(s, from.max))
+        exact_sum_clear(into.others);
+    if (!(from.max < into.max && is_far(s, into.max)))
+        exact_sum_merge(into.others, from.others);
     if (into.count == 0 && from.count == 0)  // weighted, or empty
         into.max = from.max > into.max ? from.max : into.max;
     else
@@ -262,11 +264,13 @@ SORGUM_HD void weighted_result(const RowSum<T>& r, const ExpScale<T>& s, double&
     const double inf = from_bits(Format<double>::infinity);
     sign = r.has_nan ? from_bits(Format<double>::quiet_nan) : r.has_inf ? 1.0 : 0.0;
     log_abs = r.has_nan ? sign : r.has_inf ? inf : -inf;
-    if (r.has_nan || r.has_inf) return;
+    if (r.has_nan || r.has_inf)
+        return;
     const Reference<T> ref = make_reference(s, r.max);
     index_t e;
     double sum = exact_sum_finish(r.others, e);
-    if (sum == 0.0) return;
+    if (sum == 0.0)
+        return;
     sign = sum < 0 ? -1.0 : 1.0;
     sum = scale_by_power_f64(sum < 0 ? -sum : sum, e - ref.exponent);
     log_abs = log_sum_exp(static_cast<double>(r.max), log(sum / ref.max_mantissa), s);

@@ -43,8 +43,8 @@ struct RowResult {
     bool has_nan, has_inf;  // an empty row has max = -inf and neither
     bool subtract_max;      // the reference of the three-pass algorithms
     double sum;             // in units of 2^exponent of the reference
-    double log_excess;   // log(sum / exp(max / T))
-    double log_sum_exp;  // max / T + log_excess, as IEEE would have it for special rows
+    double log_excess;      // log(sum / exp(max / T))
+    double log_sum_exp;     // max / T + log_excess, as IEEE would have it for special rows
 };
 
 }  // namespace sorgum

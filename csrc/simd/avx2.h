@@ -316,6 +316,67 @@ SORGUM_FOLD_ROWS_F64(fold_max, _mm256_max_pd)
 SORGUM_FOLD_ROWS_F64(fold_sum, _mm256_add_pd)
 #undef SORGUM_FOLD_ROWS_F64
 
+// ---- transposes: lane j of rows[i] with lane i of rows[j], by blocks of 8 x 8 (float64: 4 x 4) ----
+SORGUM_INLINE void transpose_eight(const __m256* r, __m256* out) {
+    __m256 t[8];
+#pragma GCC unroll 2
+    for (int g = 0; g < 8; g += 4) {
+        const __m256d lo01 = _mm256_castps_pd(_mm256_unpacklo_ps(r[g], r[g + 1]));
+        const __m256d hi01 = _mm256_castps_pd(_mm256_unpackhi_ps(r[g], r[g + 1]));
+        const __m256d lo23 = _mm256_castps_pd(_mm256_unpacklo_ps(r[g + 2], r[g + 3]));
+        const __m256d hi23 = _mm256_castps_pd(_mm256_unpackhi_ps(r[g + 2], r[g + 3]));
+        t[g] = _mm256_castpd_ps(_mm256_unpacklo_pd(lo01, lo23));
+        t[g + 1] = _mm256_castpd_ps(_mm256_unpackhi_pd(lo01, lo23));
+        t[g + 2] = _mm256_castpd_ps(_mm256_unpacklo_pd(hi01, hi23));
+        t[g + 3] = _mm256_castpd_ps(_mm256_unpackhi_pd(hi01, hi23));
+    }
+#pragma GCC unroll 4
+    for (int c = 0; c < 4; ++c) {
+        out[c] = _mm256_permute2f128_ps(t[c], t[4 + c], 0x20);
+        out[4 + c] = _mm256_permute2f128_ps(t[c], t[4 + c], 0x31);
+    }
+}
+SORGUM_INLINE void transpose(f32x16* rows) {
+    __m256 part[4][8], out[4][8];
+#pragma GCC unroll 8
+    for (int i = 0; i < 8; ++i) {
+        part[0][i] = rows[i].v[0];
+        part[1][i] = rows[i].v[1];
+        part[2][i] = rows[i + 8].v[0];
+        part[3][i] = rows[i + 8].v[1];
+    }
+#pragma GCC unroll 4
+    for (int q = 0; q < 4; ++q)
+        transpose_eight(part[q], out[q]);
+#pragma GCC unroll 8
+    for (int i = 0; i < 8; ++i) {
+        rows[i] = {{out[0][i], out[2][i]}};
+        rows[i + 8] = {{out[1][i], out[3][i]}};
+    }
+}
+SORGUM_INLINE void transpose_four(__m256d a, __m256d b, __m256d c, __m256d d, __m256d* out) {
+    const __m256d ab0 = _mm256_unpacklo_pd(a, b), ab1 = _mm256_unpackhi_pd(a, b);
+    const __m256d cd0 = _mm256_unpacklo_pd(c, d), cd1 = _mm256_unpackhi_pd(c, d);
+    out[0] = _mm256_permute2f128_pd(ab0, cd0, 0x20);
+    out[1] = _mm256_permute2f128_pd(ab1, cd1, 0x20);
+    out[2] = _mm256_permute2f128_pd(ab0, cd0, 0x31);
+    out[3] = _mm256_permute2f128_pd(ab1, cd1, 0x31);
+}
+SORGUM_INLINE void transpose(f64x16* rows) {
+    f64x16 result[16];
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; ++i)
+#pragma GCC unroll 4
+        for (int j = 0; j < 4; ++j) {
+            __m256d block[4];
+            transpose_four(rows[4 * i].v[j], rows[4 * i + 1].v[j], rows[4 * i + 2].v[j], rows[4 * i + 3].v[j], block);
+            for (int k = 0; k < 4; ++k)
+                result[4 * j + k].v[i] = block[k];
+        }
+    for (int i = 0; i < 16; ++i)
+        rows[i] = result[i];
+}
+
 SORGUM_INLINE void prefetch(const void* p) { _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T0); }
 SORGUM_INLINE void stream_fence() { _mm_sfence(); }
 

@@ -71,9 +71,7 @@ SORGUM_INLINE mask16 lt(f32x16 a, f32x16 b) { return {_mm512_cmp_ps_mask(a.v, b.
 SORGUM_INLINE mask16 eq(f32x16 a, f32x16 b) { return {_mm512_cmp_ps_mask(a.v, b.v, _CMP_EQ_OQ)}; }
 SORGUM_INLINE mask16 is_nan(f32x16 a) { return {_mm512_cmp_ps_mask(a.v, a.v, _CMP_UNORD_Q)}; }
 SORGUM_INLINE f32x16 select(mask16 m, f32x16 a, f32x16 b) { return {_mm512_mask_blend_ps(m.v, b.v, a.v)}; }
-SORGUM_INLINE f32x16 zero_where(mask16 m, f32x16 a) {
-    return {_mm512_mask_mov_ps(a.v, m.v, _mm512_setzero_ps())};
-}
+SORGUM_INLINE f32x16 zero_where(mask16 m, f32x16 a) { return {_mm512_mask_mov_ps(a.v, m.v, _mm512_setzero_ps())}; }
 SORGUM_INLINE i32x16 bits(f32x16 a) { return {_mm512_castps_si512(a.v)}; }
 SORGUM_INLINE f32x16 from_bits(i32x16 a) { return {_mm512_castsi512_ps(a.v)}; }
 template <>
@@ -239,6 +237,68 @@ SORGUM_FOLD_ROWS_F32(fold_sum, _mm512_add_ps)
 SORGUM_FOLD_ROWS_F64(fold_max, _mm512_max_pd)
 SORGUM_FOLD_ROWS_F64(fold_sum, _mm512_add_pd)
 #undef SORGUM_FOLD_ROWS_F64
+
+// ---- transposes: lane j of rows[i] with lane i of rows[j] ----
+// First 4 x 4 (float64: 2 x 2) in the 128-bit parts of neighbouring rows, then the parts as a 4 x 4 matrix.
+SORGUM_INLINE void transpose_parts(__m512 a, __m512 b, __m512 c, __m512 d, __m512* out, int step) {
+    const __m512 even_ab = _mm512_shuffle_f32x4(a, b, 0x88), odd_ab = _mm512_shuffle_f32x4(a, b, 0xDD);
+    const __m512 even_cd = _mm512_shuffle_f32x4(c, d, 0x88), odd_cd = _mm512_shuffle_f32x4(c, d, 0xDD);
+    out[0] = _mm512_shuffle_f32x4(even_ab, even_cd, 0x88);
+    out[step] = _mm512_shuffle_f32x4(odd_ab, odd_cd, 0x88);
+    out[2 * step] = _mm512_shuffle_f32x4(even_ab, even_cd, 0xDD);
+    out[3 * step] = _mm512_shuffle_f32x4(odd_ab, odd_cd, 0xDD);
+}
+SORGUM_INLINE void transpose(f32x16* rows) {
+    __m512 t[16], out[16];
+#pragma GCC unroll 4
+    for (int g = 0; g < 16; g += 4) {
+        const __m512d lo01 = _mm512_castps_pd(_mm512_unpacklo_ps(rows[g].v, rows[g + 1].v));
+        const __m512d hi01 = _mm512_castps_pd(_mm512_unpackhi_ps(rows[g].v, rows[g + 1].v));
+        const __m512d lo23 = _mm512_castps_pd(_mm512_unpacklo_ps(rows[g + 2].v, rows[g + 3].v));
+        const __m512d hi23 = _mm512_castps_pd(_mm512_unpackhi_ps(rows[g + 2].v, rows[g + 3].v));
+        t[g] = _mm512_castpd_ps(_mm512_unpacklo_pd(lo01, lo23));
+        t[g + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(lo01, lo23));
+        t[g + 2] = _mm512_castpd_ps(_mm512_unpacklo_pd(hi01, hi23));
+        t[g + 3] = _mm512_castpd_ps(_mm512_unpackhi_pd(hi01, hi23));
+    }
+#pragma GCC unroll 4
+    for (int c = 0; c < 4; ++c)
+        transpose_parts(t[c], t[4 + c], t[8 + c], t[12 + c], out + c, 4);
+#pragma GCC unroll 16
+    for (int i = 0; i < 16; ++i)
+        rows[i].v = out[i];
+}
+SORGUM_INLINE void transpose_eight(const __m512d* r, __m512d* out) {
+    __m512 t[8], columns[8];
+#pragma GCC unroll 4
+    for (int g = 0; g < 4; ++g) {
+        t[g] = _mm512_castpd_ps(_mm512_unpacklo_pd(r[2 * g], r[2 * g + 1]));
+        t[4 + g] = _mm512_castpd_ps(_mm512_unpackhi_pd(r[2 * g], r[2 * g + 1]));
+    }
+    transpose_parts(t[0], t[1], t[2], t[3], columns, 2);
+    transpose_parts(t[4], t[5], t[6], t[7], columns + 1, 2);
+#pragma GCC unroll 8
+    for (int i = 0; i < 8; ++i)
+        out[i] = _mm512_castps_pd(columns[i]);
+}
+SORGUM_INLINE void transpose(f64x16* rows) {
+    __m512d part[4][8], out[4][8];  // rows 0-7 and 8-15, lanes 0-7 and 8-15
+#pragma GCC unroll 8
+    for (int i = 0; i < 8; ++i) {
+        part[0][i] = rows[i].lo;
+        part[1][i] = rows[i].hi;
+        part[2][i] = rows[i + 8].lo;
+        part[3][i] = rows[i + 8].hi;
+    }
+#pragma GCC unroll 4
+    for (int q = 0; q < 4; ++q)
+        transpose_eight(part[q], out[q]);
+#pragma GCC unroll 8
+    for (int i = 0; i < 8; ++i) {
+        rows[i] = {out[0][i], out[2][i]};
+        rows[i + 8] = {out[1][i], out[3][i]};
+    }
+}
 
 SORGUM_INLINE void prefetch(const void* p) { _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T0); }
 SORGUM_INLINE void stream_fence() { _mm_sfence(); }

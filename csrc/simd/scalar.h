@@ -147,6 +147,14 @@ SORGUM_INLINE R each_lane(F&& f) {
     }                                                                                      \
     SORGUM_LANEWISE V fold_sum_rows(const V* rows) {                                       \
         return each_lane<V>([&](int i) { return fold_sum(rows[i]); });                     \
+    }                                                                                      \
+    SORGUM_LANEWISE void transpose(V* rows) {                                              \
+        for (int i = 0; i < 16; ++i)                                                       \
+            for (int j = 0; j < i; ++j) {                                                  \
+                const E e = rows[i].v[j];                                                  \
+                rows[i].v[j] = rows[j].v[i];                                               \
+                rows[j].v[i] = e;                                                          \
+            }                                                                              \
     }
 
 SORGUM_FLOAT_OPS(f32x16, float, i32x16)

@@ -2,6 +2,6 @@
 #pragma once
 
 #include "kernels/special/elementwise.inl.h"
-#include "kernels/special/softmax.inl.h"
+#include "kernels/special/rows.inl.h"
 #include "kernels/special/three_pass.inl.h"
 #include "kernels/special/weighted.inl.h"

@@ -15,7 +15,8 @@ T row_max_kernel(const T* x, index_t n) {
         prefetch_ahead(x + i);
         m = max(load(x + i), m);
     }
-    if (i < n) m = max(load_first(x + i, n - i, least), m);
+    if (i < n)
+        m = max(load_first(x + i, n - i, least), m);
     return fold_max(m) + T(0);
 }
 
@@ -28,8 +29,10 @@ SORGUM_INLINE ChunkSum<T> max_sum_chunk(const T* x, T* kept, index_t n, const Re
     const auto term = [&](index_t i, bool whole) SORGUM_LAMBDA {
         const V e = whole ? load(x + i) : load_first(x + i, n - i, -from_bits(Format<T>::infinity));
         const V w = terms.value(e);
-        if (keep && whole) store(kept + i, w);
-        if (keep && !whole) store_first(kept + i, w, n - i);
+        if (keep && whole)
+            store(kept + i, w);
+        if (keep && !whole)
+            store_first(kept + i, w, n - i);
         return terms.summand(e, w);
     };
     index_t i = 0;
@@ -41,8 +44,10 @@ SORGUM_INLINE ChunkSum<T> max_sum_chunk(const T* x, T* kept, index_t n, const Re
     }
     if (i < n) {
         V w[kGroup];
-        for (int v = 0; v < kGroup; ++v) w[v] = splat<V>(T(0));
-        for (int v = 0; i < n; ++v, i += kLanes) w[v] = term(i, false);
+        for (int v = 0; v < kGroup; ++v)
+            w[v] = splat<V>(T(0));
+        for (int v = 0; i < n; ++v, i += kLanes)
+            w[v] = term(i, false);
         lanes.add(tree_sum<kGroup>([&](int v) SORGUM_LAMBDA { return w[v]; }));
     }
     return {fold_count(terms.count), fold_sum(lanes.lanes())};
@@ -73,11 +78,13 @@ template <class T>
 void terms_scale_kernel(T* terms, index_t n, const RowResult<T>& row, T empty, bool streaming) {
     using V = vec<T>;
     T value;
-    if (special_row(row, empty, value)) return fill(terms, n, value);
+    if (special_row(row, empty, value))
+        return fill(terms, n, value);
     const Scale<V> s = make_scale<V>(splat<f64x16>(row.sum));
     map_elements(terms, terms, n, streaming,
                  [&](V w) SORGUM_LAMBDA { return scale_careful(w, s.factor, s.fixed, s.tiny); });
-    if (streaming) stream_fence();
+    if (streaming)
+        stream_fence();
 }
 
 SORGUM_ISA_END

@@ -40,12 +40,15 @@ void weighted_sum_kernel(const T* x, const T* b, index_t n, const ExpScale<T>& s
                                : weighted_chunk<false>(x + i, b + i, here, ref, scale, max_x);
         row.has_inf = row.has_inf || sum > Format<double>::largest;
         row.has_nan = row.has_nan || !(sum >= -Format<double>::largest);
-        if (row.has_nan || row.has_inf || max_x == -inf) continue;
-        if (max_x > row.max) {
-            if (is_far(scale, max_x)) exact_sum_clear(row.others);
-            row.max = max_x;
-        } else if (max_x < row.max && is_far(scale, row.max)) {
+        if (row.has_nan || row.has_inf || max_x == -inf)
             continue;
+        const bool row_was_far = is_far(scale, row.max);
+        if (max_x > row.max) {
+            row.max = max_x;
+            if (ref.far)
+                exact_sum_clear(row.others);
+        } else if (max_x < row.max && (row_was_far || ref.far)) {
+            continue;  // negligible beside what is there
         }
         exact_sum_add(row.others, sum, ref.exponent - kHeadroom<T> + kWeightHeadroom, 1);
     }

@@ -1,0 +1,289 @@
+// Rows of more than one vector and at most one chunk.
+//
+// Rows are taken in batches of at most 16 and about kBatch elements. One loop sweeps the maxima of the next batch,
+// forms the terms of this one (kept in an L1 scratch) and writes the results of the one before: memory is read and
+// written evenly, and the folds at the end of a row are done for the whole batch at once, by the same trees.
+#pragma once
+
+#include "kernels/special/row_lanes.inl.h"
+
+SORGUM_ISA_BEGIN
+
+inline constexpr index_t kShortestApart = 16;  // vectors of a row from which Writing::apart pays
+
+template <class T>
+inline constexpr index_t kBatch = 16384 / static_cast<index_t>(sizeof(T));
+
+// What is known of a batch, one entry per row.
+template <class T>
+struct Batch {
+    index_t first, rows;
+    bool careful;  // some result may be subnormal
+    bool odd[16];  // to be done by whole_row
+    T max[16], lowest[16], magic[16];
+    double max_mantissa[16];
+    T factor[16], fixed[16], tiny[16];  // softmax's last step
+    double max64[16], minus_log[16];    // log_softmax's last step
+};
+
+template <class T>
+SORGUM_INLINE void map_batch(Batch<T>& b, const vec<T>* maxima, const vec<T>* minus_minima, const ExpScale<T>& scale) {
+    const ReferenceLanes<T> r = make_reference_lanes<T>(fold_max_rows(maxima), scale);
+    store(b.max, r.max);
+    store(b.max64, r.max64);
+    store(b.max_mantissa, r.max_mantissa);
+    store(b.lowest, r.lowest);
+    store(b.magic, r.magic);
+    for (int i = 0; i < 16; ++i)
+        b.odd[i] = r.odd[i];
+    b.careful = any(lt(splat<vec<T>>(T(0)) - fold_max_rows(minus_minima), r.small));
+}
+
+// From the rows' sums: what the last step needs, or the results of logsumexp.
+template <RowOp op, class T>
+SORGUM_INLINE void finish_batch(Batch<T>& b, const f64x16* sums, const vec<T>* counts, const Rows<T>& r,
+                                const ExpScale<T>& scale) {
+    using V = vec<T>;
+    using D = f64x16;
+    const D count = to_f64(fold_sum_rows(counts)), mantissa = load(b.max_mantissa);
+    const D raw = fold_sum_rows(sums);
+    const D others = raw * splat<D>(power_of_two_f64(-kHeadroom<T>));
+    mark_nan(raw, b.odd);
+    if constexpr (op == RowOp::softmax) {
+        const Scale<V> s = make_scale<V>(row_sum(count, others, mantissa));
+        store(b.factor, s.factor);
+        store(b.fixed, s.fixed);
+        store(b.tiny, s.tiny);
+    } else {
+        const D excess = row_log_excess(count, others, mantissa);
+        if constexpr (op == RowOp::log_softmax) {
+            store(b.minus_log, splat<D>(0.0) - excess);
+        } else {
+            T result[16];
+            store(result, from_f64<V>(log_sum_exp(load(b.max64), excess, scale)));
+            for (index_t i = 0; i < b.rows; ++i)
+                if (!b.odd[i])
+                    r.y[(b.first + i) * r.y_stride] = result[i];
+        }
+    }
+}
+
+// One row of each of the three batches in flight. The terms of the row before stand in `w` until they are written;
+// the same place then takes this row's.
+template <RowOp op, bool sweep, bool sum, bool write, bool careful, bool streaming, class T>
+struct RowStep {
+    using V = vec<T>;
+    const T *next, *here, *before;
+    T *y, *w;
+    index_t n;
+    Terms<false, T> terms;
+    V max_next, min_next;
+    V factor, fixed, tiny;
+    LogShift<T> shift;
+
+    template <bool whole>
+    SORGUM_INLINE V load_some(const T* p, index_t left, T fill_value) const {
+        if constexpr (whole)
+            return load(p);
+        else
+            return load_first(p, left, fill_value);
+    }
+
+    // The vector at element i, of which `left` elements exist.
+    template <bool whole>
+    SORGUM_INLINE V step(index_t i, index_t left) {
+        const T least = -from_bits(Format<T>::infinity);
+        if constexpr (sweep) {
+            prefetch_ahead(next + i);
+            const V e = load_some<whole>(next + i, left, least);
+            max_next = max(e, max_next);
+            if constexpr (op == RowOp::softmax) {
+                min_next = min(whole ? e : load_some<whole>(next + i, left, -least), min_next);
+            }
+        }
+        if constexpr (write) {
+            V out;
+            if constexpr (op == RowOp::softmax) {
+                const V in = load(w + i);
+                out = careful ? scale_careful(in, factor, fixed, tiny) : in * factor;
+            } else {
+                out = shift(load_some<whole>(before + i, left, T(0)));
+            }
+            if constexpr (!whole)
+                store_first(y + i, out, left);
+            else if constexpr (streaming)
+                stream(y + i, out);
+            else
+                store(y + i, out);
+        }
+        if constexpr (sum) {
+            const V e = load_some<whole>(here + i, left, least);
+            const V value = terms.value(e);
+            if constexpr (op == RowOp::softmax)
+                store(w + i, value);
+            return terms.summand(e, value);
+        } else {
+            return splat<V>(T(0));
+        }
+    }
+
+    SORGUM_INLINE V half_group(index_t i) {
+        if (i + kGroup / 2 * kLanes <= n)
+            return tree_sum<kGroup / 2>([&](int v) SORGUM_LAMBDA { return step<true>(i + v * kLanes, kLanes); });
+        V s[kGroup / 2];
+        for (int v = 0; v < kGroup / 2; ++v)
+            s[v] = splat<V>(T(0));
+        int v = 0;
+        for (; i + kLanes <= n; ++v, i += kLanes)
+            s[v] = step<true>(i, kLanes);
+        if (i < n)
+            s[v] = step<false>(i, n - i);
+        return tree_sum<kGroup / 2>([&](int k) SORGUM_LAMBDA { return s[k]; });
+    }
+
+    SORGUM_INLINE f64x16 run() {
+        LaneSum<T> lanes;
+        for (index_t i = 0; i < n; i += kGroup * kLanes) {
+            V group = half_group(i);
+            if (i + kGroup / 2 * kLanes < n)
+                group = group + half_group(i + kGroup / 2 * kLanes);
+            if constexpr (sum)
+                lanes.add(group);
+        }
+        return lanes.lanes();
+    }
+};
+
+template <class T>
+struct BatchState {
+    Batch<T> before, here, next;
+    vec<T> maxima[16], minus_minima[16], counts[16];
+    f64x16 sums[16];
+};
+
+template <RowOp op, bool sweep, bool sum, bool write, bool careful, bool streaming, class T>
+SORGUM_INLINE void row_step(const Rows<T>& r, const ExpScale<T>& scale, BatchState<T>& s, index_t i, T* w) {
+    using V = vec<T>;
+    const ExpMap<T> map = {T(0), T(0), s.here.lowest[i], s.here.magic[i]};
+    RowStep<op, sweep, sum, write, careful, streaming, T> step = {
+        r.x + (s.next.first + i) * r.x_stride,
+        r.x + (s.here.first + i) * r.x_stride,
+        r.x + (s.before.first + i) * r.x_stride,
+        r.y + (s.before.first + i) * r.y_stride,
+        w,
+        r.n,
+        Terms<false, T>(map, scale, s.here.max[i]),
+        splat<V>(-from_bits(Format<T>::infinity)),
+        splat<V>(from_bits(Format<T>::infinity)),
+        splat<V>(s.before.factor[i]),
+        splat<V>(s.before.fixed[i]),
+        splat<V>(s.before.tiny[i]),
+        LogShift<T>(s.before.max64[i], s.before.minus_log[i], scale)};
+    const f64x16 total = step.run();
+    if constexpr (sweep) {
+        s.maxima[i] = step.max_next;
+        s.minus_minima[i] = splat<V>(T(0)) - step.min_next;
+    }
+    if constexpr (sum) {
+        s.sums[i] = total;
+        s.counts[i] = integer_to_float<V>(step.terms.count);
+    }
+}
+
+// How results reach memory: through the caches; past them; or past them in a loop of its own per row, since the rows do
+// not start on cache lines and so their stores cannot keep step with the loads.
+enum class Writing { cached, streamed, apart };
+
+template <RowOp op, bool careful, class T>
+SORGUM_INLINE void write_apart(const Rows<T>& r, const ExpScale<T>& scale, const Batch<T>& b, index_t i, const T* w) {
+    using V = vec<T>;
+    T* const y = r.y + (b.first + i) * r.y_stride;
+    if constexpr (op == RowOp::softmax) {
+        const V factor = splat<V>(b.factor[i]), fixed = splat<V>(b.fixed[i]), tiny = splat<V>(b.tiny[i]);
+        map_elements(w, y, r.n, true, [&](V in) SORGUM_LAMBDA {
+            return careful ? scale_careful(in, factor, fixed, tiny) : in * factor;
+        });
+    } else {
+        const LogShift<T> shift(b.max64[i], b.minus_log[i], scale);
+        map_elements(r.x + (b.first + i) * r.x_stride, y, r.n, true, [&](V in) SORGUM_LAMBDA { return shift(in); });
+    }
+}
+
+template <RowOp op, bool careful, Writing writing, class T>
+SORGUM_INLINE void step_batches(const Rows<T>& r, const ExpScale<T>& scale, BatchState<T>& s, T* scratch,
+                                index_t padded) {
+    constexpr bool writes = op != RowOp::logsumexp;
+    constexpr bool together = writes && writing != Writing::apart;
+    constexpr bool streaming = writing == Writing::streamed;
+    for (index_t i = 0; i < s.next.rows || i < s.here.rows || i < s.before.rows; ++i) {
+        T* w = scratch + i * padded;
+        const bool odd = i < s.before.rows && s.before.odd[i];
+        const bool write = writes && i < s.before.rows && !odd;
+        if (odd)
+            whole_row<op>(r, s.before.first + i, scale);
+        if constexpr (writes && !together)
+            if (write)
+                write_apart<op, careful>(r, scale, s.before, i, w);
+        if (i < s.next.rows && i < s.here.rows && (write || !together)) {
+            row_step<op, true, true, together, careful, streaming>(r, scale, s, i, w);
+            continue;
+        }
+        if constexpr (together)
+            if (write)
+                row_step<op, false, false, true, careful, streaming>(r, scale, s, i, w);
+        if (i < s.next.rows)
+            row_step<op, true, false, false, careful, streaming>(r, scale, s, i, w);
+        if (i < s.here.rows)
+            row_step<op, false, true, false, careful, streaming>(r, scale, s, i, w);
+    }
+}
+
+template <RowOp op, bool careful, class T>
+SORGUM_INLINE void step_batches(Writing writing, const Rows<T>& r, const ExpScale<T>& scale, BatchState<T>& s,
+                                T* scratch, index_t padded) {
+    if constexpr (op == RowOp::logsumexp)
+        return step_batches<op, careful, Writing::cached>(r, scale, s, scratch, padded);
+    else if (writing == Writing::cached)
+        step_batches<op, careful, Writing::cached>(r, scale, s, scratch, padded);
+    else if (writing == Writing::streamed)
+        step_batches<op, careful, Writing::streamed>(r, scale, s, scratch, padded);
+    else
+        step_batches<op, careful, Writing::apart>(r, scale, s, scratch, padded);
+}
+
+template <RowOp op, class T>
+SORGUM_INLINE void batched_rows(const Rows<T>& r, const ExpScale<T>& scale) {
+    const index_t fitting = kBatch<T> / r.n;
+    const index_t per_batch = fitting > 16 ? 16 : fitting < 1 ? 1 : fitting;
+    const index_t padded = (r.n + kLanes - 1) / kLanes * kLanes;
+    alignas(64) T scratch[kChunk + 16 * kLanes];
+    BatchState<T> s;
+    __builtin_memset(static_cast<void*>(&s), 0, sizeof s);
+    const bool aligned = elements_to_boundary(r.y) == 0 && (r.y_stride * static_cast<index_t>(sizeof(T))) % 64 == 0;
+    const Writing writing = !r.streaming                     ? Writing::cached
+                            : aligned                        ? Writing::streamed
+                            : r.n >= kShortestApart * kLanes ? Writing::apart
+                                                             : Writing::cached;
+    for (index_t first = 0; s.here.rows > 0 || s.before.rows > 0 || first < r.rows; first += per_batch) {
+        s.next.first = first;
+        s.next.rows = first >= r.rows ? 0 : r.rows - first < per_batch ? r.rows - first : per_batch;
+        bool careful = false;
+        if constexpr (op == RowOp::softmax)
+            careful = s.before.careful;
+        if constexpr (op == RowOp::softmax)
+            if (careful)
+                step_batches<op, true>(writing, r, scale, s, scratch, padded);
+        if (!careful)
+            step_batches<op, false>(writing, r, scale, s, scratch, padded);
+        if (s.here.rows > 0)
+            finish_batch<op>(s.here, s.sums, s.counts, r, scale);
+        if (s.next.rows > 0)
+            map_batch(s.next, s.maxima, s.minus_minima, scale);
+        s.before = s.here;
+        s.here = s.next;
+    }
+    if (r.streaming)
+        stream_fence();
+}
+
+SORGUM_ISA_END

@@ -1,0 +1,129 @@
+"""What the golden digests of golden.json are digests of: SHA-256 over the bytes of outputs, per function and dtype.
+
+The inputs come from integer arithmetic (inputs.py), so that a digest depends on nothing but the kernels.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sorgum import special
+from sorgum._data.inputs import SPECIALS, hashed, logits, words
+
+__all__ = ["NAMES", "digest", "outputs"]
+
+Array = NDArray[Any]
+
+FUNCTIONS = ("exp", "log", "softmax", "softmax_three_pass", "log_softmax", "log_softmax_three_pass", "logsumexp")
+NAMES = tuple(f"special.{function}.{suffix}" for function in FUNCTIONS for suffix in ("f32", "f64"))
+DTYPES: dict[str, np.dtype[Any]] = {"f32": np.dtype(np.float32), "f64": np.dtype(np.float64)}
+
+# Rows shorter than a vector, of a few vectors, around a chunk of 4096, and of many chunks.
+LENGTHS = (1, 2, 3, 7, 8, 15, 16, 17, 33, 63, 64, 65, 127, 255, 1000, 1023, 4095, 4096, 4097, 8193, 100003)
+TEMPERATURES = (0.0009765625, 0.6875, 37.5, 1e30, 1e-30)
+OFFSETS = (1e5, -1e5, 6e7, -3e37)
+
+
+def matrices(dtype: np.dtype[Any]) -> Iterator[Array]:
+    for n in LENGTHS:
+        yield logits((max(1, min(37, 20000 // n)), n), dtype, seed=n)
+    for scale in (0.01, 1.0, 20.0, 300.0):
+        yield logits((5, 777), dtype, scale, seed=1)
+    for offset in OFFSETS:
+        yield (logits((3, 5000), np.float64, seed=2) + offset).astype(dtype)
+    yield words(4096 * 6, dtype).reshape(512, 48)
+    yield np.where(np.isfinite(words(50000, dtype, 1)), words(50000, dtype, 1), 0)[None]
+    yield np.array([np.roll(SPECIALS[:12], k) for k in range(12)], dtype=dtype)
+    yield np.full((2, 20000), 0.1, dtype=dtype)
+
+
+def options(dtype: np.dtype[Any]) -> Iterator[tuple[Array, dict[str, Any]]]:
+    """Return inputs with keyword arguments that softmax, log_softmax and logsumexp share."""
+    for x in matrices(dtype):
+        yield x, {}
+    x = logits((7, 6, 500), dtype, 10.0, seed=3)
+    for temperature in TEMPERATURES:
+        yield x, {"temperature": temperature}
+    yield x, {"temperature": (hashed(42) >> np.uint64(54)).astype(np.float64).reshape(7, 6) + 0.5}
+    yield x, {"axis": 0}
+    yield x, {"axis": 1}
+    yield x, {"axis": (0, 2)}
+    yield x, {"axis": None}
+    mask = (hashed(x.size) % np.uint64(3) != 0).reshape(x.shape)
+    mask[2, 3] = False
+    yield x, {"where": mask}
+    yield x[:, :, :40], {"where": mask[0, :, :40], "axis": 0}
+    yield logits((1, 300000), dtype, seed=4), {"temperature": 0.5}
+
+
+def outputs(name: str) -> Iterator[Array]:
+    """Return what a digest is taken over, one array at a time.
+
+    Parameters
+    ----------
+    name : str
+        One of `NAMES`.
+
+    Returns
+    -------
+    iterator of arrays
+        Outputs of the function.
+
+    Examples
+    --------
+    >>> next(outputs("special.exp.f32")).dtype
+    dtype('float32')
+    """
+    _, function, suffix = name.split(".")
+    dtype = DTYPES[suffix]
+    if function in ("exp", "log"):
+        for x in (
+            words(1 << 18, dtype),
+            logits(100003, dtype, 30.0),
+            np.abs(logits(99999, dtype, 1.0)),
+            words(5, dtype),
+        ):
+            yield getattr(special, function)(x)
+        return
+    three_pass = function.endswith("_three_pass")
+    function = function.removesuffix("_three_pass")
+    for x, keywords in options(dtype):
+        if function == "logsumexp":
+            yield special.logsumexp(x, **keywords)
+            axis = keywords.get("axis", -1)
+            weights = (hashed(x.size) >> np.uint64(56)).astype(dtype).reshape(x.shape) - dtype.type(100)
+            yield from special.logsumexp(x, axis, b=weights, return_sign=True, where=keywords.get("where"))
+        elif three_pass:
+            if np.all(np.isfinite(x)):
+                for algorithm in ("three_pass_recompute", "three_pass_reload"):
+                    yield getattr(special, function)(x, algorithm=algorithm, **keywords)
+        else:
+            yield getattr(special, function)(x, **keywords)
+            yield getattr(special, function)(x, empty="zero", **keywords)
+
+
+def digest(name: str) -> str:
+    """Return the SHA-256 of the bytes of the outputs.
+
+    Parameters
+    ----------
+    name : str
+        One of `NAMES`.
+
+    Returns
+    -------
+    str
+        In hexadecimal digits.
+
+    Examples
+    --------
+    >>> len(digest("special.exp.f32"))
+    64
+    """
+    sha = hashlib.sha256()
+    for array in outputs(name):
+        sha.update(np.ascontiguousarray(array).tobytes())
+    return sha.hexdigest()

@@ -1,0 +1,218 @@
+"""What is measured: operations, shapes, element types and data, and how long."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["LEVELS", "Case", "Level", "Slot", "cases", "make_ring"]
+
+Array = NDArray[Any]
+
+# A row beyond this leaves the caches between the passes over it: its memory limit is two reads and a write.
+LONG_ROW_BYTES = 4 << 20
+GENERATED = 1 << 24  # elements drawn; longer data repeat them
+
+SHAPES = ((1, 1 << 26), (64, 131072), (512, 32000), (16384, 1024), (262144, 64))
+HALF_SHAPES = tuple((rows, n // 2) for rows, n in SHAPES)  # the same bytes in float64
+CACHED_SHAPES = ((64, 1024), (16384,))
+THREE_PASS = ("three_pass_recompute", "three_pass_reload")
+
+
+@dataclass(frozen=True)
+class Level:
+    """How thorough a run is: rounds and seconds per pair, seconds per sample, bytes to rotate over.
+
+    After `total_seconds` in one process the peers are left out, so that the run ends in time on a slow machine.
+    """
+
+    rounds: int
+    seconds: float
+    sample_seconds: float
+    recorded_rounds: int
+    most_bytes: int
+    total_seconds: float = float("inf")
+
+
+LEVELS = {
+    "quick": Level(5, 0.12, 1e-3, 2, 256 << 20, total_seconds=16.0),
+    "default": Level(11, 1.0, 5e-3, 2, 1536 << 20),
+    "full": Level(21, 4.0, 1e-2, 5, 1536 << 20),
+}
+
+
+@dataclass(frozen=True)
+class Case:
+    """One operation at one shape.
+
+    Parameters
+    ----------
+    operation : str
+        A function of `sorgum.special`.
+    shape : tuple of int
+    dtype : str
+    axis : int
+    data : {"normal", "peaked", "positive"}
+        Logits from N(0, 3); logits of Zipf's law, of which a few carry all the weight; arguments of a logarithm.
+    cached : bool
+        Works on one pair of buffers, which stays in cache.
+    algorithms : tuple of str
+        Our other algorithms to compare with.
+    curve : bool
+        A point of the curve over row lengths, not a row of the table.
+    """
+
+    operation: str
+    shape: tuple[int, ...]
+    dtype: str = "float32"
+    axis: int = -1
+    data: str = "normal"
+    cached: bool = False
+    algorithms: tuple[str, ...] = ()
+    curve: bool = False
+
+    @property
+    def name(self) -> str:
+        """The name to select by, unique."""
+        words = [self.operation, "x".join(map(str, self.shape)), self.dtype]
+        words += [self.data] if self.data == "peaked" else []
+        words += ["axis0"] if self.axis == 0 else []
+        words += ["curve"] if self.curve else []
+        return "-".join(words)
+
+    @property
+    def size(self) -> int:
+        """The number of elements."""
+        return prod(self.shape)
+
+    @property
+    def row_shape(self) -> tuple[int, ...]:
+        """The shape of what a reduction returns."""
+        return self.shape[1:] if self.axis == 0 else self.shape[:-1]
+
+    @property
+    def traffic(self) -> tuple[int, int]:
+        """How often each element must at least be read from memory and written to it."""
+        if self.operation == "logsumexp":
+            return 1, 0
+        row_bytes = self.shape[-1] * np.dtype(self.dtype).itemsize
+        long = self.operation in ("softmax", "log_softmax") and self.axis == -1 and row_bytes > LONG_ROW_BYTES
+        return (2, 1) if long else (1, 1)
+
+    @property
+    def traffic_bytes(self) -> int:
+        """The bytes that must at least move."""
+        return sum(self.traffic) * self.size * np.dtype(self.dtype).itemsize
+
+    @property
+    def buffers(self) -> tuple[object, ...]:
+        """Cases that agree in this may share buffers."""
+        return self.shape, self.dtype, self.data, self.cached
+
+
+@dataclass(frozen=True)
+class Slot:
+    """Input, output, and output of a reduction."""
+
+    x: Array
+    out: Array
+    rows: Array
+
+
+def _softmax_family(*shapes: tuple[int, ...], **options: Any) -> Iterator[Case]:
+    for shape in shapes:
+        for operation in ("softmax", "log_softmax", "logsumexp"):
+            long = operation == "softmax" and shape[0] == 1
+            yield Case(operation, shape, algorithms=THREE_PASS if long else (), **options)
+
+
+def _quick_cases() -> Iterator[Case]:
+    yield from _softmax_family((1, 1 << 22), (1024, 1024))
+    yield Case("softmax", (1024, 1024), data="peaked")
+    yield Case("softmax", (1024, 1024), axis=0)
+    yield from (Case("softmax", shape) for shape in ((32, 32000), (16384, 64)))
+    yield from (Case("softmax", shape, cached=True) for shape in CACHED_SHAPES)
+    yield from (Case("softmax", (1024, 512), "float64"), Case("exp", (1 << 21,), "float64"))
+    yield from (Case("exp", (1 << 22,)), Case("log", (1 << 22,), data="positive"))
+
+
+def _default_cases() -> Iterator[Case]:
+    yield from _softmax_family(*SHAPES)
+    yield from (Case("softmax", shape, data="peaked") for shape in SHAPES[1:4])
+    yield Case("softmax", (4096, 4096), axis=0)
+    yield from (Case("exp", (1 << 26,)), Case("log", (1 << 26,), data="positive"))
+    yield from _softmax_family(*CACHED_SHAPES, cached=True)
+    for shape in HALF_SHAPES:
+        yield from (Case(operation, shape, "float64") for operation in ("softmax", "logsumexp"))
+    yield Case("log_softmax", HALF_SHAPES[-1], "float64")
+    yield from (Case("exp", (1 << 25,), "float64"), Case("log", (1 << 25,), "float64", data="positive"))
+
+
+def _curve() -> Iterator[Case]:
+    for length in (1 << k for k in range(6, 27)):
+        yield Case("softmax", (max(1, (1 << 24) // length), length), algorithms=THREE_PASS, curve=True)
+
+
+def cases(level: str) -> list[Case]:
+    """Return what a level measures, ordered so that cases that share buffers follow each other.
+
+    Parameters
+    ----------
+    level : {"quick", "default", "full"}
+
+    Returns
+    -------
+    list of Case
+    """
+    if level == "quick":
+        return list(_quick_cases())
+    return [*_default_cases(), *(_curve() if level == "full" else ())]
+
+
+def _aligned(shape: tuple[int, ...], dtype: str) -> Array:
+    size = prod(shape) * np.dtype(dtype).itemsize
+    raw = np.zeros(size + 64, np.uint8)
+    start = -raw.ctypes.data % 64
+    return raw[start : start + size].view(dtype).reshape(shape)
+
+
+def _draw(case: Case) -> Array:
+    rng = np.random.default_rng(20180617)
+    size = min(case.size, GENERATED)
+    if case.data == "peaked":
+        # Frequencies of rank^-2 at random places: in a row of 1024, one element weighs as much as all others.
+        return np.asarray(-2.0 * np.log(rng.integers(1, case.shape[-1] + 1, size)), case.dtype)
+    values = 3.0 * rng.standard_normal(size, np.float32)
+    return np.asarray(np.exp(values) if case.data == "positive" else values, case.dtype)
+
+
+def make_ring(case: Case, least_bytes: int) -> list[Slot]:
+    """Return buffers to rotate over.
+
+    Parameters
+    ----------
+    case : Case
+    least_bytes : int
+        What they must exceed together, so that none is found in cache when its turn comes.
+
+    Returns
+    -------
+    list of Slot
+        One if `case.cached`, else at least two. Aligned to cache lines.
+    """
+    each = 2 * case.size * np.dtype(case.dtype).itemsize
+    count = 1 if case.cached else max(2, -(-least_bytes // each))
+    drawn = _draw(case)
+    ring = []
+    for _ in range(count):
+        slot = Slot(*(_aligned(shape, case.dtype) for shape in (case.shape, case.shape, case.row_shape)))
+        flat = slot.x.reshape(-1)
+        for start in range(0, case.size, drawn.size):
+            flat[start : start + drawn.size] = drawn[: case.size - start]
+        slot.out.fill(0)
+        slot.rows.fill(0)
+        ring.append(slot)
+    return ring

@@ -1,0 +1,195 @@
+"""The implementations compared, each called the best way its documentation shows."""
+
+import importlib
+import importlib.util
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, cast
+
+import numpy as np
+
+import sorgum
+from sorgum.bench.cases import Array, Case, Slot
+from sorgum.bench.paired import Call
+
+__all__ = ["DISTRIBUTIONS", "OURS", "PEERS", "calls", "missing", "rivals"]
+
+OURS = "sorgum"
+ONE_THREAD = "1 thread"
+
+
+def _ours(case: Case, slot: Slot, **options: Any) -> Call:
+    function = getattr(sorgum.special, case.operation)
+    if case.operation in ("exp", "log"):
+        return partial(function, slot.x, out=slot.out, **options)
+    if case.operation == "logsumexp":
+        return partial(function, slot.x, axis=case.axis, out=slot.rows, **options)
+    return partial(function, slot.x, axis=case.axis, out=slot.out, **options)
+
+
+def _one_thread(case: Case, slot: Slot, threads: int) -> Call:
+    call = _ours(case, slot)
+
+    def confined() -> object:
+        sorgum.set_num_threads(1)
+        try:
+            return call()
+        finally:
+            sorgum.set_num_threads(threads)
+
+    return confined
+
+
+def _numpy_shifted(x: Array, out: Array, axis: int) -> Array:
+    highest = x.max(axis=axis, keepdims=True)
+    np.subtract(x, highest, out=out)
+    return cast(Array, highest)
+
+
+def _numpy_softmax(x: Array, out: Array, axis: int) -> Array:
+    _numpy_shifted(x, out, axis)
+    np.exp(out, out=out)
+    return cast(Array, np.divide(out, out.sum(axis=axis, keepdims=True), out=out))
+
+
+def _numpy_log_softmax(x: Array, out: Array, axis: int) -> Array:
+    _numpy_shifted(x, out, axis)
+    return cast(Array, np.subtract(out, np.log(np.exp(out).sum(axis=axis, keepdims=True)), out=out))
+
+
+def _numpy_logsumexp(x: Array, scratch: Array, axis: int) -> Array:
+    highest = _numpy_shifted(x, scratch, axis)
+    np.exp(scratch, out=scratch)
+    return cast(Array, highest.squeeze(axis) + np.log(scratch.sum(axis=axis)))
+
+
+def _numpy(case: Case, ring: Sequence[Slot], threads: int) -> list[Call]:
+    if case.operation in ("exp", "log"):
+        function = getattr(np, case.operation)
+        return [partial(function, slot.x, out=slot.out) for slot in ring]
+    written_out = {"softmax": _numpy_softmax, "log_softmax": _numpy_log_softmax, "logsumexp": _numpy_logsumexp}
+    return [partial(written_out[case.operation], slot.x, slot.out, case.axis) for slot in ring]
+
+
+def _scipy(case: Case, ring: Sequence[Slot], threads: int) -> list[Call]:
+    function = getattr(importlib.import_module("scipy.special"), case.operation)
+    return [partial(function, slot.x, axis=case.axis) for slot in ring]
+
+
+def _torch(case: Case, ring: Sequence[Slot], threads: int) -> list[Call]:
+    torch: Any = importlib.import_module("torch")
+    torch.set_num_threads(threads)
+    torch.set_grad_enabled(False)
+    function = getattr(torch, case.operation)
+    options: dict[str, Any] = {} if case.operation in ("exp", "log") else {"dim": case.axis}
+
+    def call(slot: Slot) -> Call:
+        out = slot.rows if case.operation == "logsumexp" else slot.out
+        return partial(function, torch.from_numpy(slot.x), out=torch.from_numpy(out), **options)
+
+    return [call(slot) for slot in ring]
+
+
+def _onnxruntime(case: Case, ring: Sequence[Slot], threads: int) -> list[Call]:
+    ort: Any = importlib.import_module("onnxruntime")
+    from sorgum.bench.onnx_model import one_node_model
+
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    # Its threads spin while it runs, but not on into the next implementation's turn.
+    options.add_session_config_entry("session.force_spinning_stop", "1")
+    model = one_node_model(case.operation, case.dtype, len(case.shape), case.axis % len(case.shape))
+    session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    element = np.dtype(case.dtype).type
+
+    def call(slot: Slot) -> Call:
+        out = slot.rows if case.operation == "logsumexp" else slot.out
+        binding = session.io_binding()
+        binding.bind_input("x", "cpu", 0, element, slot.x.shape, slot.x.ctypes.data)
+        binding.bind_output("y", "cpu", 0, element, out.shape, out.ctypes.data)
+
+        def run() -> Array:
+            session.run_with_iobinding(binding)
+            return out
+
+        return run
+
+    return [call(slot) for slot in ring]
+
+
+def _jax(case: Case, ring: Sequence[Slot], threads: int) -> list[Call]:
+    jax: Any = importlib.import_module("jax")
+    jax.config.update("jax_enable_x64", True)
+    functions = {
+        "exp": jax.numpy.exp,
+        "log": jax.numpy.log,
+        "softmax": partial(jax.nn.softmax, axis=case.axis),
+        "log_softmax": partial(jax.nn.log_softmax, axis=case.axis),
+        "logsumexp": partial(jax.scipy.special.logsumexp, axis=case.axis),
+    }
+    compiled = jax.jit(functions[case.operation])
+
+    def call(slot: Slot) -> Call:
+        x = jax.numpy.asarray(slot.x)
+        return lambda: compiled(x).block_until_ready()
+
+    return [call(slot) for slot in ring]
+
+
+Maker = Callable[[Case, Sequence[Slot], int], list[Call]]
+PEERS: dict[str, Maker] = {
+    "NumPy": _numpy,
+    "SciPy": _scipy,
+    "PyTorch": _torch,
+    "ONNX Runtime": _onnxruntime,
+    "JAX": _jax,
+}
+DISTRIBUTIONS = {"NumPy": "numpy", "SciPy": "scipy", "PyTorch": "torch", "ONNX Runtime": "onnxruntime", "JAX": "jax"}
+
+
+def missing() -> dict[str, str]:
+    """Return the peers that are not installed, with the reason, without importing any."""
+    return {
+        name: f"not installed (pip install {module})"
+        for name, module in DISTRIBUTIONS.items()
+        if importlib.util.find_spec(module) is None
+    }
+
+
+def rivals(case: Case, threads: int) -> list[str]:
+    """Return what a case is compared with: installed peers, our other algorithms, one thread if there are more."""
+    absent = missing()
+    peers = ["PyTorch"] if case.curve else [name for name in PEERS if name != "SciPy" or _scipy_has(case)]
+    names = [name for name in peers if name not in absent]
+    return names + list(case.algorithms) + ([ONE_THREAD] if threads > 1 and not case.curve else [])
+
+
+def _scipy_has(case: Case) -> bool:
+    return case.operation not in ("exp", "log")
+
+
+def calls(name: str, case: Case, ring: Sequence[Slot], threads: int) -> list[Call]:
+    """Return an implementation's calls, one per slot, which return or fill the result.
+
+    Parameters
+    ----------
+    name : str
+        `OURS` or one of `rivals`.
+    case : Case
+    ring : sequence of Slot
+    threads : int
+        How many threads it may use.
+
+    Returns
+    -------
+    list of callables
+    """
+    if name in PEERS:
+        return PEERS[name](case, ring, threads)
+    if name == OURS:
+        return [_ours(case, slot) for slot in ring]
+    if name == ONE_THREAD:
+        return [_one_thread(case, slot, threads) for slot in ring]
+    return [_ours(case, slot, algorithm=name) for slot in ring]

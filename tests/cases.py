@@ -1,0 +1,155 @@
+"""What Python call exercises each kernel of the enumerator, and the inputs and layouts that several tests share."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sorgum import _core, special
+from sorgum._data.inputs import hashed, logits, words
+
+Array = NDArray[Any]
+
+DTYPES = {"f32": np.dtype(np.float32), "f64": np.dtype(np.float64)}
+CHUNK = 4096
+
+# Around the lanes, the groups of 8 vectors, a chunk and its multiples, powers of two.
+LENGTHS = (0, 1, 2, 3, 7, 8, 15, 16, 17, 31, 32, 33, 63, 64, 65, 127, 128, 129, 255, 257, 1021, 1023, 1024, 1025, 4093)
+LENGTHS += tuple(k * CHUNK + d for k in (1, 2, 3, 4, 8, 16) for d in (-1, 0, 1))
+LENGTHS += (131071, 262144)
+
+ROW_FUNCTIONS: dict[str, Callable[..., Any]] = {
+    "softmax": special.softmax,
+    "log_softmax": special.log_softmax,
+    "logsumexp": special.logsumexp,
+}
+ALGORITHMS = ("auto", "two_pass", "three_pass_recompute", "three_pass_reload")
+
+
+def elementwise(function: Callable[..., Any], dtype: np.dtype[Any]) -> Iterator[Array]:
+    for n in (0, 1, 15, 16, 17, 63, 65, 1000, 100003):
+        yield function(words(n, dtype, seed=n))
+    yield function(logits(50001, dtype, 30.0))
+
+
+def short_rows(function: Callable[..., Any], dtype: np.dtype[Any]) -> Iterator[Array]:
+    for n in (1, 5, 16, 48, 100, 1000, CHUNK):
+        yield function(logits((29, n), dtype, seed=n))
+        yield function(logits((3, n), dtype, 50.0, seed=n), temperature=0.7)
+    yield function(words(48 * 512, dtype).reshape(512, 48))
+
+
+def long_rows(function: Callable[..., Any], dtype: np.dtype[Any]) -> Iterator[Array]:
+    for n in (CHUNK + 1, 5 * CHUNK - 1, 200003):
+        yield function(logits((2, n), dtype, seed=n))
+        yield function(logits((1, n), dtype, 50.0, seed=n) + dtype.type(1e5), temperature=37.5)
+    yield function(words(3 * 20000, dtype).reshape(3, 20000))
+
+
+def huge_row(function: Callable[..., Any], dtype: np.dtype[Any]) -> Iterator[Array]:
+    """Rows that several threads share, so that their partial sums are merged."""
+    for n in ((1 << 20) + 3, 3 << 18):
+        yield function(logits(n, dtype, 10.0, seed=1))
+
+
+def three_pass(dtype: np.dtype[Any]) -> Iterator[Array]:
+    for function in (special.softmax, special.log_softmax):
+        for algorithm in ALGORITHMS[2:]:
+            for n in (1, 17, 1000, CHUNK + 1, 100003):
+                yield function(logits((3, n), dtype, 10.0, seed=n), algorithm=algorithm)
+
+
+def weighted(dtype: np.dtype[Any]) -> Iterator[Array]:
+    for n in (1, 17, 1000, CHUNK + 1, 100003):
+        x = logits((3, n), dtype, 10.0, seed=n)
+        b = (hashed(x.size) >> np.uint64(56)).astype(dtype).reshape(x.shape) - dtype.type(100)
+        yield from special.logsumexp(x, b=b, return_sign=True)
+
+
+def memory_read(dtype: np.dtype[Any]) -> Iterator[Array]:
+    for n in (0, 1, 17, 100003):
+        yield np.float32(_core.memory_read(logits(n, dtype)))
+
+
+def memory_copy(dtype: np.dtype[Any]) -> Iterator[Array]:
+    for n in (0, 1, 17, 100003):
+        x = logits(n, dtype)
+        copy = np.zeros_like(x)
+        _core.memory_copy(x, copy)
+        assert np.array_equal(copy, x)
+        yield copy
+
+
+def fma_chains(dtype: np.dtype[Any]) -> Iterator[Array]:
+    """Count operations: what is left of the sums never leaves the kernel."""
+    for many in (False, True):
+        yield np.float64(_core.fma_peak(10, many))
+
+
+# Kernel without its dtype -> what exercises it.
+CASES: dict[str, Callable[[np.dtype[Any]], Iterator[Array]]] = {
+    "special.exp": lambda dtype: elementwise(special.exp, dtype),
+    "special.log": lambda dtype: elementwise(special.log, dtype),
+    "special.exp_sum": lambda dtype: long_rows(special.logsumexp, dtype),
+    "special.row_result": lambda dtype: long_rows(special.logsumexp, dtype),
+    "special.row_merge": lambda dtype: huge_row(special.logsumexp, dtype),
+    "special.softmax_scale": lambda dtype: long_rows(special.softmax, dtype),
+    "special.log_softmax_shift": lambda dtype: long_rows(special.log_softmax, dtype),
+    "special.softmax_rows": lambda dtype: short_rows(special.softmax, dtype),
+    "special.log_softmax_rows": lambda dtype: short_rows(special.log_softmax, dtype),
+    "special.logsumexp_rows": lambda dtype: short_rows(special.logsumexp, dtype),
+    "special.row_max": three_pass,
+    "special.max_sum": three_pass,
+    "special.terms_scale": three_pass,
+    "special.weighted_sum": weighted,
+    "special.weighted_result": weighted,
+    "special.exp_scale": lambda dtype: long_rows(special.softmax, dtype),
+    "special.row_clear": lambda dtype: long_rows(special.softmax, dtype),
+    "memory.read": memory_read,
+    "memory.copy": memory_copy,
+    "memory.fma_chains": fma_chains,
+}
+
+
+def run_case(kernel: str) -> list[bytes]:
+    """Return the bytes of the outputs of a kernel's case, "special.exp.f32" for example."""
+    name, _, suffix = kernel.rpartition(".")
+    return [np.asarray(array).tobytes() for array in CASES[name](DTYPES[suffix])]
+
+
+def placed(x: Array, offset: int) -> Array:
+    """Return a writable copy that starts `offset` bytes behind a multiple of 64."""
+    buffer = np.zeros(x.nbytes + 128, dtype=np.uint8)
+    start = -buffer.ctypes.data % 64 + offset
+    copy = np.ndarray(x.shape, x.dtype, buffer=buffer, offset=start)
+    copy[...] = x
+    assert copy.ctypes.data % 64 == offset % 64
+    return copy
+
+
+def with_strides(x: Array, order: tuple[int, ...], steps: tuple[int, ...], offset: int = 0) -> Array:
+    """Return a view equal to x whose axes lie in memory in this order, with these steps (negative ones reversed)."""
+    shape = [(n - 1) * abs(s) + 1 if n else 0 for n, s in zip(x.shape, steps, strict=True)]
+    memory = placed(np.zeros([shape[a] for a in order], dtype=x.dtype), offset)
+    whole = memory.transpose(np.argsort(order))
+    view = whole[tuple(slice(None, None, s) for s in steps)]
+    if view.size:
+        view[...] = x
+    return view
+
+
+def layouts(x: Array) -> Iterator[tuple[str, Array]]:
+    """Return views that equal the matrix x and lie otherwise in memory."""
+    yield "fortran", np.asfortranarray(x)
+    yield "every second column", with_strides(x, (0, 1), (1, 2))
+    yield "every third row", with_strides(x, (0, 1), (3, 1))
+    yield "reversed columns", with_strides(x, (0, 1), (1, -1))
+    yield "reversed rows", with_strides(x, (0, 1), (-1, 1))
+    yield "reversed columns of a transposed matrix", with_strides(x, (1, 0), (-2, -1))
+    yield "one byte off", placed(x, 1)
+    yield "strided and three bytes off", with_strides(x, (0, 1), (2, -3), offset=3)
+    frozen = x.copy()
+    frozen.flags.writeable = False
+    yield "read-only", frozen
+    yield "a subclass", x.view(type("Subclass", (np.ndarray,), {}))

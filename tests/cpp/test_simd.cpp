@@ -1,0 +1,572 @@
+// Every operation of csrc/simd on the instruction set that this file is compiled for, lane by lane against plain C++
+// over special and random values. The contract is csrc/simd/README.md.
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <cstring>
+#include <limits>
+#include <random>
+#include <type_traits>
+#include <vector>
+
+#include "check.h"
+#include "core/isa.h"
+#include "simd/simd.h"
+
+// What follows stands in the namespace of the operations, since std:: has a max, a min and an fma of its own.
+SORGUM_ISA_BEGIN
+
+// The unsigned integer that holds the encoding of a T.
+template <class T>
+using encoding_t = std::conditional_t<sizeof(T) == 4, std::uint32_t, std::uint64_t>;
+
+template <class T>
+encoding_t<T> encoding(T x) {
+    encoding_t<T> e;
+    std::memcpy(&e, &x, sizeof e);
+    return e;
+}
+
+template <class T>
+bool same_bits(T a, T b) {
+    return std::memcmp(&a, &b, sizeof(T)) == 0;
+}
+
+// The results of arithmetic agree when their bits do or both are NaN: which NaN it is stays open.
+template <class T>
+bool same_number(T a, T b) {
+    return same_bits(a, b) || (a != a && b != b);
+}
+
+template <class T>
+std::vector<T> special_values() {
+    using Limits = std::numeric_limits<T>;
+    const T fine = Limits::epsilon();
+    std::vector<T> values = {T(0),
+                             T(1),
+                             T(1) + fine,
+                             T(1) - fine / 2,
+                             T(0.5),
+                             T(1.5),
+                             T(2),
+                             T(3),
+                             T(1) / T(3),
+                             T(-2) / T(3),
+                             T(1e6),
+                             1 / fine,
+                             1 / fine + 1,
+                             T(3) / (2 * fine),
+                             Limits::max(),
+                             Limits::max() / 2,
+                             Limits::min(),
+                             Limits::min() * 2,
+                             Limits::min() * (1 + fine),
+                             Limits::min() - Limits::denorm_min(),
+                             Limits::min() / 2,
+                             Limits::denorm_min(),
+                             Limits::denorm_min() * 3,
+                             Limits::infinity(),
+                             Limits::quiet_NaN(),
+                             Limits::signaling_NaN()};
+    const std::size_t count = values.size();
+    for (std::size_t i = 0; i < count; ++i) {
+        encoding_t<T> e = encoding(values[i]);
+        e ^= encoding_t<T>(1) << (8 * sizeof(T) - 1);
+        T negated;
+        std::memcpy(&negated, &e, sizeof e);
+        values.push_back(negated);
+    }
+    return values;
+}
+
+template <class T>
+struct Source {
+    std::mt19937_64 bits{20240229};
+    std::vector<T> special = special_values<T>();
+
+    // Any encoding, a moderate number, or a special value.
+    T next() {
+        const std::uint64_t r = bits();
+        switch (bits() % 3) {
+            case 0: {
+                const encoding_t<T> e = static_cast<encoding_t<T>>(r);
+                T x;
+                std::memcpy(&x, &e, sizeof x);
+                return x;
+            }
+            case 1:
+                return moderate();
+            default:
+                return special[r % special.size()];
+        }
+    }
+    T moderate() {
+        const T unit = static_cast<T>(static_cast<std::int64_t>(bits())) * T(0x1p-63);
+        return unit * static_cast<T>(1 << (bits() % 24));
+    }
+};
+
+template <class T>
+struct Lanes {
+    T v[16];
+};
+
+template <class T, class V>
+Lanes<T> lanes_of(V a) {
+    Lanes<T> r;
+    store(r.v, a);
+    return r;
+}
+
+// The lanes of integer vectors come out through from_bits.
+template <class T, class I>
+Lanes<std::make_signed_t<encoding_t<T>>> integers_of(I a) {
+    Lanes<std::make_signed_t<encoding_t<T>>> r;
+    const Lanes<T> x = lanes_of<T>(from_bits(a));
+    std::memcpy(&r, &x, sizeof r);
+    return r;
+}
+
+// A mask is seen through select.
+template <class T, class M>
+unsigned mask_bits(M m) {
+    const Lanes<T> x = lanes_of<T>(select(m, splat<vec<T>>(T(1)), splat<vec<T>>(T(0))));
+    unsigned r = 0;
+    for (int i = 0; i < 16; ++i)
+        r |= x.v[i] == T(1) ? 1u << i : 0u;
+    return r;
+}
+
+template <class T>
+auto mask_of(unsigned bits) {
+    T x[16];
+    for (int i = 0; i < 16; ++i)
+        x[i] = (bits >> i & 1) != 0 ? T(1) : T(0);
+    return eq(load(x), splat<vec<T>>(T(1)));
+}
+
+// One rounding of a b + c, without the processor's own fused operation where there is a 128-bit type: the product is
+// exact there, the sum is rounded to odd, and that rounds to T as the exact sum does.
+template <class T>
+SORGUM_NOINLINE T fused_by_definition(T a, T b, T c) {
+#if defined(__SIZEOF_FLOAT128__)
+    using Wide = __float128;
+    const bool finite = a - a == 0 && b - b == 0;
+    if (!finite || c - c != 0)
+        return finite ? c : a * b + c;  // a b may overflow, which c = -inf does not mind
+    const Wide p = static_cast<Wide>(a) * static_cast<Wide>(b), w = static_cast<Wide>(c);
+    Wide sum = p + w;
+    const Wide of_w = sum - p;
+    const Wide lost = (p - (sum - of_w)) + (w - of_w);
+    if (lost != 0) {
+        unsigned __int128 e;
+        std::memcpy(&e, &sum, sizeof e);
+        if ((e & 1) == 0) {
+            const bool away = (lost > 0) == (sum > 0);  // sum is no zero: it would have lost nothing
+            e = away ? e + 1 : e - 1;
+            std::memcpy(&sum, &e, sizeof e);
+        }
+    }
+    return static_cast<T>(sum);
+#else
+    return __builtin_fma(a, b, c);
+#endif
+}
+
+template <class T>
+SORGUM_NOINLINE T larger_by_definition(T a, T b) {
+    if (a > b)
+        return a;
+    return b;
+}
+template <class T>
+SORGUM_NOINLINE T smaller_by_definition(T a, T b) {
+    if (a < b)
+        return a;
+    return b;
+}
+
+template <class T>
+void check_two(const T* a, const T* b) {
+    using V = vec<T>;
+    const V x = load(a), y = load(b);
+    const Lanes<T> sum = lanes_of<T>(x + y), difference = lanes_of<T>(x - y), product = lanes_of<T>(x * y),
+                   quotient = lanes_of<T>(x / y), larger = lanes_of<T>(max(x, y)), smaller = lanes_of<T>(min(x, y));
+    const unsigned less = mask_bits<T>(lt(x, y)), equal = mask_bits<T>(eq(x, y)), nan = mask_bits<T>(is_nan(x));
+    for (int i = 0; i < 16; ++i) {
+        const T p = a[i], q = b[i];
+        CHECK(same_number(sum.v[i], p + q));
+        CHECK(same_number(difference.v[i], p - q));
+        CHECK(same_number(product.v[i], p * q));
+        CHECK(same_number(quotient.v[i], p / q));
+        CHECK(same_bits(larger.v[i], larger_by_definition(p, q)));
+        CHECK(same_bits(smaller.v[i], smaller_by_definition(p, q)));
+        CHECK(((less >> i & 1) != 0) == (p < q));
+        CHECK(((equal >> i & 1) != 0) == (p == q));
+        CHECK(((nan >> i & 1) != 0) == (p != p));
+    }
+}
+
+template <class T>
+void arithmetic_and_comparisons() {
+    Source<T> source;
+    const std::vector<T>& s = source.special;
+    T a[16], b[16], c[16];
+    // Every pair of special values, at every lane over time.
+    std::size_t at = 0;
+    for (std::size_t i = 0; i < s.size(); ++i) {
+        for (std::size_t j = 0; j < s.size() + 3; ++j) {
+            a[at % 16] = s[i];
+            b[at % 16] = s[j % s.size()];
+            if (++at % 16 == 0)
+                check_two(a, b);
+        }
+    }
+    for (int round = 0; round < 4000; ++round) {
+        for (int i = 0; i < 16; ++i) {
+            a[i] = source.next();
+            b[i] = source.next();
+        }
+        check_two(a, b);
+    }
+    // A signed zero and a NaN, spelt out: the second operand is the answer unless the first is greater (less).
+    const T zero = T(0), nan = std::numeric_limits<T>::quiet_NaN(), one = T(1);
+    const auto first = [](vec<T> x) { return lanes_of<T>(x).v[0]; };
+    const auto v = [](T x) { return splat<vec<T>>(x); };
+    CHECK(same_bits(first(max(v(zero), v(-zero))), -zero) && same_bits(first(max(v(-zero), v(zero))), zero));
+    CHECK(same_bits(first(min(v(zero), v(-zero))), -zero) && same_bits(first(min(v(-zero), v(zero))), zero));
+    CHECK(first(max(v(nan), v(one))) == one && first(min(v(nan), v(one))) == one);
+    CHECK(same_bits(first(max(v(one), v(nan))), nan) && same_bits(first(min(v(one), v(nan))), nan));
+
+    // fma: triples of special values, and sums that nearly cancel.
+    const auto check_fma = [&] {
+        const Lanes<T> r = lanes_of<T>(fma(load(a), load(b), load(c)));
+        for (int i = 0; i < 16; ++i)
+            CHECK(same_number(r.v[i], fused_by_definition(a[i], b[i], c[i])));
+    };
+    for (const T x : s) {
+        for (const T y : s) {
+            for (std::size_t k = 0; k < s.size(); k += 16) {
+                for (std::size_t i = 0; i < 16; ++i) {
+                    a[i] = x;
+                    b[i] = y;
+                    c[i] = s[(k + i) % s.size()];
+                }
+                check_fma();
+            }
+        }
+    }
+    for (int round = 0; round < 4000; ++round) {
+        for (int i = 0; i < 16; ++i) {
+            a[i] = round % 2 == 0 ? source.next() : source.moderate();
+            b[i] = round % 2 == 0 ? source.next() : source.moderate();
+            c[i] = round % 4 < 2 ? source.next() : -(a[i] * b[i]);
+        }
+        check_fma();
+    }
+}
+
+template <class T>
+void loads_stores_and_splats() {
+    Source<T> source;
+    T x[64];
+    for (T& e : x)
+        e = source.next();
+    for (int offset = 0; offset < 32; ++offset) {
+        T y[64];
+        std::memcpy(y, x, sizeof y);
+        const vec<T> a = load(x + offset);
+        for (T& e : y)
+            e = T(-7);
+        store(y + offset, a);
+        for (int i = 0; i < 64; ++i)
+            CHECK(same_bits(y[i], i >= offset && i < offset + 16 ? x[i] : T(-7)));
+    }
+    for (const T e : source.special) {
+        const Lanes<T> r = lanes_of<T>(splat<vec<T>>(e));
+        for (const T lane : r.v)
+            CHECK(same_bits(lane, e));
+    }
+    // stream needs 64-byte alignment and writes its 64 or 128 bytes, no others.
+    alignas(64) T y[64];
+    for (int offset = 0; offset < 64; offset += 16) {
+        for (T& e : y)
+            e = T(-7);
+        stream(y + offset, load(x + offset));
+        stream_fence();
+        for (int i = 0; i < 64; ++i)
+            CHECK(same_bits(y[i], i >= offset && i < offset + 16 ? x[i] : T(-7)));
+    }
+}
+
+// A page that may be used between two that must not be touched.
+struct GuardedPage {
+    std::size_t size = static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
+    char* base;
+    GuardedPage() {
+        base = static_cast<char*>(mmap(nullptr, 3 * size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+        CHECK(base != MAP_FAILED && mprotect(base + size, size, PROT_READ | PROT_WRITE) == 0);
+    }
+    ~GuardedPage() { munmap(base, 3 * size); }
+    GuardedPage(const GuardedPage&) = delete;
+    GuardedPage& operator=(const GuardedPage&) = delete;
+    char* first() const { return base + size; }
+    char* end() const { return base + 2 * size; }
+};
+
+template <class T>
+void partial_loads_and_stores_touch_nothing_else() {
+    const GuardedPage page;
+    Source<T> source;
+    std::vector<T> values(16);
+    for (T& e : values)
+        e = source.next();
+    const T fill = T(42), untouched = T(-7);
+    for (index_t n = -1; n <= 20; ++n) {
+        const index_t count = n < 0 ? 0 : n > 16 ? 16 : n;
+        T* const at_end = reinterpret_cast<T*>(page.end()) - count;
+        T* const at_start = reinterpret_cast<T*>(page.first());
+        // With nothing to read, the pointer itself may be anywhere.
+        T* const forbidden = reinterpret_cast<T*>(page.base + 64);
+        for (T* const p : {at_end, at_start, at_start + 5, count == 0 ? forbidden : at_end}) {
+            for (index_t i = 0; i < count; ++i)
+                p[i] = values[static_cast<std::size_t>(i)];
+            const Lanes<T> r = lanes_of<T>(load_first(p, n, fill));
+            for (index_t i = 0; i < 16; ++i)
+                CHECK(same_bits(r.v[i], i < count ? values[static_cast<std::size_t>(i)] : fill));
+
+            T* const whole = reinterpret_cast<T*>(page.first());
+            const index_t whole_size = static_cast<index_t>(page.size / sizeof(T));
+            for (index_t i = 0; i < whole_size; ++i)
+                whole[i] = untouched;
+            store_first(p, load(values.data()), n);
+            index_t changed = 0;
+            for (index_t i = 0; i < whole_size; ++i)
+                changed += !same_bits(whole[i], untouched);
+            index_t written = 0;
+            for (index_t i = 0; i < count; ++i)
+                written += same_bits(p[i], values[static_cast<std::size_t>(i)]);
+            CHECK(written == count);
+            CHECK(changed == count);
+        }
+    }
+    for (const index_t n : {std::numeric_limits<index_t>::min() / 2, index_t(-1)}) {
+        T* const p = reinterpret_cast<T*>(page.base);
+        CHECK(lanes_of<T>(load_first(p, n, fill)).v[15] == fill);
+        store_first(p, load(values.data()), n);
+    }
+    T* const last = reinterpret_cast<T*>(page.end()) - 16;
+    for (index_t i = 0; i < 16; ++i)
+        last[i] = values[static_cast<std::size_t>(i)];
+    const Lanes<T> all = lanes_of<T>(load_first(last, index_t(1) << 40, fill));
+    for (std::size_t i = 0; i < 16; ++i)
+        CHECK(same_bits(all.v[i], values[i]));
+    // A prefetch of what must not be touched does nothing.
+    prefetch(page.base);
+    prefetch(page.end());
+    prefetch(nullptr);
+}
+
+template <class T>
+void masks() {
+    Source<T> source;
+    using V = vec<T>;
+    T a[16], b[16];
+    for (int i = 0; i < 16; ++i) {
+        a[i] = source.next();
+        b[i] = source.next();
+    }
+    const auto check = [&](unsigned p, unsigned q) {
+        const auto m = mask_of<T>(p), n = mask_of<T>(q);
+        CHECK(mask_bits<T>(m) == p);
+        CHECK(any(m) == (p != 0));
+        CHECK(mask_bits<T>(both(m, n)) == (p & q));
+        CHECK(mask_bits<T>(either(m, n)) == (p | q));
+        const Lanes<T> r = lanes_of<T>(select(m, load(a), load(b)));
+        const Lanes<T> kept = lanes_of<T>(zero_where(m, load(a)));
+        const auto counted = integers_of<T>(increment(bits(load(a)), m));
+        for (int i = 0; i < 16; ++i) {
+            const bool set = (p >> i & 1) != 0;
+            CHECK(same_bits(r.v[i], set ? a[i] : b[i]));
+            CHECK(same_bits(kept.v[i], set ? T(0) : a[i]));
+            CHECK(static_cast<encoding_t<T>>(counted.v[i]) == encoding_t<T>(encoding(a[i]) + (set ? 1u : 0u)));
+        }
+    };
+    check(0, 0xFFFF);
+    check(0xFFFF, 0xFFFF);
+    check(0xFFFF, 0);
+    for (int i = 0; i < 16; ++i)
+        for (int j = 0; j < 16; ++j)
+            check(1u << i, 1u << j);
+    for (int round = 0; round < 2000; ++round)
+        check(static_cast<unsigned>(source.bits() & 0xFFFF), static_cast<unsigned>(source.bits() & 0xFFFF));
+    CHECK(!any(lt(splat<V>(T(1)), splat<V>(T(1)))));
+}
+
+template <class T, int k>
+void check_shifts(const T* a) {
+    const auto left = integers_of<T>(shift_left<k>(bits(load(a))));
+    const auto right = integers_of<T>(shift_right<k>(bits(load(a))));
+    for (int i = 0; i < 16; ++i) {
+        const encoding_t<T> e = encoding(a[i]);
+        CHECK(static_cast<encoding_t<T>>(left.v[i]) == encoding_t<T>(e << k));
+        CHECK(static_cast<encoding_t<T>>(right.v[i]) == encoding_t<T>(e >> k));  // zeros come in from above
+    }
+}
+
+template <class T>
+void integer_lanes() {
+    Source<T> source;
+    using I = integer_t<vec<T>>;
+    using Integer = std::make_signed_t<encoding_t<T>>;
+    for (int round = 0; round < 2000; ++round) {
+        T a[16], b[16];
+        for (int i = 0; i < 16; ++i) {
+            a[i] = source.next();
+            b[i] = source.next();
+        }
+        const I x = bits(load(a)), y = bits(load(b));
+        const auto same = integers_of<T>(x), sum = integers_of<T>(int_add(x, y)),
+                   difference = integers_of<T>(int_sub(x, y)), common = integers_of<T>(int_and(x, y));
+        for (int i = 0; i < 16; ++i) {
+            const encoding_t<T> p = encoding(a[i]), q = encoding(b[i]);
+            CHECK(static_cast<encoding_t<T>>(same.v[i]) == p);
+            CHECK(static_cast<encoding_t<T>>(sum.v[i]) == encoding_t<T>(p + q));
+            CHECK(static_cast<encoding_t<T>>(difference.v[i]) == encoding_t<T>(p - q));
+            CHECK(static_cast<encoding_t<T>>(common.v[i]) == (p & q));
+        }
+        check_shifts<T, 0>(a);
+        check_shifts<T, 1>(a);
+        check_shifts<T, 8 * sizeof(T) - 1>(a);
+        check_shifts<T, std::numeric_limits<T>::digits - 1>(a);
+    }
+    for (const std::int64_t value : {std::int64_t(0), std::int64_t(-1), std::int64_t(0x123456789ABCDEF0),
+                                     std::numeric_limits<std::int64_t>::min(), std::int64_t(1) << 31}) {
+        const auto r = integers_of<T>(splat_integer<I>(value));
+        for (const Integer lane : r.v)
+            CHECK(lane == static_cast<Integer>(value));
+    }
+    // Counts as kernels make them: not negative, their sum below 2^31.
+    for (int round = 0; round < 200; ++round) {
+        Integer counts[16];
+        T encoded[16];
+        index_t total = 0;
+        for (Integer& count : counts) {
+            count = static_cast<Integer>(source.bits() & 0x7FFFFFF);
+            total += count;
+        }
+        std::memcpy(encoded, counts, sizeof encoded);
+        CHECK(fold_count(bits(load(encoded))) == total);
+    }
+}
+
+template <class T>
+T fold_by_halves(const T* lane, T (*combine)(T, T)) {
+    T v[16];
+    std::memcpy(v, lane, sizeof v);
+    for (int half = 8; half > 0; half /= 2)
+        for (int i = 0; i < half; ++i)
+            v[i] = combine(v[i], v[i + half]);
+    return v[0];
+}
+
+template <class T>
+SORGUM_NOINLINE T sum_of_two(T a, T b) {
+    return a + b;
+}
+
+template <class T>
+void folds() {
+    Source<T> source;
+    int by_order = 0;
+    for (int round = 0; round < 2000; ++round) {
+        T x[16][16];
+        vec<T> rows[16];
+        for (int r = 0; r < 16; ++r) {
+            for (T& e : x[r])
+                e = round % 2 == 0 ? source.moderate() : source.next();
+            rows[r] = load(x[r]);
+        }
+        const Lanes<T> sums = lanes_of<T>(fold_sum_rows(rows)), maxima = lanes_of<T>(fold_max_rows(rows));
+        for (int r = 0; r < 16; ++r) {
+            const T sum = fold_by_halves(x[r], sum_of_two<T>);
+            const T largest = fold_by_halves(x[r], larger_by_definition<T>);
+            CHECK(same_number(fold_sum(rows[r]), sum));
+            CHECK(same_number(sums.v[r], sum));
+            CHECK(same_bits(fold_max(rows[r]), largest));
+            CHECK(same_bits(maxima.v[r], largest));
+            T in_sequence = x[r][0];
+            for (int i = 1; i < 16; ++i)
+                in_sequence = in_sequence + x[r][i];
+            by_order += !same_number(in_sequence, sum);
+        }
+    }
+    CHECK(by_order > 1000);  // another order would have been noticed
+}
+
+void between_the_two() {
+    Source<float> floats;
+    Source<double> doubles;
+    const auto check_widen = [](const float* a) {
+        const Lanes<double> r = lanes_of<double>(widen(load(a)));
+        for (int i = 0; i < 16; ++i)
+            CHECK(same_number(r.v[i], static_cast<double>(a[i])));
+    };
+    const auto check_narrow = [](const double* a) {
+        const Lanes<float> r = lanes_of<float>(narrow(load(a)));
+        for (int i = 0; i < 16; ++i)
+            CHECK(same_number(r.v[i], static_cast<float>(a[i])));
+    };
+    float a[16];
+    double b[16];
+    for (std::size_t i = 0; i < floats.special.size() + 16; ++i) {
+        a[i % 16] = floats.special[i % floats.special.size()];
+        check_widen(a);
+    }
+    for (std::size_t i = 0; i < doubles.special.size() + 16; ++i) {
+        b[i % 16] = doubles.special[i % doubles.special.size()];
+        check_narrow(b);
+    }
+    for (int round = 0; round < 4000; ++round) {
+        for (int i = 0; i < 16; ++i) {
+            a[i] = floats.next();
+            // Halfway between two floats and its neighbours, subnormal floats included.
+            const double middle = static_cast<double>(a[i]) * (1.0 + 0x1p-24);
+            const double tiny = floats.moderate() * 0x1p-140;
+            b[i] = round % 4 == 0   ? doubles.next()
+                   : round % 4 == 1 ? middle
+                   : round % 4 == 2 ? middle * (1.0 + 0x1p-52)
+                                    : tiny;
+        }
+        check_widen(a);
+        check_narrow(b);
+    }
+}
+
+template <class T>
+void all_of_one_type() {
+    static_assert(kLanes == 16 && std::is_same_v<element_t<vec<T>>, T>);
+    arithmetic_and_comparisons<T>();
+    loads_stores_and_splats<T>();
+    partial_loads_and_stores_touch_nothing_else<T>();
+    masks<T>();
+    integer_lanes<T>();
+    folds<T>();
+}
+
+SORGUM_NOINLINE void all() {
+    all_of_one_type<float>();
+    all_of_one_type<double>();
+    between_the_two();
+}
+
+SORGUM_ISA_END
+
+// Nothing that is compiled for the instruction set runs before this question is answered.
+int main() {
+    if (!sorgum::supports(sorgum::read_cpu_facts(), sorgum::Isa::SORGUM_ISA)) {
+        return 77;
+    }
+    sorgum::SORGUM_ISA::all();
+    return check::finish();
+}

@@ -1,0 +1,42 @@
+"""Make python/sorgum/_data/golden.json again from the installed package, on every instruction set: they must agree.
+
+Usage: python tools/golden.py [--check]
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+import sorgum as sg
+from sorgum._data import golden
+
+FILE = Path(__file__).resolve().parents[1] / "python" / "sorgum" / "_data" / "golden.json"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true", help="write nothing; fail where the file is not up to date")
+    check = parser.parse_args().check
+    digests: dict[str, str] = {}
+    for name in golden.NAMES:
+        found = {}
+        for isa in sg.available_isas():
+            sg.set_isa(isa)
+            found[isa] = golden.digest(name)
+        print(f"{name:<40} {found[isa][:16]}", flush=True)
+        if len(set(found.values())) != 1:
+            print(f"the instruction sets differ: {found}", file=sys.stderr)
+            return 1
+        digests[name] = found[isa]
+    text = json.dumps(digests, indent=2) + "\n"
+    if check:
+        same = FILE.exists() and FILE.read_text() == text
+        print("up to date" if same else f"{FILE.name} is not up to date")
+        return 0 if same else 1
+    FILE.write_text(text)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
