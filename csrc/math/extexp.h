@@ -1,8 +1,9 @@
 // exp(x / T) as a pair, w 2^e, relative to the largest element of a chunk: the heart of the two-pass softmax
 // (Dukhan and Ablavatski 2020, "Two-Pass Softmax Algorithm", section 4), with our deviations:
 //   - the exponent's reference is the chunk's maximum instead of a running maximum per lane;
-//   - w = p 2^(n - N + kHeadroom) is one float, N the exponent of the maximum: terms down to 2^-149 of the largest
-//     output (2^-1074 for double) are normal numbers, smaller ones and -inf are exact zeros;
+//   - w = p 2^(n - N + kHeadroom) is one float, N the exponent of the maximum: terms down to 2^-189 of the largest
+//     (2^-1114 for double) are normal numbers, smaller ones and -inf are exact zeros. 2^40 terms below that do not add
+//     up to a least subnormal;
 //   - the temperature is folded into the range reduction: x / T is never rounded;
 //   - where c x leaves [-8192, 8192] the chunk's maximum is subtracted first, which is exact for every element that
 //     is not negligible (Sterbenz), and the fraction of c max is added back to the reduced argument.
@@ -14,7 +15,7 @@
 SORGUM_ISA_BEGIN
 
 template <class T>
-inline constexpr int kHeadroom = Format<T>::mantissa_bits + 2;
+inline constexpr int kHeadroom = Format<T>::mantissa_bits + 40;
 
 inline constexpr double kUnshiftedLimit = 8192.0;  // |c max| up to which no maximum is subtracted
 inline constexpr double kFarLimit = 0x1p62;        // |c max| beyond which only elements equal to the maximum matter
@@ -158,8 +159,16 @@ SORGUM_HD L extexp(const ExpMap<L>& map, L prescale, L c_hi, L c_lo, L x) {
 
 // What a row's sums mean, from the number of maxima, the others (in units of 2^exponent) and the maximum's mantissa.
 template <class D>
-SORGUM_HD D row_sum(D count, D others, D max_mantissa) {
-    return fma(count, max_mantissa, others);
+struct RowTotal {
+    D sum, low;  // an unevaluated sum
+};
+template <class D>
+SORGUM_HD RowTotal<D> row_sum(D count, D others, D max_mantissa) {
+    const D maxima = count * max_mantissa;
+    const D lost = fma(count, max_mantissa, splat<D>(0.0) - maxima);
+    const D sum = maxima + others;
+    const D added = sum - maxima;
+    return {sum, ((maxima - (sum - added)) + (others - added)) + lost};
 }
 template <class D>
 SORGUM_HD D row_log_excess(D count, D others, D max_mantissa) {
@@ -246,7 +255,9 @@ SORGUM_HD RowResult<T> row_result(const RowSum<T>& r, const ExpScale<T>& s, bool
     const double mantissa = exact_sum_finish(r.others, e);
     const double others = mantissa == 0.0 ? 0.0 : scale_by_power_f64(mantissa, e - ref.exponent);
     const double count = static_cast<double>(r.count);
-    out.sum = row_sum(count, others, ref.max_mantissa);
+    const RowTotal<double> total = row_sum(count, others, ref.max_mantissa);
+    out.sum = total.sum;
+    out.sum_low = total.low;
     out.log_excess = row_log_excess(count, others, ref.max_mantissa);
     out.log_sum_exp = log_sum_exp(static_cast<double>(r.max), out.log_excess, s);
     if (r.count == 0)

@@ -42,7 +42,7 @@ struct RowResult {
     T max;
     bool has_nan, has_inf;  // an empty row has max = -inf and neither
     bool subtract_max;      // the reference of the three-pass algorithms
-    double sum;             // in units of 2^exponent of the reference
+    double sum, sum_low;    // an unevaluated sum, in units of 2^exponent of the reference
     double log_excess;      // log(sum / exp(max / T))
     double log_sum_exp;     // max / T + log_excess, as IEEE would have it for special rows
 };

@@ -15,9 +15,9 @@ from sorgum._data.inputs import logits
 __all__ = ["checks", "main"]
 
 # softmax and logsumexp of (1, 2, 3), to more digits than a double holds.
-SOFTMAX_123 = (0.09003057317038045798, 0.24472847105479765253, 0.66524095577482188949)
-LOG_SOFTMAX_123 = (-2.40760596444437927448, -1.40760596444437927448, -0.40760596444437927448)
-LOGSUMEXP_123 = 3.40760596444437927448
+SOFTMAX_123 = (0.090030573170380457998, 0.244728471054797652473, 0.665240955774821889529)
+LOG_SOFTMAX_123 = (-2.40760596444438030448, -1.40760596444438030448, -0.407605964444380304483)
+LOGSUMEXP_123 = 3.40760596444438030448
 
 Check = Callable[[], str]  # what was found wrong, or nothing
 
@@ -25,7 +25,7 @@ Check = Callable[[], str]  # what was found wrong, or nothing
 def ulps(got: NDArray[Any], exact: NDArray[Any], size: NDArray[Any] | None = None) -> float:
     """Return the largest error in units in the last place of `exact`, or of `size` when it is given."""
     tiny = np.finfo(got.dtype).smallest_subnormal
-    largest = np.finfo(got.dtype).max
+    largest = np.finfo(got.dtype).max / 2
     size = exact if size is None else size
     unit = np.maximum(np.spacing(np.minimum(np.abs(size), float(largest)).astype(got.dtype)), tiny)
     return float(np.max(np.abs(got.astype(exact.dtype) - exact) / unit.astype(exact.dtype)))
@@ -64,7 +64,7 @@ def accuracy(name: str) -> Check:
         worst = 0.0
         if name in ("exp", "log"):
             x = logits(1 << 18, np.float32, 25.0, seed=9)
-            x = np.abs(x) if name == "log" else x
+            x = np.abs(x) + np.float32(2.0**-20) if name == "log" else x
             worst = ulps(getattr(special, name)(x), getattr(reference.special, name)(x))
         else:
             for scale, shape, temperature in ((1.0, (64, 1000), 1.0), (20.0, (500, 40), 0.7), (3.0, (2, 50000), 37.5)):

@@ -374,8 +374,8 @@ def logsumexp(
     Notes
     -----
     Bound: the error is at most 1 ULP of max(abs(m) / T, log(S)), with m and S as in `log_softmax`. With weights,
-    products are formed and added in float64; terms below 2**-151 of the row's largest exponential (float64: 2**-1076)
-    are dropped before they are weighted. Tier: bitwise.
+    products are formed and added in float64; exponentials below 2**-189 of the row's largest (float64: 2**-1114) are
+    dropped before they are weighted. Tier: bitwise.
 
     Examples
     --------

@@ -18,6 +18,10 @@ namespace sorgum::memory {
 
 inline constexpr int kReadSums = 8;
 
+// How far ahead of its writes the copy reads. Measured, in ns per float32 and core with DDR5: 0.43 at 1 to 16 KB, 0.38
+// at 64 KB; the second level cache holds it everywhere.
+inline constexpr index_t kCopyAheadBytes = 65536;
+
 // Two lengths of register file are served: 12 chains of 16 lanes need 12 registers of 512 bits; 6 need 12 of 256 bits.
 // Both exceed the product of latency and units of the processors known (4 x 2). The faster of the two is the peak.
 inline constexpr int kManyChains = 12;

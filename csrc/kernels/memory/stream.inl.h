@@ -30,7 +30,19 @@ T read_kernel(const T* x, index_t n) {
 
 template <class T>
 void copy_kernel(const T* x, T* y, index_t n) {
-    map_elements(x, y, n, true, [](vec<T> v) SORGUM_LAMBDA { return v; });
+    const index_t head = elements_to_boundary(y);
+    if (head < 0 || n < kLanes) {
+        map_elements(x, y, n, false, [](vec<T> v) SORGUM_LAMBDA { return v; });
+        return;
+    }
+    store_first(y, load_first(x, head, T(0)), head);
+    index_t i = head;
+    for (; i + kLanes <= n; i += kLanes) {
+        for (unsigned line = 0; line < kLanes * sizeof(T); line += 64)
+            prefetch(reinterpret_cast<const char*>(x + i) + kCopyAheadBytes + line);
+        stream(y + i, load(x + i));
+    }
+    store_first(y + i, load_first(x + i, n - i, T(0)), n - i);
     stream_fence();
 }
 

@@ -69,7 +69,7 @@ SORGUM_INLINE void narrow_rows(const Rows<T>& r, const ExpScale<T>& scale) {
             const Scale<V> s = make_scale<V>(row_sum(count, others, ref.max_mantissa));
             const bool careful = any(lt(lowest, ref.small));
             for (index_t j = 0; j < n; ++j)
-                w[j] = careful ? scale_careful(w[j], s.factor, s.fixed, s.tiny) : w[j] * s.factor;
+                w[j] = careful ? scale_careful(w[j], s) : scale_plain(w[j], s);
         } else {
             LogShift<T> shift(0.0, 0.0, scale);
             shift.max_x = ref.max64;

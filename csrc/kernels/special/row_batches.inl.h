@@ -22,9 +22,15 @@ struct Batch {
     bool odd[16];  // to be done by whole_row
     T max[16], lowest[16], magic[16];
     double max_mantissa[16];
-    T factor[16], fixed[16], tiny[16];  // softmax's last step
-    double max64[16], minus_log[16];    // log_softmax's last step
+    T factor[16], low[16], fixed[16], tiny[16];  // softmax's last step
+    double max64[16], minus_log[16];             // log_softmax's last step
 };
+
+template <class T>
+SORGUM_INLINE Scale<vec<T>> scale_of(const Batch<T>& b, index_t i) {
+    using V = vec<T>;
+    return {splat<V>(b.factor[i]), splat<V>(b.low[i]), splat<V>(b.fixed[i]), splat<V>(b.tiny[i])};
+}
 
 template <class T>
 SORGUM_INLINE void map_batch(Batch<T>& b, const vec<T>* maxima, const vec<T>* minus_minima, const ExpScale<T>& scale) {
@@ -52,6 +58,7 @@ SORGUM_INLINE void finish_batch(Batch<T>& b, const f64x16* sums, const vec<T>* c
     if constexpr (op == RowOp::softmax) {
         const Scale<V> s = make_scale<V>(row_sum(count, others, mantissa));
         store(b.factor, s.factor);
+        store(b.low, s.low);
         store(b.fixed, s.fixed);
         store(b.tiny, s.tiny);
     } else {
@@ -78,7 +85,7 @@ struct RowStep {
     index_t n;
     Terms<false, T> terms;
     V max_next, min_next;
-    V factor, fixed, tiny;
+    Scale<V> result;
     LogShift<T> shift;
 
     template <bool whole>
@@ -105,7 +112,7 @@ struct RowStep {
             V out;
             if constexpr (op == RowOp::softmax) {
                 const V in = load(w + i);
-                out = careful ? scale_careful(in, factor, fixed, tiny) : in * factor;
+                out = careful ? scale_careful(in, result) : scale_plain(in, result);
             } else {
                 out = shift(load_some<whole>(before + i, left, T(0)));
             }
@@ -175,9 +182,7 @@ SORGUM_INLINE void row_step(const Rows<T>& r, const ExpScale<T>& scale, BatchSta
         Terms<false, T>(map, scale, s.here.max[i]),
         splat<V>(-from_bits(Format<T>::infinity)),
         splat<V>(from_bits(Format<T>::infinity)),
-        splat<V>(s.before.factor[i]),
-        splat<V>(s.before.fixed[i]),
-        splat<V>(s.before.tiny[i]),
+        scale_of(s.before, i),
         LogShift<T>(s.before.max64[i], s.before.minus_log[i], scale)};
     const f64x16 total = step.run();
     if constexpr (sweep) {
@@ -199,10 +204,9 @@ SORGUM_INLINE void write_apart(const Rows<T>& r, const ExpScale<T>& scale, const
     using V = vec<T>;
     T* const y = r.y + (b.first + i) * r.y_stride;
     if constexpr (op == RowOp::softmax) {
-        const V factor = splat<V>(b.factor[i]), fixed = splat<V>(b.fixed[i]), tiny = splat<V>(b.tiny[i]);
-        map_elements(w, y, r.n, true, [&](V in) SORGUM_LAMBDA {
-            return careful ? scale_careful(in, factor, fixed, tiny) : in * factor;
-        });
+        const Scale<V> s = scale_of(b, i);
+        map_elements(w, y, r.n, true,
+                     [&](V in) SORGUM_LAMBDA { return careful ? scale_careful(in, s) : scale_plain(in, s); });
     } else {
         const LogShift<T> shift(b.max64[i], b.minus_log[i], scale);
         map_elements(r.x + (b.first + i) * r.x_stride, y, r.n, true, [&](V in) SORGUM_LAMBDA { return shift(in); });

@@ -35,7 +35,8 @@ void row_merge_kernel(RowSum<T>& into, const ExpScale<T>& scale, const RowSum<T>
 // subnormal; just above it a result may still be, which costs time and no bits.
 template <class V>
 struct Scale {
-    V factor, fixed, tiny;
+    V factor, low;  // low: what rounding the factor lost, used for float64
+    V fixed, tiny;
 };
 SORGUM_INLINE f64x16 to_f64(f32x16 a) { return widen(a); }
 SORGUM_INLINE f64x16 to_f64(f64x16 a) { return a; }
@@ -47,26 +48,33 @@ SORGUM_INLINE V from_f64(f64x16 a) {
         return a;
 }
 
-// From the sums in units of 2^exponent.
 template <class V>
-SORGUM_INLINE Scale<V> make_scale(f64x16 sum) {
+SORGUM_INLINE Scale<V> make_scale(RowTotal<f64x16> total) {
     using T = element_t<V>;
     constexpr int e_min = 1 - Format<T>::exponent_bias - Format<T>::mantissa_bits;  // of the least subnormal
     const double up = power_of_two_f64(-e_min / 2), up2 = power_of_two_f64(-e_min - -e_min / 2);
     Scale<V> s;
-    s.factor = from_f64<V>(splat<f64x16>(power_of_two_f64(-kHeadroom<T>)) / sum);
+    const f64x16 unit = splat<f64x16>(power_of_two_f64(-kHeadroom<T>));
+    const f64x16 factor = unit / total.sum;
+    s.factor = from_f64<V>(factor);
+    const f64x16 negative = splat<f64x16>(0.0) - factor;
+    s.low = from_f64<V>(fma(negative, total.low, fma(negative, total.sum, unit)) / total.sum);
     s.fixed = from_f64<V>((to_f64(s.factor) * splat<f64x16>(up)) * splat<f64x16>(up2));
     s.tiny = splat<V>(T(1 - 0x1p-10) * Format<T>::smallest_normal) / s.factor;
     return s;
 }
 
 template <class V>
-SORGUM_INLINE V scale_careful(V w, V factor, V fixed, V tiny) {
+SORGUM_INLINE V scale_plain(V w, const Scale<V>& s) {
+    return sizeof(element_t<V>) == 4 ? w * s.factor : fma(w, s.factor, w * s.low);
+}
+template <class V>
+SORGUM_INLINE V scale_careful(V w, const Scale<V>& s) {
     using T = element_t<V>;
-    const auto small = lt(w, tiny);
-    const V normal = select(small, splat<V>(T(1)), w) * factor;
+    const auto small = lt(w, s.tiny);
+    const V normal = scale_plain(select(small, splat<V>(T(1)), w), s);
     const V one = splat<V>(Format<T>::mantissa_bits == 23 ? T(0x1p23) : T(0x1p52));
-    const V encoded = fma(w, fixed, one);
+    const V encoded = fma(w, s.fixed, one);
     return select(small, from_bits(int_sub(bits(encoded), bits(one))), normal);
 }
 
@@ -79,13 +87,13 @@ SORGUM_INLINE void softmax_scale_mapped(const T* x, T* y, index_t n, const ExpSc
                                         const RowResult<T>& row, bool streaming) {
     using V = vec<T>;
     const Terms<shifted, T> terms(ref.map, scale, row.max);
-    const auto [factor, fixed, tiny] = make_scale<V>(splat<f64x16>(row.sum));
+    const Scale<V> s = make_scale<V>({splat<f64x16>(row.sum), splat<f64x16>(row.sum_low)});
     const V zero = splat<V>(T(0));
     map_elements(x, y, n, streaming, [&](V e) SORGUM_LAMBDA {
         const V w = terms.value(e);
-        if (__builtin_expect(any(both(lt(w, tiny), lt(zero, w))), 0))
-            return scale_careful(w, factor, fixed, tiny);
-        return w * factor;
+        if (__builtin_expect(any(both(lt(w, s.tiny), lt(zero, w))), 0))
+            return scale_careful(w, s);
+        return scale_plain(w, s);
     });
 }
 

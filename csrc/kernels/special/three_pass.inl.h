@@ -80,9 +80,8 @@ void terms_scale_kernel(T* terms, index_t n, const RowResult<T>& row, T empty, b
     T value;
     if (special_row(row, empty, value))
         return fill(terms, n, value);
-    const Scale<V> s = make_scale<V>(splat<f64x16>(row.sum));
-    map_elements(terms, terms, n, streaming,
-                 [&](V w) SORGUM_LAMBDA { return scale_careful(w, s.factor, s.fixed, s.tiny); });
+    const Scale<V> s = make_scale<V>({splat<f64x16>(row.sum), splat<f64x16>(row.sum_low)});
+    map_elements(terms, terms, n, streaming, [&](V w) SORGUM_LAMBDA { return scale_careful(w, s); });
     if (streaming)
         stream_fence();
 }

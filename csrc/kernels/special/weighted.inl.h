@@ -5,7 +5,7 @@
 
 SORGUM_ISA_BEGIN
 
-inline constexpr int kWeightHeadroom = 64;  // keeps the product of a term and a float64 weight from overflowing
+inline constexpr int kWeightHeadroom = 110;  // keeps the product of a term and a float64 weight from overflowing
 
 template <bool shifted, class T>
 SORGUM_INLINE double weighted_chunk(const T* x, const T* b, index_t n, const Reference<T>& ref,
