@@ -41,6 +41,8 @@ def rows(dtype: np.dtype[Any]) -> Iterator[tuple[str, Array, float]]:
     for n in (2, 3, 5, 17, 100):
         for scale, temperature in ((1.0, 1.0), (1.0, 0.7), (3.0, 3.3), (30.0, 3.3)):
             yield f"short rows of {n}, N(0, {scale})", logits((30000 // n, n), dtype, scale, seed=n), temperature
+    # One term far above the others of its lane: the float tree rounds it at every level.
+    yield "peaked rows of 128", logits((1562, 128), dtype, 33.0, seed=1), 3.3
     for offset in (1e5, -1e5, 6e7, -6e7, 3e37, -3e37):
         for n in (500, 3 * CHUNK):
             x = (logits((3, n), F64, 5.0, seed=7) + offset).astype(dtype)

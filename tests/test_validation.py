@@ -178,6 +178,14 @@ def test_impossible_temperatures(name: str, value: Any, shown: str) -> None:
 
 
 @each_row_function
+def test_subnormal_temperatures(name: str) -> None:
+    """1 / T would not be finite."""
+    for value, shown in ((5e-324, "5e-324"), (1e-310, "1e-310"), ([1.0, 1.0, 1.0, 5e-324], "5e-324")):
+        with raises(ValueError, f"{name}: temperature must not be subnormal, got {shown}"):
+            FUNCTIONS[name](X, temperature=value)
+
+
+@each_row_function
 def test_temperatures_of_another_shape(name: str) -> None:
     for shape in ((7,), (3,), (1,), (4, 7), (1, 4), (4, 1, 1), (0,)):
         text = str(shape)

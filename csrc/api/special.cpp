@@ -17,7 +17,8 @@ namespace {
 constexpr index_t kPiece = 16 * kChunk;                // elements of a long row per task
 constexpr index_t kSerial = 32768;                     // elements that are not worth waking a thread for
 constexpr index_t kLongRow = index_t(1) << 22;         // rows beyond it are always shared between threads
-constexpr index_t kManyBlocks = 64;                    // so many rows keep all threads busy without being shared
+constexpr index_t kManyBlocks = 16;                 // so many rows keep all threads busy without being shared
+constexpr index_t kLongTask = index_t(1) << 20;     // elements of several long rows that one task takes in turn
 constexpr index_t kBlockRows = 16;                     // rows gathered together when they lie across memory
 constexpr index_t kMostPieces = index_t(1) << 16;      // partial sums kept at a time
 constexpr index_t kStreamingBytes = index_t(1) << 22;  // results larger than this are written past the caches
@@ -141,6 +142,8 @@ public:
             return;
         if (direct_x_ && batched() && (direct_out_ || op_ == Op::logsumexp))
             run_direct_batches();
+        else if (in_turn())
+            run_long_rows();
         else
             run_blocks();
     }
@@ -232,20 +235,49 @@ private:
         });
     }
 
+    // ---- contiguous rows of several chunks, enough of them ----
+
+    bool in_turn() const {
+        return direct_x_ && direct_out_ && streaming_ && one_temperature_ && algorithm_ == Algorithm::automatic &&
+               layout_.length > kChunk && layout_.length <= kLongRow && layout_.rows >= kManyBlocks;
+    }
+
+    void run_long_rows() {
+        const index_t n = layout_.length, rows = layout_.rows, run = layout_.run();
+        index_t per_task = kLongTask / n < rows / 8 ? kLongTask / n : rows / 8;
+        if (per_task < 2)
+            per_task = 2;
+        constexpr auto size = static_cast<index_t>(sizeof(T));
+        auto* const kernel =
+            op_ == Op::softmax ? special_softmax_long_rows(table_, T()) : special_log_softmax_long_rows(table_, T());
+        parallel_for((rows + per_task - 1) / per_task, threads_, [&](index_t task, int) {
+            const index_t end = rows - task * per_task < per_task ? rows : (task + 1) * per_task;
+            for (index_t r = task * per_task; r < end;) {
+                const index_t count = run - r % run < end - r ? run - r % run : end - r;
+                kernel({reinterpret_cast<const T*>(layout_.row(kX, r)), out_row(r), count, n,
+                        layout_.run_stride(kX) / size, layout_.run_stride(kOut) / size, empty_, true},
+                       scale_);
+                r += count;
+            }
+        });
+    }
+
     // ---- everything else: blocks of rows, in pieces ----
 
     struct Block {
         index_t first, rows;
     };
 
-    // Rows that lie across memory are taken together, since their elements share cache lines.
+    // Rows that lie across memory are taken together, since their elements share cache lines; short ones, since the
+    // batched kernel takes many at a time.
     index_t rows_per_block() const {
         const Dims& in = layout_.inner;
         const index_t along = in.n == 0 ? 0 : in.stride[kX][in.n - 1];
         const index_t across = layout_.run_stride(kX);
-        const bool together = layout_.length <= kChunk ? !direct_x_ || !direct_out_
-                                                       : (across < 0 ? -across : across) < (along < 0 ? -along : along);
-        return together ? kBlockRows : 1;
+        if ((across < 0 ? -across : across) < (along < 0 ? -along : along)) return kBlockRows;
+        if (!batched() || layout_.length == 0) return 1;
+        const index_t fitting = kChunk / layout_.length;
+        return fitting < kBlockRows ? fitting : kBlockRows;
     }
     Block block(index_t b) const {
         const index_t run = layout_.run(), per_run = (run + block_rows_ - 1) / block_rows_;

@@ -96,10 +96,18 @@ struct ChunkSum {
     double others;
 };
 
-// `sweep`: on the way, `next_max` becomes the maximum of the kChunk elements at x + kChunk.
-template <bool shifted, bool sweep, class T>
+// What a sum may do on its way: nothing.
+struct NoSide {
+    static constexpr bool active = false;
+    SORGUM_INLINE void vector(index_t) const {}
+    SORGUM_INLINE void range(index_t, index_t) const {}
+};
+
+// `sweep`: on the way, `next_max` becomes the maximum of the kChunk elements at x + kChunk. `side` is called with the
+// places, from `at` on, of the vectors and ranges of the chunk: it does other work in the shadow of this one.
+template <bool shifted, bool sweep, class T, class Side>
 SORGUM_INLINE ChunkSum<T> sum_chunk(const T* x, index_t n, const ExpMap<T>& map, const ExpScale<T>& scale, T max_x,
-                                    T& next_max) {
+                                    T& next_max, const Side& side, index_t at) {
     using V = vec<T>;
     const T least = -from_bits(Format<T>::infinity);
     Terms<shifted, T> terms(map, scale, max_x);
@@ -113,11 +121,13 @@ SORGUM_INLINE ChunkSum<T> sum_chunk(const T* x, index_t n, const ExpMap<T>& map,
                 prefetch_ahead(p + kChunk);
                 next = max(load(p + kChunk), next);
             }
+            side.vector(at + i + v * kLanes);
             const V e = load(p);
             return terms.summand(e, terms.value(e));
         }));
     }
     if (i < n) {
+        side.range(at + i, at + n);
         V w[kGroup];
         for (int v = 0; v < kGroup; ++v)
             w[v] = splat<V>(T(0));
@@ -132,17 +142,9 @@ SORGUM_INLINE ChunkSum<T> sum_chunk(const T* x, index_t n, const ExpMap<T>& map,
     return {fold_count(terms.count), fold_sum(lanes.lanes())};
 }
 
-template <bool sweep, class T>
-SORGUM_INLINE ChunkSum<T> sum_chunk(const T* x, index_t n, const Reference<T>& ref, const ExpScale<T>& scale, T max_x,
-                                    T& next_max) {
-    if (ref.shifted || scale.prescale != T(1))
-        return sum_chunk<true, sweep>(x, n, ref.map, scale, max_x, next_max);
-    return sum_chunk<false, sweep>(x, n, ref.map, scale, max_x, next_max);
-}
-
 // Adds a contiguous part of a row, which starts on a chunk border.
-template <class T>
-void exp_sum_kernel(const T* x, index_t n, const ExpScale<T>& scale, RowSum<T>& row) {
+template <class T, class Side>
+SORGUM_INLINE void sum_chunks(const T* x, index_t n, const ExpScale<T>& scale, RowSum<T>& row, const Side& side) {
     if (n <= 0)
         return;
     T max_x = max_of(x, n < kChunk ? n : kChunk);
@@ -150,25 +152,32 @@ void exp_sum_kernel(const T* x, index_t n, const ExpScale<T>& scale, RowSum<T>& 
         const index_t here = n - i < kChunk ? n - i : kChunk;
         const index_t after = n - i - here < kChunk ? n - i - here : kChunk;
         T next_max = T(0);
-        if (max_x == from_bits(Format<T>::infinity)) {
-            row.has_inf = true;
-            row.has_nan = row.has_nan || any_nan(x + i, here);
+        const Reference<T> ref = make_reference(scale, max_x);
+        ChunkSum<T> sum = {0, 0.0};
+        if (max_x != from_bits(Format<T>::infinity) && after == kChunk && !ref.shifted && scale.prescale == T(1)) {
+            sum = sum_chunk<false, true>(x + i, here, ref.map, scale, max_x, next_max, side, i);
+        } else {
+            side.range(i, i + here);
+            if (max_x == from_bits(Format<T>::infinity)) {
+                row.has_inf = true;
+                row.has_nan = row.has_nan || any_nan(x + i, here);
+            } else if (ref.shifted || scale.prescale != T(1)) {
+                sum = sum_chunk<true, false>(x + i, here, ref.map, scale, max_x, next_max, NoSide(), i);
+            } else {
+                sum = sum_chunk<false, false>(x + i, here, ref.map, scale, max_x, next_max, NoSide(), i);
+            }
             if (after > 0)
                 next_max = max_of(x + i + kChunk, after);
-        } else {
-            const Reference<T> ref = make_reference(scale, max_x);
-            ChunkSum<T> sum;
-            if (after == kChunk) {
-                sum = sum_chunk<true>(x + i, here, ref, scale, max_x, next_max);
-            } else {
-                sum = sum_chunk<false>(x + i, here, ref, scale, max_x, next_max);
-                if (after > 0)
-                    next_max = max_of(x + i + kChunk, after);
-            }
-            row_sum_add_chunk(row, scale, ref, max_x, sum.count, sum.others);
         }
+        if (max_x != from_bits(Format<T>::infinity))
+            row_sum_add_chunk(row, scale, ref, max_x, sum.count, sum.others);
         max_x = next_max;
     }
+}
+
+template <class T>
+void exp_sum_kernel(const T* x, index_t n, const ExpScale<T>& scale, RowSum<T>& row) {
+    sum_chunks(x, n, scale, row, NoSide());
 }
 
 SORGUM_ISA_END

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "kernels/special/elementwise.inl.h"
+#include "kernels/special/long_rows.inl.h"
 #include "kernels/special/rows.inl.h"
 #include "kernels/special/three_pass.inl.h"
 #include "kernels/special/weighted.inl.h"

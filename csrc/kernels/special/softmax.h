@@ -58,6 +58,12 @@ using log_softmax_rows_fn = softmax_rows_fn<T>;
 template <class T>
 using logsumexp_rows_fn = softmax_rows_fn<T>;
 
+// Rows of any length, whole, one after the other.
+template <class T>
+using softmax_long_rows_fn = softmax_rows_fn<T>;
+template <class T>
+using log_softmax_long_rows_fn = softmax_rows_fn<T>;
+
 // The three-pass algorithms, for comparison: the row's maximum, the sum of exp((x - max) / T) with the terms kept in
 // `terms` unless that is null, and (for kept terms; else softmax_scale) the scaling. Bound: see docs/numerics.md.
 template <class T>

@@ -38,7 +38,7 @@ class Level:
 
 
 LEVELS = {
-    "quick": Level(5, 0.12, 1e-3, 2, 256 << 20, total_seconds=16.0),
+    "quick": Level(5, 0.12, 1e-3, 2, 256 << 20, total_seconds=20.0),
     "default": Level(11, 1.0, 5e-3, 2, 1536 << 20),
     "full": Level(21, 4.0, 1e-2, 5, 1536 << 20),
 }
