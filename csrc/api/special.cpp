@@ -17,8 +17,8 @@ namespace {
 constexpr index_t kPiece = 16 * kChunk;                // elements of a long row per task
 constexpr index_t kSerial = 32768;                     // elements that are not worth waking a thread for
 constexpr index_t kLongRow = index_t(1) << 22;         // rows beyond it are always shared between threads
-constexpr index_t kManyBlocks = 16;                 // so many rows keep all threads busy without being shared
-constexpr index_t kLongTask = index_t(1) << 20;     // elements of several long rows that one task takes in turn
+constexpr index_t kManyBlocks = 16;                    // so many rows keep all threads busy without being shared
+constexpr index_t kLongTask = index_t(1) << 20;        // elements of several long rows that one task takes in turn
 constexpr index_t kBlockRows = 16;                     // rows gathered together when they lie across memory
 constexpr index_t kMostPieces = index_t(1) << 16;      // partial sums kept at a time
 constexpr index_t kStreamingBytes = index_t(1) << 22;  // results larger than this are written past the caches
@@ -274,8 +274,10 @@ private:
         const Dims& in = layout_.inner;
         const index_t along = in.n == 0 ? 0 : in.stride[kX][in.n - 1];
         const index_t across = layout_.run_stride(kX);
-        if ((across < 0 ? -across : across) < (along < 0 ? -along : along)) return kBlockRows;
-        if (!batched() || layout_.length == 0) return 1;
+        if ((across < 0 ? -across : across) < (along < 0 ? -along : along))
+            return kBlockRows;
+        if (!batched() || layout_.length == 0)
+            return 1;
         const index_t fitting = kChunk / layout_.length;
         return fitting < kBlockRows ? fitting : kBlockRows;
     }
@@ -397,6 +399,34 @@ private:
         }
     }
 
+    // A peaked row's log_softmax takes one more sum, of float64 terms.
+    bool needs_precision(const RowResult<T>& row) const {
+        return op_ == Op::log_softmax && !three_pass() && !row.has_nan && !row.has_inf && row.count > 0 &&
+               row.log_excess < kPreciseBelow<T>;
+    }
+    bool needs_precision(const Block& b, const RowResult<T>* results) const {
+        bool any = false;
+        for (index_t r = 0; r < b.rows; ++r)
+            any = any || needs_precision(results[r]);
+        return any;
+    }
+    void precise_piece(const Block& b, index_t begin, index_t end, Scratch& s, const RowResult<T>* results,
+                       RowSum<T>* sums) const {
+        for (index_t r = 0; r < b.rows; ++r)
+            special_row_clear(table_, T())(sums[r]);
+        for_each_part(b, begin, end, s, [&](index_t r, const T* x, index_t, index_t n) {
+            ExpScale<T> own;
+            if (needs_precision(results[r]))
+                special_precise_sum(table_, T())(x, n, scale(b.first + r, own), results[r].max, sums[r]);
+        });
+    }
+
+    void finish_precise(const Block& b, const RowSum<T>* sums, RowResult<T>* results) const {
+        for (index_t r = 0; r < b.rows; ++r)
+            if (needs_precision(results[r]))
+                special_precise_result(table_, T())(sums[r], results[r]);
+    }
+
     void write_weighted(index_t row, const RowSum<T>& sum, const ExpScale<T>& scale_r) const {
         double log_abs, sign;
         special_weighted_result(table_, T())(sum, scale_r, log_abs, sign);
@@ -449,6 +479,10 @@ private:
             max_piece(b, 0, layout_.length, s, maxima);
         sum_piece(b, 0, layout_.length, s, maxima, sums);
         finish(b, sums, results);
+        if (needs_precision(b, results)) {
+            precise_piece(b, 0, layout_.length, s, results, sums);
+            finish_precise(b, sums, results);
+        }
         if (op_ != Op::logsumexp)
             write_piece(b, 0, layout_.length, s, results);
     }
@@ -522,18 +556,35 @@ private:
         for_each_piece([&](index_t, const Block& b, index_t begin, index_t end, Scratch& s, index_t at) {
             sum_piece(b, begin, end, s, &maxima[static_cast<std::size_t>(at)], &sums[static_cast<std::size_t>(at)]);
         });
-        for (index_t b = 0; b < blocks; ++b) {
-            const Block rows_of = block(first + b);
-            RowSum<T>* const total = &sums[static_cast<std::size_t>(b * pieces * block_rows_)];
-            for (index_t p = 1; p < pieces; ++p)
-                for (index_t r = 0; r < rows_of.rows; ++r) {
-                    ExpScale<T> own;
-                    special_row_merge(table_, T())(total[r], scale(rows_of.first + r, own), total[p * block_rows_ + r]);
-                }
-            finish(rows_of, total, &results[static_cast<std::size_t>(b * block_rows_)]);
-        }
+        // Calls f(block, its rows' sums over all pieces, its rows' results).
+        const auto for_each_total = [&](auto&& f) {
+            for (index_t b = 0; b < blocks; ++b) {
+                const Block rows_of = block(first + b);
+                RowSum<T>* const total = &sums[static_cast<std::size_t>(b * pieces * block_rows_)];
+                for (index_t p = 1; p < pieces; ++p)
+                    for (index_t r = 0; r < rows_of.rows; ++r) {
+                        ExpScale<T> own;
+                        special_row_merge(table_, T())(total[r], scale(rows_of.first + r, own),
+                                                       total[p * block_rows_ + r]);
+                    }
+                f(rows_of, total, &results[static_cast<std::size_t>(b * block_rows_)]);
+            }
+        };
+        bool precise = false;
+        for_each_total([&](const Block& b, const RowSum<T>* total, RowResult<T>* row) {
+            finish(b, total, row);
+            precise = precise || needs_precision(b, row);
+        });
         if (op_ == Op::logsumexp)
             return;
+        if (precise) {
+            for_each_piece([&](index_t at, const Block& b, index_t begin, index_t end, Scratch& s, index_t piece) {
+                precise_piece(b, begin, end, s, &results[static_cast<std::size_t>(at * block_rows_)],
+                              &sums[static_cast<std::size_t>(piece)]);
+            });
+            for_each_total(
+                [&](const Block& b, const RowSum<T>* total, RowResult<T>* row) { finish_precise(b, total, row); });
+        }
         for_each_piece([&](index_t at, const Block& b, index_t begin, index_t end, Scratch& s, index_t) {
             write_piece(b, begin, end, s, &results[static_cast<std::size_t>(at * block_rows_)]);
         });

@@ -186,7 +186,7 @@ SORGUM_HD D log_sum_exp(D max_x, D log_excess, const ExpScale<T>& s) {
 template <class T>
 SORGUM_HD void row_sum_clear(RowSum<T>& r) {
     r.max = -from_bits(Format<T>::infinity);
-    r.has_nan = r.has_inf = false;
+    r.has_nan = r.has_inf = r.has_minus_inf = false;
     r.count = 0;
     exact_sum_clear(r.others);
 }
@@ -233,6 +233,7 @@ template <class T>
 SORGUM_HD void row_sum_merge(RowSum<T>& into, const ExpScale<T>& s, const RowSum<T>& from) {
     into.has_nan = into.has_nan || from.has_nan;
     into.has_inf = into.has_inf || from.has_inf;
+    into.has_minus_inf = into.has_minus_inf || from.has_minus_inf;
     if (from.max > into.max && is_far(s, from.max))
         exact_sum_clear(into.others);
     if (!(from.max < into.max && is_far(s, into.max)))
@@ -258,6 +259,8 @@ SORGUM_HD RowResult<T> row_result(const RowSum<T>& r, const ExpScale<T>& s, bool
     const RowTotal<double> total = row_sum(count, others, ref.max_mantissa);
     out.sum = total.sum;
     out.sum_low = total.low;
+    out.max_mantissa = ref.max_mantissa;
+    out.count = count;
     out.log_excess = row_log_excess(count, others, ref.max_mantissa);
     out.log_sum_exp = log_sum_exp(static_cast<double>(r.max), out.log_excess, s);
     if (r.count == 0)
@@ -273,9 +276,12 @@ SORGUM_HD RowResult<T> row_result(const RowSum<T>& r, const ExpScale<T>& s, bool
 template <class T>
 SORGUM_HD void weighted_result(const RowSum<T>& r, const ExpScale<T>& s, double& log_abs, double& sign) {
     const double inf = from_bits(Format<double>::infinity);
-    sign = r.has_nan ? from_bits(Format<double>::quiet_nan) : r.has_inf ? 1.0 : 0.0;
-    log_abs = r.has_nan ? sign : r.has_inf ? inf : -inf;
-    if (r.has_nan || r.has_inf)
+    sign = log_abs = from_bits(Format<double>::quiet_nan);
+    if (r.has_nan || (r.has_inf && r.has_minus_inf))
+        return;
+    sign = r.has_inf ? 1.0 : r.has_minus_inf ? -1.0 : 0.0;
+    log_abs = sign != 0.0 ? inf : -inf;
+    if (sign != 0.0)
         return;
     const Reference<T> ref = make_reference(s, r.max);
     index_t e;

@@ -32,6 +32,7 @@ template <class T>
 struct RowSum {
     T max;  // -inf when there is no element
     bool has_nan, has_inf;
+    bool has_minus_inf;  // an infinite term of negative weight
     index_t count;
     ExactSum others;
 };
@@ -43,6 +44,8 @@ struct RowResult {
     bool has_nan, has_inf;  // an empty row has max = -inf and neither
     bool subtract_max;      // the reference of the three-pass algorithms
     double sum, sum_low;    // an unevaluated sum, in units of 2^exponent of the reference
+    double max_mantissa;    // exp(max / T) in the same units
+    double count;           // of elements equal to the maximum
     double log_excess;      // log(sum / exp(max / T))
     double log_sum_exp;     // max / T + log_excess, as IEEE would have it for special rows
 };

@@ -1,3 +1,4 @@
+from collections.abc import Sequence
 from typing import Any, TypedDict
 
 from numpy.typing import NDArray
@@ -21,3 +22,34 @@ def build_info() -> BuildInfo: ...
 def memory_read(x: NDArray[Any]) -> float: ...
 def memory_copy(source: NDArray[Any], target: NDArray[Any]) -> None: ...
 def fma_peak(iterations: int, many_chains: bool) -> float: ...
+def exp(x: NDArray[Any], out: NDArray[Any]) -> None: ...
+def log(x: NDArray[Any], out: NDArray[Any]) -> None: ...
+def softmax(
+    x: NDArray[Any],
+    axes: Sequence[int] | None,
+    temperature: NDArray[Any],
+    where: NDArray[Any] | None,
+    out: NDArray[Any],
+    empty: str,
+    algorithm: str,
+) -> None: ...
+def log_softmax(
+    x: NDArray[Any],
+    axes: Sequence[int] | None,
+    temperature: NDArray[Any],
+    where: NDArray[Any] | None,
+    out: NDArray[Any],
+    empty: str,
+    algorithm: str,
+) -> None: ...
+def logsumexp(
+    x: NDArray[Any],
+    axes: Sequence[int] | None,
+    temperature: NDArray[Any],
+    where: NDArray[Any] | None,
+    b: NDArray[Any] | None,
+    out: NDArray[Any],
+    sign: NDArray[Any] | None,
+    keepdims: bool,
+) -> None: ...
+def row_shape(x: NDArray[Any], axes: Sequence[int] | None, keepdims: bool) -> tuple[int, ...]: ...

@@ -22,6 +22,7 @@ Algorithm: TypeAlias = Literal["auto", "two_pass", "three_pass_recompute", "thre
 
 _UNIT_TEMPERATURE = np.array(1.0)
 _UNIT_TEMPERATURE.flags.writeable = False
+_LARGEST_AXIS = 2**62
 
 
 def _floats(function: str, argument: str, value: npt.ArrayLike) -> Array:
@@ -59,9 +60,11 @@ def _axes(function: str, axis: Axis) -> Sequence[int] | None:
     if axis is None:
         return None
     try:
-        return [operator.index(a) for a in axis] if isinstance(axis, tuple) else [operator.index(axis)]
+        indices = [operator.index(a) for a in axis] if isinstance(axis, tuple) else [operator.index(axis)]
     except TypeError:
         raise TypeError(f"{function}: axis must be an int, a tuple of ints or None, got {axis!r}") from None
+    return [max(-_LARGEST_AXIS, min(_LARGEST_AXIS, i)) for i in indices]  # any int: what is out of range is refused below
+
 
 
 def _out(function: str, out: Array | None, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
@@ -238,7 +241,7 @@ def softmax(
     array = _apart(_floats("softmax", "x", x), out)
     result = _out("softmax", out, array.shape, array.dtype)
     axes, t, mask = _axes("softmax", axis), _temperature("softmax", temperature), _mask("softmax", where)
-    _core.softmax(array, axes, _apart(t, out), None if mask is None else _apart(mask, out), result, empty, algorithm)
+    _core.softmax(array, axes, _apart(t, out), None if mask is None else _apart(mask, out), result, str(empty), str(algorithm))
     return _result(result, out)
 
 
@@ -284,9 +287,10 @@ def log_softmax(
 
     Notes
     -----
-    Bound: with m the row's maximum and S = sum(exp((x - m) / T)), within 2 ULP (float64: 3) of
+    Bound: with m the row's maximum and S = sum(exp((x - m) / T)), within 2 ULP (float64: 5) of
     max(abs(x - m) / T, log(S)). That holds for the winner of a peaked row too: the maximum is counted apart from the
-    other terms, so log(S) = log1p(others) keeps its digits. The difference is formed in float64. Tier: bitwise.
+    other terms, so log(S) = log1p(others) keeps its digits; below log(3) the others are summed once more, as float64
+    terms. The difference is formed in float64. Tier: bitwise.
 
     Examples
     --------
@@ -299,7 +303,7 @@ def log_softmax(
     result = _out("log_softmax", out, array.shape, array.dtype)
     axes, t, mask = _axes("log_softmax", axis), _temperature("log_softmax", temperature), _mask("log_softmax", where)
     _core.log_softmax(
-        array, axes, _apart(t, out), None if mask is None else _apart(mask, out), result, empty, algorithm
+        array, axes, _apart(t, out), None if mask is None else _apart(mask, out), result, str(empty), str(algorithm)
     )
     return _result(result, out)
 
@@ -351,7 +355,8 @@ def logsumexp(
     keepdims : bool, default False
         Keep the summed axes in the result, at length 1.
     b : array_like, optional
-        Real weights, broadcast to `x`. Elements of weight 0 are absent, whatever their value.
+        Real weights; `x` and `b` are broadcast together and take NumPy's common type. Elements of weight 0 are absent,
+        whatever their value.
     return_sign : bool, default False
         Return the sign of the sum beside the logarithm of its magnitude. Without it a negative sum gives NaN.
     temperature : float or array_like, default 1.0
@@ -373,7 +378,7 @@ def logsumexp(
 
     Notes
     -----
-    Bound: the error is at most 1 ULP of max(abs(m) / T, log(S)), with m and S as in `log_softmax`. With weights,
+    Bound: 3 ULP (float64: 4) of max(abs(m) / T, log(S)), with m and S as in `log_softmax`. With weights,
     products are formed and added in float64; exponentials below 2**-189 of the row's largest (float64: 2**-1114) are
     dropped before they are weighted. Tier: bitwise.
 
@@ -387,10 +392,17 @@ def logsumexp(
     (np.float64(1.5413248546129181), np.float64(-1.0))
     """
     array = _floats("logsumexp", "x", x)
-    weights = None if b is None else _floats("logsumexp", "b", b)
-    if weights is not None:
-        dtype = np.result_type(array, weights) if np.asarray(b).dtype.kind == "f" else array.dtype
+    weights = None
+    if b is not None:
+        weights = _floats("logsumexp", "b", b)
+        dtype = np.result_type(array.dtype, b if isinstance(b, int | float) else np.asarray(b).dtype)
         array, weights = array.astype(dtype, copy=False), weights.astype(dtype, copy=False)
+        try:
+            array = np.broadcast_to(array, np.broadcast_shapes(array.shape, weights.shape))
+        except ValueError:
+            raise ValueError(
+                f"logsumexp: b must broadcast with x, of shape {array.shape}, got shape {weights.shape}"
+            ) from None
     axes, t, mask = _axes("logsumexp", axis), _temperature("logsumexp", temperature), _mask("logsumexp", where)
     result = _out("logsumexp", out, _core.row_shape(array, axes, keepdims), array.dtype)
     sign = np.empty(result.shape, array.dtype) if return_sign and weights is not None else None

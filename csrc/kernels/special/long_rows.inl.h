@@ -1,5 +1,5 @@
-// Whole rows of more than one chunk, one after the other: the second pass over a row runs in the shadow of the first pass
-// over the next one, so that memory is read and written while the sums are computed. The bits are those of the two
+// Whole rows of more than one chunk, one after the other: the second pass over a row runs in the shadow of the first
+// pass over the next one, so that memory is read and written while the sums are computed. The bits are those of the two
 // passes apart.
 #pragma once
 
@@ -59,11 +59,10 @@ SORGUM_INLINE void long_rows(const Rows<T>& r, const ExpScale<T>& scale) {
             const Reference<T> ref = make_reference(scale, before.max);
             together = !ref.shifted && scale.prescale == T(1);
             if (together) {
+                const Terms<false, T> terms(ref.map, scale, before.max);
                 const SecondPass<op, T> side = {
-                    x - r.x_stride,
-                    r.y + (i - 1) * r.y_stride,
-                    Terms<false, T>(ref.map, scale, before.max),
-                    make_scale<V>({splat<f64x16>(before.sum), splat<f64x16>(before.sum_low)}),
+                    x - r.x_stride, r.y + (i - 1) * r.y_stride, terms,
+                    make_scale<V>(before, terms.value(splat<V>(before.max))),
                     LogShift<T>(static_cast<double>(before.max), 0.0 - before.log_excess, scale)};
                 sum_chunks(x, r.n, scale, sum, side);
             }
@@ -74,6 +73,8 @@ SORGUM_INLINE void long_rows(const Rows<T>& r, const ExpScale<T>& scale) {
             sum_chunks(x, r.n, scale, sum, NoSide());
         }
         before = row_result(sum, scale, false);
+        if constexpr (op == RowOp::log_softmax)
+            refine(before, x, r.n, scale);
     }
     if (r.rows > 0)
         second_pass<op>(r, r.rows - 1, scale, before);

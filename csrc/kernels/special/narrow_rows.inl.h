@@ -66,14 +66,27 @@ SORGUM_INLINE void narrow_rows(const Rows<T>& r, const ExpScale<T>& scale) {
             continue;
         }
         if constexpr (op == RowOp::softmax) {
-            const Scale<V> s = make_scale<V>(row_sum(count, others, ref.max_mantissa));
+            const Scale<V> s = make_scale<V>(row_sum(count, others, ref.max_mantissa), ref.max_mantissa,
+                                             extexp<false>(map, prescale, c_hi, c_lo, ref.max));
             const bool careful = any(lt(lowest, ref.small));
             for (index_t j = 0; j < n; ++j)
                 w[j] = careful ? scale_careful(w[j], s) : scale_plain(w[j], s);
         } else {
             LogShift<T> shift(0.0, 0.0, scale);
             shift.max_x = ref.max64;
-            shift.minus_log = splat<D>(0.0) - row_log_excess(count, others, ref.max_mantissa);
+            D excess = row_log_excess(count, others, ref.max_mantissa);
+            if constexpr (sizeof(T) == 4) {
+                const auto peaked = lt(excess, splat<D>(special::kPreciseBelow<T>));
+                if (any(peaked)) {
+                    const PreciseTerms terms(scale, ref.max64);
+                    for (index_t j = 0; j < n; ++j)
+                        sums[j] = terms(e[j]);
+                    fold_columns(sums, n, [](D a, D b) SORGUM_LAMBDA { return a + b; });
+                    excess = row_log_excess(count, select(peaked, sums[0], others),
+                                            select(peaked, splat<D>(1.0), ref.max_mantissa));
+                }
+            }
+            shift.minus_log = splat<D>(0.0) - excess;
             for (index_t j = 0; j < n; ++j)
                 w[j] = shift(e[j]);
         }

@@ -22,14 +22,15 @@ struct Batch {
     bool odd[16];  // to be done by whole_row
     T max[16], lowest[16], magic[16];
     double max_mantissa[16];
-    T factor[16], low[16], fixed[16], tiny[16];  // softmax's last step
-    double max64[16], minus_log[16];             // log_softmax's last step
+    T top[16], top_result[16], factor[16], low[16], fixed[16], tiny[16];  // softmax's last step
+    double max64[16], minus_log[16];                                      // log_softmax's last step
 };
 
 template <class T>
 SORGUM_INLINE Scale<vec<T>> scale_of(const Batch<T>& b, index_t i) {
     using V = vec<T>;
-    return {splat<V>(b.factor[i]), splat<V>(b.low[i]), splat<V>(b.fixed[i]), splat<V>(b.tiny[i])};
+    return {splat<V>(b.factor[i]), splat<V>(b.low[i]), splat<V>(b.fixed[i]),
+            splat<V>(b.tiny[i]),   splat<V>(b.top[i]), splat<V>(b.top_result[i])};
 }
 
 template <class T>
@@ -40,9 +41,36 @@ SORGUM_INLINE void map_batch(Batch<T>& b, const vec<T>* maxima, const vec<T>* mi
     store(b.max_mantissa, r.max_mantissa);
     store(b.lowest, r.lowest);
     store(b.magic, r.magic);
+    const ExpMap<vec<T>> map = {splat<vec<T>>(T(0)), splat<vec<T>>(T(0)), r.lowest, r.magic};
+    store(b.top, extexp<false>(map, splat<vec<T>>(scale.prescale), splat<vec<T>>(scale.c_hi), splat<vec<T>>(scale.c_lo),
+                               r.max));
     for (int i = 0; i < 16; ++i)
         b.odd[i] = r.odd[i];
     b.careful = any(lt(splat<vec<T>>(T(0)) - fold_max_rows(minus_minima), r.small));
+}
+
+// log_excess, with the others of peaked rows summed once more.
+template <class T>
+SORGUM_INLINE f64x16 refined(const Batch<T>& b, f64x16 excess, f64x16 count, f64x16 others, const Rows<T>& r,
+                             const ExpScale<T>& scale) {
+    if constexpr (sizeof(T) == 4) {
+        const f64x16 below = splat<f64x16>(special::kPreciseBelow<T>);
+        if (!any(lt(excess, below)))
+            return excess;
+        double excesses[16], sums[16], mantissas[16];
+        store(excesses, excess);
+        store(sums, others);
+        store(mantissas, load(b.max_mantissa));
+        for (index_t i = 0; i < b.rows; ++i) {
+            if (!(excesses[i] < special::kPreciseBelow<T>) || b.odd[i])
+                continue;
+            const PreciseTerms terms(scale, splat<f64x16>(b.max64[i]));
+            sums[i] = precise_chunk(r.x + (b.first + i) * r.x_stride, r.n, terms);
+            mantissas[i] = 1.0;
+        }
+        return row_log_excess(count, load(sums), load(mantissas));
+    }
+    return excess;
 }
 
 // From the rows' sums: what the last step needs, or the results of logsumexp.
@@ -56,15 +84,16 @@ SORGUM_INLINE void finish_batch(Batch<T>& b, const f64x16* sums, const vec<T>* c
     const D others = raw * splat<D>(power_of_two_f64(-kHeadroom<T>));
     mark_nan(raw, b.odd);
     if constexpr (op == RowOp::softmax) {
-        const Scale<V> s = make_scale<V>(row_sum(count, others, mantissa));
+        const Scale<V> s = make_scale<V>(row_sum(count, others, mantissa), mantissa, load(b.top));
         store(b.factor, s.factor);
         store(b.low, s.low);
+        store(b.top_result, s.top_result);
         store(b.fixed, s.fixed);
         store(b.tiny, s.tiny);
     } else {
         const D excess = row_log_excess(count, others, mantissa);
         if constexpr (op == RowOp::log_softmax) {
-            store(b.minus_log, splat<D>(0.0) - excess);
+            store(b.minus_log, splat<D>(0.0) - refined(b, excess, count, others, r, scale));
         } else {
             T result[16];
             store(result, from_f64<V>(log_sum_exp(load(b.max64), excess, scale)));

@@ -1,6 +1,7 @@
 // What rows of one chunk have in common: their references and results, a lane per row, and the general path.
 #pragma once
 
+#include "kernels/special/precise.inl.h"
 #include "kernels/special/softmax.inl.h"
 
 SORGUM_ISA_BEGIN
@@ -15,7 +16,9 @@ SORGUM_NOINLINE void whole_row(const Rows<T>& r, index_t i, const ExpScale<T>& s
     RowSum<T> sum;
     row_sum_clear(sum);
     exp_sum_kernel(x, r.n, scale, sum);
-    const RowResult<T> row = row_result(sum, scale, false);
+    RowResult<T> row = row_result(sum, scale, false);
+    if constexpr (op == RowOp::log_softmax)
+        refine(row, x, r.n, scale);
     if constexpr (op == RowOp::softmax)
         softmax_scale_kernel(x, y, r.n, scale, row, r.empty, false);
     else if constexpr (op == RowOp::log_softmax)

@@ -42,6 +42,15 @@ using softmax_scale_fn = void(const T* x, T* y, index_t n, const ExpScale<T>& sc
 template <class T>
 using log_softmax_shift_fn = softmax_scale_fn<T>;
 
+// log_softmax of a row whose log_excess is below kPreciseBelow is formed from a sum of float64 terms: each part of the
+// row is added to `row`, cleared before; precise_result puts the row's log_excess in place.
+template <class T>
+inline constexpr double kPreciseBelow = sizeof(T) == 4 ? 0.6931471805599453 : 0.0;  // log 2; float64: never
+template <class T>
+using precise_sum_fn = void(const T* x, index_t n, const ExpScale<T>& scale, T max, RowSum<T>& row);
+template <class T>
+using precise_result_fn = void(const RowSum<T>& sum, RowResult<T>& row);
+
 // Rows of n <= kChunk elements, strides in elements. For logsumexp_rows y has one element per row.
 template <class T>
 struct Rows {

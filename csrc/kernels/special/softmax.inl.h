@@ -37,6 +37,7 @@ template <class V>
 struct Scale {
     V factor, low;  // low: what rounding the factor lost, used for float64
     V fixed, tiny;
+    V top, top_result;  // the maximum's w, and its result: rounded once from float64, and never above 1
 };
 SORGUM_INLINE f64x16 to_f64(f32x16 a) { return widen(a); }
 SORGUM_INLINE f64x16 to_f64(f64x16 a) { return a; }
@@ -49,7 +50,7 @@ SORGUM_INLINE V from_f64(f64x16 a) {
 }
 
 template <class V>
-SORGUM_INLINE Scale<V> make_scale(RowTotal<f64x16> total) {
+SORGUM_INLINE Scale<V> make_scale(RowTotal<f64x16> total, f64x16 max_mantissa, V top) {
     using T = element_t<V>;
     constexpr int e_min = 1 - Format<T>::exponent_bias - Format<T>::mantissa_bits;  // of the least subnormal
     const double up = power_of_two_f64(-e_min / 2), up2 = power_of_two_f64(-e_min - -e_min / 2);
@@ -61,12 +62,20 @@ SORGUM_INLINE Scale<V> make_scale(RowTotal<f64x16> total) {
     s.low = from_f64<V>(fma(negative, total.low, fma(negative, total.sum, unit)) / total.sum);
     s.fixed = from_f64<V>((to_f64(s.factor) * splat<f64x16>(up)) * splat<f64x16>(up2));
     s.tiny = splat<V>(T(1 - 0x1p-10) * Format<T>::smallest_normal) / s.factor;
+    s.top = top;
+    s.top_result = from_f64<V>(max_mantissa / total.sum);
     return s;
 }
 
 template <class V>
+SORGUM_INLINE Scale<V> make_scale(const RowResult<element_t<V>>& row, V top) {
+    return make_scale<V>({splat<f64x16>(row.sum), splat<f64x16>(row.sum_low)}, splat<f64x16>(row.max_mantissa), top);
+}
+
+template <class V>
 SORGUM_INLINE V scale_plain(V w, const Scale<V>& s) {
-    return sizeof(element_t<V>) == 4 ? w * s.factor : fma(w, s.factor, w * s.low);
+    const V y = sizeof(element_t<V>) == 4 ? w * s.factor : fma(w, s.factor, w * s.low);
+    return select(lt(w, s.top), y, s.top_result);
 }
 template <class V>
 SORGUM_INLINE V scale_careful(V w, const Scale<V>& s) {
@@ -87,7 +96,7 @@ SORGUM_INLINE void softmax_scale_mapped(const T* x, T* y, index_t n, const ExpSc
                                         const RowResult<T>& row, bool streaming) {
     using V = vec<T>;
     const Terms<shifted, T> terms(ref.map, scale, row.max);
-    const Scale<V> s = make_scale<V>({splat<f64x16>(row.sum), splat<f64x16>(row.sum_low)});
+    const Scale<V> s = make_scale<V>(row, terms.value(splat<V>(row.max)));
     const V zero = splat<V>(T(0));
     map_elements(x, y, n, streaming, [&](V e) SORGUM_LAMBDA {
         const V w = terms.value(e);

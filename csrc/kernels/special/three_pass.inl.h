@@ -80,7 +80,7 @@ void terms_scale_kernel(T* terms, index_t n, const RowResult<T>& row, T empty, b
     T value;
     if (special_row(row, empty, value))
         return fill(terms, n, value);
-    const Scale<V> s = make_scale<V>({splat<f64x16>(row.sum), splat<f64x16>(row.sum_low)});
+    const Scale<V> s = make_scale<V>(row, splat<V>(static_cast<T>(power_of_two_f64(kHeadroom<T>))));
     map_elements(terms, terms, n, streaming, [&](V w) SORGUM_LAMBDA { return scale_careful(w, s); });
     if (streaming)
         stream_fence();

@@ -20,27 +20,32 @@ SORGUM_INLINE double weighted_chunk(const T* x, const T* b, index_t n, const Ref
     return fold_sum(lanes.lanes());
 }
 
+// Why a sum is not finite: NaN, or terms that are infinite by their element or their weight.
+template <class T>
+SORGUM_NOINLINE void find_infinite_terms(const T* x, const T* b, index_t n, RowSum<T>& row) {
+    const T inf = from_bits(Format<T>::infinity);
+    for (index_t j = 0; j < n; ++j) {
+        row.has_nan = row.has_nan || x[j] != x[j] || b[j] != b[j];
+        const bool infinite = x[j] == inf || (x[j] > -inf && (b[j] == inf || b[j] == -inf));
+        row.has_inf = row.has_inf || (infinite && b[j] > T(0));
+        row.has_minus_inf = row.has_minus_inf || (infinite && b[j] < T(0));
+    }
+}
+
 template <class T>
 void weighted_sum_kernel(const T* x, const T* b, index_t n, const ExpScale<T>& scale, RowSum<T>& row) {
     const T inf = from_bits(Format<T>::infinity);
     for (index_t i = 0; i < n; i += kChunk) {
         const index_t here = n - i < kChunk ? n - i : kChunk;
         const T max_x = max_of(x + i, here) + T(0);
-        if (max_x == inf) {  // infinite terms: the sign of their weights decides
-            for (index_t j = i; j < i + here; ++j) {
-                const bool counts = x[j] == inf || x[j] != x[j] || b[j] != b[j];
-                row.has_inf = row.has_inf || (counts && x[j] == inf && b[j] > T(0));
-                row.has_nan = row.has_nan || (counts && !(x[j] == inf && b[j] > T(0)));
-            }
-            continue;
-        }
         const Reference<T> ref = make_reference(scale, max_x);
-        const double sum = ref.shifted || scale.prescale != T(1)
+        const double sum = max_x == inf ? __builtin_nan("")
+                           : ref.shifted || scale.prescale != T(1)
                                ? weighted_chunk<true>(x + i, b + i, here, ref, scale, max_x)
                                : weighted_chunk<false>(x + i, b + i, here, ref, scale, max_x);
-        row.has_inf = row.has_inf || sum > Format<double>::largest;
-        row.has_nan = row.has_nan || !(sum >= -Format<double>::largest);
-        if (row.has_nan || row.has_inf || max_x == -inf)
+        if (!(sum >= -Format<double>::largest && sum <= Format<double>::largest))
+            find_infinite_terms(x + i, b + i, here, row);
+        if (row.has_nan || row.has_inf || row.has_minus_inf || max_x == -inf)
             continue;
         const bool row_was_far = is_far(scale, row.max);
         if (max_x > row.max) {
