@@ -53,6 +53,26 @@ def huge_row(function: Callable[..., Any], dtype: np.dtype[Any]) -> Iterator[Arr
         yield function(logits(n, dtype, 10.0, seed=1))
 
 
+def rows_in_turn(function: Callable[..., Any], dtype: np.dtype[Any]) -> Iterator[Array]:
+    """Enough long rows to be done one after the other, special ones among them, on cache lines and off them."""
+    for n in (2 * CHUNK, 16 * CHUNK, 30011):
+        x = logits((37, n), dtype, 10.0, seed=n)
+        x[3, 5], x[7, 0], x[11] = np.nan, np.inf, -np.inf
+        x[20] += 30000
+        x[30, n // 2] = 60
+        yield function(x)
+        yield function(x, temperature=0.1)
+
+
+def peaked_rows(dtype: np.dtype[Any]) -> Iterator[Array]:
+    """Rows whose largest element dominates: short and long ones, gathered ones, one that threads share."""
+    for shape in ((50, 7), (50, 300), (3, 20000), (20, 40000), (1, 300007)):
+        x = logits(shape, dtype, 1.0, seed=shape[1])
+        x[:, shape[1] // 3] += 15
+        yield special.log_softmax(x)
+        yield special.log_softmax(x[:, ::2] if shape[1] < 1000 else x.T.copy().T)
+
+
 def three_pass(dtype: np.dtype[Any]) -> Iterator[Array]:
     for function in (special.softmax, special.log_softmax):
         for algorithm in ALGORITHMS[2:]:
@@ -99,6 +119,10 @@ CASES: dict[str, Callable[[np.dtype[Any]], Iterator[Array]]] = {
     "special.softmax_rows": lambda dtype: short_rows(special.softmax, dtype),
     "special.log_softmax_rows": lambda dtype: short_rows(special.log_softmax, dtype),
     "special.logsumexp_rows": lambda dtype: short_rows(special.logsumexp, dtype),
+    "special.softmax_long_rows": lambda dtype: rows_in_turn(special.softmax, dtype),
+    "special.log_softmax_long_rows": lambda dtype: rows_in_turn(special.log_softmax, dtype),
+    "special.precise_sum": lambda dtype: peaked_rows(dtype),
+    "special.precise_result": lambda dtype: peaked_rows(dtype),
     "special.row_max": three_pass,
     "special.max_sum": three_pass,
     "special.terms_scale": three_pass,

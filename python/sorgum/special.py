@@ -25,11 +25,15 @@ _UNIT_TEMPERATURE.flags.writeable = False
 _LARGEST_AXIS = 2**62
 
 
-def _floats(function: str, argument: str, value: npt.ArrayLike) -> Array:
-    """`value` as a float32 or float64 array, by the dtype policy of the module."""
+def _plain(function: str, argument: str, value: npt.ArrayLike) -> Array:
     if isinstance(value, np.ma.MaskedArray):
         raise TypeError(f"{function}: {argument} must be a plain array (masks go to `where`), got a masked array")
-    array = np.asarray(value)
+    return np.asarray(value)
+
+
+def _floats(function: str, argument: str, value: npt.ArrayLike) -> Array:
+    """`value` as a float32 or float64 array, by the dtype policy of the module."""
+    array = _plain(function, argument, value)
     dtype = array.dtype
     if dtype.kind in "biu":
         return array.astype(np.float64)
@@ -41,7 +45,7 @@ def _floats(function: str, argument: str, value: npt.ArrayLike) -> Array:
 def _temperature(function: str, value: npt.ArrayLike) -> Array:
     if isinstance(value, float) and value == 1.0:
         return _UNIT_TEMPERATURE
-    array = np.asarray(value)
+    array = _plain(function, "temperature", value)
     if array.dtype.kind not in "fiu":
         raise TypeError(f"{function}: temperature must be a real number or an array of them, got dtype {array.dtype!r}")
     return array.astype(np.float64)
@@ -50,10 +54,17 @@ def _temperature(function: str, value: npt.ArrayLike) -> Array:
 def _mask(function: str, value: npt.ArrayLike | None) -> Array | None:
     if value is None:
         return None
-    array = np.asarray(value)
+    array = _plain(function, "where", value)
     if array.dtype != np.bool_:
         raise TypeError(f"{function}: where must be boolean, got dtype {array.dtype!r}")
     return array
+
+
+def _options(function: str, **options: object) -> list[str]:
+    for name, value in options.items():
+        if not isinstance(value, str):
+            raise TypeError(f"{function}: {name} must be a string, got {value!r}")
+    return [str(value) for value in options.values()]
 
 
 def _axes(function: str, axis: Axis) -> Sequence[int] | None:
@@ -63,7 +74,8 @@ def _axes(function: str, axis: Axis) -> Sequence[int] | None:
         indices = [operator.index(a) for a in axis] if isinstance(axis, tuple) else [operator.index(axis)]
     except TypeError:
         raise TypeError(f"{function}: axis must be an int, a tuple of ints or None, got {axis!r}") from None
-    return [max(-_LARGEST_AXIS, min(_LARGEST_AXIS, i)) for i in indices]  # any int: what is out of range is refused below
+    # An int of any size: one that is out of range is refused where the others are.
+    return [max(-_LARGEST_AXIS, min(_LARGEST_AXIS, i)) for i in indices]
 
 
 
@@ -76,7 +88,7 @@ def _out(function: str, out: Array | None, shape: tuple[int, ...], dtype: np.dty
 
 
 def _apart(array: Array, out: Array | None) -> Array:
-    """A copy of `array` where writing `out` would disturb what is still to be read."""
+    """Return a copy of `array` where writing `out` would disturb what is still to be read."""
     if out is None or not isinstance(out, np.ndarray) or not np.may_share_memory(array, out):
         return array
     same = (
@@ -89,7 +101,7 @@ def _apart(array: Array, out: Array | None) -> Array:
 
 
 def _result(array: Array, given: Array | None) -> Any:
-    """The array, or a scalar where NumPy would return one."""
+    """Return the array, or a scalar where NumPy would return one."""
     return array[()] if array.ndim == 0 and given is None else array
 
 
@@ -205,7 +217,7 @@ def softmax(
         Where to write: the shape of `x` and the dtype of the result; may be `x` itself.
     algorithm : {"auto", "two_pass", "three_pass_recompute", "three_pass_reload"}, default "auto"
         "two_pass" reads the row twice and writes it once. "auto" has the same bits; it only walks memory differently
-        for short rows. The three-pass algorithms subtract the maximum from every element; they are there for comparison.
+        for short and for many rows. The three-pass algorithms subtract the maximum from every element, for comparison.
 
     Returns
     -------
@@ -240,8 +252,9 @@ def softmax(
     """
     array = _apart(_floats("softmax", "x", x), out)
     result = _out("softmax", out, array.shape, array.dtype)
+    options = _options("softmax", empty=empty, algorithm=algorithm)
     axes, t, mask = _axes("softmax", axis), _temperature("softmax", temperature), _mask("softmax", where)
-    _core.softmax(array, axes, _apart(t, out), None if mask is None else _apart(mask, out), result, str(empty), str(algorithm))
+    _core.softmax(array, axes, _apart(t, out), None if mask is None else _apart(mask, out), result, *options)
     return _result(result, out)
 
 
@@ -301,10 +314,9 @@ def log_softmax(
     """
     array = _apart(_floats("log_softmax", "x", x), out)
     result = _out("log_softmax", out, array.shape, array.dtype)
+    options = _options("log_softmax", empty=empty, algorithm=algorithm)
     axes, t, mask = _axes("log_softmax", axis), _temperature("log_softmax", temperature), _mask("log_softmax", where)
-    _core.log_softmax(
-        array, axes, _apart(t, out), None if mask is None else _apart(mask, out), result, str(empty), str(algorithm)
-    )
+    _core.log_softmax(array, axes, _apart(t, out), None if mask is None else _apart(mask, out), result, *options)
     return _result(result, out)
 
 

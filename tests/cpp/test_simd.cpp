@@ -476,6 +476,26 @@ SORGUM_NOINLINE T sum_of_two(T a, T b) {
 }
 
 template <class T>
+void transposes() {
+    Source<T> source;
+    for (int round = 0; round < 100; ++round) {
+        T x[16][16];
+        vec<T> rows[16];
+        for (int r = 0; r < 16; ++r) {
+            for (T& e : x[r])
+                e = source.next();
+            rows[r] = load(x[r]);
+        }
+        transpose(rows);
+        for (int r = 0; r < 16; ++r) {
+            const Lanes<T> lanes = lanes_of<T>(rows[r]);
+            for (int i = 0; i < 16; ++i)
+                CHECK(same_bits(lanes.v[i], x[i][r]));
+        }
+    }
+}
+
+template <class T>
 void folds() {
     Source<T> source;
     int by_order = 0;
@@ -552,6 +572,7 @@ void all_of_one_type() {
     masks<T>();
     integer_lanes<T>();
     folds<T>();
+    transposes<T>();
 }
 
 SORGUM_NOINLINE void all() {
