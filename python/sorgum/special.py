@@ -78,7 +78,6 @@ def _axes(function: str, axis: Axis) -> Sequence[int] | None:
     return [max(-_LARGEST_AXIS, min(_LARGEST_AXIS, i)) for i in indices]
 
 
-
 def _out(function: str, out: Array | None, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
     if out is None:
         return np.empty(shape, dtype)
