@@ -41,6 +41,13 @@ def rows(dtype: np.dtype[Any]) -> Iterator[tuple[str, Array, float]]:
     for n in (2, 3, 5, 17, 100):
         for scale, temperature in ((1.0, 1.0), (1.0, 0.7), (3.0, 3.3), (30.0, 3.3)):
             yield f"short rows of {n}, N(0, {scale})", logits((30000 // n, n), dtype, scale, seed=n), temperature
+    # The same with log S close to 1, where float32 log_softmax changes its way to sum.
+    for scale in (10.0, 100.0):
+        x = logits((4000, 100), F64, scale, seed=11)
+        x[:, 0] = x.max(-1)
+        x[:, 1] = x[:, 0] - np.log(np.linspace(0.95, 1.25, len(x)))
+        x[:, 2] = x[:, 0] - np.log(1.5)
+        yield f"log S near 1, N(0, {scale})", x.astype(dtype), 1.0
     # One term far above the others of its lane: the float tree rounds it at every level.
     yield "peaked rows of 128", logits((1562, 128), dtype, 33.0, seed=1), 3.3
     for offset in (1e5, -1e5, 6e7, -6e7, 3e37, -3e37):

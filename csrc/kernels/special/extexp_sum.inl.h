@@ -123,7 +123,9 @@ SORGUM_INLINE ChunkSum<T> sum_chunk(const T* x, index_t n, const ExpMap<T>& map,
             }
             side.vector(at + i + v * kLanes);
             const V e = load(p);
-            return terms.summand(e, terms.value(e));
+            const V summand = terms.summand(e, terms.value(e));
+            keep_in_step();
+            return summand;
         }));
     }
     if (i < n) {

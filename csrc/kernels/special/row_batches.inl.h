@@ -58,15 +58,28 @@ SORGUM_INLINE f64x16 refined(const Batch<T>& b, f64x16 excess, f64x16 count, f64
         if (!any(lt(excess, below)))
             return excess;
         double excesses[16], sums[16], mantissas[16];
+        f64x16 lanes[16];
+        double precise[16];
         store(excesses, excess);
         store(sums, others);
         store(mantissas, load(b.max_mantissa));
+        // Which rows are peaked is as good as random: listed first, without a branch.
+        index_t peaked[16];
+        index_t listed = 0;
         for (index_t i = 0; i < b.rows; ++i) {
-            if (!(excesses[i] < special::kPreciseBelow<T>) || b.odd[i])
-                continue;
-            const PreciseTerms terms(scale, splat<f64x16>(b.max64[i]));
-            sums[i] = precise_chunk(r.x + (b.first + i) * r.x_stride, r.n, terms);
-            mantissas[i] = 1.0;
+            peaked[listed] = i;
+            listed += excesses[i] < special::kPreciseBelow<T> && !b.odd[i] ? 1 : 0;
+        }
+        for (index_t k = 0; k < listed; ++k) {
+            const PreciseTerms terms(scale, splat<f64x16>(b.max64[peaked[k]]));
+            lanes[k] = precise_lanes(r.x + (b.first + peaked[k]) * r.x_stride, r.n, terms);
+        }
+        for (index_t k = listed; k < 16; ++k)
+            lanes[k] = splat<f64x16>(0.0);
+        store(precise, fold_sum_rows(lanes));
+        for (index_t k = 0; k < listed; ++k) {
+            sums[peaked[k]] = precise[k];
+            mantissas[peaked[k]] = 1.0;
         }
         return row_log_excess(count, load(sums), load(mantissas));
     }
@@ -152,15 +165,16 @@ struct RowStep {
             else
                 store(y + i, out);
         }
+        V summand = splat<V>(T(0));
         if constexpr (sum) {
             const V e = load_some<whole>(here + i, left, least);
             const V value = terms.value(e);
             if constexpr (op == RowOp::softmax)
                 store(w + i, value);
-            return terms.summand(e, value);
-        } else {
-            return splat<V>(T(0));
+            summand = terms.summand(e, value);
         }
+        keep_in_step();
+        return summand;
     }
 
     SORGUM_INLINE V half_group(index_t i) {
@@ -190,29 +204,48 @@ struct RowStep {
     }
 };
 
+// Three batches in flight, which change their parts by turns, and the lanes of the rows' folds.
 template <class T>
 struct BatchState {
-    Batch<T> before, here, next;
+    Batch<T> ring[3];
+    Batch<T>*before = &ring[0], *here = &ring[1], *next = &ring[2];
     vec<T> maxima[16], minus_minima[16], counts[16];
     f64x16 sums[16];
+
+    SORGUM_INLINE BatchState() {
+        for (Batch<T>& b : ring)
+            b.first = b.rows = 0;
+        before->careful = here->careful = false;
+        const vec<T> zero = splat<vec<T>>(T(0));
+        for (int i = 0; i < 16; ++i) {
+            maxima[i] = minus_minima[i] = counts[i] = zero;
+            sums[i] = splat<f64x16>(0.0);
+        }
+    }
+    SORGUM_INLINE void rotate() {
+        Batch<T>* const done = before;
+        before = here;
+        here = next;
+        next = done;
+    }
 };
 
 template <RowOp op, bool sweep, bool sum, bool write, bool careful, bool streaming, class T>
 SORGUM_INLINE void row_step(const Rows<T>& r, const ExpScale<T>& scale, BatchState<T>& s, index_t i, T* w) {
     using V = vec<T>;
-    const ExpMap<T> map = {T(0), T(0), s.here.lowest[i], s.here.magic[i]};
+    const ExpMap<T> map = {T(0), T(0), s.here->lowest[i], s.here->magic[i]};
     RowStep<op, sweep, sum, write, careful, streaming, T> step = {
-        r.x + (s.next.first + i) * r.x_stride,
-        r.x + (s.here.first + i) * r.x_stride,
-        r.x + (s.before.first + i) * r.x_stride,
-        r.y + (s.before.first + i) * r.y_stride,
+        r.x + (s.next->first + i) * r.x_stride,
+        r.x + (s.here->first + i) * r.x_stride,
+        r.x + (s.before->first + i) * r.x_stride,
+        r.y + (s.before->first + i) * r.y_stride,
         w,
         r.n,
-        Terms<false, T>(map, scale, s.here.max[i]),
+        Terms<false, T>(map, scale, s.here->max[i]),
         splat<V>(-from_bits(Format<T>::infinity)),
         splat<V>(from_bits(Format<T>::infinity)),
-        scale_of(s.before, i),
-        LogShift<T>(s.before.max64[i], s.before.minus_log[i], scale)};
+        scale_of(*s.before, i),
+        LogShift<T>(s.before->max64[i], s.before->minus_log[i], scale)};
     const f64x16 total = step.run();
     if constexpr (sweep) {
         s.maxima[i] = step.max_next;
@@ -248,25 +281,25 @@ SORGUM_INLINE void step_batches(const Rows<T>& r, const ExpScale<T>& scale, Batc
     constexpr bool writes = op != RowOp::logsumexp;
     constexpr bool together = writes && writing != Writing::apart;
     constexpr bool streaming = writing == Writing::streamed;
-    for (index_t i = 0; i < s.next.rows || i < s.here.rows || i < s.before.rows; ++i) {
+    for (index_t i = 0; i < s.next->rows || i < s.here->rows || i < s.before->rows; ++i) {
         T* w = scratch + i * padded;
-        const bool odd = i < s.before.rows && s.before.odd[i];
-        const bool write = writes && i < s.before.rows && !odd;
+        const bool odd = i < s.before->rows && s.before->odd[i];
+        const bool write = writes && i < s.before->rows && !odd;
         if (odd)
-            whole_row<op>(r, s.before.first + i, scale);
+            whole_row<op>(r, s.before->first + i, scale);
         if constexpr (writes && !together)
             if (write)
-                write_apart<op, careful>(r, scale, s.before, i, w);
-        if (i < s.next.rows && i < s.here.rows && (write || !together)) {
+                write_apart<op, careful>(r, scale, *s.before, i, w);
+        if (i < s.next->rows && i < s.here->rows && (write || !together)) {
             row_step<op, true, true, together, careful, streaming>(r, scale, s, i, w);
             continue;
         }
         if constexpr (together)
             if (write)
                 row_step<op, false, false, true, careful, streaming>(r, scale, s, i, w);
-        if (i < s.next.rows)
+        if (i < s.next->rows)
             row_step<op, true, false, false, careful, streaming>(r, scale, s, i, w);
-        if (i < s.here.rows)
+        if (i < s.here->rows)
             row_step<op, false, true, false, careful, streaming>(r, scale, s, i, w);
     }
 }
@@ -291,29 +324,27 @@ SORGUM_INLINE void batched_rows(const Rows<T>& r, const ExpScale<T>& scale) {
     const index_t padded = (r.n + kLanes - 1) / kLanes * kLanes;
     alignas(64) T scratch[kChunk + 16 * kLanes];
     BatchState<T> s;
-    __builtin_memset(static_cast<void*>(&s), 0, sizeof s);
     const bool aligned = elements_to_boundary(r.y) == 0 && (r.y_stride * static_cast<index_t>(sizeof(T))) % 64 == 0;
     const Writing writing = !r.streaming                     ? Writing::cached
                             : aligned                        ? Writing::streamed
                             : r.n >= kShortestApart * kLanes ? Writing::apart
                                                              : Writing::cached;
-    for (index_t first = 0; s.here.rows > 0 || s.before.rows > 0 || first < r.rows; first += per_batch) {
-        s.next.first = first;
-        s.next.rows = first >= r.rows ? 0 : r.rows - first < per_batch ? r.rows - first : per_batch;
+    for (index_t first = 0; s.here->rows > 0 || s.before->rows > 0 || first < r.rows; first += per_batch) {
+        s.next->first = first;
+        s.next->rows = first >= r.rows ? 0 : r.rows - first < per_batch ? r.rows - first : per_batch;
         bool careful = false;
         if constexpr (op == RowOp::softmax)
-            careful = s.before.careful;
+            careful = s.before->careful;
         if constexpr (op == RowOp::softmax)
             if (careful)
                 step_batches<op, true>(writing, r, scale, s, scratch, padded);
         if (!careful)
             step_batches<op, false>(writing, r, scale, s, scratch, padded);
-        if (s.here.rows > 0)
-            finish_batch<op>(s.here, s.sums, s.counts, r, scale);
-        if (s.next.rows > 0)
-            map_batch(s.next, s.maxima, s.minus_minima, scale);
-        s.before = s.here;
-        s.here = s.next;
+        if (s.here->rows > 0)
+            finish_batch<op>(*s.here, s.sums, s.counts, r, scale);
+        if (s.next->rows > 0)
+            map_batch(*s.next, s.maxima, s.minus_minima, scale);
+        s.rotate();
     }
     if (r.streaming)
         stream_fence();

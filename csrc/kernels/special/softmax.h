@@ -45,7 +45,7 @@ using log_softmax_shift_fn = softmax_scale_fn<T>;
 // log_softmax of a row whose log_excess is below kPreciseBelow is formed from a sum of float64 terms: each part of the
 // row is added to `row`, cleared before; precise_result puts the row's log_excess in place.
 template <class T>
-inline constexpr double kPreciseBelow = sizeof(T) == 4 ? 0.6931471805599453 : 0.0;  // log 2; float64: never
+inline constexpr double kPreciseBelow = sizeof(T) == 4 ? 1.0 : 0.0;  // float64: never
 template <class T>
 using precise_sum_fn = void(const T* x, index_t n, const ExpScale<T>& scale, T max, RowSum<T>& row);
 template <class T>
