@@ -63,13 +63,18 @@ char* RowLayout::row(int operand, index_t r) const { return offset(outer, operan
 
 char* RowLayout::element(int operand, char* row_base, index_t i) const { return offset(inner, operand, row_base, i); }
 
-bool RowLayout::contiguous(int operand, index_t element_size) const {
-    if (reinterpret_cast<std::uintptr_t>(base[operand]) % static_cast<std::uintptr_t>(element_size) != 0)
-        return false;
+bool RowLayout::multiple_of(int operand, index_t bytes) const {
+    bool is = reinterpret_cast<std::uintptr_t>(base[operand]) % static_cast<std::uintptr_t>(bytes) == 0;
     for (int d = 0; d < outer.n; ++d)
-        if (outer.stride[operand][d] % element_size != 0)
-            return false;
-    return inner.n == 0 || (inner.n == 1 && inner.stride[operand][0] == element_size);
+        is = is && outer.stride[operand][d] % bytes == 0;
+    for (int d = 0; d < inner.n; ++d)
+        is = is && inner.stride[operand][d] % bytes == 0;
+    return is;
+}
+
+bool RowLayout::contiguous(int operand, index_t element_size) const {
+    return multiple_of(operand, element_size) &&
+           (inner.n == 0 || (inner.n == 1 && inner.stride[operand][0] == element_size));
 }
 
 index_t RowLayout::run() const { return outer.n == 0 ? 1 : outer.shape[outer.n - 1]; }

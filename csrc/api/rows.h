@@ -28,8 +28,10 @@ struct RowLayout {
 
     char* row(int operand, index_t r) const;
     char* element(int operand, char* row_base, index_t i) const;
-    // Elements of a row are contiguous and rows start at multiples of the element size.
+    // Elements of a row are contiguous, and aligned.
     bool contiguous(int operand, index_t element_size) const;
+    // Every element lies a multiple of this many bytes from address 0.
+    bool multiple_of(int operand, index_t bytes) const;
     // Rows along the last outer axis, and the bytes between two of them.
     index_t run() const;
     index_t run_stride(int operand) const;

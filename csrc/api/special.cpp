@@ -2,6 +2,7 @@
 
 #include <charconv>
 #include <memory>
+#include <new>
 
 #include "api/rows.h"
 #include "core/error.h"
@@ -42,6 +43,24 @@ void check_float(const char* function, const ArrayView& x) {
 }
 
 int threads_for(index_t elements) { return elements < kSerial ? 1 : num_threads(); }
+
+// Scratch memory on a 64-byte boundary.
+template <class T>
+class AlignedArray {
+public:
+    void reserve(index_t n) {
+        if (!data_)
+            data_.reset(static_cast<T*>(::operator new(static_cast<std::size_t>(n) * sizeof(T), kAlignment)));
+    }
+    T* data() const { return data_.get(); }
+
+private:
+    static constexpr std::align_val_t kAlignment{64};
+    struct Free {
+        void operator()(T* p) const { ::operator delete(p, kAlignment); }
+    };
+    std::unique_ptr<T, Free> data_;
+};
 
 enum class Op { softmax, log_softmax, logsumexp };
 constexpr const char* name_of(Op op) {
@@ -142,6 +161,8 @@ public:
             return;
         if (direct_x_ && batched() && (direct_out_ || op_ == Op::logsumexp))
             run_direct_batches();
+        else if (side_by_side())
+            run_columns();
         else if (in_turn())
             run_long_rows();
         else
@@ -231,6 +252,53 @@ private:
                     for (index_t i = 0; i < count; ++i)
                         __builtin_memcpy(layout_.row(kOut, r + i), results + i, sizeof(T));
                 r += count;
+            }
+        });
+    }
+
+    // ---- rows of one chunk that lie side by side ----
+
+    bool side_by_side() const {
+        constexpr auto size = static_cast<index_t>(sizeof(T));
+        const auto adjacent = [&](int operand) {
+            return layout_.run_stride(operand) == size && layout_.multiple_of(operand, size);
+        };
+        return batched() && where_ < 0 && one_temperature_ && layout_.length > 0 && layout_.inner.n <= 1 &&
+               layout_.run() >= kBlockRows && adjacent(kX) && (op_ == Op::logsumexp || adjacent(kOut));
+    }
+
+    void run_columns() {
+        constexpr auto size = static_cast<index_t>(sizeof(T));
+        const index_t n = layout_.length, run = layout_.run(), most = columns_per_block<T>(n);
+        const index_t padded = (run + 15) / 16 * 16, block = padded < most ? padded : most;
+        const index_t wanted = kPiece / n < run ? kPiece / n : run;
+        const index_t per_task = (wanted / block > 0 ? wanted / block : 1) * block;
+        const index_t tasks_per_run = (run + per_task - 1) / per_task;
+        const auto along = [&](int operand) {
+            return layout_.inner.n == 0 ? 0 : layout_.inner.stride[operand][0] / size;
+        };
+        const bool streaming =
+            op_ != Op::logsumexp && layout_.rows >= kStreamingBytes / size / n;  // rows n does not overflow then
+        auto* const kernel = op_ == Op::softmax       ? special_softmax_columns(table_, T())
+                             : op_ == Op::log_softmax ? special_log_softmax_columns(table_, T())
+                                                      : special_logsumexp_columns(table_, T());
+        std::vector<AlignedArray<T>> scratch(static_cast<std::size_t>(threads_));
+        parallel_for(layout_.rows / run * tasks_per_run, threads_, [&](index_t task, int slot) {
+            AlignedArray<T>& own = scratch[static_cast<std::size_t>(slot)];
+            own.reserve(n * block);
+            const index_t row = task / tasks_per_run * run, begin = task % tasks_per_run * per_task;
+            const index_t end = run - begin < per_task ? run : begin + per_task;
+            T results[256];
+            for (index_t i = begin; i < end;) {
+                const index_t count = op_ == Op::logsumexp && end - i > 256 ? 256 : end - i;
+                T* const y = op_ == Op::logsumexp ? results : out_row(row + i);
+                kernel({reinterpret_cast<const T*>(layout_.row(kX, row + i)), y, count, n, along(kX), along(kOut),
+                        empty_, streaming, own.data()},
+                       scale_);
+                if (op_ == Op::logsumexp)
+                    for (index_t k = 0; k < count; ++k)
+                        __builtin_memcpy(layout_.row(kOut, row + i + k), results + k, sizeof(T));
+                i += count;
             }
         });
     }

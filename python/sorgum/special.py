@@ -391,7 +391,7 @@ def logsumexp(
     -----
     Bound: 3 ULP (float64: 4) of max(abs(m) / T, log(S)), with m and S as in `log_softmax`. With weights,
     products are formed and added in float64; exponentials below 2**-189 of the row's largest (float64: 2**-1114) are
-    dropped before they are weighted. Tier: bitwise.
+    dropped before they are weighted, and where terms cancel the sum is off by up to 1 ULP of each. Tier: bitwise.
 
     Examples
     --------

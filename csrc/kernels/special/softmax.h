@@ -3,6 +3,7 @@
 // computes  exp_sum: what a contiguous part of a row adds to its sum of exp(x / T)
 //           softmax_scale, log_softmax_shift: the second pass over a contiguous part of a row
 //           softmax_rows, log_softmax_rows, logsumexp_rows: whole rows of at most kChunk elements, many at a time
+//           softmax_columns, log_softmax_columns, logsumexp_columns: the same for rows that lie side by side
 // source    Dukhan and Ablavatski 2020, "Two-Pass Softmax Algorithm"; deviations in math/extexp.h
 // shapes    x, y contiguous within a row; y may be x; y a multiple of the element size away from any alignment
 // order     chunks of kChunk elements from the row's start; in a chunk element j goes to lane j mod 16 and vector
@@ -66,6 +67,32 @@ template <class T>
 using log_softmax_rows_fn = softmax_rows_fn<T>;
 template <class T>
 using logsumexp_rows_fn = softmax_rows_fn<T>;
+
+// Rows side by side: element j of row i is x[j x_along + i], n from 1 to kChunk. For logsumexp y has one element per
+// row.
+template <class T>
+struct Columns {
+    const T* x;
+    T* y;
+    index_t columns, n, x_along, y_along;
+    T empty;
+    bool streaming;
+    T* scratch;  // 64-byte aligned; n elements for each of min(columns, columns_per_block(n)) columns,
+                 // that number rounded up to a multiple of 16
+};
+inline constexpr index_t kMostColumnVectors = 16;
+// A block's scratch stays in the second-level cache, or not far from it; a page of memory is visited for many elements.
+template <class T>
+constexpr index_t columns_per_block(index_t n) {
+    const index_t fitting = (index_t(1) << 21) / (16 * static_cast<index_t>(sizeof(T)) * n);
+    return 16 * (fitting < 1 ? 1 : fitting > kMostColumnVectors ? kMostColumnVectors : fitting);
+}
+template <class T>
+using softmax_columns_fn = void(const Columns<T>& columns, const ExpScale<T>& scale);
+template <class T>
+using log_softmax_columns_fn = softmax_columns_fn<T>;
+template <class T>
+using logsumexp_columns_fn = softmax_columns_fn<T>;
 
 // Rows of any length, whole, one after the other.
 template <class T>

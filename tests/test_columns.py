@@ -1,0 +1,77 @@
+"""Rows that lie side by side in memory: their kernels give the bits of the same rows lying one after the other."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from sorgum import special
+from sorgum._data.inputs import logits
+
+Array = Any
+FUNCTIONS = (special.softmax, special.log_softmax, special.logsumexp)
+DTYPES = (np.float32, np.float64)
+LENGTHS = (1, 2, 15, 16, 17, 33, 127, 128, 129, 300, 4095, 4096)
+
+
+def columns_of(n: int, columns: int, dtype: Any, spread: float = 4.0) -> Array:
+    x = logits((n, columns), np.dtype(dtype), spread, seed=n + columns)
+    x[:, ::5] *= dtype(0.001)  # rows that are not peaked
+    return x
+
+
+def same_bits(a: Array, b: Array) -> bool:
+    return a.shape == b.shape and np.array_equal(a.view(np.uint8), np.ascontiguousarray(b).view(np.uint8))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_columns_have_the_bits_of_rows(function: Any, dtype: Any, isa: str) -> None:
+    for n in LENGTHS if isa != "scalar" else LENGTHS[:-2]:
+        for columns in (16, 17, 100, 300) if n < 1000 else (17, 40):
+            x = columns_of(n, columns, dtype)
+            wanted = function(np.ascontiguousarray(x.T), axis=-1).T
+            assert same_bits(np.ascontiguousarray(function(x, axis=0)), np.ascontiguousarray(wanted)), (n, columns)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("function", FUNCTIONS)
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e30, -1e30, 3e38, 1e-42])
+def test_one_odd_row_among_columns(function: Any, dtype: Any, value: float) -> None:
+    for n, columns in ((3, 40), (50, 33), (200, 65)):
+        x = columns_of(n, columns, dtype)
+        x[n // 2, 20] = value
+        x[:, 37 % columns] = value
+        wanted = function(np.ascontiguousarray(x.T), axis=-1).T
+        assert same_bits(np.ascontiguousarray(function(x, axis=0)), np.ascontiguousarray(wanted))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("function", FUNCTIONS[:2])
+@pytest.mark.parametrize("offset", [0, 4, 16, 60])
+def test_columns_in_place_at_any_offset(function: Any, dtype: Any, offset: int) -> None:
+    offset = offset // np.dtype(dtype).itemsize * np.dtype(dtype).itemsize
+    for n, columns, pitch in ((20, 64, 64), (100, 300, 307), (300, 4096, 4096)):
+        memory = np.zeros(n * pitch * np.dtype(dtype).itemsize + 64, np.uint8)
+        whole = memory[offset : offset + n * pitch * np.dtype(dtype).itemsize].view(dtype).reshape(n, pitch)
+        whole[:] = 7
+        x = whole[:, :columns]
+        x[:] = columns_of(n, columns, dtype)
+        wanted = function(np.ascontiguousarray(x.T), axis=-1).T
+        assert function(x, axis=0, out=x) is x
+        assert same_bits(np.ascontiguousarray(x), np.ascontiguousarray(wanted))
+        assert np.all(whole[:, columns:] == 7)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_middle_axis_and_column_major(function: Any, count: int, threads: Callable[[int], None]) -> None:
+    threads(count)
+    x = logits((3, 21, 50, 70), np.dtype(np.float32), 3.0, seed=5)
+    wanted = function(np.ascontiguousarray(np.moveaxis(x, 1, -1)), axis=-1)
+    got = function(x, axis=1)
+    assert same_bits(np.ascontiguousarray(got if got.ndim == 3 else np.moveaxis(got, 1, -1)), wanted)
+    y = np.asfortranarray(x.reshape(63, 3500).T)
+    wanted = function(np.ascontiguousarray(y), axis=-1)
+    assert same_bits(np.ascontiguousarray(function(y, axis=-1)), wanted)
