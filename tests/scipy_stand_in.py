@@ -5,11 +5,15 @@ Loaded into a pytest of its own by test_scipy_suite.py; the calls are counted, t
 
 import inspect
 from collections import Counter
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import scipy.special
 
 import sorgum as sg
+
+NAMES = ("softmax", "log_softmax", "logsumexp")
 
 # Deselected by name, each with its reason.
 DESELECTED = {
@@ -49,9 +53,11 @@ def is_deselected(item: pytest.Function) -> bool:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     functions = [item for item in items if isinstance(item, pytest.Function)]
     for module in {inspect.getmodule(item.function) for item in functions}:
-        for name in ("softmax", "log_softmax", "logsumexp"):
+        for name in NAMES:
             if hasattr(module, name):
                 setattr(module, name, adapter(name))
+        if getattr(module, "sc", None) is scipy.special:  # so older versions call log_softmax
+            module.sc = SimpleNamespace(**vars(scipy.special) | {name: adapter(name) for name in NAMES})
     deselected = [item for item in functions if is_deselected(item)]
     config.hook.pytest_deselected(items=deselected)
     items[:] = [item for item in items if item not in deselected]

@@ -30,6 +30,13 @@ def test_doctests(name: str) -> None:
     assert failed == 0
 
 
+@pytest.mark.parametrize("name", [name for name in MODULES if not name.endswith("._core")])
+def test_examples_print_the_same_under_numpy_1(name: str) -> None:
+    """A scalar prints as 0.5 there, and as np.float64(0.5) since NumPy 2: examples show arrays."""
+    examples = [example for found in doctest.DocTestFinder().find(load(name)) for example in found.examples]
+    assert [example.source for example in examples if "np." in example.want] == []
+
+
 def public_functions() -> list[str]:
     modules = ["sorgum", *(f"sorgum.{family}" for family in FAMILIES)]
     return [

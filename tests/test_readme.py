@@ -22,6 +22,12 @@ def test_readme() -> None:
     assert failed == 0
 
 
+def test_readme_prints_the_same_under_numpy_1() -> None:
+    """A scalar prints as 0.5 there, and as np.float64(0.5) since NumPy 2: examples show arrays."""
+    examples = doctest.DocTestParser().get_examples((ROOT / "README.md").read_text())
+    assert [example.source for example in examples if "np." in example.want] == []
+
+
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_examples(path: Path, tmp_path: Path) -> None:
     done = subprocess.run(

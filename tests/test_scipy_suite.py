@@ -43,6 +43,6 @@ def test_scipy_suite(tmp_path: Path) -> None:
     assert done.returncode == 0, text[-6000:]
     passed = re.search(r"(\d+) passed", text)
     assert passed is not None
-    assert int(passed[1]) >= 30, text
+    assert int(passed[1]) >= 20, text  # SciPy 1.11 has 20, 1.17 more than a hundred
     for name in ("softmax", "log_softmax", "logsumexp"):
         assert re.search(rf"'{name}': [1-9]", text), f"our {name} was not called"

@@ -397,10 +397,10 @@ def logsumexp(
     --------
     >>> import numpy as np
     >>> import sorgum as sg
-    >>> sg.special.logsumexp(np.arange(3.0))
-    np.float64(2.4076059644443806)
-    >>> sg.special.logsumexp([1.0, 2.0], b=[1.0, -1.0], return_sign=True)
-    (np.float64(1.5413248546129181), np.float64(-1.0))
+    >>> sg.special.logsumexp([[0.0, 1.0, 2.0], [5.0, 5.0, 5.0]])
+    array([2.40760596, 6.09861229])
+    >>> sg.special.logsumexp([[1.0, 2.0]], b=[1.0, -1.0], return_sign=True)
+    (array([1.54132485]), array([-1.]))
     """
     array = _floats("logsumexp", "x", x)
     weights = None
