@@ -30,3 +30,16 @@ target_compile_options(sorgum_options INTERFACE ${SORGUM_FP_FLAGS} -fno-lto -Wal
 if(SORGUM_WERROR)
   target_compile_options(sorgum_options INTERFACE -Werror)
 endif()
+
+# -O1, whatever the instruction set: nothing here is timed, and the scalar kernels would take minutes more. vptr is left
+# out because it needs the type information of the libraries that are not instrumented.
+if(SORGUM_SANITIZE)
+  set(SORGUM_SANITIZE_FLAGS -fsanitize=address,undefined -fno-sanitize=vptr -fno-sanitize-recover=all
+                            -fno-omit-frame-pointer -g1 -O1)
+  if(CMAKE_CXX_COMPILER_ID MATCHES "Clang")
+    list(APPEND SORGUM_SANITIZE_FLAGS -shared-libasan)  # GCC's default
+  endif()
+  target_compile_options(sorgum_options INTERFACE ${SORGUM_SANITIZE_FLAGS})
+  target_compile_definitions(sorgum_options INTERFACE SORGUM_SANITIZE=1)
+  target_link_options(sorgum_options INTERFACE ${SORGUM_SANITIZE_FLAGS})
+endif()

@@ -11,6 +11,8 @@ from cases import ROW_FUNCTIONS, placed
 from sorgum import special
 from sorgum._data.inputs import logits
 
+pytestmark = pytest.mark.sanitize
+
 Function = Callable[..., Any]
 ELEMENTWISE: dict[str, Function] = {"exp": special.exp, "log": special.log}
 NORMALISED: dict[str, Function] = {"softmax": special.softmax, "log_softmax": special.log_softmax}

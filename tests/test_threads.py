@@ -12,6 +12,8 @@ import sorgum as sg
 from sorgum import special
 from sorgum._data.inputs import logits
 
+pytestmark = pytest.mark.sanitize
+
 THREADS = 16
 
 

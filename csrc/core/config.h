@@ -8,15 +8,15 @@
 #define SORGUM_NOINLINE __attribute__((noinline))
 
 // Kernels are inlined whole, since vectors live in registers. Not so the scalar ones, whose vectors live in memory:
-// inlined, their 16 lanes per operation would take minutes to compile.
+// inlined, their 16 lanes per operation would take minutes to compile; nor those with a sanitizer's checks in them.
 #if defined(__CUDACC__)
 #define SORGUM_HD __host__ __device__ __forceinline__
-#elif defined(SORGUM_ISA_SCALAR)
+#elif defined(SORGUM_ISA_SCALAR) || defined(SORGUM_SANITIZE)
 #define SORGUM_HD inline
 #else
 #define SORGUM_HD inline __attribute__((always_inline))
 #endif
-#if defined(SORGUM_ISA_SCALAR)
+#if defined(SORGUM_ISA_SCALAR) || defined(SORGUM_SANITIZE)
 #define SORGUM_INLINE inline
 #define SORGUM_LAMBDA
 #else

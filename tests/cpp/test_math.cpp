@@ -687,7 +687,8 @@ void powers_of_two() {
         CHECK(round_to_integer(x) == std::nearbyint(x));
         const auto a = static_cast<std::int32_t>(x);
         CHECK(integer_to_float<float>(a) == static_cast<float>(a));
-        CHECK(integer_to_float<double>(std::int64_t(a) << 28) == static_cast<double>(std::int64_t(a) << 28));
+        const std::int64_t wide = std::int64_t(a) * (1 << 28);
+        CHECK(integer_to_float<double>(wide) == static_cast<double>(wide));
     }
 }
 
