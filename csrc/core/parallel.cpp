@@ -11,7 +11,6 @@
 #include <exception>
 #include <mutex>
 #include <string>
-#include <system_error>
 #include <thread>
 #include <utility>
 
@@ -52,7 +51,12 @@ bool spin_until(Ready ready) {
     return false;
 }
 
-// True in a thread that is running tasks: a nested call then runs inline, on the slot it is given.
+// True in a thread that is running tasks: a nested call then runs inline, on the slot it is given. initial-exec: room
+// for it is there when the thread is; else the first use asks for memory, and the process is aborted where there is
+// none.
+#if defined(__ELF__)
+__attribute__((tls_model("initial-exec")))
+#endif
 thread_local bool inside_tasks = false;
 
 class InsideTasks {
@@ -187,8 +191,8 @@ private:
             for (; threads_ < wanted; ++threads_) {
                 std::thread(&Pool::work, this, threads_ + 1).detach();
             }
-        } catch (const std::system_error&) {
-            // The limit of the system: the threads there are will do the work.
+        } catch (const std::exception&) {
+            // The limit of the system, or of memory: the threads there are will do the work.
         }
         pthread_sigmask(SIG_SETMASK, &before, nullptr);
     }

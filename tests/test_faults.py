@@ -1,0 +1,223 @@
+"""What goes wrong around us: memory that runs out, forks and interrupts in the middle of work, many threads at once.
+
+After each of them the next call must give the right bits.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="tests facilities of Linux")
+
+START = """
+    import os, resource, signal, sys, threading, time
+    import numpy as np
+    import sorgum as sg
+    from sorgum import special
+    sg.set_num_threads(2)
+    x = ((np.arange(1 << 18) * 2654435761 % 4093) / 256).astype(np.float32)
+"""
+
+
+def output(code: str, *, timeout: float = 120, **environment: str) -> str:
+    """Run code in a fresh interpreter and return what it prints."""
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(START) + textwrap.dedent(code)],
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+        env=os.environ | environment,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+# Memory
+
+# Fails the k-th allocation that C++ asks for after fail_allocation(k), in whatever thread.
+SHIM = """
+#include <atomic>
+#include <cstdlib>
+#include <new>
+static std::atomic<long> left{-1}, seen{0};
+extern "C" void fail_allocation(long k) { seen = 0; left = k; }
+extern "C" long allocations() { left = -1; return seen; }
+void* operator new(std::size_t size) {
+    if (left >= 0) {
+        ++seen;
+        if (left-- == 0) throw std::bad_alloc();
+    }
+    void* const p = std::malloc(size ? size : 1);
+    if (!p) throw std::bad_alloc();
+    return p;
+}
+void* operator new[](std::size_t size) { return operator new(size); }
+void operator delete(void* p) noexcept { std::free(p); }
+void operator delete[](void* p) noexcept { std::free(p); }
+void operator delete(void* p, std::size_t) noexcept { std::free(p); }
+void operator delete[](void* p, std::size_t) noexcept { std::free(p); }
+"""
+
+
+def test_every_allocation_may_fail(tmp_path: Path) -> None:
+    """Whichever allocation fails: a MemoryError, no signal left blocked, and the next call is right."""
+    compiler = shutil.which("c++")
+    if compiler is None:
+        pytest.skip("needs a C++ compiler")
+    source, library = tmp_path / "shim.cpp", tmp_path / "shim.so"
+    source.write_text(SHIM)
+    subprocess.run([compiler, "-shared", "-fPIC", "-O1", "-o", library, source], check=True)
+    code = """
+        import ctypes
+        shim = ctypes.CDLL(None)
+        wide = x.reshape(2, -1)
+        calls = {
+            "exp": lambda: special.exp(x[::2]),
+            "softmax of a shared row": lambda: special.softmax(x),
+            "softmax of rows": lambda: special.softmax(x.reshape(-1, 64)),
+            "softmax across memory": lambda: special.softmax(x.reshape(512, 512), axis=0),
+            "masked log_softmax": lambda: special.log_softmax(wide, where=wide > 1, temperature=[1.0, 2.0]),
+            "weighted logsumexp": lambda: special.logsumexp(wide, b=wide, axis=(0, 1)),
+        }
+        def child(call, expected, k):
+            # A process of its own, whose pool must start its threads. Exits with 1 where an allocation failed.
+            signal.alarm(30)
+            shim.fail_allocation(k)
+            failed = 0
+            try:
+                result = call()
+            except MemoryError:
+                failed = 1
+            happened = shim.allocations() > k
+            blocked = signal.pthread_sigmask(signal.SIG_BLOCK, [])
+            right = failed or result.tobytes() == expected
+            right = right and (happened or not failed) and not blocked and call().tobytes() == expected
+            os._exit((1 if happened else 0) if right else 2)
+
+        for name, call in calls.items():
+            expected = call().tobytes()
+            k, status = 0, 1
+            while status == 1:
+                pid = os.fork()
+                if pid == 0:
+                    child(call, expected, k)
+                status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+                assert status in (0, 1), (name, k, status)
+                k += 1
+            assert k > 3, (name, k)
+        print("done")
+    """
+    assert output(code, LD_PRELOAD=str(library), PYTHONWARNINGS="ignore") == "done"
+
+
+def test_too_little_address_space() -> None:
+    """The result, the scratch memory or a thread's stack does not fit: a MemoryError, or the right result."""
+    code = """
+        expected = special.softmax(x).tobytes()
+        def used():
+            return int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+        hard = resource.getrlimit(resource.RLIMIT_AS)[1]
+        outcomes = set()
+        for megabytes in (0, 0.5, 1, 2, 4, 8, 16, 64):
+            for threads in (1, 2, 16):
+                sg.set_num_threads(threads)
+                resource.setrlimit(resource.RLIMIT_AS, (used() + int(megabytes * 2**20), hard))
+                try:
+                    outcomes.add(special.softmax(x).tobytes() == expected)
+                    special.softmax(np.broadcast_to(np.float32(1), (1 << 30,)))
+                except MemoryError:
+                    outcomes.add("MemoryError")
+                finally:
+                    resource.setrlimit(resource.RLIMIT_AS, (hard, hard))
+                assert special.softmax(x).tobytes() == expected
+        assert outcomes == {True, "MemoryError"}, outcomes
+        print("done")
+    """
+    assert output(code) == "done"
+
+
+# Forks
+
+
+def test_forks_in_the_middle_of_work() -> None:
+    """The pool is busy, locked or waking up at the moment of the fork; the child neither hangs nor computes wrongly."""
+    code = """
+        expected = special.softmax(x).tobytes()
+        over = threading.Event()
+        def work():
+            while not over.is_set():
+                special.softmax(x)
+        workers = [threading.Thread(target=work) for _ in range(2)]
+        for worker in workers:
+            worker.start()
+        for i in range(200):
+            child = os.fork()
+            if child == 0:
+                signal.alarm(30)
+                same = special.softmax(x).tobytes() == expected and special.exp(x[:3]).size == 3
+                parallel = len(os.listdir("/proc/self/task")) >= 2
+                os._exit(0 if same and parallel else 1)
+            status = os.waitpid(child, 0)[1]
+            assert status == 0, (i, status)
+        over.set()
+        for worker in workers:
+            worker.join()
+        assert special.softmax(x).tobytes() == expected
+        print("done")
+    """
+    assert output(code, PYTHONWARNINGS="ignore") == "done"
+
+
+# Interrupts
+
+
+def test_interrupts_leave_everything_usable() -> None:
+    """At any moment of calls of every kind: KeyboardInterrupt or a result, no thread more, the right bits after."""
+    code = """
+        row = np.broadcast_to(np.float32(1), (1 << 33,))
+        tall = np.broadcast_to(np.float32(1), (1 << 22, 1 << 11))
+        calls = [lambda: special.logsumexp(row), lambda: special.logsumexp(tall),
+                 lambda: special.logsumexp(tall, axis=0), lambda: special.logsumexp(row, where=row > -np.inf)][:3]
+        expected = special.softmax(x).tobytes()
+        interrupted, most = 0, len(os.listdir("/proc/self/task"))
+        for i in range(30):
+            sg.set_num_threads(1 + i % 2)
+            signal.setitimer(signal.ITIMER_REAL, 0.001 + 0.002 * i)
+            signal.signal(signal.SIGALRM, signal.default_int_handler)
+            try:
+                calls[i % 3]()
+            except KeyboardInterrupt:
+                interrupted += 1
+            assert special.softmax(x).tobytes() == expected, i
+            assert len(os.listdir("/proc/self/task")) <= most, i
+        assert interrupted == 30, interrupted
+        print("done")
+    """
+    assert output(code) == "done"
+
+
+# Threads
+
+
+def test_64_threads_on_shared_arrays() -> None:
+    code = """
+        from concurrent.futures import ThreadPoolExecutor
+        rows = x.reshape(-1, 64)[:300]
+        calls = [lambda: special.softmax(x), lambda: special.log_softmax(rows), lambda: special.logsumexp(rows, axis=0),
+                 lambda: special.exp(rows), lambda: special.softmax(x[:7])]
+        expected = [call().tobytes() for call in calls]
+        barrier = threading.Barrier(64)
+        def work(i):
+            barrier.wait()
+            return all(calls[(i + k) % 5]().tobytes() == expected[(i + k) % 5] for k in range(100))
+        with ThreadPoolExecutor(64) as pool:
+            assert all(pool.map(work, range(64)))
+        print("done")
+    """
+    assert output(code) == "done"
