@@ -74,8 +74,10 @@ int smallest_quota(const std::string& mount, std::string group, int (*read)(cons
     }
 }
 
-int control_group_cpus() {
-    std::ifstream file("/proc/self/cgroup");  // lines "hierarchy:controllers:path"; version 2 has "0::path"
+}  // namespace
+
+int control_group_cpus(const std::string& groups, const std::string& mount) {
+    std::ifstream file(groups);  // lines "hierarchy:controllers:path"; version 2 has "0::path"
     int smallest = 0;
     for (std::string line; std::getline(file, line);) {
         const std::size_t first = line.find(':');
@@ -87,12 +89,12 @@ int control_group_cpus() {
         const std::string group = line.substr(second + 1);
         int cpus = 0;
         if (controllers.empty()) {
-            cpus = smallest_quota("/sys/fs/cgroup", group, quota_v2);
+            cpus = smallest_quota(mount, group, quota_v2);
         } else {
             std::istringstream names(controllers);
             for (std::string name; std::getline(names, name, ',');) {
                 if (name == "cpu") {
-                    cpus = smallest_quota("/sys/fs/cgroup/" + controllers, group, quota_v1);
+                    cpus = smallest_quota(mount + "/" + controllers, group, quota_v1);
                 }
             }
         }
@@ -103,9 +105,13 @@ int control_group_cpus() {
     return smallest;
 }
 
-#endif
+#else
 
 }  // namespace
+
+int control_group_cpus(const std::string&, const std::string&) { return 0; }
+
+#endif
 
 int usable_cpus() {
 #if defined(__linux__)
@@ -113,7 +119,7 @@ int usable_cpus() {
     if (cpus == 0) {
         cpus = static_cast<int>(std::thread::hardware_concurrency());
     }
-    const int quota = control_group_cpus();
+    const int quota = control_group_cpus("/proc/self/cgroup", "/sys/fs/cgroup");
     if (quota > 0) {
         cpus = std::min(cpus, quota);
     }
