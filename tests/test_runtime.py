@@ -199,7 +199,7 @@ def test_threadpoolctl_limits_our_threads(threads: Callable[[int], None]) -> Non
 @on_linux
 def test_import_changes_nothing() -> None:
     code = """
-        import ctypes, os, signal, sys
+        import ctypes, locale, os, signal, sys, warnings
         import numpy as np
         libm = ctypes.CDLL("libm.so.6")
         def environment():
@@ -207,8 +207,15 @@ def test_import_changes_nothing() -> None:
             libm.fegetenv(buffer)
             return buffer.raw
         libm.fesetround(0xC00)  # towards zero
-        state = lambda: (environment(), len(os.listdir("/proc/self/task")), signal.getsignal(signal.SIGINT),
-                         dict(os.environ), sorted(os.listdir("/proc/self/fd")))
+        def handlers():
+            return [line for line in open("/proc/self/status") if line.startswith("Sig")]  # blocked, ignored, caught
+        def umask():
+            mask = os.umask(0)
+            os.umask(mask)
+            return mask
+        state = lambda: (environment(), len(os.listdir("/proc/self/task")), signal.getsignal(signal.SIGINT), handlers(),
+                         dict(os.environ), sorted(os.listdir("/proc/self/fd")), locale.setlocale(locale.LC_ALL),
+                         os.getcwd(), umask(), list(warnings.filters), np.geterr(), sys.getswitchinterval())
         before = state()
         import sorgum
         assert state() == before
