@@ -33,10 +33,12 @@ endif()
 
 # -O1, whatever the instruction set: nothing here is timed, and the scalar kernels would take minutes more. vptr is left
 # out because it needs the type information of the libraries that are not instrumented.
-if(SORGUM_SANITIZE)
+if(SORGUM_SANITIZE OR SORGUM_FUZZ)
   set(SORGUM_SANITIZE_FLAGS -fsanitize=address,undefined -fno-sanitize=vptr -fno-sanitize-recover=all
                             -fno-omit-frame-pointer -g1 -O1)
-  if(CMAKE_CXX_COMPILER_ID MATCHES "Clang")
+  if(SORGUM_FUZZ)
+    list(APPEND SORGUM_SANITIZE_FLAGS -fsanitize=fuzzer-no-link)
+  elseif(CMAKE_CXX_COMPILER_ID MATCHES "Clang")
     list(APPEND SORGUM_SANITIZE_FLAGS -shared-libasan)  # GCC's default
   endif()
   target_compile_options(sorgum_options INTERFACE ${SORGUM_SANITIZE_FLAGS})
