@@ -38,8 +38,6 @@ if(SORGUM_SANITIZE OR SORGUM_FUZZ)
                             -fno-omit-frame-pointer -g1 -O1)
   if(SORGUM_FUZZ)
     list(APPEND SORGUM_SANITIZE_FLAGS -fsanitize=fuzzer-no-link)
-  elseif(CMAKE_CXX_COMPILER_ID MATCHES "Clang")
-    list(APPEND SORGUM_SANITIZE_FLAGS -shared-libasan)  # GCC's default
   endif()
   target_compile_options(sorgum_options INTERFACE ${SORGUM_SANITIZE_FLAGS})
   target_compile_definitions(sorgum_options INTERFACE SORGUM_SANITIZE=1)
