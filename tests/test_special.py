@@ -284,3 +284,18 @@ def test_types_of_x_and_weights_are_promoted() -> None:
             got = special.logsumexp(np.array([2, 1], dtype=a), b=np.array([1, -1], dtype=b))
             expected = np.result_type(a, b)
             assert got.dtype == (np.float64 if expected.kind in "iu" else expected), (a, b)
+
+
+@pytest.mark.parametrize("temperature", [1.75e-30, 3e-308, 1e-17])
+def test_tiny_temperatures_overflow_to_the_right_side(temperature: float, isa: str) -> None:
+    """x / T is infinite there, and the low part of 1 / T is large, and of either sign."""
+    for lowest in (-np.inf, -1e300):
+        x = np.array([1e-3, lowest])
+        assert special.log_softmax(x, temperature=temperature).tolist() == [0.0, -np.inf]
+    for dtype, large in ((np.float64, 1e300), (np.float32, 3e38)):
+        for x in (large, -large):
+            with np.errstate(over="ignore"):
+                expected = dtype(np.float64(dtype(x)) / temperature)
+            assert special.logsumexp(np.array([x], dtype), temperature=temperature) == expected
+    winner = special.log_softmax(np.array([0, -1e30], np.float32), temperature=temperature)[0]
+    assert winner == 0 and not np.signbit(winner)

@@ -151,7 +151,8 @@ public:
         direct_out_ = op != Op::logsumexp && layout_.contiguous(kOut, sizeof(T));
         const index_t elements = saturated_product(layout_.rows, layout_.length);
         threads_ = threads_for(elements);
-        streaming_ = direct_x_ && direct_out_ && elements >= kStreamingBytes / static_cast<index_t>(sizeof(T));
+        large_ = elements >= kStreamingBytes / static_cast<index_t>(sizeof(T));
+        streaming_ = direct_x_ && direct_out_ && large_;
         if (algorithm_ == Algorithm::three_pass_reload && !(direct_out_ && op == Op::softmax))
             algorithm_ = Algorithm::three_pass_recompute;  // the same bits, without a place to keep the terms
     }
@@ -277,8 +278,7 @@ private:
         const auto along = [&](int operand) {
             return layout_.inner.n == 0 ? 0 : layout_.inner.stride[operand][0] / size;
         };
-        const bool streaming =
-            op_ != Op::logsumexp && layout_.rows >= kStreamingBytes / size / n;  // rows n does not overflow then
+        const bool streaming = op_ != Op::logsumexp && large_;
         auto* const kernel = op_ == Op::softmax       ? special_softmax_columns(table_, T())
                              : op_ == Op::log_softmax ? special_log_softmax_columns(table_, T())
                                                       : special_logsumexp_columns(table_, T());
@@ -346,7 +346,7 @@ private:
             return kBlockRows;
         if (!batched() || layout_.length == 0)
             return 1;
-        const index_t fitting = kChunk / layout_.length;
+        const index_t fitting = 4 * kChunk / layout_.length;  // several batches, which overlap
         return fitting < kBlockRows ? fitting : kBlockRows;
     }
     Block block(index_t b) const {
@@ -362,17 +362,23 @@ private:
     };
 
     void load_chunk(const Block& b, index_t i, index_t n, Scratch& s) const {
-        gather(layout_, kX, b.first, b.rows, i, n, s.x.get(), pitch_);
-        if (where_ >= 0)
+        const bool mask_direct = where_ >= 0 && layout_.contiguous(where_, sizeof(bool));
+        const bool x_direct = mask_direct && layout_.contiguous(kX, sizeof(T));
+        if (!x_direct)
+            gather(layout_, kX, b.first, b.rows, i, n, s.x.get(), pitch_);
+        if (where_ >= 0 && !mask_direct)
             gather(layout_, where_, b.first, b.rows, i, n, s.mask.get(), pitch_);
         if (weights_ >= 0)
             gather(layout_, weights_, b.first, b.rows, i, n, s.weights.get(), pitch_);
         for (index_t r = 0; r < b.rows; ++r) {
             T* const x = s.x.get() + r * pitch_;
             T* const w = weights_ >= 0 ? s.weights.get() + r * pitch_ : nullptr;
-            const bool* const m = where_ >= 0 ? s.mask.get() + r * pitch_ : nullptr;
-            for (index_t j = 0; m != nullptr && j < n; ++j)
-                x[j] = m[j] ? x[j] : -infinity();
+            if (where_ >= 0) {
+                const T* const from = x_direct ? reinterpret_cast<const T*>(layout_.row(kX, b.first + r)) + i : x;
+                const bool* const m = mask_direct ? reinterpret_cast<const bool*>(layout_.row(where_, b.first + r)) + i
+                                                  : s.mask.get() + r * pitch_;
+                special_masked_copy(table_, T())(from, m, x, n);
+            }
             for (index_t j = 0; w != nullptr && j < n; ++j) {
                 if (x[j] == -infinity())
                     w[j] = T(0);
@@ -513,8 +519,16 @@ private:
         if (n > 0)
             load_chunk(b, 0, n, s);
         T results[kBlockRows];
-        Rows<T> rows = {s.x.get(), op_ == Op::logsumexp ? results : s.x.get(), b.rows, n,
-                        pitch_,    op_ == Op::logsumexp ? 1 : pitch_,          empty_, false};
+        const bool write_direct = op_ != Op::logsumexp && direct_out_;
+        Rows<T> rows = {s.x.get(), s.x.get(), b.rows, n, pitch_, pitch_, empty_, false};
+        if (op_ == Op::logsumexp) {
+            rows.y = results;
+            rows.y_stride = 1;
+        } else if (write_direct) {
+            rows.y = out_row(b.first);
+            rows.y_stride = layout_.run_stride(kOut) / static_cast<index_t>(sizeof(T));
+            rows.streaming = large_;
+        }
         if (one_temperature_) {
             batch_kernel(rows, scale_);
         } else {
@@ -528,7 +542,8 @@ private:
             }
         }
         if (op_ != Op::logsumexp) {
-            scatter(layout_, kOut, b.first, b.rows, 0, n, s.x.get(), pitch_);
+            if (!write_direct)
+                scatter(layout_, kOut, b.first, b.rows, 0, n, s.x.get(), pitch_);
             return;
         }
         for (index_t r = 0; r < b.rows; ++r)
@@ -663,7 +678,7 @@ private:
     const KernelTable& table_;
     RowLayout layout_;
     int where_ = -1, weights_ = -1, sign_ = -1;  // operands, -1 when absent
-    bool one_temperature_, direct_x_, direct_out_, streaming_;
+    bool one_temperature_, direct_x_, direct_out_, large_, streaming_;
     int threads_;
     T empty_;
     index_t block_rows_ = 1, pitch_ = 0;

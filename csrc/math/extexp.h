@@ -51,6 +51,7 @@ SORGUM_HD ExpScale<T> make_exp_scale(double temperature) {
     s.c3 = rest / temperature;
     s.inv_temperature = 1.0 / temperature;
     s.inv_temperature_low = fma(-s.inv_temperature, temperature, 1.0) / temperature;
+    s.farthest = Format<double>::largest * (temperature < 1.0 ? temperature : 1.0);
     // Keep the factor of the elements well inside T's range; a factor that has to be clamped only meets differences
     // that are certain to be negligible (large c) or to vanish (small c).
     constexpr int plain = sizeof(T) == 4 ? 100 : 900, most = sizeof(T) == 4 ? 120 : 1000;
@@ -178,7 +179,8 @@ SORGUM_HD D row_log_excess(D count, D others, D max_mantissa) {
 // max / T + log(sum / exp(max / T))
 template <class D, class T>
 SORGUM_HD D log_sum_exp(D max_x, D log_excess, const ExpScale<T>& s) {
-    return fma(max_x, splat<D>(s.inv_temperature), fma(max_x, splat<D>(s.inv_temperature_low), log_excess));
+    const D near = min(splat<D>(s.farthest), max(splat<D>(-s.farthest), max_x));
+    return fma(max_x, splat<D>(s.inv_temperature), fma(near, splat<D>(s.inv_temperature_low), log_excess));
 }
 
 // ---- a row put together from chunks, in any order ----

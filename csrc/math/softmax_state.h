@@ -15,6 +15,7 @@ struct ExpScale {
     double c1, c2, c3;
     double inv_c;                                 // 1 / (c_hi + c_lo)
     double inv_temperature, inv_temperature_low;  // 1 / T as an unevaluated sum
+    double farthest;                              // beyond it x / T overflows, and the low part may by itself
     T prescale, c_hi, c_lo;
 };
 

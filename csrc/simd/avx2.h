@@ -97,6 +97,13 @@ SORGUM_INLINE mask32x16 is_nan(f32x16 a) { return SORGUM_F32_COMPARE(is_nan, a, 
 SORGUM_INLINE f32x16 select(mask32x16 m, f32x16 a, f32x16 b) {
     return {{_mm256_blendv_ps(b.v[0], a.v[0], m.v[0]), _mm256_blendv_ps(b.v[1], a.v[1], m.v[1])}};
 }
+SORGUM_INLINE f32x16 select_bytes(const void* p, f32x16 a, f32x16 b) {
+    const __m128i m = _mm_loadu_si128(static_cast<const __m128i*>(p)), zero = _mm_setzero_si128();
+    const __m128i absent = _mm_cmpeq_epi8(m, zero);
+    const __m256 lo = _mm256_castsi256_ps(_mm256_cvtepi8_epi32(absent));
+    const __m256 hi = _mm256_castsi256_ps(_mm256_cvtepi8_epi32(_mm_srli_si128(absent, 8)));
+    return {{_mm256_blendv_ps(a.v[0], b.v[0], lo), _mm256_blendv_ps(a.v[1], b.v[1], hi)}};
+}
 SORGUM_INLINE f32x16 zero_where(mask32x16 m, f32x16 a) {
     return {{_mm256_andnot_ps(m.v[0], a.v[0]), _mm256_andnot_ps(m.v[1], a.v[1])}};
 }
@@ -202,6 +209,16 @@ SORGUM_INLINE mask64x16 is_nan(f64x16 a) { return SORGUM_F64_COMPARE(a, a, _CMP_
 SORGUM_INLINE f64x16 select(mask64x16 m, f64x16 a, f64x16 b) {
     return {{_mm256_blendv_pd(b.v[0], a.v[0], m.v[0]), _mm256_blendv_pd(b.v[1], a.v[1], m.v[1]),
              _mm256_blendv_pd(b.v[2], a.v[2], m.v[2]), _mm256_blendv_pd(b.v[3], a.v[3], m.v[3])}};
+}
+SORGUM_INLINE f64x16 select_bytes(const void* p, f64x16 a, f64x16 b) {
+    const __m128i m = _mm_loadu_si128(static_cast<const __m128i*>(p)), zero = _mm_setzero_si128();
+    const __m128i absent = _mm_cmpeq_epi8(m, zero);
+    const __m256d m0 = _mm256_castsi256_pd(_mm256_cvtepi8_epi64(absent));
+    const __m256d m1 = _mm256_castsi256_pd(_mm256_cvtepi8_epi64(_mm_srli_si128(absent, 4)));
+    const __m256d m2 = _mm256_castsi256_pd(_mm256_cvtepi8_epi64(_mm_srli_si128(absent, 8)));
+    const __m256d m3 = _mm256_castsi256_pd(_mm256_cvtepi8_epi64(_mm_srli_si128(absent, 12)));
+    return {{_mm256_blendv_pd(a.v[0], b.v[0], m0), _mm256_blendv_pd(a.v[1], b.v[1], m1),
+             _mm256_blendv_pd(a.v[2], b.v[2], m2), _mm256_blendv_pd(a.v[3], b.v[3], m3)}};
 }
 SORGUM_INLINE f64x16 zero_where(mask64x16 m, f64x16 a) {
     return {{_mm256_andnot_pd(m.v[0], a.v[0]), _mm256_andnot_pd(m.v[1], a.v[1]), _mm256_andnot_pd(m.v[2], a.v[2]),

@@ -71,6 +71,10 @@ SORGUM_INLINE mask16 lt(f32x16 a, f32x16 b) { return {_mm512_cmp_ps_mask(a.v, b.
 SORGUM_INLINE mask16 eq(f32x16 a, f32x16 b) { return {_mm512_cmp_ps_mask(a.v, b.v, _CMP_EQ_OQ)}; }
 SORGUM_INLINE mask16 is_nan(f32x16 a) { return {_mm512_cmp_ps_mask(a.v, a.v, _CMP_UNORD_Q)}; }
 SORGUM_INLINE f32x16 select(mask16 m, f32x16 a, f32x16 b) { return {_mm512_mask_blend_ps(m.v, b.v, a.v)}; }
+SORGUM_INLINE f32x16 select_bytes(const void* p, f32x16 a, f32x16 b) {
+    const __m128i m = _mm_loadu_si128(static_cast<const __m128i*>(p));
+    return select(mask16{_mm_test_epi8_mask(m, m)}, a, b);
+}
 SORGUM_INLINE f32x16 zero_where(mask16 m, f32x16 a) { return {_mm512_mask_mov_ps(a.v, m.v, _mm512_setzero_ps())}; }
 SORGUM_INLINE i32x16 bits(f32x16 a) { return {_mm512_castps_si512(a.v)}; }
 SORGUM_INLINE f32x16 from_bits(i32x16 a) { return {_mm512_castsi512_ps(a.v)}; }
@@ -138,6 +142,10 @@ SORGUM_INLINE mask16 is_nan(f64x16 a) {
 }
 SORGUM_INLINE f64x16 select(mask16 m, f64x16 a, f64x16 b) {
     return {_mm512_mask_blend_pd(low_lanes(m.v), b.lo, a.lo), _mm512_mask_blend_pd(high_lanes(m.v), b.hi, a.hi)};
+}
+SORGUM_INLINE f64x16 select_bytes(const void* p, f64x16 a, f64x16 b) {
+    const __m128i m = _mm_loadu_si128(static_cast<const __m128i*>(p));
+    return select(mask16{_mm_test_epi8_mask(m, m)}, a, b);
 }
 SORGUM_INLINE f64x16 zero_where(mask16 m, f64x16 a) {
     return {_mm512_mask_mov_pd(a.lo, low_lanes(m.v), _mm512_setzero_pd()),

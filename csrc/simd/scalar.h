@@ -91,6 +91,10 @@ SORGUM_INLINE R each_lane(F&& f) {
     SORGUM_LANEWISE V select(mask16 m, V a, V b) {                                         \
         return each_lane<V>([&](int i) { return m.v[i] ? a.v[i] : b.v[i]; });              \
     }                                                                                      \
+    SORGUM_LANEWISE V select_bytes(const void* p, V a, V b) {                              \
+        const auto* m = static_cast<const unsigned char*>(p);                              \
+        return each_lane<V>([&](int i) { return m[i] != 0 ? a.v[i] : b.v[i]; });           \
+    }                                                                                      \
     SORGUM_LANEWISE V zero_where(mask16 m, V a) {                                          \
         return each_lane<V>([&](int i) { return m.v[i] ? E(0) : a.v[i]; });                \
     }                                                                                      \

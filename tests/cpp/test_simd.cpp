@@ -384,10 +384,15 @@ void masks() {
         CHECK(mask_bits<T>(either(m, n)) == (p | q));
         const Lanes<T> r = lanes_of<T>(select(m, load(a), load(b)));
         const Lanes<T> kept = lanes_of<T>(zero_where(m, load(a)));
+        unsigned char bytes[16];
+        for (int i = 0; i < 16; ++i)
+            bytes[i] = static_cast<unsigned char>((p >> i & 1) != 0 ? 1 << i % 8 : 0);
+        const Lanes<T> by_bytes = lanes_of<T>(select_bytes(bytes, load(a), load(b)));
         const auto counted = integers_of<T>(increment(bits(load(a)), m));
         for (int i = 0; i < 16; ++i) {
             const bool set = (p >> i & 1) != 0;
             CHECK(same_bits(r.v[i], set ? a[i] : b[i]));
+            CHECK(same_bits(by_bytes.v[i], set ? a[i] : b[i]));
             CHECK(same_bits(kept.v[i], set ? T(0) : a[i]));
             CHECK(static_cast<encoding_t<T>>(counted.v[i]) == encoding_t<T>(encoding(a[i]) + (set ? 1u : 0u)));
         }

@@ -17,6 +17,21 @@ SORGUM_INLINE void short_rows(const Rows<T>& rows, const ExpScale<T>& scale) {
 }
 
 template <class T>
+void masked_copy_kernel(const T* x, const bool* mask, T* y, index_t n) {
+    const vec<T> absent = splat<vec<T>>(-from_bits(Format<T>::infinity));
+    index_t i = 0;
+    for (; i + kLanes <= n; i += kLanes) {
+        prefetch_ahead(x + i);
+        store(y + i, select_bytes(mask + i, load(x + i), absent));
+    }
+    if (i < n) {
+        bool last[kLanes] = {};
+        __builtin_memcpy(last, mask + i, static_cast<std::size_t>(n - i));
+        store_first(y + i, select_bytes(last, load_first(x + i, n - i, T(0)), absent), n - i);
+    }
+}
+
+template <class T>
 void softmax_rows_kernel(const Rows<T>& rows, const ExpScale<T>& scale) {
     short_rows<RowOp::softmax>(rows, scale);
 }

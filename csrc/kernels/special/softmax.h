@@ -68,6 +68,10 @@ using log_softmax_rows_fn = softmax_rows_fn<T>;
 template <class T>
 using logsumexp_rows_fn = softmax_rows_fn<T>;
 
+// y[i] = x[i] where the byte of `mask` is not zero, else -inf.
+template <class T>
+using masked_copy_fn = void(const T* x, const bool* mask, T* y, index_t n);
+
 // Rows side by side: element j of row i is x[j x_along + i], n from 1 to kChunk. For logsumexp y has one element per
 // row.
 template <class T>

@@ -141,19 +141,20 @@ void softmax_scale_kernel(const T* x, T* y, index_t n, const ExpScale<T>& scale,
 // y = (x - max) / T - log(sum / exp(max / T)), in float64.
 template <class T>
 struct LogShift {
-    f64x16 max_x, minus_log, inverse, inverse_low;
+    f64x16 max_x, minus_log, inverse, inverse_low, lowest;
     LogShift() = default;
     SORGUM_INLINE LogShift(f64x16 max64, f64x16 minus_log64, const ExpScale<T>& s)
         : max_x(max64),
           minus_log(minus_log64),
           inverse(splat<f64x16>(s.inv_temperature)),
-          inverse_low(splat<f64x16>(s.inv_temperature_low)) {}
+          inverse_low(splat<f64x16>(s.inv_temperature_low)),
+          lowest(splat<f64x16>(-s.farthest)) {}
     SORGUM_INLINE LogShift(double max64, double minus_log64, const ExpScale<T>& s)
         : LogShift(splat<f64x16>(max64), splat<f64x16>(minus_log64), s) {}
     SORGUM_INLINE f32x16 operator()(f32x16 x) const { return narrow(fma(widen(x) - max_x, inverse, minus_log)); }
     SORGUM_INLINE f64x16 operator()(f64x16 x) const {
         const f64x16 d = x - max_x;
-        return fma(d, inverse, fma(max(d, splat<f64x16>(-Format<double>::largest)), inverse_low, minus_log));
+        return fma(d, inverse, fma(max(d, lowest), inverse_low, minus_log));
     }
 };
 
