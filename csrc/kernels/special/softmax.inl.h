@@ -54,16 +54,23 @@ SORGUM_INLINE Scale<V> make_scale(RowTotal<f64x16> total, f64x16 max_mantissa, V
     using T = element_t<V>;
     constexpr int e_min = 1 - Format<T>::exponent_bias - Format<T>::mantissa_bits;  // of the least subnormal
     const double up = power_of_two_f64(-e_min / 2), up2 = power_of_two_f64(-e_min - -e_min / 2);
+    constexpr double below_normal = (1 - 0x1p-10) * static_cast<double>(Format<T>::smallest_normal);
     Scale<V> s;
     const f64x16 unit = splat<f64x16>(power_of_two_f64(-kHeadroom<T>));
     const f64x16 factor = unit / total.sum;
     s.factor = from_f64<V>(factor);
-    const f64x16 negative = splat<f64x16>(0.0) - factor;
-    s.low = from_f64<V>(fma(negative, total.low, fma(negative, total.sum, unit)) / total.sum);
-    s.fixed = from_f64<V>((to_f64(s.factor) * splat<f64x16>(up)) * splat<f64x16>(up2));
-    s.tiny = splat<V>(T(1 - 0x1p-10) * Format<T>::smallest_normal) / s.factor;
     s.top = top;
-    s.top_result = from_f64<V>(max_mantissa / total.sum);
+    if constexpr (sizeof(T) == 4) {  // one division a row: with so few digits to keep, products will do
+        s.low = splat<V>(T(0));
+        s.top_result = from_f64<V>((max_mantissa * factor) * splat<f64x16>(power_of_two_f64(kHeadroom<T>)));
+        s.tiny = from_f64<V>(total.sum * splat<f64x16>(below_normal * power_of_two_f64(kHeadroom<T>)));
+    } else {
+        const f64x16 negative = splat<f64x16>(0.0) - factor;
+        s.low = fma(negative, total.low, fma(negative, total.sum, unit)) / total.sum;
+        s.top_result = max_mantissa / total.sum;
+        s.tiny = splat<V>(T(below_normal)) / s.factor;
+    }
+    s.fixed = from_f64<V>((to_f64(s.factor) * splat<f64x16>(up)) * splat<f64x16>(up2));
     return s;
 }
 
