@@ -73,6 +73,25 @@ def peaked_rows(dtype: np.dtype[Any]) -> Iterator[Array]:
         yield special.log_softmax(x[:, ::2] if shape[1] < 1000 else x.T.copy().T)
 
 
+def columns(function: Callable[..., Any], dtype: np.dtype[Any]) -> Iterator[Array]:
+    """Rows side by side: blocks that end in a part of a vector, rows beyond the format, results past the caches."""
+    for n, count in ((1, 16), (5, 100), (17, 33), (129, 50), (1000, 300), (CHUNK, 40), (300, 5000)):
+        x = logits((n, count), dtype, 4.0, seed=n)
+        x[n // 2, count // 2] += 30
+        yield function(x, axis=0)
+        x[0, 3], x[n // 2, 5], x[:, 7] = np.nan, np.inf, -np.inf
+        yield function(x, axis=0, temperature=0.3)
+
+
+def masked(dtype: np.dtype[Any]) -> Iterator[Array]:
+    for n in (1, 16, 33, 1000, CHUNK + 5):
+        x = logits((20, n), dtype, 4.0, seed=n)
+        mask = (hashed(x.size, 3) % np.uint64(3) != 0).reshape(x.shape)
+        for function in ROW_FUNCTIONS.values():
+            yield function(x, where=mask)
+            yield function(x, where=mask[:1])
+
+
 def three_pass(dtype: np.dtype[Any]) -> Iterator[Array]:
     for function in (special.softmax, special.log_softmax):
         for algorithm in ALGORITHMS[2:]:
@@ -119,6 +138,10 @@ CASES: dict[str, Callable[[np.dtype[Any]], Iterator[Array]]] = {
     "special.softmax_rows": lambda dtype: short_rows(special.softmax, dtype),
     "special.log_softmax_rows": lambda dtype: short_rows(special.log_softmax, dtype),
     "special.logsumexp_rows": lambda dtype: short_rows(special.logsumexp, dtype),
+    "special.softmax_columns": lambda dtype: columns(special.softmax, dtype),
+    "special.log_softmax_columns": lambda dtype: columns(special.log_softmax, dtype),
+    "special.logsumexp_columns": lambda dtype: columns(special.logsumexp, dtype),
+    "special.masked_copy": masked,
     "special.softmax_long_rows": lambda dtype: rows_in_turn(special.softmax, dtype),
     "special.log_softmax_long_rows": lambda dtype: rows_in_turn(special.log_softmax, dtype),
     "special.precise_sum": lambda dtype: peaked_rows(dtype),
