@@ -60,6 +60,7 @@ SORGUM_HD bool eq(double a, double b) { return a == b; }
 SORGUM_HD bool is_nan(float a) { return a != a; }
 SORGUM_HD bool is_nan(double a) { return a != a; }
 SORGUM_HD bool any(bool m) { return m; }
+SORGUM_HD bool all(bool m) { return m; }
 SORGUM_HD bool both(bool a, bool b) { return a && b; }
 SORGUM_HD bool either(bool a, bool b) { return a || b; }
 template <class L>
@@ -106,6 +107,8 @@ SORGUM_HD std::int64_t int_sub(std::int64_t a, std::int64_t b) {
 }
 SORGUM_HD std::int32_t int_and(std::int32_t a, std::int32_t b) { return a & b; }
 SORGUM_HD std::int64_t int_and(std::int64_t a, std::int64_t b) { return a & b; }
+SORGUM_HD std::int32_t int_xor(std::int32_t a, std::int32_t b) { return a ^ b; }
+SORGUM_HD std::int64_t int_xor(std::int64_t a, std::int64_t b) { return a ^ b; }
 template <int k>
 SORGUM_HD std::int32_t shift_left(std::int32_t a) {
     return static_cast<std::int32_t>(static_cast<std::uint32_t>(a) << k);
@@ -122,6 +125,17 @@ template <int k>
 SORGUM_HD std::int64_t shift_right(std::int64_t a) {
     return static_cast<std::int64_t>(static_cast<std::uint64_t>(a) >> k);
 }
+SORGUM_HD std::int64_t zero_extend(std::int32_t a) { return static_cast<std::int64_t>(static_cast<std::uint32_t>(a)); }
+SORGUM_HD std::int32_t multiply_high(std::int32_t a, std::int32_t b) {
+    const std::uint64_t product =
+        static_cast<std::uint64_t>(zero_extend(a)) * static_cast<std::uint64_t>(zero_extend(b));
+    return static_cast<std::int32_t>(product >> 32);
+}
+SORGUM_HD std::int32_t multiply_low(std::int32_t a, std::int32_t b) {
+    return static_cast<std::int32_t>(static_cast<std::uint32_t>(a) * static_cast<std::uint32_t>(b));
+}
+SORGUM_HD float to_float(std::int32_t a) { return static_cast<float>(a); }
+SORGUM_HD float unsigned_to_float(std::int32_t a) { return static_cast<float>(static_cast<std::uint32_t>(a)); }
 template <class I>
 SORGUM_HD I splat_integer(std::int64_t value);
 template <>

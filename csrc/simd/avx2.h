@@ -108,6 +108,7 @@ SORGUM_INLINE f32x16 zero_where(mask32x16 m, f32x16 a) {
     return {{_mm256_andnot_ps(m.v[0], a.v[0]), _mm256_andnot_ps(m.v[1], a.v[1])}};
 }
 SORGUM_INLINE bool any(mask32x16 m) { return _mm256_movemask_ps(_mm256_or_ps(m.v[0], m.v[1])) != 0; }
+SORGUM_INLINE bool all(mask32x16 m) { return _mm256_movemask_ps(_mm256_and_ps(m.v[0], m.v[1])) == 0xFF; }
 SORGUM_INLINE mask32x16 both(mask32x16 a, mask32x16 b) {
     return {{_mm256_and_ps(a.v[0], b.v[0]), _mm256_and_ps(a.v[1], b.v[1])}};
 }
@@ -129,6 +130,9 @@ SORGUM_INLINE i32x16 int_sub(i32x16 a, i32x16 b) {
 }
 SORGUM_INLINE i32x16 int_and(i32x16 a, i32x16 b) {
     return {{_mm256_and_si256(a.v[0], b.v[0]), _mm256_and_si256(a.v[1], b.v[1])}};
+}
+SORGUM_INLINE i32x16 int_xor(i32x16 a, i32x16 b) {
+    return {{_mm256_xor_si256(a.v[0], b.v[0]), _mm256_xor_si256(a.v[1], b.v[1])}};
 }
 template <int k>
 SORGUM_INLINE i32x16 shift_left(i32x16 a) {
@@ -227,6 +231,9 @@ SORGUM_INLINE f64x16 zero_where(mask64x16 m, f64x16 a) {
 SORGUM_INLINE bool any(mask64x16 m) {
     return _mm256_movemask_pd(_mm256_or_pd(_mm256_or_pd(m.v[0], m.v[1]), _mm256_or_pd(m.v[2], m.v[3]))) != 0;
 }
+SORGUM_INLINE bool all(mask64x16 m) {
+    return _mm256_movemask_pd(_mm256_and_pd(_mm256_and_pd(m.v[0], m.v[1]), _mm256_and_pd(m.v[2], m.v[3]))) == 0xF;
+}
 #define SORGUM_MASK64_OP2(name, op)                                                                \
     SORGUM_INLINE mask64x16 name(mask64x16 a, mask64x16 b) {                                       \
         return {{op(a.v[0], b.v[0]), op(a.v[1], b.v[1]), op(a.v[2], b.v[2]), op(a.v[3], b.v[3])}}; \
@@ -254,6 +261,7 @@ SORGUM_INLINE i64x16 splat_integer<i64x16>(std::int64_t x) {
 SORGUM_I64_OP2(int_add, _mm256_add_epi64)
 SORGUM_I64_OP2(int_sub, _mm256_sub_epi64)
 SORGUM_I64_OP2(int_and, _mm256_and_si256)
+SORGUM_I64_OP2(int_xor, _mm256_xor_si256)
 #undef SORGUM_I64_OP2
 template <int k>
 SORGUM_INLINE i64x16 shift_left(i64x16 a) {
@@ -283,6 +291,53 @@ SORGUM_INLINE f64x16 widen(f32x16 a) {
 SORGUM_INLINE f32x16 narrow(f64x16 a) {
     return {{_mm256_set_m128(_mm256_cvtpd_ps(a.v[1]), _mm256_cvtpd_ps(a.v[0])),
              _mm256_set_m128(_mm256_cvtpd_ps(a.v[3]), _mm256_cvtpd_ps(a.v[2]))}};
+}
+
+// ---- words ----
+// VPMULUDQ multiplies the even lanes; the odd ones are shifted to their place.
+SORGUM_INLINE __m256i product_of_even(__m256i a, __m256i b) { return _mm256_mul_epu32(a, b); }
+SORGUM_INLINE __m256i product_of_odd(__m256i a, __m256i b) {
+    return _mm256_mul_epu32(_mm256_srli_epi64(a, 32), _mm256_srli_epi64(b, 32));
+}
+SORGUM_INLINE __m256i high_words(__m256i a, __m256i b) {
+    return _mm256_blend_epi32(_mm256_srli_epi64(product_of_even(a, b), 32), product_of_odd(a, b), 0xAA);
+}
+SORGUM_INLINE __m256i low_words(__m256i a, __m256i b) {
+    return _mm256_blend_epi32(product_of_even(a, b), _mm256_slli_epi64(product_of_odd(a, b), 32), 0xAA);
+}
+SORGUM_INLINE i32x16 multiply_high(i32x16 a, i32x16 b) {
+    return {{high_words(a.v[0], b.v[0]), high_words(a.v[1], b.v[1])}};
+}
+SORGUM_INLINE i32x16 multiply_low(i32x16 a, i32x16 b) {
+    return {{low_words(a.v[0], b.v[0]), low_words(a.v[1], b.v[1])}};
+}
+SORGUM_INLINE f32x16 to_float(i32x16 a) { return {{_mm256_cvtepi32_ps(a.v[0]), _mm256_cvtepi32_ps(a.v[1])}}; }
+// Two halves of 16 bits, exact each; the multiply-add rounds once.
+SORGUM_INLINE __m256 unsigned_to_float8(__m256i a) {
+    const __m256 high = _mm256_cvtepi32_ps(_mm256_srli_epi32(a, 16));
+    const __m256 low = _mm256_cvtepi32_ps(_mm256_and_si256(a, _mm256_set1_epi32(0xFFFF)));
+    return _mm256_fmadd_ps(high, _mm256_set1_ps(65536.0f), low);
+}
+SORGUM_INLINE f32x16 unsigned_to_float(i32x16 a) { return {{unsigned_to_float8(a.v[0]), unsigned_to_float8(a.v[1])}}; }
+SORGUM_INLINE i64x16 zero_extend(i32x16 a) {
+    return {{_mm256_cvtepu32_epi64(_mm256_castsi256_si128(a.v[0])),
+             _mm256_cvtepu32_epi64(_mm256_extracti128_si256(a.v[0], 1)),
+             _mm256_cvtepu32_epi64(_mm256_castsi256_si128(a.v[1])),
+             _mm256_cvtepu32_epi64(_mm256_extracti128_si256(a.v[1], 1))}};
+}
+SORGUM_INLINE i64x16 join(i32x16 a, i32x16 b) { return {{a.v[0], a.v[1], b.v[0], b.v[1]}}; }
+SORGUM_INLINE void transpose_quads(i32x16* rows) {
+#pragma GCC unroll 2
+    for (int h = 0; h < 2; ++h) {
+        const __m256i lo01 = _mm256_unpacklo_epi32(rows[0].v[h], rows[1].v[h]);
+        const __m256i hi01 = _mm256_unpackhi_epi32(rows[0].v[h], rows[1].v[h]);
+        const __m256i lo23 = _mm256_unpacklo_epi32(rows[2].v[h], rows[3].v[h]);
+        const __m256i hi23 = _mm256_unpackhi_epi32(rows[2].v[h], rows[3].v[h]);
+        rows[0].v[h] = _mm256_unpacklo_epi64(lo01, lo23);
+        rows[1].v[h] = _mm256_unpackhi_epi64(lo01, lo23);
+        rows[2].v[h] = _mm256_unpacklo_epi64(hi01, hi23);
+        rows[3].v[h] = _mm256_unpackhi_epi64(hi01, hi23);
+    }
 }
 
 // ---- folds by halves: lane i with lane i + 8, then 4, 2, 1; 16 rows at once while they are transposed ----

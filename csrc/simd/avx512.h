@@ -45,6 +45,7 @@ SORGUM_INLINE mask16 join_lanes(__mmask8 lo, __mmask8 hi) {
 }
 
 SORGUM_INLINE bool any(mask16 m) { return m.v != 0; }
+SORGUM_INLINE bool all(mask16 m) { return m.v == 0xFFFF; }
 SORGUM_INLINE mask16 both(mask16 a, mask16 b) { return {static_cast<__mmask16>(a.v & b.v)}; }
 SORGUM_INLINE mask16 either(mask16 a, mask16 b) { return {static_cast<__mmask16>(a.v | b.v)}; }
 
@@ -85,6 +86,7 @@ SORGUM_INLINE i32x16 splat_integer<i32x16>(std::int64_t x) {
 SORGUM_INLINE i32x16 int_add(i32x16 a, i32x16 b) { return {_mm512_add_epi32(a.v, b.v)}; }
 SORGUM_INLINE i32x16 int_sub(i32x16 a, i32x16 b) { return {_mm512_sub_epi32(a.v, b.v)}; }
 SORGUM_INLINE i32x16 int_and(i32x16 a, i32x16 b) { return {_mm512_and_si512(a.v, b.v)}; }
+SORGUM_INLINE i32x16 int_xor(i32x16 a, i32x16 b) { return {_mm512_xor_si512(a.v, b.v)}; }
 template <int k>
 SORGUM_INLINE i32x16 shift_left(i32x16 a) {
     return {_mm512_slli_epi32(a.v, k)};
@@ -166,6 +168,9 @@ SORGUM_INLINE i64x16 int_sub(i64x16 a, i64x16 b) {
 SORGUM_INLINE i64x16 int_and(i64x16 a, i64x16 b) {
     return {_mm512_and_si512(a.lo, b.lo), _mm512_and_si512(a.hi, b.hi)};
 }
+SORGUM_INLINE i64x16 int_xor(i64x16 a, i64x16 b) {
+    return {_mm512_xor_si512(a.lo, b.lo), _mm512_xor_si512(a.hi, b.hi)};
+}
 template <int k>
 SORGUM_INLINE i64x16 shift_left(i64x16 a) {
     return {_mm512_slli_epi64(a.lo, k), _mm512_slli_epi64(a.hi, k)};
@@ -187,6 +192,36 @@ SORGUM_INLINE f64x16 widen(f32x16 a) {
 }
 SORGUM_INLINE f32x16 narrow(f64x16 a) {
     return {_mm512_insertf32x8(_mm512_castps256_ps512(_mm512_cvtpd_ps(a.lo)), _mm512_cvtpd_ps(a.hi), 1)};
+}
+
+// ---- words ----
+// VPMULUDQ multiplies the even lanes; the odd ones are shifted to their place.
+SORGUM_INLINE __m512i product_of_even(__m512i a, __m512i b) { return _mm512_mul_epu32(a, b); }
+SORGUM_INLINE __m512i product_of_odd(__m512i a, __m512i b) {
+    return _mm512_mul_epu32(_mm512_srli_epi64(a, 32), _mm512_srli_epi64(b, 32));
+}
+SORGUM_INLINE i32x16 multiply_high(i32x16 a, i32x16 b) {
+    return {_mm512_mask_shuffle_epi32(product_of_odd(a.v, b.v), 0x5555, product_of_even(a.v, b.v), _MM_PERM_DDBB)};
+}
+SORGUM_INLINE i32x16 multiply_low(i32x16 a, i32x16 b) {
+    return {_mm512_mask_shuffle_epi32(product_of_even(a.v, b.v), 0xAAAA, product_of_odd(a.v, b.v), _MM_PERM_CCAA)};
+}
+SORGUM_INLINE f32x16 to_float(i32x16 a) { return {_mm512_cvtepi32_ps(a.v)}; }
+SORGUM_INLINE f32x16 unsigned_to_float(i32x16 a) { return {_mm512_cvtepu32_ps(a.v)}; }
+SORGUM_INLINE i64x16 zero_extend(i32x16 a) {
+    return {_mm512_cvtepu32_epi64(_mm512_castsi512_si256(a.v)),
+            _mm512_cvtepu32_epi64(_mm512_extracti64x4_epi64(a.v, 1))};
+}
+SORGUM_INLINE i64x16 join(i32x16 a, i32x16 b) { return {a.v, b.v}; }
+SORGUM_INLINE void transpose_quads(i32x16* rows) {
+    const __m512i lo01 = _mm512_unpacklo_epi32(rows[0].v, rows[1].v);
+    const __m512i hi01 = _mm512_unpackhi_epi32(rows[0].v, rows[1].v);
+    const __m512i lo23 = _mm512_unpacklo_epi32(rows[2].v, rows[3].v);
+    const __m512i hi23 = _mm512_unpackhi_epi32(rows[2].v, rows[3].v);
+    rows[0].v = _mm512_unpacklo_epi64(lo01, lo23);
+    rows[1].v = _mm512_unpackhi_epi64(lo01, lo23);
+    rows[2].v = _mm512_unpacklo_epi64(hi01, hi23);
+    rows[3].v = _mm512_unpackhi_epi64(hi01, hi23);
 }
 
 // ---- folds by halves: lane i with lane i + 8, then 4, 2, 1 ----

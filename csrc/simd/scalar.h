@@ -117,6 +117,9 @@ SORGUM_INLINE R each_lane(F&& f) {
     SORGUM_LANEWISE I int_and(I a, I b) {                                                  \
         return each_lane<I>([&](int i) { return a.v[i] & b.v[i]; });                       \
     }                                                                                      \
+    SORGUM_LANEWISE I int_xor(I a, I b) {                                                  \
+        return each_lane<I>([&](int i) { return a.v[i] ^ b.v[i]; });                       \
+    }                                                                                      \
     template <int k>                                                                       \
     SORGUM_LANEWISE I shift_left(I a) {                                                    \
         return each_lane<I>([&](int i) { return shift_left<k>(a.v[i]); });                 \
@@ -171,6 +174,12 @@ SORGUM_LANEWISE bool any(mask16 m) {
             return true;
     return false;
 }
+SORGUM_LANEWISE bool all(mask16 m) {
+    for (int i = 0; i < 16; ++i)
+        if (!m.v[i])
+            return false;
+    return true;
+}
 SORGUM_LANEWISE mask16 both(mask16 a, mask16 b) {
     return each_lane<mask16>([&](int i) { return a.v[i] && b.v[i]; });
 }
@@ -183,6 +192,39 @@ SORGUM_LANEWISE f64x16 widen(f32x16 a) {
 SORGUM_LANEWISE f32x16 narrow(f64x16 a) {
     return each_lane<f32x16>([&](int i) { return static_cast<float>(a.v[i]); });
 }
+
+// ---- words ----
+SORGUM_LANEWISE i32x16 multiply_high(i32x16 a, i32x16 b) {
+    return each_lane<i32x16>([&](int i) { return multiply_high(a.v[i], b.v[i]); });
+}
+SORGUM_LANEWISE i32x16 multiply_low(i32x16 a, i32x16 b) {
+    return each_lane<i32x16>([&](int i) { return multiply_low(a.v[i], b.v[i]); });
+}
+SORGUM_LANEWISE f32x16 to_float(i32x16 a) {
+    return each_lane<f32x16>([&](int i) { return to_float(a.v[i]); });
+}
+SORGUM_LANEWISE f32x16 unsigned_to_float(i32x16 a) {
+    return each_lane<f32x16>([&](int i) { return unsigned_to_float(a.v[i]); });
+}
+SORGUM_LANEWISE i64x16 zero_extend(i32x16 a) {
+    return each_lane<i64x16>([&](int i) { return zero_extend(a.v[i]); });
+}
+SORGUM_LANEWISE i64x16 join(i32x16 a, i32x16 b) {
+    return each_lane<i64x16>([&](int i) {
+        const std::int32_t* const pair = i < 8 ? a.v + 2 * i : b.v + 2 * (i - 8);
+        return zero_extend(pair[0]) | shift_left<32>(zero_extend(pair[1]));
+    });
+}
+SORGUM_LANEWISE void transpose_quads(i32x16* rows) {
+    for (int q = 0; q < 16; q += 4)
+        for (int i = 0; i < 4; ++i)
+            for (int j = 0; j < i; ++j) {
+                const std::int32_t word = rows[i].v[q + j];
+                rows[i].v[q + j] = rows[j].v[q + i];
+                rows[j].v[q + i] = word;
+            }
+}
+
 SORGUM_LANEWISE void prefetch(const void*) {}
 SORGUM_LANEWISE void stream_fence() {}
 

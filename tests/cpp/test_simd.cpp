@@ -380,6 +380,7 @@ void masks() {
         const auto m = mask_of<T>(p), n = mask_of<T>(q);
         CHECK(mask_bits<T>(m) == p);
         CHECK(any(m) == (p != 0));
+        CHECK(all(m) == (p == 0xFFFF));
         CHECK(mask_bits<T>(both(m, n)) == (p & q));
         CHECK(mask_bits<T>(either(m, n)) == (p | q));
         const Lanes<T> r = lanes_of<T>(select(m, load(a), load(b)));
@@ -403,6 +404,8 @@ void masks() {
     for (int i = 0; i < 16; ++i)
         for (int j = 0; j < 16; ++j)
             check(1u << i, 1u << j);
+    for (int i = 0; i < 16; ++i)
+        check(0xFFFFu ^ (1u << i), 0);
     for (int round = 0; round < 2000; ++round)
         check(static_cast<unsigned>(source.bits() & 0xFFFF), static_cast<unsigned>(source.bits() & 0xFFFF));
     CHECK(!any(lt(splat<V>(T(1)), splat<V>(T(1)))));
@@ -432,13 +435,15 @@ void integer_lanes() {
         }
         const I x = bits(load(a)), y = bits(load(b));
         const auto same = integers_of<T>(x), sum = integers_of<T>(int_add(x, y)),
-                   difference = integers_of<T>(int_sub(x, y)), common = integers_of<T>(int_and(x, y));
+                   difference = integers_of<T>(int_sub(x, y)), common = integers_of<T>(int_and(x, y)),
+                   apart = integers_of<T>(int_xor(x, y));
         for (int i = 0; i < 16; ++i) {
             const encoding_t<T> p = encoding(a[i]), q = encoding(b[i]);
             CHECK(static_cast<encoding_t<T>>(same.v[i]) == p);
             CHECK(static_cast<encoding_t<T>>(sum.v[i]) == encoding_t<T>(p + q));
             CHECK(static_cast<encoding_t<T>>(difference.v[i]) == encoding_t<T>(p - q));
             CHECK(static_cast<encoding_t<T>>(common.v[i]) == (p & q));
+            CHECK(static_cast<encoding_t<T>>(apart.v[i]) == (p ^ q));
         }
         check_shifts<T, 0>(a);
         check_shifts<T, 1>(a);
@@ -568,6 +573,53 @@ void between_the_two() {
     }
 }
 
+struct Words {
+    std::uint32_t v[16];
+    i32x16 lanes() const {
+        float encoded[16];
+        std::memcpy(encoded, v, sizeof encoded);
+        return bits(load(encoded));
+    }
+};
+
+void words() {
+    std::mt19937_64 random{20110815};
+    const std::uint32_t edges[] = {0u,          1u,          2u,          0xFFFFu,     0x10000u,    0xFFFFFFu,
+                                   0x1000000u,  0x1000001u,  0x1000003u,  0x7FFFFFFFu, 0x80000000u, 0x80000001u,
+                                   0xFFFFFF7Fu, 0xFFFFFF80u, 0xFFFFFFFEu, 0xFFFFFFFFu, 0xD2511F53u, 0xCD9E8D57u};
+    constexpr std::uint32_t count = sizeof edges / sizeof edges[0];
+    for (int round = 0; round < 4000; ++round) {
+        Words quad[4];
+        for (Words& row : quad)
+            for (std::uint32_t& w : row.v) {
+                const std::uint64_t r = random();
+                w = r % 3 == 0 ? edges[(r >> 32) % count] : static_cast<std::uint32_t>(r >> 32);
+            }
+        const std::uint32_t* const a = quad[0].v;
+        const std::uint32_t* const b = quad[1].v;
+        const i32x16 x = quad[0].lanes(), y = quad[1].lanes();
+        const auto high = integers_of<float>(multiply_high(x, y)), low = integers_of<float>(multiply_low(x, y));
+        const auto wide = integers_of<double>(zero_extend(x)), pairs = integers_of<double>(join(x, y));
+        const auto real = lanes_of<float>(to_float(x)), real_unsigned = lanes_of<float>(unsigned_to_float(x));
+        i32x16 rows[4];
+        for (int i = 0; i < 4; ++i)
+            rows[i] = quad[i].lanes();
+        transpose_quads(rows);
+        for (int i = 0; i < 16; ++i) {
+            const std::uint64_t product = static_cast<std::uint64_t>(a[i]) * b[i];
+            CHECK(static_cast<std::uint32_t>(high.v[i]) == static_cast<std::uint32_t>(product >> 32));
+            CHECK(static_cast<std::uint32_t>(low.v[i]) == static_cast<std::uint32_t>(product));
+            CHECK(static_cast<std::uint64_t>(wide.v[i]) == a[i]);
+            const std::uint32_t* const pair = i < 8 ? a + 2 * i : b + 2 * (i - 8);
+            CHECK(static_cast<std::uint64_t>(pairs.v[i]) == (static_cast<std::uint64_t>(pair[1]) << 32 | pair[0]));
+            CHECK(same_bits(real.v[i], static_cast<float>(static_cast<std::int32_t>(a[i]))));
+            CHECK(same_bits(real_unsigned.v[i], static_cast<float>(a[i])));
+            for (int j = 0; j < 4; ++j)
+                CHECK(static_cast<std::uint32_t>(integers_of<float>(rows[j]).v[i]) == quad[i % 4].v[i - i % 4 + j]);
+        }
+    }
+}
+
 template <class T>
 void all_of_one_type() {
     static_assert(kLanes == 16 && std::is_same_v<element_t<vec<T>>, T>);
@@ -584,6 +636,7 @@ SORGUM_NOINLINE void all() {
     all_of_one_type<float>();
     all_of_one_type<double>();
     between_the_two();
+    words();
 }
 
 SORGUM_ISA_END
