@@ -37,20 +37,33 @@ struct LogConstants<double> {
                                        0x1.2f3308d33e5aap-3};
 };
 
+// x = 2^e (1 + f).
 template <class L>
-SORGUM_HD L log(L x) {
+struct Split {
+    L e, f;
+};
+
+// Of a normal x > 0; `bias` is added to its exponent's own.
+template <class L>
+SORGUM_HD Split<L> split_normal(L x, L bias) {
     using T = element_t<L>;
     using I = integer_t<L>;
     using C = LogConstants<T>;
-    using F = Format<T>;
-    const auto subnormal = lt(x, splat<L>(F::smallest_normal));
-    const L scaled = select(subnormal, x * splat<L>(C::to_normal), x);
-    const L bias =
-        select(subnormal, splat<L>(T(F::exponent_bias + C::to_normal_exponent)), splat<L>(T(F::exponent_bias)));
-    const I j = int_add(bits(scaled), splat_integer<I>(C::one - C::sqrt_half));
-    const L e = integer_to_float<L>(shift_right<F::mantissa_bits>(j)) - bias;
+    const I j = int_add(bits(x), splat_integer<I>(C::one - C::sqrt_half));
+    const L e = integer_to_float<L>(shift_right<Format<T>::mantissa_bits>(j)) - bias;
     const L m = from_bits(int_add(int_and(j, splat_integer<I>(C::mantissa)), splat_integer<I>(C::sqrt_half)));
-    const L f = m - splat<L>(T(1));
+    return {e, m - splat<L>(T(1))};
+}
+template <class L>
+SORGUM_HD Split<L> split_normal(L x) {
+    return split_normal(x, splat<L>(element_t<L>(Format<element_t<L>>::exponent_bias)));
+}
+
+template <class L>
+SORGUM_HD L log_of_split(Split<L> x) {
+    using T = element_t<L>;
+    using C = LogConstants<T>;
+    const L e = x.e, f = x.f;
     L y;
     if constexpr (sizeof(T) == 4) {
         const L q = horner<C::degree>(C::poly, f);
@@ -61,7 +74,25 @@ SORGUM_HD L log(L x) {
         const L h = (splat<L>(T(0.5)) * f) * f;
         y = f - (h - fma(s, fma(horner<C::degree>(C::poly, z), z, h), e * splat<L>(C::ln2_lo)));
     }
-    y = fma(e, splat<L>(C::ln2_hi), y);
+    return fma(e, splat<L>(C::ln2_hi), y);
+}
+
+// Of a normal x > 0.
+template <class L>
+SORGUM_HD L log_of_normal(L x) {
+    return log_of_split(split_normal(x));
+}
+
+template <class L>
+SORGUM_HD L log(L x) {
+    using T = element_t<L>;
+    using C = LogConstants<T>;
+    using F = Format<T>;
+    const auto subnormal = lt(x, splat<L>(F::smallest_normal));
+    const L scaled = select(subnormal, x * splat<L>(C::to_normal), x);
+    const L bias =
+        select(subnormal, splat<L>(T(F::exponent_bias + C::to_normal_exponent)), splat<L>(T(F::exponent_bias)));
+    L y = log_of_split(split_normal(scaled, bias));
     const L zero = splat<L>(T(0));
     y = select(lt(x, infinity<L>()), y, x);  // +inf and NaN
     y = select(lt(zero, x), y, select(eq(x, zero), zero - infinity<L>(), canonical_nan<L>()));
