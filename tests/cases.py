@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sorgum import _core, special
+from sorgum import _core, random, special
 from sorgum._data.inputs import hashed, logits, words
 
 Array = NDArray[Any]
@@ -106,6 +106,30 @@ def weighted(dtype: np.dtype[Any]) -> Iterator[Array]:
         yield from special.logsumexp(x, b=b, return_sign=True)
 
 
+def noise(law: str, dtype: np.dtype[Any]) -> Iterator[Array]:
+    """Rows shorter than a group of words and longer, whole and in parts, on either side of 2^32 blocks."""
+    function = getattr(random, law)
+    widths: tuple[dict[str, Any], ...] = ({"bits": 32}, {"bits": 64})
+    if law == "bits":
+        widths, dtype = ({},), np.dtype(f"u{dtype.itemsize}")
+    for width in widths:
+        for shape in ((), 1, (5, 3), (2, 63), (2, 64), (3, 65), (2, 4099)):
+            yield function(shape, rng=5, dtype=dtype, **width)
+        place = {"streams": [0, 2**64 - 1, 2**32], "position": np.array([0, 2**63, 2**32 + 1], dtype=np.uint64)}
+        for offset in (1, 63, 1000, 2**34 - 70, 2**61):
+            yield function((3, 150), rng=2**64 - 1, dtype=dtype, index_offset=offset, **place, **width)
+        yield function((2, 140001), rng=1, dtype=dtype, **width)
+
+
+def philox(dtype: np.dtype[Any]) -> Iterator[Array]:
+    for n, rounds in ((0, 10), (1, 10), (16, 7), (37, 10), (200, 7)):
+        counter = hashed(4 * n, 1).astype(np.uint32).reshape(4, n)
+        out = np.empty_like(counter)
+        key = hashed(2 * n, 2).astype(np.uint32).reshape(2, n)
+        _core.philox(counter.view(dtype), key.view(dtype), out.view(dtype), rounds)
+        yield out
+
+
 def memory_read(dtype: np.dtype[Any]) -> Iterator[Array]:
     for n in (0, 1, 17, 100003):
         yield np.float32(_core.memory_read(logits(n, dtype)))
@@ -153,6 +177,12 @@ CASES: dict[str, Callable[[np.dtype[Any]], Iterator[Array]]] = {
     "special.weighted_result": weighted,
     "special.exp_scale": lambda dtype: long_rows(special.softmax, dtype),
     "special.row_clear": lambda dtype: long_rows(special.softmax, dtype),
+    "random.philox": philox,
+    "random.bits": lambda dtype: noise("bits", dtype),
+    "random.uniform": lambda dtype: noise("uniform", dtype),
+    "random.exponential": lambda dtype: noise("exponential", dtype),
+    "random.gumbel": lambda dtype: noise("gumbel", dtype),
+    "random.logistic": lambda dtype: noise("logistic", dtype),
     "memory.read": memory_read,
     "memory.copy": memory_copy,
     "memory.fma_chains": fma_chains,

@@ -30,7 +30,8 @@ def test_golden(name: str, isa: str) -> None:
 def test_outputs_are_worth_a_digest(name: str) -> None:
     outputs = list(golden.outputs(name))
     values = np.concatenate([np.ravel(array) for array in outputs])
-    assert values.dtype == golden.DTYPES[name.rpartition(".")[2]]
+    expected = golden.DTYPES[name.rpartition(".")[2]]
+    assert values.dtype == (np.dtype(f"u{expected.itemsize}") if "bits" in name else expected)
     finite = np.isfinite(values)
     assert finite.mean() > (0.3 if "log." in name or "exp." in name else 0.9)
     assert np.unique(values[finite]).size > values.size // 20 if "logsumexp" not in name else True

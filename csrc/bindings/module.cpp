@@ -7,6 +7,7 @@ namespace sorgum {
 
 void register_runtime(py::module_& module);
 void register_special(py::module_& module);
+void register_random(py::module_& module);
 void register_memory(py::module_& module);
 
 }  // namespace sorgum
@@ -15,5 +16,6 @@ PYBIND11_MODULE(_core, module, py::mod_gil_not_used()) {
     module.doc() = "Compiled kernels of sorgum. Use the modules of the package; this one may change without notice.";
     sorgum::register_runtime(module);
     sorgum::register_special(module);
+    sorgum::register_random(module);
     sorgum::register_memory(module);
 }

@@ -3,6 +3,7 @@
 
 #include "core/config.h"
 #include "kernels/memory/kernels.h"
+#include "kernels/random/kernels.h"
 #include "kernels/special/kernels.h"
 
 namespace sorgum {

@@ -1,7 +1,8 @@
 """Numerical kernels for NumPy arrays with the same bits on every instruction set and number of threads.
 
-Functions live in modules by family: `sorgum.special` (exp, log, softmax, log_softmax, logsumexp). Beside them stand the
-run-time controls `isa`, `available_isas`, `set_isa`, `get_num_threads`, `set_num_threads` and `show_config`.
+Functions live in modules by family: `sorgum.special` (exp, log, softmax, log_softmax, logsumexp) and `sorgum.random`
+(keyed noise and what is drawn with it). Beside them stand the run-time controls `isa`, `available_isas`, `set_isa`,
+`get_num_threads`, `set_num_threads` and `show_config`.
 
 Examples
 --------
@@ -13,7 +14,7 @@ array([0.25, 0.25, 0.25, 0.25], dtype=float32)
 
 import contextlib
 
-from sorgum import special
+from sorgum import random, special
 from sorgum._core import __version__
 from sorgum.runtime import available_isas, get_num_threads, isa, set_isa, set_num_threads, show_config
 
@@ -22,6 +23,7 @@ __all__ = [
     "available_isas",
     "get_num_threads",
     "isa",
+    "random",
     "set_isa",
     "set_num_threads",
     "show_config",

@@ -53,3 +53,16 @@ def logsumexp(
     keepdims: bool,
 ) -> None: ...
 def row_shape(x: NDArray[Any], axes: Sequence[int] | None, keepdims: bool) -> tuple[int, ...]: ...
+def derived_key(key: int, data: int, tag: int) -> int: ...
+def philox(counter: NDArray[Any], key: NDArray[Any], out: NDArray[Any], rounds: int) -> None: ...
+def noise(
+    law: str,
+    wide: bool,
+    key: int,
+    streams: NDArray[Any] | None,
+    position: NDArray[Any],
+    index_offset: int,
+    shape: Sequence[int],
+    out: NDArray[Any],
+    given: NDArray[Any] | None = None,
+) -> None: ...

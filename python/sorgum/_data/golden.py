@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sorgum import special
+from sorgum import random, special
 from sorgum._data.inputs import SPECIALS, hashed, logits, words
 
 __all__ = ["NAMES", "digest", "outputs"]
@@ -18,7 +18,9 @@ __all__ = ["NAMES", "digest", "outputs"]
 Array = NDArray[Any]
 
 FUNCTIONS = ("exp", "log", "softmax", "softmax_three_pass", "log_softmax", "log_softmax_three_pass", "logsumexp")
+LAWS = ("bits", "uniform", "exponential", "gumbel", "logistic")
 NAMES = tuple(f"special.{function}.{suffix}" for function in FUNCTIONS for suffix in ("f32", "f64"))
+NAMES += tuple(f"random.{law}.{suffix}" for law in LAWS for suffix in ("f32", "f64"))
 DTYPES: dict[str, np.dtype[Any]] = {"f32": np.dtype(np.float32), "f64": np.dtype(np.float64)}
 
 # Rows shorter than a vector, of a few vectors, around a chunk of 4096, and of many chunks.
@@ -59,6 +61,19 @@ def options(dtype: np.dtype[Any]) -> Iterator[tuple[Array, dict[str, Any]]]:
     yield logits((1, 300000), dtype, seed=4), {"temperature": 0.5}
 
 
+def noise(law: str, dtype: np.dtype[Any]) -> Iterator[Array]:
+    function = getattr(random, law)
+    widths: tuple[dict[str, Any], ...] = ({"bits": 32}, {"bits": 64})
+    if law == "bits":
+        widths, dtype = ({},), np.dtype(f"u{dtype.itemsize}")
+    for width in widths:
+        for n in (1, 3, 64, 65, 1000, 50021):
+            yield function((3, n), rng=n, dtype=dtype, **width)
+        key = random.fold_in(random.split(random.key(2**64 - 1), 3)[2], 2**63)
+        place = {"streams": [0, 2**64 - 1, 2**32], "position": np.array([0, 2**63, 2**32 + 1], dtype=np.uint64)}
+        yield function((3, 1000), rng=key, dtype=dtype, index_offset=2**34 - 70, **place, **width)
+
+
 def outputs(name: str) -> Iterator[Array]:
     """Return what a digest is taken over, one array at a time.
 
@@ -77,8 +92,11 @@ def outputs(name: str) -> Iterator[Array]:
     >>> next(outputs("special.exp.f32")).dtype
     dtype('float32')
     """
-    _, function, suffix = name.split(".")
+    family, function, suffix = name.split(".")
     dtype = DTYPES[suffix]
+    if family == "random":
+        yield from noise(function, dtype)
+        return
     if function in ("exp", "log"):
         for x in (
             words(1 << 18, dtype),

@@ -13,6 +13,6 @@ Examples
 True
 """
 
-from sorgum.reference import special
+from sorgum.reference import random, special
 
-__all__ = ["special"]
+__all__ = ["random", "special"]

@@ -1,0 +1,189 @@
+#include "api/random.h"
+
+#include <memory>
+
+#include "api/rows.h"
+#include "core/error.h"
+#include "core/fp_env.h"
+#include "core/parallel.h"
+#include "dispatch/dispatch.h"
+
+namespace sorgum::random {
+
+namespace {
+
+// How work is cut (N7: by shape only). None of these numbers changes a bit of any result.
+constexpr index_t kPiece = 65536;                 // elements of a task
+constexpr index_t kSerial = 16384;                // elements that are not worth waking a thread for
+constexpr index_t kScratch = 4096;                // elements made before they are scattered
+constexpr index_t kLastIndex = index_t(1) << 62;  // two words per index keep within 63 bits
+
+index_t ceil_div(index_t a, index_t b) { return a / b + (a % b != 0 ? 1 : 0); }
+
+// The streams and positions of rows, checked.
+class RowSource {
+public:
+    RowSource(const char* function, const Source& source, const ArrayView& x, const std::vector<bool>& reduced)
+        : source_(source) {
+        if (source.streams && source.streams->ndim == 0 && x.ndim > 1)
+            throw ValueError(std::string(function) + ": streams must have one id per row, got a scalar");
+        const ArrayView zero = {nullptr, DType::i64, false, 0, {}, {}};
+        operands_ = {per_row(function, "position", source.position, x, reduced),
+                     per_row(function, "streams", source.streams ? *source.streams : zero, x, reduced)};
+        if (source.index_offset < 0 || source.index_offset > kLastIndex)
+            throw ValueError(std::string(function) + ": index_offset must be in [0, 2**62], got " +
+                             std::to_string(source.index_offset));
+    }
+    // The views that make_rows() takes behind the first `before` operands.
+    void append_to(std::vector<ArrayView>& operands) {
+        first_ = static_cast<int>(operands.size());
+        operands.insert(operands.end(), operands_.begin(), operands_.end());
+    }
+    void check(const char* function, const RowLayout& layout) const {
+        if (layout.length > kLastIndex - source_.index_offset)
+            throw ValueError(std::string(function) + ": index_offset must leave indices up to 2**62, got " +
+                             std::to_string(source_.index_offset) + " and rows of " + std::to_string(layout.length));
+    }
+    NoiseRow row(const RowLayout& layout, index_t r, Purpose purpose, bool wide) const {
+        NoiseRow row;
+        row.key = source_.key;
+        row.stream = static_cast<std::uint64_t>(source_.streams ? integer(layout, first_ + 1, r) : r);
+        row.position = static_cast<std::uint64_t>(integer(layout, first_, r));
+        row.purpose = purpose;
+        row.wide = wide;
+        row.given = source_.given ? static_cast<const std::uint32_t*>(source_.given->data) : nullptr;
+        return row;
+    }
+
+private:
+    static index_t integer(const RowLayout& layout, int operand, index_t r) {
+        index_t value;
+        __builtin_memcpy(&value, layout.row(operand, r), sizeof value);
+        return value;
+    }
+
+    const Source& source_;
+    std::vector<ArrayView> operands_;
+    int first_ = 0;
+};
+
+std::vector<bool> last_axis(const ArrayView& x) {
+    std::vector<bool> reduced(static_cast<std::size_t>(x.ndim), false);
+    if (x.ndim > 0)
+        reduced.back() = true;
+    return reduced;
+}
+
+struct Law {
+    const char* name;
+    Purpose purpose;
+};
+constexpr Law kLaws[] = {{"bits", Purpose::bits},
+                         {"uniform", Purpose::uniform},
+                         {"exponential", Purpose::exponential},
+                         {"gumbel", Purpose::gumbel},
+                         {"logistic", Purpose::logistic}};
+
+template <class T>
+noise_fn<T>* kernel_of(Purpose purpose) {
+    const KernelTable& table = kernels();
+    switch (purpose) {
+        case Purpose::bits:
+            return random_bits(table, T());
+        case Purpose::uniform:
+            return random_uniform(table, T());
+        case Purpose::exponential:
+            return random_exponential(table, T());
+        case Purpose::gumbel:
+            return random_gumbel(table, T());
+        case Purpose::logistic:
+            break;
+    }
+    return random_logistic(table, T());
+}
+
+template <class T>
+void fill(const Law& law, bool wide, const Source& source, const ArrayView& out) {
+    const std::vector<bool> reduced = last_axis(out);
+    RowSource rows(law.name, source, out, reduced);
+    std::vector<ArrayView> operands = {out};
+    rows.append_to(operands);
+    const RowLayout layout = make_rows(out, reduced, operands);
+    rows.check(law.name, layout);
+    const index_t n = layout.length;
+    if (layout.rows == 0 || n == 0)
+        return;
+    auto* const kernel = kernel_of<T>(law.purpose);
+    const bool direct = layout.contiguous(0, sizeof(T));
+    const index_t pieces = ceil_div(n, kPiece), rows_per_task = pieces > 1 ? 1 : kPiece / n;
+    const index_t tasks = pieces > 1 ? layout.rows * pieces : ceil_div(layout.rows, rows_per_task);
+    const int threads = tasks == 1 || layout.rows * n < kSerial ? 1 : num_threads();
+    parallel_for(tasks, threads, [&](index_t task, int) {
+        const index_t first = pieces > 1 ? task / pieces : task * rows_per_task;
+        const index_t last = layout.rows - first < rows_per_task ? layout.rows : first + rows_per_task;
+        const index_t begin = task % pieces * kPiece, end = n - begin < kPiece ? n : begin + kPiece;
+        for (index_t r = first; r < last; ++r) {
+            const NoiseRow row = rows.row(layout, r, law.purpose, wide);
+            if (direct) {
+                kernel(row, source.index_offset + begin, end - begin, reinterpret_cast<T*>(layout.row(0, r)) + begin);
+                continue;
+            }
+            alignas(64) T scratch[kScratch];
+            for (index_t i = begin; i < end; i += kScratch) {
+                const index_t here = end - i < kScratch ? end - i : kScratch;
+                kernel(row, source.index_offset + i, here, scratch);
+                scatter(layout, 0, r, 1, i, here, scratch, kScratch);
+            }
+        }
+    });
+}
+
+}  // namespace
+
+std::uint64_t derived_key(std::uint64_t key, std::uint64_t data, std::uint32_t tag) {
+    const std::uint32_t counter[4] = {static_cast<std::uint32_t>(data), static_cast<std::uint32_t>(data >> 32), 0, tag};
+    const std::uint32_t words[2] = {static_cast<std::uint32_t>(key), static_cast<std::uint32_t>(key >> 32)};
+    float c[4], k[2], out[4];
+    __builtin_memcpy(c, counter, sizeof c);
+    __builtin_memcpy(k, words, sizeof k);
+    random_philox(kernels(), float())({c, k, out, 1, 10});
+    std::uint32_t derived[2];
+    __builtin_memcpy(derived, out, sizeof derived);
+    return static_cast<std::uint64_t>(derived[1]) << 32 | derived[0];
+}
+
+void philox(const ArrayView& counter, const ArrayView& key, const ArrayView& out, index_t rounds) {
+    const index_t n = counter.ndim == 2 ? counter.shape[1] : 0;
+    const index_t four[2] = {4, n}, two[2] = {2, n};
+    ArrayView read_key = key, read_counter = counter;
+    read_key.writable = read_counter.writable = true;
+    check_out("philox", "counter", read_counter, DType::f32, four, 2);
+    check_out("philox", "key", read_key, DType::f32, two, 2);
+    check_out("philox", "out", out, DType::f32, four, 2);
+    if (rounds != 7 && rounds != 10)
+        throw ValueError("philox: rounds must be 7 or 10, got " + std::to_string(rounds));
+    random_philox(kernels(), float())({static_cast<const float*>(counter.data), static_cast<const float*>(key.data),
+                                       static_cast<float*>(out.data), n, static_cast<int>(rounds)});
+}
+
+void noise(const std::string& name, bool wide, const Source& source, const std::vector<index_t>& shape,
+           const ArrayView& out) {
+    const Law* law = nullptr;
+    for (const Law& known : kLaws)
+        if (name == known.name)
+            law = &known;
+    if (law == nullptr)
+        throw ValueError("noise: law must be a distribution of this family, got '" + name + "'");
+    check_out(law->name, "out", out, out.dtype == DType::f32 ? DType::f32 : DType::f64, shape.data(),
+              static_cast<int>(shape.size()));
+    if (source.given &&
+        (source.given->ndim != 1 || source.given->shape[0] < (wide ? 2 : 1) * (shape.empty() ? 1 : shape.back())))
+        throw ValueError(name + ": given must hold the words of a row, got too few");
+    const FpGuard guard;
+    if (out.dtype == DType::f32)
+        fill<float>(*law, wide, source, out);
+    else
+        fill<double>(*law, wide, source, out);
+}
+
+}  // namespace sorgum::random

@@ -1,0 +1,56 @@
+// The family random.
+#include <pybind11/stl.h>
+
+#include "api/random.h"
+#include "bindings/array.h"
+
+namespace sorgum {
+
+namespace {
+
+using OptionalArray = std::optional<py::array>;
+
+std::optional<ArrayView> optional_view(const OptionalArray& array, const char* function, const char* argument) {
+    if (!array) {
+        return std::nullopt;
+    }
+    return view_of(*array, function, argument);
+}
+
+random::Source source_of(const char* function, std::uint64_t key, const OptionalArray& streams,
+                         const py::array& position, index_t index_offset, const OptionalArray& given) {
+    random::Source source;
+    source.key = key;
+    source.streams = optional_view(streams, function, "streams");
+    source.position = view_of(position, function, "position");
+    source.index_offset = index_offset;
+    source.given = optional_view(given, function, "given");
+    return source;
+}
+
+void noise(const std::string& law, bool wide, std::uint64_t key, const OptionalArray& streams,
+           const py::array& position, index_t index_offset, const std::vector<index_t>& shape, const py::array& out,
+           const OptionalArray& given) {
+    const char* const name = law.c_str();
+    const random::Source source = source_of(name, key, streams, position, index_offset, given);
+    const ArrayView to = view_of(out, name, "out");
+    without_gil([&] { random::noise(law, wide, source, shape, to); });
+}
+
+}  // namespace
+
+void register_random(py::module_& module) {
+    module.def("derived_key", &random::derived_key, py::arg("key"), py::arg("data"), py::arg("tag"));
+    module.def(
+        "philox",
+        [](const py::array& counter, const py::array& key, const py::array& out, index_t rounds) {
+            random::philox(view_of(counter, "philox", "counter"), view_of(key, "philox", "key"),
+                           view_of(out, "philox", "out"), rounds);
+        },
+        py::arg("counter"), py::arg("key"), py::arg("out"), py::arg("rounds"));
+    module.def("noise", &noise, py::arg("law"), py::arg("wide"), py::arg("key"), py::arg("streams"),
+               py::arg("position"), py::arg("index_offset"), py::arg("shape"), py::arg("out"),
+               py::arg("given") = py::none());
+}
+
+}  // namespace sorgum

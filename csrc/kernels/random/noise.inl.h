@@ -1,0 +1,116 @@
+#pragma once
+
+#include "kernels/random/noise.h"
+#include "kernels/random/words.inl.h"
+#include "math/uniform.h"
+
+SORGUM_ISA_BEGIN
+
+using namespace sorgum::random;
+
+template <int rounds>
+SORGUM_INLINE void philox_blocks(const PhiloxBlocks& a) {
+    for (index_t i = 0; i < a.n; i += kLanes) {
+        const auto word = [&](const float* p, int w)
+                              SORGUM_LAMBDA { return bits(load_first(p + w * a.n + i, a.n - i, 0.0f)); };
+        Block<i32x16> c;
+        for (int w = 0; w < 4; ++w)
+            c.word[w] = word(a.counter, w);
+        c = philox<rounds>(c, PhiloxKey<i32x16>{{word(a.key, 0), word(a.key, 1)}});
+        for (int w = 0; w < 4; ++w)
+            store_first(a.out + w * a.n + i, from_bits(c.word[w]), a.n - i);
+    }
+}
+
+template <class T>
+void philox_kernel(const PhiloxBlocks& blocks) {
+    if (blocks.rounds == 7)
+        philox_blocks<7>(blocks);
+    else
+        philox_blocks<kPhiloxRounds>(blocks);
+}
+
+// A group of 64 words as vectors of results: 64 elements, or 32 of 64 bits.
+template <class T, bool wide, class Law>
+SORGUM_INLINE void results_of_group(const i32x16* w, T* y, Law&& law) {
+    if constexpr (!wide) {
+#pragma GCC unroll 4
+        for (int k = 0; k < 4; ++k)
+            if constexpr (sizeof(T) == 4)
+                store(y + k * kLanes, law(open_unit<f32x16>(w[k])));
+            else
+                store(y + k * kLanes, law(open_unit<f64x16>(zero_extend(w[k]))));
+    } else {
+#pragma GCC unroll 2
+        for (int k = 0; k < 2; ++k) {
+            const f64x16 r = law(open_unit_wide<f64x16>(join(w[2 * k], w[2 * k + 1])));
+            if constexpr (sizeof(T) == 4)
+                store(y + k * kLanes, narrow(r));
+            else
+                store(y + k * kLanes, r);
+        }
+    }
+}
+
+// y[k] for k in [0, n) from group(w, at), which writes the elements of a group of words. `share` elements make a group.
+template <class T, class Group>
+SORGUM_INLINE void write_groups(const NoiseRow& row, index_t first, index_t n, index_t share, T* y, Group&& group) {
+    const index_t words = kGroupWords / share, end = first + n;
+    for_each_group(row, first * words, end * words, [&](index_t at, const i32x16* w) SORGUM_LAMBDA {
+        const index_t i = at / words;  // the group's first element
+        if (i >= first && i + share <= end) {
+            group(w, y + (i - first));
+            return;
+        }
+        alignas(64) T all[kGroupWords];
+        group(w, all);
+        const index_t stop = end - i < share ? end - i : share;
+        for (index_t k = i < first ? first - i : 0; k < stop; ++k)
+            y[i + k - first] = all[k];
+    });
+}
+
+template <class T, class Law>
+SORGUM_INLINE void write_noise(const NoiseRow& row, index_t first, index_t n, T* y, Law&& law) {
+    if (row.wide)
+        write_groups(row, first, n, kGroupWords / 2, y,
+                     [&](const i32x16* w, T* to) SORGUM_LAMBDA { results_of_group<T, true>(w, to, law); });
+    else
+        write_groups(row, first, n, kGroupWords, y,
+                     [&](const i32x16* w, T* to) SORGUM_LAMBDA { results_of_group<T, false>(w, to, law); });
+}
+
+template <class T>
+void bits_kernel(const NoiseRow& row, index_t first, index_t n, T* y) {
+    write_groups(row, first, n, kGroupWords * 4 / static_cast<index_t>(sizeof(T)), y,
+                 [](const i32x16* w, T* to) SORGUM_LAMBDA {
+                     if constexpr (sizeof(T) == 4)
+                         for (int k = 0; k < 4; ++k)
+                             store(to + k * kLanes, from_bits(w[k]));
+                     else
+                         for (int k = 0; k < 2; ++k)
+                             store(to + k * kLanes, from_bits(join(w[2 * k], w[2 * k + 1])));
+                 });
+}
+
+template <class T>
+void uniform_kernel(const NoiseRow& row, index_t first, index_t n, T* y) {
+    write_noise(row, first, n, y, [](auto p) SORGUM_LAMBDA { return uniform<T>(p); });
+}
+
+template <class T>
+void exponential_kernel(const NoiseRow& row, index_t first, index_t n, T* y) {
+    write_noise(row, first, n, y, [](auto p) SORGUM_LAMBDA { return exponential(p); });
+}
+
+template <class T>
+void gumbel_kernel(const NoiseRow& row, index_t first, index_t n, T* y) {
+    write_noise(row, first, n, y, [](auto p) SORGUM_LAMBDA { return gumbel(p); });
+}
+
+template <class T>
+void logistic_kernel(const NoiseRow& row, index_t first, index_t n, T* y) {
+    write_noise(row, first, n, y, [](auto p) SORGUM_LAMBDA { return logistic(p); });
+}
+
+SORGUM_ISA_END

@@ -1,0 +1,89 @@
+// The words of a row, 64 at a time.
+#pragma once
+
+#include "kernels/elementwise.inl.h"
+#include "math/format.h"
+#include "math/stream.h"
+
+SORGUM_ISA_BEGIN
+
+inline constexpr index_t kGroupWords = 64;  // 16 blocks of four words
+
+SORGUM_INLINE i32x16 load_words(const std::uint32_t* p) { return bits(load(reinterpret_cast<const float*>(p))); }
+
+// Lane j takes block 4 (j mod 4) + j / 4 of a group: then its words come into order within quads of lanes.
+SORGUM_INLINE i32x16 block_of_lane() {
+    constexpr float block[16] = {0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15};
+    const f32x16 magic = splat<f32x16>(Format<float>::round_magic);
+    return int_sub(bits(load(block) + magic), bits(magic));
+}
+
+// Words [at, at + 64) of a row, at a multiple of 64, become w[0..3]. All groups of a `segment` share the counter's high
+// word, so that the compiler takes what depends on it out of the loop: half of the first two rounds.
+class ComputedWords {
+public:
+    static constexpr index_t kSegment = index_t(1) << 34;
+
+    SORGUM_INLINE explicit ComputedWords(const NoiseRow& row) : block_(block_of_lane()) {
+        const PhiloxKey<std::int32_t> key = row_key(row);
+        for (int k = 0; k < 2; ++k)
+            key_.word[k] = splat_integer<i32x16>(key.word[k]);
+        position_[0] = splat_integer<i32x16>(low_word(row.position));
+        position_[1] = splat_integer<i32x16>(high_word(row.position));
+        high_ = block_;
+    }
+    SORGUM_INLINE void enter_segment(index_t at) { high_ = splat_integer<i32x16>(at >> 34); }
+    SORGUM_INLINE void group(index_t at, i32x16* w) const {
+        const i32x16 low = int_add(block_, splat_integer<i32x16>(at >> 2));
+        const Block<i32x16> b = philox<kPhiloxRounds>(Block<i32x16>{{low, high_, position_[0], position_[1]}}, key_);
+        for (int k = 0; k < 4; ++k)
+            w[k] = b.word[k];
+        transpose_quads(w);
+    }
+
+private:
+    i32x16 block_, high_, position_[2];
+    PhiloxKey<i32x16> key_;
+};
+
+// Words that a test gives: as many as the row asks for.
+class GivenWords {
+public:
+    static constexpr index_t kSegment = index_t(1) << 62;
+
+    SORGUM_INLINE explicit GivenWords(const NoiseRow& row, index_t end) : words_(row.given), end_(end) {}
+    SORGUM_INLINE void enter_segment(index_t) {}
+    SORGUM_INLINE void group(index_t at, i32x16* w) const {
+        const float* const p = reinterpret_cast<const float*>(words_) + at;
+        for (int k = 0; k < 4; ++k)
+            w[k] = bits(load_first(p + k * kLanes, end_ - at - k * kLanes, 0.0f));
+    }
+
+private:
+    const std::uint32_t* words_;
+    index_t end_;
+};
+
+// Calls f(at, w) for every group that has a word of [first, end).
+template <class Words, class F>
+SORGUM_INLINE void for_each_group(Words words, index_t first, index_t end, F&& f) {
+    for (index_t at = first / kGroupWords * kGroupWords; at < end;) {
+        const index_t segment = (at / Words::kSegment + 1) * Words::kSegment;
+        const index_t stop = segment < end ? segment : end;
+        words.enter_segment(at);
+        for (; at < stop; at += kGroupWords) {
+            i32x16 w[4];
+            words.group(at, w);
+            f(at, w);
+        }
+    }
+}
+template <class F>
+SORGUM_INLINE void for_each_group(const NoiseRow& row, index_t first, index_t end, F&& f) {
+    if (row.given != nullptr)
+        for_each_group(GivenWords(row, end), first, end, f);
+    else
+        for_each_group(ComputedWords(row), first, end, f);
+}
+
+SORGUM_ISA_END

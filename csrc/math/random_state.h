@@ -1,0 +1,20 @@
+// Plain data of the random family that crosses translation units.
+#pragma once
+
+#include "core/types.h"
+
+namespace sorgum {
+
+// What a stream of words is for. Streams of one key with different purposes are different streams. The numbers are part
+// of the layout of counters (math/stream.h) and never change; 64-bit words take the number that follows.
+enum class Purpose : std::uint32_t { bits = 0, uniform = 2, exponential = 4, gumbel = 6, logistic = 8 };
+
+// A row of words: which of them is drawn is then the matter of an index alone.
+struct NoiseRow {
+    std::uint64_t key, stream, position;
+    Purpose purpose;
+    bool wide;                   // words of 64 bits
+    const std::uint32_t* given;  // words to be used instead, for tests; or null
+};
+
+}  // namespace sorgum

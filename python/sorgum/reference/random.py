@@ -1,0 +1,228 @@
+"""NumPy versions of the family random: words in 64-bit integers, noise in float64, as plainly as can be.
+
+Words agree with those of `sorgum.random` bit for bit. Logarithms are NumPy's, which differ in the last digit from
+processor to processor.
+"""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["PURPOSES", "exponential", "gumbel", "logistic", "open_unit", "philox", "uniform", "words"]
+
+Array = npt.NDArray[Any]
+
+PURPOSES = {"bits": 0, "uniform": 2, "exponential": 4, "gumbel": 6, "logistic": 8}
+
+_LOW = np.uint64(0xFFFFFFFF)
+_SHIFT = np.uint64(32)
+
+
+def philox(counter: npt.ArrayLike, key: npt.ArrayLike, rounds: int = 10) -> Array:
+    """Return blocks of Philox4x32.
+
+    Parameters
+    ----------
+    counter : array_like of int
+        Shape (..., 4), 32-bit words.
+    key : array_like of int
+        Shape (..., 2), 32-bit words, broadcast against the counters.
+    rounds : int, default 10
+        How many.
+
+    Returns
+    -------
+    array of uint32
+        Shape (..., 4).
+
+    Examples
+    --------
+    >>> [hex(w) for w in philox([0, 0, 0, 0], [0, 0])]
+    ['0x6627e8d5', '0xe169c58d', '0xbc57ac4c', '0x9b00dbd8']
+    """
+    counters, keys = np.asarray(counter, dtype=np.uint64), np.asarray(key, dtype=np.uint64)
+    c = [counters[..., i] for i in range(4)]
+    k = [keys[..., i] for i in range(2)]
+    for _ in range(rounds):
+        p0, p1 = np.uint64(0xD2511F53) * c[0], np.uint64(0xCD9E8D57) * c[2]
+        c = [(p1 >> _SHIFT) ^ c[1] ^ k[0], p1 & _LOW, (p0 >> _SHIFT) ^ c[3] ^ k[1], p0 & _LOW]
+        k = [(k[0] + np.uint64(0x9E3779B9)) & _LOW, (k[1] + np.uint64(0xBB67AE85)) & _LOW]
+    return np.stack(np.broadcast_arrays(*c), axis=-1).astype(np.uint32)
+
+
+def _halves(x: npt.ArrayLike) -> tuple[Array, Array]:
+    array = np.asarray(x, dtype=np.uint64)
+    return array & _LOW, array >> _SHIFT
+
+
+def words(
+    shape: tuple[int, ...],
+    key: int,
+    purpose: int,
+    *,
+    wide: bool = False,
+    streams: npt.ArrayLike | None = None,
+    position: npt.ArrayLike = 0,
+    index_offset: int = 0,
+) -> Array:
+    """Return the words that elements of an array are made from.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        The last axis makes the rows.
+    key : int
+        64 bits.
+    purpose : int
+        One of `PURPOSES`.
+    wide : bool, default False
+        Words of 64 bits.
+    streams, position : array_like of int, optional
+        Per row; `position` may be one for all.
+    index_offset : int, default 0
+        The index of a row's first element.
+
+    Returns
+    -------
+    array of uint32 or uint64
+        Of that shape.
+
+    Examples
+    --------
+    >>> words((2, 3), 0, PURPOSES["bits"]).shape
+    (2, 3)
+    """
+    rows, n = int(np.prod(shape[:-1], dtype=np.int64)), shape[-1] if shape else 1
+    ids = np.arange(rows, dtype=np.uint64) if streams is None else np.asarray(streams, dtype=np.uint64).reshape(rows)
+    at = np.broadcast_to(np.asarray(position, dtype=np.uint64).reshape(-1), (rows,))
+    zero = np.zeros(rows, dtype=np.uint64)
+    counter = np.stack([*_halves(ids), zero + np.uint64(purpose + wide), zero], axis=-1)
+    row_key = philox(counter, np.stack(_halves(np.uint64(key))))[:, :2]
+    per_element = 2 if wide else 1
+    index = np.arange(index_offset * per_element, (index_offset + n) * per_element, dtype=np.uint64)
+    block = np.stack(np.broadcast_arrays(*_halves(index >> np.uint64(2)), *(h[:, None] for h in _halves(at))), axis=-1)
+    found = np.take_along_axis(
+        philox(block, row_key[:, None, :]), (index & np.uint64(3)).astype(np.int64)[None, :, None], axis=-1
+    )[..., 0]
+    if wide:
+        found = found[:, 0::2].astype(np.uint64) | (found[:, 1::2].astype(np.uint64) << _SHIFT)
+    return found.reshape(shape)
+
+
+def open_unit(word: Array) -> tuple[Array, Array]:
+    """Return v = (w + 1/2) 2^-bits and 1 - v, the latter from the complement of the word.
+
+    Parameters
+    ----------
+    word : array of uint32 or uint64
+        The words w.
+
+    Returns
+    -------
+    v, u : arrays of float64
+        Rounded once.
+
+    Examples
+    --------
+    >>> v, u = open_unit(np.array([0], dtype=np.uint32))
+    >>> v[0] == 2.0**-33
+    np.True_
+    """
+    if word.dtype == np.uint32:
+        return (word + 0.5) * 2.0**-32, (~word + 0.5) * 2.0**-32
+
+    def scaled(w: Array) -> Array:
+        low, high = _halves(w)
+        # The halves are exact in float64 and overlap in no bit; the smaller one is rounded to what the sum can hold.
+        return (high * 2.0**-32) + (low + 0.5) * 2.0**-64
+
+    return scaled(word), scaled(~word)
+
+
+def uniform(word: Array) -> Array:
+    """Return v below 1.
+
+    Parameters
+    ----------
+    word : array of uint32 or uint64
+        The words.
+
+    Returns
+    -------
+    array of float64
+        Between 0 and 1.
+
+    Examples
+    --------
+    >>> uniform(np.array([2**31], dtype=np.uint32))
+    array([0.5])
+    """
+    return np.minimum(open_unit(word)[0], 1 - 2.0**-53)
+
+
+def exponential(word: Array) -> Array:
+    """Return -log(1 - v).
+
+    Parameters
+    ----------
+    word : array of uint32 or uint64
+        The words.
+
+    Returns
+    -------
+    array of float64
+        Above 0.
+
+    Examples
+    --------
+    >>> exponential(np.array([2**31], dtype=np.uint32)).round(6)
+    array([0.693147])
+    """
+    v, u = open_unit(word)
+    return np.where(v < 0.5, -np.log1p(-np.minimum(v, 0.5)), -np.log(u))
+
+
+def gumbel(word: Array) -> Array:
+    """Return -log(-log(1 - v)).
+
+    Parameters
+    ----------
+    word : array of uint32 or uint64
+        The words.
+
+    Returns
+    -------
+    array of float64
+        Standard Gumbel numbers.
+
+    Examples
+    --------
+    >>> gumbel(np.array([0, 2**32 - 1], dtype=np.uint32)).round(6)
+    array([22.873857, -3.129995])
+    """
+    return -np.log(exponential(word))
+
+
+def logistic(word: Array) -> Array:
+    """Return log(v / (1 - v)).
+
+    Parameters
+    ----------
+    word : array of uint32 or uint64
+        The words.
+
+    Returns
+    -------
+    array of float64
+        Standard logistic numbers.
+
+    Examples
+    --------
+    >>> logistic(np.array([0], dtype=np.uint32)).round(6)
+    array([-22.873857])
+    """
+    v, u = open_unit(word)
+    # Near the middle v / u - 1 = (v - u) / u, whose numerator is exact.
+    middle = np.abs(v - u) < 0.5
+    return np.where(middle, np.log1p(np.where(middle, (v - u) / u, 0)), np.log(v) - np.log(u))
