@@ -121,6 +121,21 @@ def noise(law: str, dtype: np.dtype[Any]) -> Iterator[Array]:
         yield function((2, 140001), rng=1, dtype=dtype, **width)
 
 
+def gumbel_max(dtype: np.dtype[Any]) -> Iterator[Array]:
+    for n in (1, 3, 63, 64, 65, 1000, 20011):
+        for scale in (0.0, 1.0, 20.0):
+            x = logits((7, n), dtype, scale, seed=n)
+            x[3, :: max(2, n // 5)] = -np.inf
+            yield random.categorical(x, rng=n, index_offset=n * n, on_invalid="minus_one")
+            for temperature in (0.0, 1e-30, 0.3, 50.0, 1e30):
+                drawn = random.gumbel_partial(x, rng=n, temperature=temperature, streams=np.arange(7) << 40)
+                yield from (drawn[name] for name in ("value", "low", "index"))
+    x = words(30 * 500, dtype).reshape(30, 500)
+    yield random.categorical(x, rng=1, on_invalid="minus_one")
+    yield random.categorical(np.where(np.isfinite(x), x, 0), rng=1)
+    yield from random.categorical(logits((1, 300007), dtype), rng=1, return_log_prob=True)
+
+
 def philox(dtype: np.dtype[Any]) -> Iterator[Array]:
     for n, rounds in ((0, 10), (1, 10), (16, 7), (37, 10), (200, 7)):
         counter = hashed(4 * n, 1).astype(np.uint32).reshape(4, n)
@@ -178,6 +193,7 @@ CASES: dict[str, Callable[[np.dtype[Any]], Iterator[Array]]] = {
     "special.exp_scale": lambda dtype: long_rows(special.softmax, dtype),
     "special.row_clear": lambda dtype: long_rows(special.softmax, dtype),
     "random.philox": philox,
+    "random.gumbel_max": gumbel_max,
     "random.bits": lambda dtype: noise("bits", dtype),
     "random.uniform": lambda dtype: noise("uniform", dtype),
     "random.exponential": lambda dtype: noise("exponential", dtype),

@@ -1,6 +1,6 @@
 #include "api/random.h"
 
-#include <memory>
+#include <charconv>
 
 #include "api/rows.h"
 #include "core/error.h"
@@ -17,6 +17,11 @@ constexpr index_t kPiece = 65536;                 // elements of a task
 constexpr index_t kSerial = 16384;                // elements that are not worth waking a thread for
 constexpr index_t kScratch = 4096;                // elements made before they are scattered
 constexpr index_t kLastIndex = index_t(1) << 62;  // two words per index keep within 63 bits
+
+std::string number_text(double value) {
+    char text[32];
+    return std::string(text, std::to_chars(text, text + sizeof text, value).ptr);
+}
 
 index_t ceil_div(index_t a, index_t b) { return a / b + (a % b != 0 ? 1 : 0); }
 
@@ -66,6 +71,17 @@ private:
     std::vector<ArrayView> operands_;
     int first_ = 0;
 };
+
+// The largest temperature: T G stays below half a unit of the largest float64, so that no sum overflows.
+constexpr double kLargestTemperature = 0x1p900;
+
+bool better(const Draw& a, const Draw& b) {
+    if (a.value != a.value || b.value != b.value)
+        return a.value != a.value;
+    if (a.index < 0 || b.index < 0)
+        return b.index < 0;
+    return a.value > b.value || (a.value == b.value && (a.low > b.low || (a.low == b.low && a.index < b.index)));
+}
 
 std::vector<bool> last_axis(const ArrayView& x) {
     std::vector<bool> reduced(static_cast<std::size_t>(x.ndim), false);
@@ -138,7 +154,165 @@ void fill(const Law& law, bool wide, const Source& source, const ArrayView& out)
     });
 }
 
+template <class T>
+class DrawJob {
+public:
+    DrawJob(const DrawArguments& a, const Source& source)
+        : source_(source),
+          reduced_(last_axis(a.logits)),
+          rows_(a.function, source, a.logits, reduced_),
+          table_(kernels()),
+          log_prob_(a.log_prob) {
+        ArrayView out = a.out;  // three numbers as one element of a row
+        --out.ndim;
+        std::vector<ArrayView> operands = {a.logits, per_row(a.function, "out", out, a.logits, reduced_),
+                                           per_row(a.function, "temperature", a.temperature, a.logits, reduced_)};
+        rows_.append_to(operands);
+        if (a.where) {
+            where_ = static_cast<int>(operands.size());
+            operands.push_back(broadcast_like(a.function, "where", *a.where, a.logits));
+        }
+        layout_ = make_rows(a.logits, reduced_, operands);
+        rows_.check(a.function, layout_);
+        check_temperatures(a);
+        direct_ = where_ < 0 && layout_.contiguous(kLogits, sizeof(T));
+    }
+
+    void run() {
+        const index_t n = layout_.length, rows = layout_.rows;
+        if (rows == 0)
+            return;
+        const bool whole = n <= kPiece || rows >= kManyRows;
+        const index_t pieces = whole ? 1 : ceil_div(n, kPiece);
+        const index_t rows_per_task = n >= kPiece ? 1 : kPiece / (n > 0 ? n : 1);
+        const index_t tasks = whole ? ceil_div(rows, rows_per_task) : rows * pieces;
+        const int threads = tasks == 1 || rows * n < kSerial ? 1 : num_threads();
+        if (whole) {
+            parallel_for(tasks, threads, [&](index_t task, int) {
+                const index_t first = task * rows_per_task;
+                const index_t last = rows - first < rows_per_task ? rows : first + rows_per_task;
+                for (index_t r = first; r < last; ++r)
+                    write(r, part(r, 0, n));
+            });
+            return;
+        }
+        std::vector<Draw> parts(static_cast<std::size_t>(tasks));
+        parallel_for(tasks, threads, [&](index_t task, int) {
+            const index_t begin = task % pieces * kPiece;
+            parts[static_cast<std::size_t>(task)] = part(task / pieces, begin, n - begin < kPiece ? n : begin + kPiece);
+        });
+        parallel_for(rows, log_prob_ ? threads : 1, [&](index_t r, int) {
+            const Draw* const of_row = &parts[static_cast<std::size_t>(r * pieces)];
+            Draw best = of_row[0];
+            for (index_t p = 1; p < pieces; ++p)
+                best = better(of_row[p], best) ? of_row[p] : best;
+            write(r, best);
+        });
+    }
+
+private:
+    enum Operand { kLogits = 0, kOut = 1, kTemperature = 2 };
+    static constexpr index_t kManyRows = 16;  // so many rows keep all threads busy without being shared
+
+    double temperature(index_t r) const {
+        double t;
+        __builtin_memcpy(&t, layout_.row(kTemperature, r), sizeof t);
+        return t;
+    }
+    void check_temperatures(const DrawArguments& a) const {
+        const index_t count = a.temperature.ndim == 0 && layout_.rows > 0 ? 1 : layout_.rows;
+        for (index_t r = 0; r < count; ++r)
+            if (!(temperature(r) >= 0.0) || temperature(r) > kLargestTemperature)
+                throw ValueError(std::string(a.function) + ": temperature must be in [0, 2**900], got " +
+                                 number_text(temperature(r)));
+    }
+
+    Draw part(index_t r, index_t begin, index_t end) const {
+        const NoiseRow row = rows_.row(layout_, r, Purpose::gumbel, false);
+        const double t = temperature(r);
+        Draw best = {-__builtin_inf(), 0.0, -1};
+        for_each_part(r, begin, end, [&](const T* x, index_t i, index_t here) {
+            random_gumbel_max(table_, T())(row, t, x, source_.index_offset + i, here, best);
+        });
+        return best;
+    }
+
+    // Calls f(elements, the first one's place, their number) for elements [begin, end), in chunks where it must gather.
+    template <class F>
+    void for_each_part(index_t r, index_t begin, index_t end, F&& f) const {
+        if (direct_)
+            return f(reinterpret_cast<const T*>(layout_.row(kLogits, r)) + begin, begin, end - begin);
+        alignas(64) T x[kScratch];
+        bool mask[kScratch];
+        for (index_t i = begin; i < end; i += kScratch) {
+            const index_t here = end - i < kScratch ? end - i : kScratch;
+            gather(layout_, kLogits, r, 1, i, here, x, kScratch);
+            if (where_ >= 0) {
+                gather(layout_, where_, r, 1, i, here, mask, kScratch);
+                for (index_t k = 0; k < here; ++k)
+                    x[k] = mask[k] ? x[k] : -static_cast<T>(__builtin_inf());
+            }
+            f(x, i, here);
+        }
+    }
+
+    // log softmax(x / T) at one element: (x - max) / T - log(sum exp((x - max) / T)), in float64 but for the terms.
+    double log_prob(index_t r, index_t index) const {
+        const double t = temperature(r);
+        if (index < 0)
+            return __builtin_nan("");
+        if (t < 0x1p-1022)
+            return 0.0;
+        ExpScale<T> scale;
+        special_exp_scale(table_, T())(t, scale);
+        RowSum<T> sum;
+        special_row_clear(table_, T())(sum);
+        for_each_part(r, 0, layout_.length,
+                      [&](const T* x, index_t, index_t here) { special_exp_sum(table_, T())(x, here, scale, sum); });
+        RowResult<T> row;
+        special_row_result(table_, T())(sum, scale, false, row);
+        T x;
+        gather(layout_, kLogits, r, 1, index - source_.index_offset, 1, &x, 1);
+        return (static_cast<double>(x) - static_cast<double>(row.max)) / t - row.log_excess;
+    }
+
+    void write(index_t r, const Draw& draw) const {
+        char* const to = layout_.row(kOut, r);
+        __builtin_memcpy(to, &draw, sizeof draw);
+        if (!log_prob_)
+            return;
+        const double value = log_prob(r, draw.index);
+        __builtin_memcpy(to + sizeof draw, &value, sizeof value);
+    }
+
+    const Source& source_;
+    std::vector<bool> reduced_;
+    RowSource rows_;
+    const KernelTable& table_;
+    bool log_prob_;
+    RowLayout layout_;
+    int where_ = -1;
+    bool direct_;
+};
+
 }  // namespace
+
+void gumbel_max(const DrawArguments& a, const Source& source) {
+    if (a.logits.dtype != DType::f32 && a.logits.dtype != DType::f64)
+        throw TypeError(std::string(a.function) + ": logits must have dtype float32 or float64, got " +
+                        dtype_text(a.logits.dtype));
+    if (a.logits.ndim == 0)
+        throw ValueError(std::string(a.function) + ": logits must have at least one axis, got a scalar");
+    index_t shape[kMaxDims];
+    for (int d = 0; d < a.logits.ndim; ++d)
+        shape[d] = d + 1 < a.logits.ndim ? a.logits.shape[d] : 4;
+    check_out(a.function, "out", a.out, DType::f64, shape, a.logits.ndim);
+    const FpGuard guard;
+    if (a.logits.dtype == DType::f32)
+        DrawJob<float>(a, source).run();
+    else
+        DrawJob<double>(a, source).run();
+}
 
 std::uint64_t derived_key(std::uint64_t key, std::uint64_t data, std::uint32_t tag) {
     const std::uint32_t counter[4] = {static_cast<std::uint32_t>(data), static_cast<std::uint32_t>(data >> 32), 0, tag};

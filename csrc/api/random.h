@@ -30,4 +30,17 @@ struct Source {
 void noise(const std::string& law, bool wide, const Source& source, const std::vector<index_t>& shape,
            const ArrayView& out);
 
+// The Gumbel-max draw of every row, whose categories lie along the last axis of `logits`. `out` is float64 and has the
+// rows' shape and one more axis of four: value, low and (64 bits of an integer) index of a Draw, and, where it is asked
+// for, the logarithm of the drawn category's probability, NaN if there is none.
+struct DrawArguments {
+    const char* function;
+    ArrayView logits;                // float32 or float64
+    ArrayView temperature;           // float64, a scalar or one per row
+    std::optional<ArrayView> where;  // bool, broadcast to the logits
+    ArrayView out;
+    bool log_prob;
+};
+void gumbel_max(const DrawArguments& arguments, const Source& source);
+
 }  // namespace sorgum::random

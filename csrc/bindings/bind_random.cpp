@@ -37,6 +37,20 @@ void noise(const std::string& law, bool wide, std::uint64_t key, const OptionalA
     without_gil([&] { random::noise(law, wide, source, shape, to); });
 }
 
+void gumbel_max(const std::string& function, const py::array& logits, const py::array& temperature,
+                const OptionalArray& where, std::uint64_t key, const OptionalArray& streams, const py::array& position,
+                index_t index_offset, const py::array& out, bool log_prob, const OptionalArray& given) {
+    const char* const name = function.c_str();
+    const random::Source source = source_of(name, key, streams, position, index_offset, given);
+    const random::DrawArguments a = {name,
+                                     view_of(logits, name, "logits"),
+                                     view_of(temperature, name, "temperature"),
+                                     optional_view(where, name, "where"),
+                                     view_of(out, name, "out"),
+                                     log_prob};
+    without_gil([&] { random::gumbel_max(a, source); });
+}
+
 }  // namespace
 
 void register_random(py::module_& module) {
@@ -51,6 +65,9 @@ void register_random(py::module_& module) {
     module.def("noise", &noise, py::arg("law"), py::arg("wide"), py::arg("key"), py::arg("streams"),
                py::arg("position"), py::arg("index_offset"), py::arg("shape"), py::arg("out"),
                py::arg("given") = py::none());
+    module.def("gumbel_max", &gumbel_max, py::arg("function"), py::arg("logits"), py::arg("temperature"),
+               py::arg("where"), py::arg("key"), py::arg("streams"), py::arg("position"), py::arg("index_offset"),
+               py::arg("out"), py::arg("log_prob"), py::arg("given") = py::none());
 }
 
 }  // namespace sorgum

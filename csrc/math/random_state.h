@@ -17,4 +17,11 @@ struct NoiseRow {
     const std::uint32_t* given;  // words to be used instead, for tests; or null
 };
 
+// The largest of x + T G over any part of a row, as an unevaluated sum: value + low, where |low| is at most half a unit of
+// value. No element: value -inf, index -1. A NaN or +inf among the logits: value NaN, index -1.
+struct Draw {
+    double value, low;
+    index_t index;
+};
+
 }  // namespace sorgum

@@ -66,3 +66,16 @@ def noise(
     out: NDArray[Any],
     given: NDArray[Any] | None = None,
 ) -> None: ...
+def gumbel_max(
+    function: str,
+    logits: NDArray[Any],
+    temperature: NDArray[Any],
+    where: NDArray[Any] | None,
+    key: int,
+    streams: NDArray[Any] | None,
+    position: NDArray[Any],
+    index_offset: int,
+    out: NDArray[Any],
+    log_prob: bool,
+    given: NDArray[Any] | None = None,
+) -> None: ...

@@ -1,4 +1,5 @@
 // The signature of every kernel of the family.
 #pragma once
 
+#include "kernels/random/gumbel_max.h"
 #include "kernels/random/noise.h"

@@ -1,4 +1,5 @@
 // Every kernel of the family, for the units in csrc/isa.
 #pragma once
 
+#include "kernels/random/gumbel_max.inl.h"
 #include "kernels/random/noise.inl.h"

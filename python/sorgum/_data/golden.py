@@ -20,7 +20,7 @@ Array = NDArray[Any]
 FUNCTIONS = ("exp", "log", "softmax", "softmax_three_pass", "log_softmax", "log_softmax_three_pass", "logsumexp")
 LAWS = ("bits", "uniform", "exponential", "gumbel", "logistic")
 NAMES = tuple(f"special.{function}.{suffix}" for function in FUNCTIONS for suffix in ("f32", "f64"))
-NAMES += tuple(f"random.{law}.{suffix}" for law in LAWS for suffix in ("f32", "f64"))
+NAMES += tuple(f"random.{function}.{suffix}" for function in (*LAWS, "categorical") for suffix in ("f32", "f64"))
 DTYPES: dict[str, np.dtype[Any]] = {"f32": np.dtype(np.float32), "f64": np.dtype(np.float64)}
 
 # Rows shorter than a vector, of a few vectors, around a chunk of 4096, and of many chunks.
@@ -74,6 +74,16 @@ def noise(law: str, dtype: np.dtype[Any]) -> Iterator[Array]:
         yield function((3, 1000), rng=key, dtype=dtype, index_offset=2**34 - 70, **place, **width)
 
 
+def draws(dtype: np.dtype[Any]) -> Iterator[Array]:
+    for n in LENGTHS:
+        for x in (logits((5, n), dtype, seed=n), np.zeros((5, n), dtype)):
+            yield random.categorical(x, rng=n, num_samples=3, position=n)
+            for temperature in (0.0, 0.6875, 1e30):
+                partial = random.gumbel_partial(x, rng=n, temperature=temperature, index_offset=n)
+                yield from (partial[field].view(np.int64) for field in ("value", "low", "index"))
+    yield random.categorical(words(4096 * 6, dtype).reshape(512, 48), rng=1, on_invalid="minus_one")
+
+
 def outputs(name: str) -> Iterator[Array]:
     """Return what a digest is taken over, one array at a time.
 
@@ -95,7 +105,7 @@ def outputs(name: str) -> Iterator[Array]:
     family, function, suffix = name.split(".")
     dtype = DTYPES[suffix]
     if family == "random":
-        yield from noise(function, dtype)
+        yield from draws(dtype) if function == "categorical" else noise(function, dtype)
         return
     if function in ("exp", "log"):
         for x in (

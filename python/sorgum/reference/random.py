@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["PURPOSES", "exponential", "gumbel", "logistic", "open_unit", "philox", "uniform", "words"]
+__all__ = ["PURPOSES", "categorical", "exponential", "gumbel", "logistic", "open_unit", "philox", "uniform", "words"]
 
 Array = npt.NDArray[Any]
 
@@ -226,3 +226,47 @@ def logistic(word: Array) -> Array:
     # Near the middle v / u - 1 = (v - u) / u, whose numerator is exact.
     middle = np.abs(v - u) < 0.5
     return np.where(middle, np.log1p(np.where(middle, (v - u) / u, 0)), np.log(v) - np.log(u))
+
+
+def categorical(
+    logits: npt.ArrayLike,
+    key: int,
+    *,
+    temperature: npt.ArrayLike = 1.0,
+    where: npt.ArrayLike | bool = True,
+    streams: npt.ArrayLike | None = None,
+    position: npt.ArrayLike = 0,
+    index_offset: int = 0,
+) -> Array:
+    """Return argmax(x + T G) along the last axis, or -1 where there is none.
+
+    Parameters
+    ----------
+    logits : array_like
+        At least one axis.
+    key : int
+        64 bits.
+    temperature : array_like, default 1.0
+        T, not negative; a scalar or the rows' shape.
+    where : array_like of bool, default True
+        Which categories are there.
+    streams, position, index_offset : optional
+        As in `words`.
+
+    Returns
+    -------
+    array of int64
+        The rows' shape.
+
+    Examples
+    --------
+    >>> categorical([[0.0, -1e9], [-1e9, 0.0]], 1).tolist()
+    [0, 1]
+    """
+    x = np.where(where, np.asarray(logits, dtype=np.float64), -np.inf)
+    g = gumbel(words(x.shape, key, PURPOSES["gumbel"], streams=streams, position=position, index_offset=index_offset))
+    t = np.asarray(temperature, dtype=np.float64)
+    if x.shape[-1] == 0:
+        return np.full(x.shape[:-1], -1)
+    valid = ~np.any(np.isnan(x) | (x == np.inf), axis=-1) & np.any(x > -np.inf, axis=-1)
+    return np.where(valid, np.argmax(x + (t[..., None] if t.ndim else t) * g, axis=-1) + index_offset, -1)

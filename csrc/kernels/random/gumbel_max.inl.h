@@ -1,0 +1,125 @@
+#pragma once
+
+#include "kernels/random/gumbel_max.h"
+#include "kernels/random/words.inl.h"
+#include "math/uniform.h"
+
+SORGUM_ISA_BEGIN
+
+using namespace sorgum::random;
+
+SORGUM_INLINE double minus_infinity() { return -from_bits(Format<double>::infinity); }
+
+SORGUM_INLINE bool wins(double value, double low, index_t index, const Draw& best) {
+    return value > best.value || (value == best.value && (low > best.low || (low == best.low && index < best.index)));
+}
+
+// A logit that is out of the question: true once and for all.
+SORGUM_INLINE bool spoilt(const Draw& best) { return best.value != best.value; }
+
+// Enters x + noise for one element, as the exact sum of two float64 (Knuth's two-sum).
+SORGUM_INLINE void enter(double x, double noise, index_t index, Draw& best) {
+    if (x == minus_infinity() || spoilt(best))
+        return;
+    if (x - x != 0.0) {
+        best = {from_bits(Format<double>::quiet_nan), 0.0, -1};
+        return;
+    }
+    const double value = x + noise, added = value - x;
+    const double low = (x - (value - added)) + (noise - added);
+    if (best.index < 0 || wins(value, low, index, best))
+        best = {value, low, index};
+}
+
+// Which elements cannot win. With B(w) the encoding of the float w / 2, log2 v >= B 2^-23 - 158; rejected is who has
+// B > 2^23 (c (x - best) + 158 + margin), c = log2(e) / T.
+template <class T>
+struct Screen {
+    vec<T> slope, offset;
+
+    SORGUM_INLINE Screen(double temperature, const Draw& best) {
+        constexpr double log2e = 0x1.71547652b82fep0, unit = 0x1p23, lowest = 158.0;
+        // Beyond 2^60 the slope may be smaller than it ought to be: who passes is only worked out in vain.
+        const double c = temperature > log2e * 0x1p-60 ? log2e / temperature : 0x1p60;
+        const double level = c * best.value, size = level < 0 ? -level : level;
+        // Roundings of slope, offset and their sum: below 2^-22 of the level; of B: below 2^-16.
+        const double margin = 0x1p-13 + size * 0x1p-21;
+        const bool known = size < 0x1p80;  // not for -inf and NaN
+        slope = splat<vec<T>>(known ? static_cast<T>(c * unit) : T(0));
+        offset = splat<vec<T>>(static_cast<T>(known ? (lowest + margin - level) * unit : -minus_infinity()));
+    }
+    // NaN is not rejected: it will be worked out what to make of it.
+    SORGUM_INLINE auto rejects(vec<T> x, i32x16 w) const {
+        const f32x16 encoding = to_float(bits(to_float(shift_right<1>(w))));
+        if constexpr (sizeof(T) == 4)
+            return lt(fma(x, slope, offset), encoding);
+        else
+            return lt(fma(x, slope, offset), widen(encoding));
+    }
+};
+
+template <class T>
+SORGUM_INLINE bool rejects_all(const Screen<T>& screen, const T* x, const i32x16* w) {
+    const auto a = screen.rejects(load(x), w[0]), b = screen.rejects(load(x + kLanes), w[1]);
+    const auto c = screen.rejects(load(x + 2 * kLanes), w[2]), d = screen.rejects(load(x + 3 * kLanes), w[3]);
+    return all(both(both(a, b), both(c, d)));
+}
+
+// Elements [at, at + 64), of which the words are w: those that pass, worked out.
+template <class T>
+SORGUM_NOINLINE void enter_group(Screen<T>& screen, const T* x, const i32x16* w, index_t at, double temperature,
+                                 Draw& best) {
+    for (int k = 0; k < 4; ++k) {
+        if (all(screen.rejects(load(x + k * kLanes), w[k])))
+            continue;
+        const index_t before = best.index;
+        double noise[kLanes];
+        store(noise, gumbel(open_unit<f64x16>(zero_extend(w[k]))) * splat<f64x16>(temperature));
+        for (int i = 0; i < kLanes; ++i)
+            enter(static_cast<double>(x[k * kLanes + i]), noise[i], at + k * kLanes + i, best);
+        if (best.index != before)
+            screen = Screen<T>(temperature, best);
+    }
+}
+
+template <class T>
+void largest(const T* x, index_t first, index_t n, Draw& best) {
+    const T least = static_cast<T>(minus_infinity());
+    for (index_t i = 0; i < n; i += kLanes) {
+        const vec<T> v = load_first(x + i, n - i, least);
+        if (all(lt(v, splat<vec<T>>(static_cast<T>(best.value)))))
+            continue;
+        const index_t here = n - i < kLanes ? n - i : kLanes;
+        for (index_t k = 0; k < here; ++k)
+            enter(static_cast<double>(x[i + k]), 0.0, first + i + k, best);
+    }
+}
+
+template <class T>
+void gumbel_max_kernel(const NoiseRow& row, double temperature, const T* x, index_t first, index_t n, Draw& best) {
+    if (temperature == 0.0)
+        return largest(x, first, n, best);
+    const index_t end = first + n;
+    Screen<T> screen(temperature, best);
+    for_each_group(row, first, end, [&](index_t at, const i32x16* w) SORGUM_LAMBDA {
+        if (spoilt(best))
+            return;
+        const T* here = x + (at - first);
+        T padded[kGroupWords];
+        if (at < first || at + kGroupWords > end) {
+            for (index_t i = 0; i < kGroupWords; ++i)
+                padded[i] = at + i >= first && at + i < end ? here[i] : static_cast<T>(minus_infinity());
+            here = padded;
+        } else {
+#pragma GCC unroll 4
+            for (int k = 0; k < 4; ++k)
+                prefetch_ahead(here + k * kLanes);
+        }
+        if (rejects_all(screen, here, w))
+            return;
+        const i32x16 kept[4] = {w[0], w[1], w[2], w[3]};
+        enter_group(screen, here, kept, at, temperature, best);
+    });
+}
+
+SORGUM_ISA_END
