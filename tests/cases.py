@@ -136,6 +136,37 @@ def gumbel_max(dtype: np.dtype[Any]) -> Iterator[Array]:
     yield from random.categorical(logits((1, 300007), dtype), rng=1, return_log_prob=True)
 
 
+def inverse(dtype: np.dtype[Any]) -> Iterator[Array]:
+    for n in (1, 3, 130, CHUNK, CHUNK + 1, 20011):
+        for scale in (0.0, 1.0, 20.0):
+            x = logits((7, n), dtype, scale, seed=n)
+            x[3, :: max(2, n // 5)] = -np.inf
+            for temperature in (0.0, 1e-30, 0.3, 1.0, 50.0, 1e30):
+                keywords = {"temperature": temperature, "method": "inverse", "on_invalid": "minus_one"}
+                yield random.categorical(x, rng=n, num_samples=5, **keywords)
+    x = words(30 * 500, dtype).reshape(30, 500)
+    for rows in (x, np.where(np.isfinite(x), x, 0)):
+        yield random.categorical(rows, rng=1, num_samples=9, method="inverse", on_invalid="minus_one")
+    yield from random.categorical(logits((2, 300007), dtype), rng=1, method="inverse", return_log_prob=True)
+
+
+def gumbel_top(dtype: np.dtype[Any]) -> Iterator[Array]:
+    for n in (1, 3, 63, 64, 65, 1000, 20011):
+        for scale in (0.0, 1.0, 20.0):
+            x = logits((5, n), dtype, scale, seed=n)
+            x[3, :: max(2, n // 5)] = -np.inf
+            for k in (0, 1, n // 2, n):
+                yield from random.gumbel_top_k(x, k, rng=n, index_offset=n)
+    yield from random.gumbel_top_k(words(30 * 500, dtype).reshape(30, 500), 40, rng=1, on_invalid="minus_one")
+
+
+def gumbel_add(dtype: np.dtype[Any]) -> Iterator[Array]:
+    for n in (1, 3, 63, 65, 1000, 70001):
+        for offset in (0, 1, 130):
+            yield random.gumbel_softmax(logits((3, n), dtype), rng=n, temperature=0.5, index_offset=offset)
+    yield random.gumbel_softmax(words(30 * 500, dtype).reshape(30, 500), rng=3)
+
+
 def philox(dtype: np.dtype[Any]) -> Iterator[Array]:
     for n, rounds in ((0, 10), (1, 10), (16, 7), (37, 10), (200, 7)):
         counter = hashed(4 * n, 1).astype(np.uint32).reshape(4, n)
@@ -194,6 +225,11 @@ CASES: dict[str, Callable[[np.dtype[Any]], Iterator[Array]]] = {
     "special.row_clear": lambda dtype: long_rows(special.softmax, dtype),
     "random.philox": philox,
     "random.gumbel_max": gumbel_max,
+    "random.gumbel_add": gumbel_add,
+    "random.gumbel_top": gumbel_top,
+    "random.chunk_masses": inverse,
+    "random.choose_chunk": inverse,
+    "random.draw_in_chunk": inverse,
     "random.bits": lambda dtype: noise("bits", dtype),
     "random.uniform": lambda dtype: noise("uniform", dtype),
     "random.exponential": lambda dtype: noise("exponential", dtype),

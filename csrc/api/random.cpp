@@ -1,5 +1,6 @@
 #include "api/random.h"
 
+#include <algorithm>
 #include <charconv>
 
 #include "api/rows.h"
@@ -74,6 +75,8 @@ private:
 
 // The largest temperature: T G stays below half a unit of the largest float64, so that no sum overflows.
 constexpr double kLargestTemperature = 0x1p900;
+// Below it inversion and log_prob take T for 0: its reciprocal may not be finite.
+constexpr double kLeastTemperature = 0x1p-1022;
 
 bool better(const Draw& a, const Draw& b) {
     if (a.value != a.value || b.value != b.value)
@@ -113,9 +116,11 @@ noise_fn<T>* kernel_of(Purpose purpose) {
         case Purpose::gumbel:
             return random_gumbel(table, T());
         case Purpose::logistic:
+            return random_logistic(table, T());
+        case Purpose::inverse:
             break;
     }
-    return random_logistic(table, T());
+    return nullptr;  // not a law of single elements: no name leads here
 }
 
 template <class T>
@@ -154,6 +159,26 @@ void fill(const Law& law, bool wide, const Source& source, const ArrayView& out)
     });
 }
 
+// Calls f(elements, the first one's place, their number) for elements [begin, end) of a row of operand 0, in chunks
+// where it must gather. Where the operand `where`, unless negative, is false the element is -inf.
+template <class T, class F>
+void for_each_part(const RowLayout& layout, int where, index_t r, index_t begin, index_t end, F&& f) {
+    if (where < 0 && layout.contiguous(0, sizeof(T)))
+        return f(reinterpret_cast<const T*>(layout.row(0, r)) + begin, begin, end - begin);
+    alignas(64) T x[kScratch];
+    bool mask[kScratch];
+    for (index_t i = begin; i < end; i += kScratch) {
+        const index_t here = end - i < kScratch ? end - i : kScratch;
+        gather(layout, 0, r, 1, i, here, x, kScratch);
+        if (where >= 0) {
+            gather(layout, where, r, 1, i, here, mask, kScratch);
+            for (index_t k = 0; k < here; ++k)
+                x[k] = mask[k] ? x[k] : -static_cast<T>(__builtin_inf());
+        }
+        f(x, i, here);
+    }
+}
+
 template <class T>
 class DrawJob {
 public:
@@ -162,6 +187,7 @@ public:
           reduced_(last_axis(a.logits)),
           rows_(a.function, source, a.logits, reduced_),
           table_(kernels()),
+          inverse_(a.inverse),
           log_prob_(a.log_prob) {
         ArrayView out = a.out;  // three numbers as one element of a row
         --out.ndim;
@@ -175,7 +201,6 @@ public:
         layout_ = make_rows(a.logits, reduced_, operands);
         rows_.check(a.function, layout_);
         check_temperatures(a);
-        direct_ = where_ < 0 && layout_.contiguous(kLogits, sizeof(T));
     }
 
     void run() {
@@ -192,10 +217,12 @@ public:
                 const index_t first = task * rows_per_task;
                 const index_t last = rows - first < rows_per_task ? rows : first + rows_per_task;
                 for (index_t r = first; r < last; ++r)
-                    write(r, part(r, 0, n));
+                    write(r, inverse_ ? inverse(r) : part(r, 0, n));
             });
             return;
         }
+        if (inverse_)
+            return run_inverse_in_pieces(pieces, threads);
         std::vector<Draw> parts(static_cast<std::size_t>(tasks));
         parallel_for(tasks, threads, [&](index_t task, int) {
             const index_t begin = task % pieces * kPiece;
@@ -229,7 +256,7 @@ private:
 
     Draw part(index_t r, index_t begin, index_t end) const {
         const NoiseRow row = rows_.row(layout_, r, Purpose::gumbel, false);
-        const double t = temperature(r);
+        const double t = inverse_ ? 0.0 : temperature(r);  // by inversion, parts are for T = 0 alone
         Draw best = {-__builtin_inf(), 0.0, -1};
         for_each_part(r, begin, end, [&](const T* x, index_t i, index_t here) {
             random_gumbel_max(table_, T())(row, t, x, source_.index_offset + i, here, best);
@@ -237,23 +264,65 @@ private:
         return best;
     }
 
-    // Calls f(elements, the first one's place, their number) for elements [begin, end), in chunks where it must gather.
     template <class F>
     void for_each_part(index_t r, index_t begin, index_t end, F&& f) const {
-        if (direct_)
-            return f(reinterpret_cast<const T*>(layout_.row(kLogits, r)) + begin, begin, end - begin);
-        alignas(64) T x[kScratch];
-        bool mask[kScratch];
-        for (index_t i = begin; i < end; i += kScratch) {
-            const index_t here = end - i < kScratch ? end - i : kScratch;
-            gather(layout_, kLogits, r, 1, i, here, x, kScratch);
-            if (where_ >= 0) {
-                gather(layout_, where_, r, 1, i, here, mask, kScratch);
-                for (index_t k = 0; k < here; ++k)
-                    x[k] = mask[k] ? x[k] : -static_cast<T>(__builtin_inf());
-            }
-            f(x, i, here);
-        }
+        random::for_each_part<T>(layout_, where_, r, begin, end, f);
+    }
+
+    // The masses of the chunks from element `begin` on.
+    void add_masses(index_t r, index_t begin, index_t end, const ExpScale<T>& scale, ChunkMass* masses) const {
+        for_each_part(r, begin, end, [&](const T* x, index_t i, index_t here) {
+            random_chunk_masses(table_, T())(x, here, scale, masses + i / kChunk);
+        });
+    }
+
+    // Chooses by words 0 and 1 of the row.
+    Draw inverse(index_t r, const ExpScale<T>& scale, const ChunkMass* masses, index_t chunks) const {
+        const NoiseRow row = rows_.row(layout_, r, Purpose::inverse, true);
+        double encoded[2];
+        std::uint64_t words[2];
+        random_bits(table_, double())(row, 0, 2, encoded);
+        __builtin_memcpy(words, encoded, sizeof words);
+        const index_t chunk = random_choose_chunk(table_, float())(masses, chunks, words[0]);
+        if (chunk < 0)
+            return {chunk == -2 ? __builtin_nan("") : -__builtin_inf(), 0.0, -1};
+        const index_t begin = chunk * kChunk, left = layout_.length - begin;
+        index_t index = 0;
+        for_each_part(r, begin, begin + (left < kChunk ? left : kChunk), [&](const T* x, index_t, index_t here) {
+            index = random_draw_in_chunk(table_, T())(x, here, scale, masses[chunk].max, words[1]);
+        });
+        return {0.0, 0.0, source_.index_offset + begin + index};
+    }
+    Draw inverse(index_t r) const {
+        const double t = temperature(r);
+        const index_t n = layout_.length, chunks = ceil_div(n, kChunk);
+        if (t < kLeastTemperature)
+            return part(r, 0, n);
+        ExpScale<T> scale;
+        special_exp_scale(table_, T())(t, scale);
+        std::vector<ChunkMass> masses(static_cast<std::size_t>(chunks));
+        add_masses(r, 0, n, scale, masses.data());
+        return inverse(r, scale, masses.data(), chunks);
+    }
+    void run_inverse_in_pieces(index_t pieces, int threads) const {
+        const index_t n = layout_.length, rows = layout_.rows, chunks = ceil_div(n, kChunk);
+        std::vector<ExpScale<T>> scales(static_cast<std::size_t>(rows));
+        for (index_t r = 0; r < rows; ++r)
+            if (temperature(r) >= kLeastTemperature)
+                special_exp_scale(table_, T())(temperature(r), scales[static_cast<std::size_t>(r)]);
+        std::vector<ChunkMass> masses(static_cast<std::size_t>(rows * chunks));
+        parallel_for(rows * pieces, threads, [&](index_t task, int) {
+            const index_t r = task / pieces, begin = task % pieces * kPiece;
+            if (temperature(r) >= kLeastTemperature)
+                add_masses(r, begin, n - begin < kPiece ? n : begin + kPiece, scales[static_cast<std::size_t>(r)],
+                           &masses[static_cast<std::size_t>(r * chunks)]);
+        });
+        parallel_for(rows, threads, [&](index_t r, int) {
+            const bool drawn = temperature(r) >= kLeastTemperature;
+            write(r, drawn ? inverse(r, scales[static_cast<std::size_t>(r)],
+                                     &masses[static_cast<std::size_t>(r * chunks)], chunks)
+                           : part(r, 0, n));
+        });
     }
 
     // log softmax(x / T) at one element: (x - max) / T - log(sum exp((x - max) / T)), in float64 but for the terms.
@@ -261,7 +330,7 @@ private:
         const double t = temperature(r);
         if (index < 0)
             return __builtin_nan("");
-        if (t < 0x1p-1022)
+        if (t < kLeastTemperature)
             return 0.0;
         ExpScale<T> scale;
         special_exp_scale(table_, T())(t, scale);
@@ -289,20 +358,124 @@ private:
     std::vector<bool> reduced_;
     RowSource rows_;
     const KernelTable& table_;
-    bool log_prob_;
+    bool inverse_, log_prob_;
     RowLayout layout_;
     int where_ = -1;
-    bool direct_;
 };
+
+template <class T>
+void top_of_rows(const TopArguments& a, const Source& source) {
+    const std::vector<bool> reduced = last_axis(a.logits);
+    RowSource rows(a.function, source, a.logits, reduced);
+    ArrayView out = a.out;
+    --out.ndim;
+    std::vector<ArrayView> operands = {a.logits, per_row(a.function, "out", out, a.logits, reduced)};
+    rows.append_to(operands);
+    int where = -1;
+    if (a.where) {
+        where = static_cast<int>(operands.size());
+        operands.push_back(broadcast_like(a.function, "where", *a.where, a.logits));
+    }
+    const RowLayout layout = make_rows(a.logits, reduced, operands);
+    rows.check(a.function, layout);
+    const index_t n = layout.length;
+    const index_t rows_per_task = n >= kPiece ? 1 : kPiece / (n > 0 ? n : 1);
+    const index_t tasks = ceil_div(layout.rows, rows_per_task);
+    const int threads = tasks <= 1 || layout.rows * n < kSerial ? 1 : num_threads();
+    parallel_for(tasks, threads, [&](index_t task, int) {
+        std::vector<Draw> best(static_cast<std::size_t>(a.most));
+        const index_t first = task * rows_per_task;
+        const index_t last = layout.rows - first < rows_per_task ? layout.rows : first + rows_per_task;
+        for (index_t r = first; r < last; ++r) {
+            index_t count = 0;
+            for_each_part<T>(layout, where, r, 0, n, [&](const T* x, index_t i, index_t here) {
+                const NoiseRow row = rows.row(layout, r, Purpose::gumbel, false);
+                if (count >= 0)
+                    random_gumbel_top(kernels(), T())(row, x, source.index_offset + i, here, best.data(), a.most,
+                                                      count);
+            });
+            const Draw none = {count < 0 ? __builtin_nan("") : -__builtin_inf(), 0.0, -1};
+            const auto found = static_cast<std::size_t>(count < 0 ? 0 : count);
+            std::fill(best.begin() + static_cast<std::ptrdiff_t>(found), best.end(), none);
+            std::sort(best.begin(), best.begin() + static_cast<std::ptrdiff_t>(found), better);
+            __builtin_memcpy(layout.row(1, r), best.data(), best.size() * sizeof(Draw));
+        }
+    });
+}
+
+template <class T>
+void add_to_rows(const char* function, const ArrayView& logits, const Source& source, const ArrayView& out) {
+    const std::vector<bool> reduced = last_axis(logits);
+    RowSource rows(function, source, logits, reduced);
+    std::vector<ArrayView> operands = {logits, out};
+    rows.append_to(operands);
+    const RowLayout layout = make_rows(logits, reduced, operands);
+    rows.check(function, layout);
+    const index_t n = layout.length;
+    if (layout.rows == 0 || n == 0)
+        return;
+    const bool direct = layout.contiguous(0, sizeof(T)) && layout.contiguous(1, sizeof(T));
+    const index_t pieces = ceil_div(n, kPiece), rows_per_task = pieces > 1 ? 1 : kPiece / n;
+    const index_t tasks = pieces > 1 ? layout.rows * pieces : ceil_div(layout.rows, rows_per_task);
+    const int threads = tasks == 1 || layout.rows * n < kSerial ? 1 : num_threads();
+    parallel_for(tasks, threads, [&](index_t task, int) {
+        const index_t first = pieces > 1 ? task / pieces : task * rows_per_task;
+        const index_t last = layout.rows - first < rows_per_task ? layout.rows : first + rows_per_task;
+        const index_t begin = task % pieces * kPiece, end = n - begin < kPiece ? n : begin + kPiece;
+        for (index_t r = first; r < last; ++r) {
+            const NoiseRow row = rows.row(layout, r, Purpose::gumbel, false);
+            for_each_part<T>(layout, -1, r, begin, end, [&](const T* x, index_t i, index_t here) {
+                if (direct) {
+                    random_gumbel_add(kernels(), T())(row, x, source.index_offset + i, here,
+                                                      reinterpret_cast<T*>(layout.row(1, r)) + i);
+                    return;
+                }
+                alignas(64) T y[kScratch];
+                for (index_t k = 0; k < here; k += kScratch) {
+                    const index_t some = here - k < kScratch ? here - k : kScratch;
+                    random_gumbel_add(kernels(), T())(row, x + k, source.index_offset + i + k, some, y);
+                    scatter(layout, 1, r, 1, i + k, some, y, kScratch);
+                }
+            });
+        }
+    });
+}
+
+void check_logits(const char* function, const ArrayView& logits) {
+    if (logits.dtype != DType::f32 && logits.dtype != DType::f64)
+        throw TypeError(std::string(function) + ": logits must have dtype float32 or float64, got " +
+                        dtype_text(logits.dtype));
+    if (logits.ndim == 0)
+        throw ValueError(std::string(function) + ": logits must have at least one axis, got a scalar");
+}
 
 }  // namespace
 
-void gumbel_max(const DrawArguments& a, const Source& source) {
-    if (a.logits.dtype != DType::f32 && a.logits.dtype != DType::f64)
-        throw TypeError(std::string(a.function) + ": logits must have dtype float32 or float64, got " +
-                        dtype_text(a.logits.dtype));
-    if (a.logits.ndim == 0)
-        throw ValueError(std::string(a.function) + ": logits must have at least one axis, got a scalar");
+void gumbel_top(const TopArguments& a, const Source& source) {
+    check_logits(a.function, a.logits);
+    index_t shape[kMaxDims];
+    for (int d = 0; d < a.logits.ndim; ++d)
+        shape[d] = d + 1 < a.logits.ndim ? a.logits.shape[d] : 3 * a.most;
+    check_out(a.function, "out", a.out, DType::f64, shape, a.logits.ndim);
+    const FpGuard guard;
+    if (a.logits.dtype == DType::f32)
+        top_of_rows<float>(a, source);
+    else
+        top_of_rows<double>(a, source);
+}
+
+void gumbel_add(const char* function, const ArrayView& logits, const Source& source, const ArrayView& out) {
+    check_logits(function, logits);
+    check_out(function, "out", out, logits.dtype, logits.shape, logits.ndim);
+    const FpGuard guard;
+    if (logits.dtype == DType::f32)
+        add_to_rows<float>(function, logits, source, out);
+    else
+        add_to_rows<double>(function, logits, source, out);
+}
+
+void draw(const DrawArguments& a, const Source& source) {
+    check_logits(a.function, a.logits);
     index_t shape[kMaxDims];
     for (int d = 0; d < a.logits.ndim; ++d)
         shape[d] = d + 1 < a.logits.ndim ? a.logits.shape[d] : 4;

@@ -30,17 +30,32 @@ struct Source {
 void noise(const std::string& law, bool wide, const Source& source, const std::vector<index_t>& shape,
            const ArrayView& out);
 
-// The Gumbel-max draw of every row, whose categories lie along the last axis of `logits`. `out` is float64 and has the
-// rows' shape and one more axis of four: value, low and (64 bits of an integer) index of a Draw, and, where it is asked
-// for, the logarithm of the drawn category's probability, NaN if there is none.
+// A draw from every row, by Gumbel-max or by inversion (then only the index is of use), whose categories lie along the
+// last axis of `logits`. `out` is float64 and has the rows' shape and one more axis of four: value, low and (64 bits of
+// an integer) index of a Draw, and, where it is asked for, the logarithm of the drawn category's probability, NaN if
+// there is none.
 struct DrawArguments {
     const char* function;
     ArrayView logits;                // float32 or float64
     ArrayView temperature;           // float64, a scalar or one per row
     std::optional<ArrayView> where;  // bool, broadcast to the logits
     ArrayView out;
-    bool log_prob;
+    bool inverse, log_prob;
 };
-void gumbel_max(const DrawArguments& arguments, const Source& source);
+void draw(const DrawArguments& arguments, const Source& source);
+
+// The `most` largest of x + G in every row, in order: out has the rows' shape and one more axis of 3 most, for as many
+// Draws; missing ones are as of no element, and all are NaN where there is a NaN or +inf.
+struct TopArguments {
+    const char* function;
+    ArrayView logits;
+    std::optional<ArrayView> where;
+    index_t most;
+    ArrayView out;
+};
+void gumbel_top(const TopArguments& arguments, const Source& source);
+
+// out = logits + G, in the logits' type; the categories lie along the last axis.
+void gumbel_add(const char* function, const ArrayView& logits, const Source& source, const ArrayView& out);
 
 }  // namespace sorgum::random

@@ -37,9 +37,9 @@ void noise(const std::string& law, bool wide, std::uint64_t key, const OptionalA
     without_gil([&] { random::noise(law, wide, source, shape, to); });
 }
 
-void gumbel_max(const std::string& function, const py::array& logits, const py::array& temperature,
-                const OptionalArray& where, std::uint64_t key, const OptionalArray& streams, const py::array& position,
-                index_t index_offset, const py::array& out, bool log_prob, const OptionalArray& given) {
+void draw(const std::string& function, const py::array& logits, const py::array& temperature,
+          const OptionalArray& where, std::uint64_t key, const OptionalArray& streams, const py::array& position,
+          index_t index_offset, const py::array& out, bool inverse, bool log_prob, const OptionalArray& given) {
     const char* const name = function.c_str();
     const random::Source source = source_of(name, key, streams, position, index_offset, given);
     const random::DrawArguments a = {name,
@@ -47,8 +47,27 @@ void gumbel_max(const std::string& function, const py::array& logits, const py::
                                      view_of(temperature, name, "temperature"),
                                      optional_view(where, name, "where"),
                                      view_of(out, name, "out"),
+                                     inverse,
                                      log_prob};
-    without_gil([&] { random::gumbel_max(a, source); });
+    without_gil([&] { random::draw(a, source); });
+}
+
+void gumbel_top(const std::string& function, const py::array& logits, const OptionalArray& where, index_t most,
+                std::uint64_t key, const OptionalArray& streams, const py::array& position, index_t index_offset,
+                const py::array& out) {
+    const char* const name = function.c_str();
+    const random::Source source = source_of(name, key, streams, position, index_offset, std::nullopt);
+    const random::TopArguments a = {name, view_of(logits, name, "logits"), optional_view(where, name, "where"), most,
+                                    view_of(out, name, "out")};
+    without_gil([&] { random::gumbel_top(a, source); });
+}
+
+void gumbel_add(const std::string& function, const py::array& logits, std::uint64_t key, const OptionalArray& streams,
+                const py::array& position, index_t index_offset, const py::array& out) {
+    const char* const name = function.c_str();
+    const random::Source source = source_of(name, key, streams, position, index_offset, std::nullopt);
+    const ArrayView from = view_of(logits, name, "logits"), to = view_of(out, name, "out");
+    without_gil([&] { random::gumbel_add(name, from, source, to); });
 }
 
 }  // namespace
@@ -65,9 +84,13 @@ void register_random(py::module_& module) {
     module.def("noise", &noise, py::arg("law"), py::arg("wide"), py::arg("key"), py::arg("streams"),
                py::arg("position"), py::arg("index_offset"), py::arg("shape"), py::arg("out"),
                py::arg("given") = py::none());
-    module.def("gumbel_max", &gumbel_max, py::arg("function"), py::arg("logits"), py::arg("temperature"),
-               py::arg("where"), py::arg("key"), py::arg("streams"), py::arg("position"), py::arg("index_offset"),
-               py::arg("out"), py::arg("log_prob"), py::arg("given") = py::none());
+    module.def("draw", &draw, py::arg("function"), py::arg("logits"), py::arg("temperature"), py::arg("where"),
+               py::arg("key"), py::arg("streams"), py::arg("position"), py::arg("index_offset"), py::arg("out"),
+               py::arg("inverse"), py::arg("log_prob"), py::arg("given") = py::none());
+    module.def("gumbel_top", &gumbel_top, py::arg("function"), py::arg("logits"), py::arg("where"), py::arg("most"),
+               py::arg("key"), py::arg("streams"), py::arg("position"), py::arg("index_offset"), py::arg("out"));
+    module.def("gumbel_add", &gumbel_add, py::arg("function"), py::arg("logits"), py::arg("key"), py::arg("streams"),
+               py::arg("position"), py::arg("index_offset"), py::arg("out"));
 }
 
 }  // namespace sorgum

@@ -7,7 +7,7 @@ namespace sorgum {
 
 // What a stream of words is for. Streams of one key with different purposes are different streams. The numbers are part
 // of the layout of counters (math/stream.h) and never change; 64-bit words take the number that follows.
-enum class Purpose : std::uint32_t { bits = 0, uniform = 2, exponential = 4, gumbel = 6, logistic = 8 };
+enum class Purpose : std::uint32_t { bits = 0, uniform = 2, exponential = 4, gumbel = 6, logistic = 8, inverse = 10 };
 
 // A row of words: which of them is drawn is then the matter of an index alone.
 struct NoiseRow {
@@ -22,6 +22,15 @@ struct NoiseRow {
 struct Draw {
     double value, low;
     index_t index;
+};
+
+// What a chunk of logits weighs: value 2^exponent, value below 2^14. Where T is so small or the logits so large that only
+// the row's largest elements count (`far`), value is how many of the chunk's elements are the largest of the chunk.
+struct ChunkMass {
+    double max;    // -inf when there is no element
+    double value;  // NaN when there is a NaN or +inf
+    index_t exponent;
+    bool far;
 };
 
 }  // namespace sorgum

@@ -66,7 +66,7 @@ def noise(
     out: NDArray[Any],
     given: NDArray[Any] | None = None,
 ) -> None: ...
-def gumbel_max(
+def draw(
     function: str,
     logits: NDArray[Any],
     temperature: NDArray[Any],
@@ -76,6 +76,27 @@ def gumbel_max(
     position: NDArray[Any],
     index_offset: int,
     out: NDArray[Any],
+    inverse: bool,
     log_prob: bool,
     given: NDArray[Any] | None = None,
+) -> None: ...
+def gumbel_top(
+    function: str,
+    logits: NDArray[Any],
+    where: NDArray[Any] | None,
+    most: int,
+    key: int,
+    streams: NDArray[Any] | None,
+    position: NDArray[Any],
+    index_offset: int,
+    out: NDArray[Any],
+) -> None: ...
+def gumbel_add(
+    function: str,
+    logits: NDArray[Any],
+    key: int,
+    streams: NDArray[Any] | None,
+    position: NDArray[Any],
+    index_offset: int,
+    out: NDArray[Any],
 ) -> None: ...

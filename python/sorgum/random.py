@@ -13,16 +13,17 @@ change `position`, `streams` or the key (`fold_in`, `split`).
 
 import dataclasses
 import operator
-from typing import Any, Literal, SupportsIndex, TypeAlias
+from typing import Any, Literal, NamedTuple, SupportsIndex, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from sorgum import _core
-from sorgum.special import _floats, _mask, _temperature
+from sorgum.special import _apart, _floats, _mask, _temperature, softmax
 
 __all__ = [
     "Key",
+    "TopK",
     "bits",
     "categorical",
     "exponential",
@@ -30,6 +31,8 @@ __all__ = [
     "gumbel",
     "gumbel_merge",
     "gumbel_partial",
+    "gumbel_softmax",
+    "gumbel_top_k",
     "key",
     "logistic",
     "split",
@@ -620,10 +623,12 @@ def _rows(
     return _Rows(rows, t, mask, *_place(function, streams, position))
 
 
-def _draw(function: str, rows: _Rows, key: int, index_offset: int, log_prob: bool) -> Array:
+def _draw(
+    function: str, rows: _Rows, key: int, index_offset: int, *, inverse: bool = False, log_prob: bool = False
+) -> Array:
     """Return a structured array of the rows' shape."""
     out = np.empty((*rows.logits.shape[:-1], 4))
-    _core.gumbel_max(
+    _core.draw(
         function,
         rows.logits,
         rows.temperature,
@@ -633,6 +638,7 @@ def _draw(function: str, rows: _Rows, key: int, index_offset: int, log_prob: boo
         rows.position,
         _index_offset(function, index_offset),
         out,
+        inverse,
         log_prob,
     )
     drawn: Array = out.view(_DRAW_WITH_LOG_PROB)[..., 0]
@@ -659,7 +665,7 @@ def categorical(
     streams: npt.ArrayLike | None = None,
     position: npt.ArrayLike = 0,
     index_offset: int = 0,
-    method: Literal["gumbel"] = "gumbel",
+    method: Literal["gumbel", "inverse"] = "gumbel",
     on_invalid: Literal["raise", "minus_one"] = "raise",
     return_log_prob: bool = False,
 ) -> Any:
@@ -687,9 +693,10 @@ def categorical(
         The step of the sequence: one for all rows or one per row.
     index_offset : int, default 0
         The index of the first category, where `logits` is a shard of a vocabulary; the result counts from it.
-    method : {"gumbel"}, default "gumbel"
-        The largest of x + T G, where G is the Gumbel number of key, stream, position and index: what `gumbel` returns
-        with ``dtype=np.float64, bits=32``.
+    method : {"gumbel", "inverse"}, default "gumbel"
+        "gumbel": the largest of x + T G, where G is the Gumbel number of key, stream, position and index: what `gumbel`
+        returns with ``dtype=np.float64, bits=32``. "inverse": a chunk of 4096 categories by one word, a category in it
+        by another; it needs no noise per category, and what it draws depends on the whole row.
     on_invalid : {"raise", "minus_one"}, default "raise"
         What becomes of a row with NaN or +inf, or without any element above -inf: a ValueError or -1.
     return_log_prob : bool, default False
@@ -713,8 +720,13 @@ def categorical(
     exactly, as unevaluated sums of two float64, so that logits of any size draw as they should; the lowest index wins
     among equal ones. One pass over the logits, no noise in memory, and logarithms for the few elements only that could
     win. The numbers G go up to 22.87: a category that lies more than 26 T below another is not drawn. Shards merge
-    exactly: `gumbel_partial`, `gumbel_merge`. log_prob: softmax of the logits given, as accurate as `log_softmax`; 0
-    where T is 0. Tier: bitwise.
+    exactly: `gumbel_partial`, `gumbel_merge`.
+
+    By inversion, chunks are chosen by their sums as `softmax` has them, categories by their weights, both rounded to
+    integers: one of no probability weighs nothing. A weight below 2**-50 of its chunk's largest counts as none. There
+    is no promise for shards.
+
+    log_prob: log_softmax of the logits given, as accurate as `log_softmax`; 0 where T is 0. Tier: bitwise.
 
     Examples
     --------
@@ -731,13 +743,13 @@ def categorical(
         _key_of("categorical", rng),
         _rows("categorical", logits, axis, temperature, where, streams, position),
     )
-    if method != "gumbel":
-        raise ValueError(f"categorical: method must be 'gumbel', got {method!r}")
+    if method not in ("gumbel", "inverse"):
+        raise ValueError(f"categorical: method must be 'gumbel' or 'inverse', got {method!r}")
     if on_invalid not in ("raise", "minus_one"):
         raise ValueError(f"categorical: on_invalid must be 'raise' or 'minus_one', got {on_invalid!r}")
     if num_samples is not None:
         rows = rows.repeated("categorical", _word64("categorical", "num_samples", num_samples))
-    drawn = _draw("categorical", rows, secret, index_offset, return_log_prob)
+    drawn = _draw("categorical", rows, secret, index_offset, inverse=method == "inverse", log_prob=return_log_prob)
     if on_invalid == "raise":
         _refuse_invalid("categorical", drawn["index"] < 0, np.isnan(drawn["value"]))
     index = np.ascontiguousarray(drawn["index"]).reshape(drawn.shape)[()]
@@ -796,7 +808,7 @@ def gumbel_partial(
     """
     secret = _key_of("gumbel_partial", rng)
     rows = _rows("gumbel_partial", logits, axis, temperature, where, streams, position)
-    drawn = _draw("gumbel_partial", rows, secret, index_offset, False)
+    drawn = _draw("gumbel_partial", rows, secret, index_offset)
     result = np.empty(drawn.shape, _DRAW)
     for name in _DRAW.names or ():
         result[name] = drawn[name]
@@ -860,3 +872,185 @@ def gumbel_merge(partials: Array, axis: int = 0) -> Any:
     result["low"] = np.where(none, 0.0, rest)
     result["index"] = np.where(none, -1, first)
     return result[()]
+
+
+class TopK(NamedTuple):
+    """What `gumbel_top_k` returns.
+
+    Attributes
+    ----------
+    indices : ndarray of int64
+        The rows' shape and k: the categories, in the order of the draw.
+    perturbed : ndarray of float64
+        The same shape: their x + G, descending.
+    threshold : ndarray of float64
+        The rows' shape: the largest x + G of those not drawn, -inf if there is none.
+    """
+
+    indices: Any
+    perturbed: Any
+    threshold: Any
+
+
+def gumbel_top_k(
+    logits: npt.ArrayLike,
+    k: int,
+    *,
+    rng: Rng,
+    axis: int = -1,
+    where: npt.ArrayLike | None = None,
+    streams: npt.ArrayLike | None = None,
+    position: npt.ArrayLike = 0,
+    index_offset: int = 0,
+    on_invalid: Literal["raise", "minus_one"] = "raise",
+) -> TopK:
+    """Draw k categories per row without replacement, in order.
+
+    Parameters
+    ----------
+    logits : array_like
+        As in `categorical`.
+    k : int
+        How many, from 0 to the number of categories.
+    rng : Key, int or numpy.random.Generator
+        A key or its seed, or a Generator from which one key is drawn.
+    axis, where, streams, position, index_offset : optional
+        As in `categorical`.
+    on_invalid : {"raise", "minus_one"}, default "raise"
+        What becomes of a row with NaN or +inf: a ValueError, or indices of -1 and NaN.
+
+    Returns
+    -------
+    TopK
+        indices, perturbed and threshold. Where fewer than k categories are above -inf, the rest of the row has index -1
+        and -inf.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `categorical`; and if k is out of range.
+
+    Notes
+    -----
+    The k largest x + G make an ordered sample without replacement (Kool, van Hoof and Welling, "Stochastic Beams and
+    Where to Find Them", 2019, section 2): P(i1, ..., ik) = prod softmax(x over what is left)[ij]. The first is what
+    `categorical` draws with the same arguments. The sums are compared exactly; perturbed has them rounded to float64.
+    With the threshold, q = -expm1(-exp(x - threshold)) is the probability of inclusion that importance weights divide
+    by (there, section 4.2; x normalised). Tier: bitwise.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import sorgum as sg
+    >>> drawn = sg.random.gumbel_top_k([0.0, 1.0, 2.0, -np.inf], 3, rng=1)
+    >>> sorted(drawn.indices.tolist())
+    [0, 1, 2]
+    >>> bool(drawn.indices[0] == sg.random.categorical([0.0, 1.0, 2.0, -np.inf], rng=1))
+    True
+    """
+    secret = _key_of("gumbel_top_k", rng)
+    rows = _rows("gumbel_top_k", logits, axis, 1.0, where, streams, position)
+    if on_invalid not in ("raise", "minus_one"):
+        raise ValueError(f"gumbel_top_k: on_invalid must be 'raise' or 'minus_one', got {on_invalid!r}")
+    if isinstance(k, bool | np.bool_) or not isinstance(k, SupportsIndex):
+        raise TypeError(f"gumbel_top_k: k must be an int, got {type(k).__name__}")
+    most, length = operator.index(k) + 1, rows.logits.shape[-1]
+    if not 0 < most <= length + 1:
+        raise ValueError(f"gumbel_top_k: k must be in [0, {length}], got {most - 1}")
+    out = np.empty((*rows.logits.shape[:-1], 3 * most))
+    offset = _index_offset("gumbel_top_k", index_offset)
+    _core.gumbel_top("gumbel_top_k", rows.logits, rows.where, most, secret, rows.streams, rows.position, offset, out)
+    drawn = out.view(_DRAW)
+    spoilt = np.isnan(drawn["value"][..., -1])
+    if on_invalid == "raise":
+        _refuse_invalid("gumbel_top_k", spoilt, spoilt)
+    kept = drawn[..., :-1]
+    return TopK(kept["index"].copy(), kept["value"].copy(), drawn["value"][..., -1].copy()[()])
+
+
+def gumbel_softmax(
+    logits: npt.ArrayLike,
+    *,
+    rng: Rng,
+    temperature: npt.ArrayLike = 1.0,
+    hard: bool = False,
+    axis: int = -1,
+    where: npt.ArrayLike | None = None,
+    streams: npt.ArrayLike | None = None,
+    position: npt.ArrayLike = 0,
+    index_offset: int = 0,
+    out: Array | None = None,
+) -> Array:
+    """Draw from the Gumbel-softmax (Concrete) distribution: softmax((logits + G) / temperature).
+
+    Parameters
+    ----------
+    logits : array_like
+        As in `categorical`.
+    rng : Key, int or numpy.random.Generator
+        A key or its seed, or a Generator from which one key is drawn.
+    temperature : float or array_like, default 1.0
+        Positive and finite: a scalar or one per row. It divides the noise, too, unlike that of `categorical`.
+    hard : bool, default False
+        Return the one-hot row of the category that `categorical` draws from these logits at temperature 1: what a
+        straight-through estimator passes forward. Exactly one 1, the rest 0.
+    axis : int, default -1
+        The axis of the categories.
+    where : array_like of bool, optional
+        Broadcast to `logits`. A category where it is False is absent: its result is 0.
+    streams, position, index_offset : optional
+        As in `categorical`.
+    out : ndarray, optional
+        Where to write: the shape of `logits` and the dtype of the result; may be `logits` itself.
+
+    Returns
+    -------
+    ndarray
+        The shape of `logits`, float32 or float64. Rows with NaN or +inf, or without any element above -inf, are NaN.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `categorical`, but that no row is invalid; and if the temperature is not positive and finite.
+
+    Notes
+    -----
+    Jang, Gu and Poole, "Categorical Reparameterization with Gumbel-Softmax", 2017, equation 2; Maddison, Mnih and Teh,
+    "The Concrete Distribution", 2017. G is what `gumbel` returns with the dtype of the result and ``bits=32``; x + G is
+    rounded once, then `softmax` has its own bound. The largest element is distributed as softmax(logits) at every
+    temperature. As torch.nn.functional.gumbel_softmax, whose tau is the temperature. Tier: bitwise.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import sorgum as sg
+    >>> y = sg.random.gumbel_softmax(np.float32([[0.0, 1.0, 2.0]]), rng=2, temperature=0.5)
+    >>> bool(abs(y.sum() - 1) < 1e-6)
+    True
+    >>> sg.random.gumbel_softmax(np.float32([[0.0, 9.0, -9.0]]), rng=2, hard=True)
+    array([[0., 1., 0.]], dtype=float32)
+    """
+    secret = _key_of("gumbel_softmax", rng)
+    x = _apart(_floats("gumbel_softmax", "logits", logits), out)
+    rows = _rows("gumbel_softmax", x, axis, temperature, where, streams, position)
+    t = rows.temperature
+    good = (t > 0) & (t < np.inf)
+    if not np.all(good):
+        raise ValueError(f"gumbel_softmax: temperature must be positive and finite, got {float(t[~good].flat[0])}")
+    result = _out("gumbel_softmax", out, x.shape, x.dtype)
+    if result.shape != x.shape:
+        raise ValueError(f"gumbel_softmax: out must have shape {x.shape}, got {result.shape}")
+    moved = np.moveaxis(result, axis, -1)
+    if hard:
+        rows.temperature = np.array(1.0)
+        index = _draw("gumbel_softmax", rows, secret, index_offset)["index"]
+        if index_offset:
+            index = np.where(index < 0, index, index - index_offset)
+        moved[...] = np.where(index < 0, np.nan, 0.0)[..., None]
+        if moved.shape[-1]:
+            np.put_along_axis(moved, np.maximum(index, 0)[..., None], np.where(index < 0, np.nan, 1.0)[..., None], -1)
+        return result
+    offset = _index_offset("gumbel_softmax", index_offset)
+    _core.gumbel_add("gumbel_softmax", rows.logits, secret, rows.streams, rows.position, offset, moved)
+    softmax(moved, temperature=t, where=rows.where, out=moved)
+    return result

@@ -462,7 +462,7 @@ void integer_lanes() {
         T encoded[16];
         index_t total = 0;
         for (Integer& count : counts) {
-            count = static_cast<Integer>(source.bits() & 0x7FFFFFF);
+            count = static_cast<Integer>(source.bits() >> (sizeof(T) == 4 ? 37 : 5));
             total += count;
         }
         std::memcpy(encoded, counts, sizeof encoded);

@@ -1,6 +1,8 @@
 // The Gumbel-max draw: one pass over the logits, with noise that is never stored and mostly never computed.
 //
-// computes  the largest of x[i] + T G[i] and where it is, G[i] the Gumbel number of word `index` of the row
+// computes  the largest of x[i] + T G[i] and where it is, G[i] the Gumbel number of word `index` of the row;
+// gumbel_top:
+//           the largest ones
 // source    Maddison, Tarlow and Minka 2014, "A* Sampling", section 2; the screening is ours:
 //           G > g is E = -log(1 - v) < exp(-g), and E > v; so an element cannot win unless log2 v <= (x - best) / (T ln
 //           2). The left side is bounded from below by the word's exponent and mantissa, read as a straight line
@@ -21,5 +23,11 @@ namespace sorgum::random {
 // Continues a draw that starts as {-inf, 0, -1}. 0 <= temperature <= 2^900, so that nothing overflows.
 template <class T>
 using gumbel_max_fn = void(const NoiseRow& row, double temperature, const T* x, index_t first, index_t n, Draw& best);
+
+// The `most` largest of x + G instead of one: `best` holds the `count` largest so far, a heap with the least at its
+// root; count starts as 0, and becomes -1 with a NaN or +inf.
+template <class T>
+using gumbel_top_fn = void(const NoiseRow& row, const T* x, index_t first, index_t n, Draw* best, index_t most,
+                           index_t& count);
 
 }  // namespace sorgum::random

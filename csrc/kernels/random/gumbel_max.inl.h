@@ -95,15 +95,11 @@ void largest(const T* x, index_t first, index_t n, Draw& best) {
     }
 }
 
-template <class T>
-void gumbel_max_kernel(const NoiseRow& row, double temperature, const T* x, index_t first, index_t n, Draw& best) {
-    if (temperature == 0.0)
-        return largest(x, first, n, best);
+// Calls f(elements, words, index of the first) for groups of 64; elements beyond the row are -inf.
+template <class T, class F>
+SORGUM_INLINE void for_each_padded_group(const NoiseRow& row, const T* x, index_t first, index_t n, F&& f) {
     const index_t end = first + n;
-    Screen<T> screen(temperature, best);
     for_each_group(row, first, end, [&](index_t at, const i32x16* w) SORGUM_LAMBDA {
-        if (spoilt(best))
-            return;
         const T* here = x + (at - first);
         T padded[kGroupWords];
         if (at < first || at + kGroupWords > end) {
@@ -115,11 +111,95 @@ void gumbel_max_kernel(const NoiseRow& row, double temperature, const T* x, inde
             for (int k = 0; k < 4; ++k)
                 prefetch_ahead(here + k * kLanes);
         }
-        if (rejects_all(screen, here, w))
+        f(here, w, at);
+    });
+}
+
+template <class T>
+void gumbel_max_kernel(const NoiseRow& row, double temperature, const T* x, index_t first, index_t n, Draw& best) {
+    if (temperature == 0.0)
+        return largest(x, first, n, best);
+    Screen<T> screen(temperature, best);
+    for_each_padded_group(row, x, first, n, [&](const T* here, const i32x16* w, index_t at) SORGUM_LAMBDA {
+        if (spoilt(best) || rejects_all(screen, here, w))
             return;
         const i32x16 kept[4] = {w[0], w[1], w[2], w[3]};
         enter_group(screen, here, kept, at, temperature, best);
     });
+}
+
+// A heap of draws whose root is the least; of equal ones the one of the highest index.
+struct Heap {
+    Draw* best;
+    index_t most, count;
+
+    SORGUM_INLINE bool less(index_t a, index_t b) const {
+        return wins(best[b].value, best[b].low, best[b].index, best[a]);
+    }
+    SORGUM_INLINE void swap(index_t a, index_t b) {
+        const Draw d = best[a];
+        best[a] = best[b];
+        best[b] = d;
+    }
+    SORGUM_INLINE void sink(index_t at) {
+        for (;;) {
+            index_t least = at;
+            for (index_t child = 2 * at + 1; child <= 2 * at + 2 && child < count; ++child)
+                least = less(child, least) ? child : least;
+            if (least == at)
+                return;
+            swap(at, least);
+            at = least;
+        }
+    }
+    SORGUM_INLINE void enter(const Draw& d) {
+        if (count == most) {
+            if (!wins(d.value, d.low, d.index, best[0]))
+                return;
+            best[0] = d;
+            return sink(0);
+        }
+        best[count] = d;
+        for (index_t at = count++; at > 0 && less(at, (at - 1) / 2); at = (at - 1) / 2)
+            swap(at, (at - 1) / 2);
+    }
+    // Whom a newcomer has to beat.
+    SORGUM_INLINE Draw bar() const { return count == most ? best[0] : Draw{minus_infinity(), 0.0, -1}; }
+};
+
+template <class T>
+SORGUM_NOINLINE void enter_group(Screen<T>& screen, const T* x, const i32x16* w, index_t at, Heap& heap) {
+    for (int k = 0; k < 4; ++k) {
+        if (all(screen.rejects(load(x + k * kLanes), w[k])))
+            continue;
+        double noise[kLanes];
+        store(noise, gumbel(open_unit<f64x16>(zero_extend(w[k]))));
+        for (int i = 0; i < kLanes; ++i) {
+            Draw one = {minus_infinity(), 0.0, -1};
+            enter(static_cast<double>(x[k * kLanes + i]), noise[i], at + k * kLanes + i, one);
+            if (spoilt(one)) {
+                heap.count = -1;
+                return;
+            }
+            if (one.index >= 0)
+                heap.enter(one);
+        }
+        screen = Screen<T>(1.0, heap.bar());
+    }
+}
+
+template <class T>
+void gumbel_top_kernel(const NoiseRow& row, const T* x, index_t first, index_t n, Draw* best, index_t most,
+                       index_t& count) {
+    Heap heap = {best, most, count};
+    Screen<T> screen(1.0, heap.bar());
+    for_each_padded_group(row, x, first, n, [&](const T* here, const i32x16* w, index_t at) SORGUM_LAMBDA {
+        if (heap.count < 0 || rejects_all(screen, here, w))
+            return;
+        const i32x16 kept[4] = {w[0], w[1], w[2], w[3]};
+        enter_group(screen, here, kept, at, heap);
+    });
+    count = heap.count;
 }
 
 SORGUM_ISA_END

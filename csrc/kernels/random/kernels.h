@@ -2,4 +2,5 @@
 #pragma once
 
 #include "kernels/random/gumbel_max.h"
+#include "kernels/random/inverse.h"
 #include "kernels/random/noise.h"

@@ -2,4 +2,5 @@
 #pragma once
 
 #include "kernels/random/gumbel_max.inl.h"
+#include "kernels/random/inverse.inl.h"
 #include "kernels/random/noise.inl.h"

@@ -40,4 +40,8 @@ using gumbel_fn = noise_fn<T>;
 template <class T>
 using logistic_fn = noise_fn<T>;
 
+// y[k] = x[k] + the Gumbel number of a 32-bit word, in T, rounded once; y may be x.
+template <class T>
+using gumbel_add_fn = void(const NoiseRow& row, const T* x, index_t first, index_t n, T* y);
+
 }  // namespace sorgum::random

@@ -109,6 +109,20 @@ void gumbel_kernel(const NoiseRow& row, index_t first, index_t n, T* y) {
 }
 
 template <class T>
+void gumbel_add_kernel(const NoiseRow& row, const T* x, index_t first, index_t n, T* y) {
+    const index_t end = first + n;
+    for_each_group(row, first, end, [&](index_t at, const i32x16* w) SORGUM_LAMBDA {
+        T noise[kGroupWords];
+        results_of_group<T, false>(w, noise, [](auto p) SORGUM_LAMBDA { return gumbel(p); });
+        const index_t from = at < first ? first : at, stop = end - at < kGroupWords ? end : at + kGroupWords;
+        for (index_t i = from; i < stop; i += kLanes)
+            store_first(y + (i - first),
+                        load_first(x + (i - first), stop - i, T(0)) + load_first(noise + (i - at), stop - i, T(0)),
+                        stop - i);
+    });
+}
+
+template <class T>
 void logistic_kernel(const NoiseRow& row, index_t first, index_t n, T* y) {
     write_noise(row, first, n, y, [](auto p) SORGUM_LAMBDA { return logistic(p); });
 }

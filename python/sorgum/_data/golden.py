@@ -20,7 +20,11 @@ Array = NDArray[Any]
 FUNCTIONS = ("exp", "log", "softmax", "softmax_three_pass", "log_softmax", "log_softmax_three_pass", "logsumexp")
 LAWS = ("bits", "uniform", "exponential", "gumbel", "logistic")
 NAMES = tuple(f"special.{function}.{suffix}" for function in FUNCTIONS for suffix in ("f32", "f64"))
-NAMES += tuple(f"random.{function}.{suffix}" for function in (*LAWS, "categorical") for suffix in ("f32", "f64"))
+NAMES += tuple(
+    f"random.{function}.{suffix}"
+    for function in (*LAWS, "categorical", "inverse", "gumbel_softmax")
+    for suffix in ("f32", "f64")
+)
 DTYPES: dict[str, np.dtype[Any]] = {"f32": np.dtype(np.float32), "f64": np.dtype(np.float64)}
 
 # Rows shorter than a vector, of a few vectors, around a chunk of 4096, and of many chunks.
@@ -84,6 +88,22 @@ def draws(dtype: np.dtype[Any]) -> Iterator[Array]:
     yield random.categorical(words(4096 * 6, dtype).reshape(512, 48), rng=1, on_invalid="minus_one")
 
 
+def inverse_draws(dtype: np.dtype[Any]) -> Iterator[Array]:
+    for n in LENGTHS:
+        for temperature in (0.0, 0.6875, 1.0, 1e30):
+            keywords: dict[str, Any] = {"num_samples": 20, "temperature": temperature, "method": "inverse"}
+            yield random.categorical(logits((5, n), dtype, seed=n), rng=n, **keywords)
+    yield random.categorical(words(4096 * 6, dtype).reshape(512, 48), rng=1, method="inverse", on_invalid="minus_one")
+
+
+def relaxed_draws(dtype: np.dtype[Any]) -> Iterator[Array]:
+    for n in LENGTHS:
+        x = logits((5, n), dtype, seed=n)
+        for temperature in (0.6875, 37.5):
+            yield random.gumbel_softmax(x, rng=n, temperature=temperature, index_offset=n)
+        yield from (array.astype(dtype) for array in random.gumbel_top_k(x, n // 2, rng=n))
+
+
 def outputs(name: str) -> Iterator[Array]:
     """Return what a digest is taken over, one array at a time.
 
@@ -105,7 +125,8 @@ def outputs(name: str) -> Iterator[Array]:
     family, function, suffix = name.split(".")
     dtype = DTYPES[suffix]
     if family == "random":
-        yield from draws(dtype) if function == "categorical" else noise(function, dtype)
+        made = {"categorical": draws, "inverse": inverse_draws, "gumbel_softmax": relaxed_draws}.get(function)
+        yield from noise(function, dtype) if made is None else made(dtype)
         return
     if function in ("exp", "log"):
         for x in (

@@ -9,11 +9,24 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["PURPOSES", "categorical", "exponential", "gumbel", "logistic", "open_unit", "philox", "uniform", "words"]
+__all__ = [
+    "PURPOSES",
+    "categorical",
+    "exponential",
+    "gumbel",
+    "gumbel_softmax",
+    "gumbel_top_k",
+    "inverse",
+    "logistic",
+    "open_unit",
+    "philox",
+    "uniform",
+    "words",
+]
 
 Array = npt.NDArray[Any]
 
-PURPOSES = {"bits": 0, "uniform": 2, "exponential": 4, "gumbel": 6, "logistic": 8}
+PURPOSES = {"bits": 0, "uniform": 2, "exponential": 4, "gumbel": 6, "logistic": 8, "inverse": 10}
 
 _LOW = np.uint64(0xFFFFFFFF)
 _SHIFT = np.uint64(32)
@@ -270,3 +283,122 @@ def categorical(
         return np.full(x.shape[:-1], -1)
     valid = ~np.any(np.isnan(x) | (x == np.inf), axis=-1) & np.any(x > -np.inf, axis=-1)
     return np.where(valid, np.argmax(x + (t[..., None] if t.ndim else t) * g, axis=-1) + index_offset, -1)
+
+
+def inverse(
+    logits: npt.ArrayLike,
+    key: int,
+    *,
+    temperature: npt.ArrayLike = 1.0,
+    where: npt.ArrayLike | bool = True,
+    streams: npt.ArrayLike | None = None,
+    position: npt.ArrayLike = 0,
+) -> Array:
+    """Return draws by inversion along the last axis: a chunk of 4096 by word 0, a category in it by word 1.
+
+    Sums are in float64, so that a word that falls next to a border may draw the neighbour of what the kernel draws.
+
+    Parameters
+    ----------
+    logits : array_like
+        At least one axis; every row has an element above -inf and neither NaN nor +inf.
+    key : int
+        64 bits.
+    temperature : array_like, default 1.0
+        T, positive; a scalar or the rows' shape.
+    where : array_like of bool, default True
+        Which categories are there.
+    streams, position : optional
+        As in `words`.
+
+    Returns
+    -------
+    array of int64
+        The rows' shape.
+
+    Examples
+    --------
+    >>> inverse([[0.0, -1e9], [-1e9, 0.0]], 1).tolist()
+    [0, 1]
+    """
+    x = np.where(where, np.asarray(logits, dtype=np.float64), -np.inf)
+    t = np.broadcast_to(np.asarray(temperature, dtype=np.float64), x.shape[:-1]).reshape(-1)
+    chosen = words((*x.shape[:-1], 2), key, PURPOSES["inverse"], wide=True, streams=streams, position=position)
+    found = []
+    for row, scale, (first, second) in zip(x.reshape(-1, x.shape[-1]), t, chosen.reshape(-1, 2), strict=True):
+        weights = np.exp((row - row.max()) / scale)
+        chunks = [weights[i : i + 4096] for i in range(0, weights.size, 4096)]
+        sums = np.cumsum([float(np.sum(chunk)) for chunk in chunks])
+        c = int(np.searchsorted(sums, float(first) * 2.0**-64 * sums[-1], side="right"))
+        inside = np.cumsum(chunks[c])
+        found.append(4096 * c + int(np.searchsorted(inside, float(second) * 2.0**-64 * inside[-1], side="right")))
+    return np.array(found, dtype=np.int64).reshape(x.shape[:-1])
+
+
+def gumbel_top_k(logits: npt.ArrayLike, k: int, key: int, *, position: npt.ArrayLike = 0) -> tuple[Array, Array, Array]:
+    """Return indices, perturbed logits and threshold of the k largest x + G along the last axis.
+
+    Parameters
+    ----------
+    logits : array_like
+        At least one axis, no NaN.
+    k : int
+        At most the length of a row.
+    key : int
+        64 bits.
+    position : array_like of int, default 0
+        As in `words`.
+
+    Returns
+    -------
+    indices : array of int64
+        The rows' shape and k.
+    perturbed : array of float64
+        The same shape.
+    threshold : array of float64
+        The rows' shape.
+
+    Examples
+    --------
+    >>> gumbel_top_k([0.0, -1e9, -2e9], 2, 1)[0].tolist()
+    [0, 1]
+    """
+    x = np.asarray(logits, dtype=np.float64)
+    sums = x + gumbel(words(x.shape, key, PURPOSES["gumbel"], position=position))
+    order = np.argsort(-sums, axis=-1, kind="stable")
+    ranked = np.take_along_axis(sums, order, axis=-1)
+    ranked = np.concatenate([ranked, np.full((*x.shape[:-1], 1), -np.inf)], axis=-1)
+    return order[..., :k], ranked[..., :k], ranked[..., k]
+
+
+def gumbel_softmax(
+    logits: npt.ArrayLike, key: int, *, temperature: npt.ArrayLike = 1.0, position: npt.ArrayLike = 0
+) -> Array:
+    """Return softmax((logits + G) / temperature) along the last axis.
+
+    Parameters
+    ----------
+    logits : array_like
+        At least one axis.
+    key : int
+        64 bits.
+    temperature : array_like, default 1.0
+        Positive; a scalar or the rows' shape.
+    position : array_like of int, default 0
+        As in `words`.
+
+    Returns
+    -------
+    array of float64
+        The shape of the logits.
+
+    Examples
+    --------
+    >>> gumbel_softmax([[0.0, -1e9]], 1).tolist()
+    [[1.0, 0.0]]
+    """
+    x = np.asarray(logits, dtype=np.float64)
+    t = np.asarray(temperature, dtype=np.float64)
+    s = (x + gumbel(words(x.shape, key, PURPOSES["gumbel"], position=position))) / (t[..., None] if t.ndim else t)
+    y = np.exp(s - np.max(s, axis=-1, keepdims=True))
+    return np.asarray(y / np.sum(y, axis=-1, keepdims=True))

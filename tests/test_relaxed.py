@@ -1,0 +1,286 @@
+"""Gumbel-top-k and Gumbel-softmax: values, laws, identities of bits, refusals. Limits are for a false alarm of 1e-9."""
+
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from cases import layouts
+from scipy import stats
+
+from sorgum import random, reference, special
+from sorgum._data.inputs import hashed, logits
+
+Array = Any
+each_dtype = pytest.mark.parametrize("dtype", [np.float32, np.float64])
+FALSE_ALARM = 1e-9
+
+
+# Gumbel-top-k
+
+
+@each_dtype
+def test_top_k_is_the_order_of_the_sums(dtype: Any, isa: str) -> None:
+    for n in (1, 2, 64, 65, 130, 5003):
+        for scale in (0.0, 1.0, 10.0):
+            x = logits((6, n), dtype, scale, seed=n)
+            for k in {0, 1, n // 3, n - 1, n}:
+                found, expected = random.gumbel_top_k(x, k, rng=n), reference.random.gumbel_top_k(x, k, n)
+                assert found.indices.shape == found.perturbed.shape == (6, k)
+                assert np.array_equal(found.indices, expected[0])
+                assert np.allclose(found.perturbed, expected[1], rtol=1e-13, atol=1e-13)
+                assert np.allclose(found.threshold, expected[2], rtol=1e-13, atol=1e-13)
+    assert np.array_equal(random.gumbel_top_k(x, 1, rng=3).indices[:, 0], random.categorical(x, rng=3))
+
+
+@each_dtype
+def test_top_k_never_repeats(dtype: Any) -> None:
+    """pytorch 25030: draws without replacement returned duplicates."""
+    for n, k in ((5, 5), (200, 200), (3000, 50)):
+        indices = random.gumbel_top_k(logits((40, n), dtype, 5.0), k, rng=1).indices
+        assert all(np.unique(row).size == k for row in indices)
+        assert indices.min() >= 0
+        assert indices.max() < n
+
+
+def test_top_k_ties_and_levels(isa: str) -> None:
+    """Sums of any size are compared exactly; a prefix of a longer draw is the shorter one."""
+    x = np.full(300, 1e17)
+    assert np.array_equal(random.gumbel_top_k(x, 300, rng=1).indices, random.gumbel_top_k(x * 0, 300, rng=1).indices)
+    y = logits(5000, np.float32)
+    whole = random.gumbel_top_k(y, 5000, rng=2)
+    for k in (1, 17, 1000):
+        part = random.gumbel_top_k(y, k, rng=2)
+        assert np.array_equal(part.indices, whole.indices[:k])
+        assert part.perturbed.tobytes() == whole.perturbed[:k].tobytes()
+        assert part.threshold == whole.perturbed[k]
+    assert whole.threshold == -np.inf
+
+
+def test_top_k_probabilities() -> None:
+    """Ordered pairs out of four: p_i p_j / (1 - p_i), chi-square; inclusion by threshold is unbiased."""
+    x = np.log(np.array([0.5, 0.25, 0.15, 0.1]))
+    p = np.exp(x)
+    n = 60000
+    drawn = random.gumbel_top_k(np.broadcast_to(x, (n, 4)), 2, rng=12)
+    counts = np.bincount(4 * drawn.indices[:, 0] + drawn.indices[:, 1], minlength=16)
+    pairs = [(i, j) for i, j in itertools.product(range(4), repeat=2) if i != j]
+    mean = np.array([n * p[i] * p[j] / (1 - p[i]) for i, j in pairs])
+    found = np.array([counts[4 * i + j] for i, j in pairs])
+    assert found.sum() == n
+    assert np.sum((found - mean) ** 2 / mean) < stats.chi2.isf(FALSE_ALARM, len(pairs) - 1)
+    assert np.sum((found - n / 12) ** 2 / (n / 12)) > stats.chi2.isf(FALSE_ALARM, len(pairs) - 1)
+    weight = -np.expm1(-np.exp(x[drawn.indices] - drawn.threshold[:, None]))
+    values = np.array([3.0, -1.0, 4.0, 10.0])
+    estimates = np.sum(p[drawn.indices] / weight * values[drawn.indices], axis=1)
+    assert abs(estimates.mean() - np.sum(p * values)) < 6.1 * estimates.std() / np.sqrt(n)
+
+
+@each_dtype
+def test_top_k_of_few_and_of_none(dtype: Any, isa: str) -> None:
+    x = np.full((3, 70), -np.inf, dtype)
+    x[0, [5, 69]] = 1, 2
+    x[2] = logits(70, dtype)
+    found = random.gumbel_top_k(x, 4, rng=1)
+    assert sorted(found.indices[0, :2].tolist()) == [5, 69]
+    assert found.indices[0, 2:].tolist() == [-1, -1]
+    assert found.perturbed[0, 2:].tolist() == [-np.inf] * 2
+    assert found.indices[1].tolist() == [-1] * 4
+    assert found.threshold[:2].tolist() == [-np.inf] * 2
+    masked = random.gumbel_top_k(np.where(x == -np.inf, np.nan, x), 4, rng=1, where=x > -np.inf)
+    assert all(a.tobytes() == b.tobytes() for a, b in zip(found, masked, strict=True))
+    for bad in (np.nan, np.inf):
+        x[1, 40] = bad
+        with pytest.raises(
+            ValueError, match=r"^gumbel_top_k: logits must hold neither NaN nor \+inf, got one in row \(1,\)$"
+        ):
+            random.gumbel_top_k(x, 4, rng=1)
+        spoilt = random.gumbel_top_k(x, 4, rng=1, on_invalid="minus_one")
+        assert spoilt.indices[1].tolist() == [-1] * 4
+        assert np.isnan(spoilt.perturbed[1]).all()
+        assert np.isnan(spoilt.threshold[1])
+        assert np.array_equal(spoilt.indices[[0, 2]], found.indices[[0, 2]])
+    assert random.gumbel_top_k(np.zeros((2, 0), dtype), 0, rng=1).indices.shape == (2, 0)
+
+
+@each_dtype
+def test_top_k_in_any_batch_layout_and_thread(dtype: Any, threads: Callable[[int], None]) -> None:
+    x = logits((60, 700), dtype)
+    ids = hashed(60)
+    threads(1)
+    expected = random.gumbel_top_k(x, 9, rng=1, streams=ids, position=4)
+    for n in (1, 2, 3):
+        threads(n)
+        for axis in (0, 1):
+            for name, view in layouts(x):
+                found = random.gumbel_top_k(view if axis else view.T, 9, rng=1, axis=axis, streams=ids, position=4)
+                assert all(a.tobytes() == b.tobytes() for a, b in zip(found, expected, strict=True)), name
+    order = np.random.default_rng(1).permutation(60)
+    found = random.gumbel_top_k(x[order], 9, rng=1, streams=ids[order], position=4)
+    assert np.array_equal(found.indices, expected.indices[order])
+
+
+# Gumbel-softmax
+
+
+@each_dtype
+def test_softmax_of_logits_and_noise(dtype: Any, isa: str) -> None:
+    for n in (1, 5, 64, 65, 1000, 5003):
+        x = logits((6, n), dtype, seed=n)
+        noise = random.gumbel((6, n), rng=n, dtype=dtype, bits=32)
+        for t in (1.0, 0.1, 7.5, np.linspace(0.2, 3, 6)):
+            found = random.gumbel_softmax(x, rng=n, temperature=t)
+            assert found.tobytes() == special.softmax(x + noise, temperature=t).tobytes()
+            exact = reference.random.gumbel_softmax(x, n, temperature=t)
+            error, shuffled = (float(np.max(np.abs(y - exact) / exact.max())) for y in (found, np.roll(exact, 1)))
+            assert error < (2e-5 if dtype is np.float32 else 1e-13)
+            assert shuffled > 0.1 or n == 1
+
+
+@each_dtype
+def test_hard_is_one_hot_and_what_categorical_draws(dtype: Any, isa: str) -> None:
+    """The sum of a one-hot row and of soft minus soft, as peers form it, need not be exact: this is."""
+    for n in (1, 5, 64, 1000):
+        x = logits((50, n), dtype)
+        for offset in (0, 7):
+            hard = random.gumbel_softmax(x, rng=n, hard=True, temperature=0.3, index_offset=offset)
+            assert hard.dtype == dtype
+            assert np.array_equal(np.sort(np.unique(hard)), [0, 1] if n > 1 else [1])
+            assert np.array_equal(hard.sum(-1), np.ones(50))
+            assert np.array_equal(hard.argmax(-1) + offset, random.categorical(x, rng=n, index_offset=offset))
+        soft = random.gumbel_softmax(x, rng=n, temperature=0.3)
+        assert np.mean(soft.argmax(-1) == random.gumbel_softmax(x, rng=n, hard=True).argmax(-1)) >= 0.98
+
+
+def test_the_largest_is_distributed_as_softmax() -> None:
+    """At every temperature; and the mean of the soft rows is not softmax itself."""
+    x = np.array([0.0, 1.0, -1.0, 0.5], dtype=np.float32)
+    p = special.softmax(x.astype(np.float64))
+    for t in (0.1, 1.0, 10.0):
+        y = random.gumbel_softmax(np.broadcast_to(x, (40000, 4)), rng=int(t * 10), temperature=t)
+        counts = np.bincount(y.argmax(-1), minlength=4)
+        assert np.sum((counts - 40000 * p) ** 2 / (40000 * p)) < stats.chi2.isf(FALSE_ALARM, 3)
+        assert np.max(np.abs(y.sum(-1) - 1)) < 1e-6
+
+
+def test_two_categories_are_a_logistic() -> None:
+    """Binary Concrete: temperature * logit(y0) - (x0 - x1) is logistic."""
+    x = np.array([0.3, -0.5])
+    y = random.gumbel_softmax(np.broadcast_to(x, (100000, 2)), rng=6, temperature=0.7)
+    assert stats.kstest(0.7 * np.log(y[:, 0] / y[:, 1]) - 0.8, stats.logistic.cdf).pvalue > FALSE_ALARM
+    assert stats.kstest(0.7 * np.log(y[:, 0] / y[:, 1]), stats.logistic.cdf).pvalue < FALSE_ALARM
+
+
+@each_dtype
+def test_softmax_in_any_layout_place_and_thread(dtype: Any, threads: Callable[[int], None]) -> None:
+    x = logits((20, 700), dtype)
+    threads(1)
+    expected = random.gumbel_softmax(x, rng=1, temperature=0.5)
+    for n in (1, 2, 3):
+        threads(n)
+        for name, view in layouts(x):
+            assert np.array_equal(random.gumbel_softmax(view, rng=1, temperature=0.5), expected), name
+            assert np.array_equal(random.gumbel_softmax(view.T, rng=1, axis=0, temperature=0.5), expected.T), name
+        for name, out in layouts(np.zeros_like(x)):
+            if name != "read-only":
+                assert random.gumbel_softmax(x, rng=1, temperature=0.5, out=out) is out
+                assert np.array_equal(out, expected), name
+    same = x.copy()
+    assert random.gumbel_softmax(same, rng=1, temperature=0.5, out=same) is same
+    assert np.array_equal(same, expected)
+    shifted = np.concatenate([x.ravel(), np.zeros(3, dtype)])
+    random.gumbel_softmax(shifted[:-3].reshape(x.shape), rng=1, temperature=0.5, out=shifted[3:].reshape(x.shape))
+    assert np.array_equal(shifted[3:].reshape(x.shape), expected)
+    big = logits((3, 200003), dtype)
+    threads(1)
+    expected = random.gumbel_softmax(big, rng=1)
+    threads(3)
+    assert np.array_equal(random.gumbel_softmax(big, rng=1), expected)
+
+
+@each_dtype
+def test_masks_and_invalid_rows(dtype: Any, isa: str) -> None:
+    x = logits((4, 100), dtype)
+    mask = hashed(400).reshape(4, 100) % np.uint64(3) != 0
+    mask[3] = False
+    filled = np.where(mask, x, np.nan).astype(dtype)
+    for hard in (False, True):
+        found = random.gumbel_softmax(filled, rng=1, where=mask, hard=hard)
+        absent = random.gumbel_softmax(np.where(mask, x, -np.inf).astype(dtype), rng=1, hard=hard)
+        assert np.array_equal(found, absent, equal_nan=True)
+        assert np.all(found[:3][~mask[:3]] == 0)
+        assert np.isnan(found[3]).all()
+        for bad in (np.nan, np.inf):
+            spoilt = x.copy()
+            spoilt[1, 7] = bad
+            found = random.gumbel_softmax(spoilt, rng=1, hard=hard)
+            assert np.isnan(found[1]).all()
+            assert not np.isnan(found[[0, 2, 3]]).any()
+        assert random.gumbel_softmax(np.zeros((2, 0), dtype), rng=1, hard=hard).shape == (2, 0)
+
+
+def test_small_temperatures_do_not_underflow_to_nan() -> None:
+    """pytorch 184031: tau = 0 is NaN there; here a ValueError, and the least temperatures give one-hot rows."""
+    x = logits((50, 30), np.float32)
+    y = random.gumbel_softmax(x, rng=1, temperature=1e-30)
+    assert np.array_equal(np.sort(y, axis=-1)[:, -2:], np.broadcast_to([0, 1], (50, 2)))
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda: random.gumbel_top_k([1.0, 2.0], 3, rng=1), ValueError, "gumbel_top_k: k must be in [0, 2], got 3"),
+        (lambda: random.gumbel_top_k([1.0, 2.0], -1, rng=1), ValueError, "gumbel_top_k: k must be in [0, 2], got -1"),
+        (lambda: random.gumbel_top_k([1.0, 2.0], 1.0, rng=1), TypeError, "gumbel_top_k: k must be an int, got float"),
+        (
+            lambda: random.gumbel_top_k([1.0, 2.0], 1, rng=None),
+            TypeError,
+            "gumbel_top_k: rng must be a Key, an int seed or a numpy Generator, got NoneType",
+        ),
+        (
+            lambda: random.gumbel_top_k([1.0, 2.0], 1, rng=1, on_invalid="no"),
+            ValueError,
+            "gumbel_top_k: on_invalid must be 'raise' or 'minus_one', got 'no'",
+        ),
+        (
+            lambda: random.gumbel_top_k(2.0, 1, rng=1),
+            ValueError,
+            "gumbel_top_k: logits must have at least one axis, got a scalar",
+        ),
+        (
+            lambda: random.gumbel_softmax([1.0, 2.0], rng=1, temperature=0.0),
+            ValueError,
+            "gumbel_softmax: temperature must be positive and finite, got 0.0",
+        ),
+        (
+            lambda: random.gumbel_softmax([1.0, 2.0], rng=1, temperature=np.nan),
+            ValueError,
+            "gumbel_softmax: temperature must be positive and finite, got nan",
+        ),
+        (
+            lambda: random.gumbel_softmax([[1.0], [2.0]], rng=1, temperature=[1.0, -2.0]),
+            ValueError,
+            "gumbel_softmax: temperature must be positive and finite, got -2.0",
+        ),
+        (
+            lambda: random.gumbel_softmax([1.0, 2.0], rng=1, out=np.zeros(3)),
+            ValueError,
+            "gumbel_softmax: out must have shape (2,), got (3,)",
+        ),
+        (
+            lambda: random.gumbel_softmax(np.float32([1.0, 2.0]), rng=1, out=np.zeros(2)),
+            TypeError,
+            "gumbel_softmax: out must have dtype float32, got float64",
+        ),
+        (
+            lambda: random.gumbel_softmax([1.0, 2.0], rng=1, axis=1),
+            ValueError,
+            "gumbel_softmax: axis must be in [-1, 1), got 1",
+        ),
+    ],
+)
+def test_refusals(call: Callable[[], Any], error: type[Exception], message: str) -> None:
+    with pytest.raises(error) as caught:
+        call()
+    assert str(caught.value) == message
