@@ -62,8 +62,12 @@ SORGUM_HD L exponential(OpenUnit<L> p) {
 
 // -log(-log(1 - v)): the upper tail is where v is small and has all its digits.
 template <class L>
+SORGUM_HD L gumbel_of_exponential(L e) {
+    return splat<L>(element_t<L>(0)) - log_of_normal(e);
+}
+template <class L>
 SORGUM_HD L gumbel(OpenUnit<L> p) {
-    return splat<L>(element_t<L>(0)) - log_of_normal(exponential(p));
+    return gumbel_of_exponential(exponential(p));
 }
 
 // log(v / (1 - v))

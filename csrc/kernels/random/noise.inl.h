@@ -30,25 +30,33 @@ void philox_kernel(const PhiloxBlocks& blocks) {
         philox_blocks<kPhiloxRounds>(blocks);
 }
 
-// A group of 64 words as vectors of results: 64 elements, or 32 of 64 bits.
-template <class T, bool wide, class Law>
-SORGUM_INLINE void results_of_group(const i32x16* w, T* y, Law&& law) {
+// A group of 64 words as vectors of results: 64 elements, or 32 of 64 bits. Each step is done for all vectors before
+// the next, since a logarithm is one long chain: several at a time fill the units, one whole vector after the other
+// does not.
+template <class T, bool wide, class Law, class Then>
+SORGUM_INLINE void results_of_group(const i32x16* w, T* y, Law&& law, Then&& then) {
     if constexpr (!wide) {
+        vec<T> r[4];
 #pragma GCC unroll 4
         for (int k = 0; k < 4; ++k)
             if constexpr (sizeof(T) == 4)
-                store(y + k * kLanes, law(open_unit<f32x16>(w[k])));
+                r[k] = law(open_unit<f32x16>(w[k]));
             else
-                store(y + k * kLanes, law(open_unit<f64x16>(zero_extend(w[k]))));
+                r[k] = law(open_unit<f64x16>(zero_extend(w[k])));
+#pragma GCC unroll 4
+        for (int k = 0; k < 4; ++k)
+            store(y + k * kLanes, then(r[k]));
     } else {
+        f64x16 r[2];
 #pragma GCC unroll 2
-        for (int k = 0; k < 2; ++k) {
-            const f64x16 r = law(open_unit_wide<f64x16>(join(w[2 * k], w[2 * k + 1])));
+        for (int k = 0; k < 2; ++k)
+            r[k] = law(open_unit_wide<f64x16>(join(w[2 * k], w[2 * k + 1])));
+#pragma GCC unroll 2
+        for (int k = 0; k < 2; ++k)
             if constexpr (sizeof(T) == 4)
-                store(y + k * kLanes, narrow(r));
+                store(y + k * kLanes, narrow(then(r[k])));
             else
-                store(y + k * kLanes, r);
-        }
+                store(y + k * kLanes, then(r[k]));
     }
 }
 
@@ -70,14 +78,14 @@ SORGUM_INLINE void write_groups(const NoiseRow& row, index_t first, index_t n, i
     });
 }
 
-template <class T, class Law>
-SORGUM_INLINE void write_noise(const NoiseRow& row, index_t first, index_t n, T* y, Law&& law) {
+template <class T, class Law, class Then>
+SORGUM_INLINE void write_noise(const NoiseRow& row, index_t first, index_t n, T* y, Law&& law, Then&& then) {
     if (row.wide)
         write_groups(row, first, n, kGroupWords / 2, y,
-                     [&](const i32x16* w, T* to) SORGUM_LAMBDA { results_of_group<T, true>(w, to, law); });
+                     [&](const i32x16* w, T* to) SORGUM_LAMBDA { results_of_group<T, true>(w, to, law, then); });
     else
         write_groups(row, first, n, kGroupWords, y,
-                     [&](const i32x16* w, T* to) SORGUM_LAMBDA { results_of_group<T, false>(w, to, law); });
+                     [&](const i32x16* w, T* to) SORGUM_LAMBDA { results_of_group<T, false>(w, to, law, then); });
 }
 
 template <class T>
@@ -95,17 +103,21 @@ void bits_kernel(const NoiseRow& row, index_t first, index_t n, T* y) {
 
 template <class T>
 void uniform_kernel(const NoiseRow& row, index_t first, index_t n, T* y) {
-    write_noise(row, first, n, y, [](auto p) SORGUM_LAMBDA { return uniform<T>(p); });
+    write_noise(
+        row, first, n, y, [](auto p) SORGUM_LAMBDA { return uniform<T>(p); }, [](auto r) SORGUM_LAMBDA { return r; });
 }
 
 template <class T>
 void exponential_kernel(const NoiseRow& row, index_t first, index_t n, T* y) {
-    write_noise(row, first, n, y, [](auto p) SORGUM_LAMBDA { return exponential(p); });
+    write_noise(
+        row, first, n, y, [](auto p) SORGUM_LAMBDA { return exponential(p); }, [](auto r) SORGUM_LAMBDA { return r; });
 }
 
 template <class T>
 void gumbel_kernel(const NoiseRow& row, index_t first, index_t n, T* y) {
-    write_noise(row, first, n, y, [](auto p) SORGUM_LAMBDA { return gumbel(p); });
+    write_noise(
+        row, first, n, y, [](auto p) SORGUM_LAMBDA { return exponential(p); },
+        [](auto e) SORGUM_LAMBDA { return gumbel_of_exponential(e); });
 }
 
 template <class T>
@@ -113,7 +125,18 @@ void gumbel_add_kernel(const NoiseRow& row, const T* x, index_t first, index_t n
     const index_t end = first + n;
     for_each_group(row, first, end, [&](index_t at, const i32x16* w) SORGUM_LAMBDA {
         T noise[kGroupWords];
-        results_of_group<T, false>(w, noise, [](auto p) SORGUM_LAMBDA { return gumbel(p); });
+        results_of_group<T, false>(
+            w, noise, [](auto p) SORGUM_LAMBDA { return exponential(p); },
+            [](auto e) SORGUM_LAMBDA { return gumbel_of_exponential(e); });
+        if (at >= first && at + kGroupWords <= end) {
+#pragma GCC unroll 4
+            for (index_t k = 0; k < kGroupWords; k += kLanes) {
+                const T* const from = x + (at - first) + k;
+                prefetch_ahead(from);
+                store(y + (at - first) + k, load(from) + load(noise + k));
+            }
+            return;
+        }
         const index_t from = at < first ? first : at, stop = end - at < kGroupWords ? end : at + kGroupWords;
         for (index_t i = from; i < stop; i += kLanes)
             store_first(y + (i - first),
@@ -124,7 +147,8 @@ void gumbel_add_kernel(const NoiseRow& row, const T* x, index_t first, index_t n
 
 template <class T>
 void logistic_kernel(const NoiseRow& row, index_t first, index_t n, T* y) {
-    write_noise(row, first, n, y, [](auto p) SORGUM_LAMBDA { return logistic(p); });
+    write_noise(
+        row, first, n, y, [](auto p) SORGUM_LAMBDA { return logistic(p); }, [](auto r) SORGUM_LAMBDA { return r; });
 }
 
 SORGUM_ISA_END
