@@ -1,0 +1,181 @@
+"""Draws beside those of peers, interleaved: `python bench/bench_random.py`.
+
+No two libraries draw the same numbers, so what is compared is what a user would write to draw from the same law:
+PyTorch's exponential trick, `multinomial` and `gumbel_softmax`, JAX's `categorical` and `gumbel`, NumPy's formula and
+generator.
+"""
+
+import importlib
+import importlib.util
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+import sorgum
+from sorgum.bench.paired import PairSummary, paired
+
+__all__ = ["DATA", "DRAWS", "Draw", "Row", "compare", "draws", "make_logits"]
+
+Array = NDArray[Any]
+Call = Callable[[], Any]
+DRAWS = ("categorical", "categorical, inverse", "gumbel", "gumbel_softmax", "gumbel_top_k")
+DATA = ("normal", "flat", "peaked")
+MODULES = {"NumPy": "numpy", "PyTorch": "torch", "JAX": "jax"}
+TOP = 50
+
+
+class Draw(NamedTuple):
+    """One way to draw: whose, how it is called there, and the call."""
+
+    library: str
+    how: str
+    call: Call
+
+
+class Row(NamedTuple):
+    """Ours beside a rival."""
+
+    draw: str
+    data: str
+    shape: tuple[int, int]
+    rival: Draw
+    pair: PairSummary
+
+
+def make_logits(shape: tuple[int, int], data: str) -> Array:
+    """Return float32 logits.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Rows and categories.
+    data : {"normal", "flat", "peaked"}
+        From N(0, 3); all equal; of Zipf's law, a few of which carry all the weight.
+
+    Returns
+    -------
+    array of float32
+    """
+    rng = np.random.default_rng(20180617)
+    if data == "flat":
+        return np.zeros(shape, np.float32)
+    if data == "peaked":
+        return np.asarray(-2.0 * np.log(rng.integers(1, shape[1] + 1, shape)), np.float32)
+    return 3.0 * rng.standard_normal(shape, np.float32)
+
+
+def _ours(draw: str, x: Array, out: Array) -> Call:
+    random = sorgum.random
+    return {
+        "categorical": lambda: random.categorical(x, rng=1),
+        "categorical, inverse": lambda: random.categorical(x, rng=1, method="inverse"),
+        "gumbel": lambda: random.gumbel(x.shape, rng=1, out=out),
+        "gumbel_softmax": lambda: random.gumbel_softmax(x, rng=1, out=out),
+        "gumbel_top_k": lambda: random.gumbel_top_k(x, TOP, rng=1).indices,
+    }[draw]
+
+
+def _numpy(draw: str, x: Array, out: Array) -> Iterator[tuple[str, Call]]:
+    generator = np.random.default_rng(1)
+
+    def formula() -> Array:
+        generator.random(dtype=np.float32, out=out)
+        np.maximum(out, np.float32(2.0**-25), out=out)
+        np.log(out, out=out)
+        np.negative(out, out=out)
+        np.log(out, out=out)
+        return np.negative(out, out=out)
+
+    if draw == "gumbel":
+        yield "-log(-log(u)), float32", formula
+        yield "Generator.gumbel", lambda: generator.gumbel(size=x.shape)
+    if draw.startswith("categorical"):
+        yield "argmax(x - log(-log(u)))", lambda: np.argmax(np.add(formula(), x, out=out), axis=-1)
+
+
+def _torch(draw: str, x: Array, out: Array, threads: int) -> Iterator[tuple[str, Call]]:
+    torch: Any = importlib.import_module("torch")
+    torch.set_num_threads(threads)
+    torch.set_grad_enabled(False)
+    t, noise = torch.from_numpy(x), torch.from_numpy(out)
+    if draw.startswith("categorical"):
+        yield "softmax, exponential_, argmax", lambda: torch.softmax(t, -1).div_(noise.exponential_()).argmax(-1)
+        yield "multinomial", lambda: torch.multinomial(torch.softmax(t, -1), 1)
+    if draw == "gumbel":
+        yield "-log(exponential_)", lambda: noise.exponential_().log_().neg_()
+    if draw == "gumbel_softmax":
+        yield "gumbel_softmax", lambda: torch.nn.functional.gumbel_softmax(t)
+    if draw == "gumbel_top_k":
+        yield "multinomial without replacement", lambda: torch.multinomial(torch.softmax(t, -1), TOP)
+
+
+def _jax(draw: str, x: Array) -> Iterator[tuple[str, Call]]:
+    jax: Any = importlib.import_module("jax")
+    key, t = jax.random.key(1), jax.numpy.asarray(x)
+    if draw.startswith("categorical"):
+        categorical = jax.jit(jax.random.categorical)
+        yield "random.categorical", lambda: categorical(key, t).block_until_ready()
+    if draw == "gumbel":
+        gumbel = jax.jit(lambda k: jax.random.gumbel(k, x.shape))
+        yield "random.gumbel", lambda: gumbel(key).block_until_ready()
+
+
+def draws(draw: str, x: Array, out: Array, threads: int) -> list[Draw]:
+    """Return our way to draw, then those of the peers that are installed.
+
+    Parameters
+    ----------
+    draw : str
+        One of `DRAWS`.
+    x, out : arrays of float32
+        Logits, and scratch of the same shape.
+    threads : int
+        How many threads each may use.
+
+    Returns
+    -------
+    list of Draw
+    """
+    found = [Draw("sorgum", draw, _ours(draw, x, out))]
+    found += [Draw("NumPy", *way) for way in _numpy(draw, x, out)]
+    if importlib.util.find_spec("torch") is not None:
+        found += [Draw("PyTorch", *way) for way in _torch(draw, x, out, threads)]
+    if importlib.util.find_spec("jax") is not None:
+        found += [Draw("JAX", *way) for way in _jax(draw, x)]
+    return found
+
+
+def compare(
+    shape: tuple[int, int], data: str, *, threads: int = 1, rounds: int = 5, select: tuple[str, ...] = DRAWS
+) -> Iterator[Row]:
+    """Time every draw beside every rival, interleaved.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Rows and categories.
+    data : str
+        One of `DATA`.
+    threads : int, default 1
+    rounds : int, default 5
+    select : tuple of str
+        Which of `DRAWS`.
+
+    Yields
+    ------
+    Row
+    """
+    before = sorgum.get_num_threads()
+    sorgum.set_num_threads(threads)
+    try:
+        x = make_logits(shape, data)
+        out = np.empty_like(x)
+        for draw in select:
+            ours, *rivals = draws(draw, x, out, threads)
+            for rival in rivals:
+                pair = paired([ours.call], [rival.call], rounds=rounds, sample_seconds=0.02)
+                yield Row(draw, data, shape, rival, pair.summary())
+    finally:
+        sorgum.set_num_threads(before)

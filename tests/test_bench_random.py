@@ -1,0 +1,45 @@
+"""The benchmarks of draws draw what they say, and report a row per rival."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+import sorgum as sg
+from sorgum.bench import draws
+
+
+@pytest.mark.parametrize("draw", draws.DRAWS)
+def test_every_way_draws_from_the_same_law(draw: str) -> None:
+    """Draws are categories, noise is Gumbel noise, relaxed rows sum to 1."""
+    x = draws.make_logits((400, 60), "normal")
+    found = draws.draws(draw, x, np.empty_like(x), 1)
+    assert found[0].library == "sorgum"
+    for way in found:
+        y = np.asarray(way.call())
+        if draw == "gumbel":
+            assert stats.kstest(y.ravel()[:20000], stats.gumbel_r.cdf).pvalue > 1e-9, way.how
+        elif draw == "gumbel_softmax":
+            assert np.allclose(y.sum(-1), 1, atol=1e-5)
+        else:
+            y = y.reshape(400, -1)
+            assert y.shape[1] == (draws.TOP if draw == "gumbel_top_k" else 1)
+            assert y.min() >= 0
+            assert y.max() < 60
+            drawn, plain = np.take_along_axis(x, y[:, :1], axis=-1).mean(), x.mean()
+            assert drawn > plain + 2, way.how
+
+
+def test_data() -> None:
+    normal, flat, peaked = (draws.make_logits((50, 1000), name) for name in draws.DATA)
+    assert abs(normal.std() - 3) < 0.1
+    assert np.ptp(flat) == 0
+    assert np.median(sg.special.softmax(peaked).max(-1)) > 0.2
+
+
+def test_rows() -> None:
+    before = sg.get_num_threads()
+    rows = list(draws.compare((4, 100), "normal", rounds=2, select=("gumbel", "categorical")))
+    assert {row.draw for row in rows} == {"gumbel", "categorical"}
+    assert {"NumPy"} <= {row.rival.library for row in rows}
+    assert all(row.pair["ratio_of_medians"] > 0 for row in rows)
+    assert sg.get_num_threads() == before
