@@ -153,6 +153,28 @@ def test_hard_is_one_hot_and_what_categorical_draws(dtype: Any, isa: str) -> Non
         assert np.mean(soft.argmax(-1) == random.gumbel_softmax(x, rng=n, hard=True).argmax(-1)) >= 0.98
 
 
+@each_dtype
+def test_many_rows_are_rows_one_by_one(dtype: Any) -> None:
+    """Enough rows to be worked on in blocks."""
+    x = logits((9, 5, 30011), dtype)
+    streams, positions, t = hashed(45).reshape(9, 5), np.arange(45).reshape(9, 5), np.linspace(0.3, 4, 45).reshape(9, 5)
+    mask = hashed(x.size).reshape(x.shape) % np.uint64(3) != 0
+    keywords = {"streams": streams, "position": positions, "temperature": t, "where": mask}
+    found = random.gumbel_softmax(x, rng=1, **keywords)
+    numbered = random.gumbel_softmax(x, rng=1, temperature=t)
+    assert np.array_equal(random.gumbel_softmax(x, rng=1, temperature=t[..., None]), numbered)
+    across = random.gumbel_softmax(np.moveaxis(x, -1, 0).copy(), rng=1, axis=0, temperature=t)
+    assert np.array_equal(np.moveaxis(across, 0, -1), numbered)
+    for i, j in itertools.product(range(9), range(5)):
+        one = {name: array[i, j] for name, array in keywords.items()}
+        assert np.array_equal(found[i, j], random.gumbel_softmax(x[i, j], rng=1, **one))
+        assert np.array_equal(
+            numbered[i, j], random.gumbel_softmax(x[i, j], rng=1, temperature=t[i, j], streams=5 * i + j)
+        )
+    with pytest.raises(ValueError, match="position must be a scalar or have the shape of the rows"):
+        random.gumbel_softmax(x[:, 0], rng=1, position=[1, 2])
+
+
 def test_the_largest_is_distributed_as_softmax() -> None:
     """At every temperature; and the mean of the soft rows is not softmax itself."""
     x = np.array([0.0, 1.0, -1.0, 0.5], dtype=np.float32)

@@ -13,6 +13,7 @@ change `position`, `streams` or the key (`fold_in`, `split`).
 
 import dataclasses
 import operator
+from collections.abc import Iterator
 from typing import Any, Literal, NamedTuple, SupportsIndex, TypeAlias
 
 import numpy as np
@@ -557,6 +558,8 @@ def logistic(
     return _noise("logistic", shape, rng, dtype, streams, position, index_offset, bits, out)
 
 
+_BLOCK = 1 << 18  # elements: a megabyte of float32
+
 # What is known of a row after a part of it: the largest of x + T G as the unevaluated sum value + low, and its index.
 _DRAW = np.dtype([("value", np.float64), ("low", np.float64), ("index", np.int64)])
 _DRAW_WITH_LOG_PROB = np.dtype([*_DRAW.descr, ("log_prob", np.float64)])
@@ -571,6 +574,27 @@ class _Rows:
     where: Array | None
     streams: Array | None
     position: Array
+
+    def in_blocks(self, out: Array) -> Iterator[tuple["_Rows", Array]]:
+        """Return blocks of rows, which stay in cache between two passes over them, with their part of `out`."""
+        shape = self.logits.shape[:-1]
+        step = max(1, _BLOCK * shape[0] // max(1, self.logits.size)) if shape else 1
+        given = [array for array in (self.streams, self.temperature, self.position) if array is not None and array.ndim]
+        if not shape or step >= shape[0] or any(array.shape != shape for array in given):
+            yield self, out
+            return
+        ids = np.arange(int(np.prod(shape)), dtype=np.int64).reshape(shape) if self.streams is None else self.streams
+        t, position = self.temperature, self.position
+        for first in range(0, shape[0], step):
+            rows = slice(first, first + step)
+            part = _Rows(
+                self.logits[rows],
+                t[rows] if t.ndim else t,
+                None if self.where is None else self.where[rows],
+                ids[rows],
+                position[rows] if position.ndim else position,
+            )
+            yield part, out[rows]
 
     def repeated(self, function: str, samples: int) -> "_Rows":
         """Return every row `samples` times, at positions that count up."""
@@ -1051,6 +1075,7 @@ def gumbel_softmax(
             np.put_along_axis(moved, np.maximum(index, 0)[..., None], np.where(index < 0, np.nan, 1.0)[..., None], -1)
         return result
     offset = _index_offset("gumbel_softmax", index_offset)
-    _core.gumbel_add("gumbel_softmax", rows.logits, secret, rows.streams, rows.position, offset, moved)
-    softmax(moved, temperature=t, where=rows.where, out=moved)
+    for part, to in rows.in_blocks(moved):
+        _core.gumbel_add("gumbel_softmax", part.logits, secret, part.streams, part.position, offset, to)
+        softmax(to, temperature=part.temperature, where=part.where, out=to)
     return result

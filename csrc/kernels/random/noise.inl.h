@@ -30,11 +30,11 @@ void philox_kernel(const PhiloxBlocks& blocks) {
         philox_blocks<kPhiloxRounds>(blocks);
 }
 
-// A group of 64 words as vectors of results: 64 elements, or 32 of 64 bits. Each step is done for all vectors before
-// the next, since a logarithm is one long chain: several at a time fill the units, one whole vector after the other
-// does not.
-template <class T, bool wide, class Law, class Then>
-SORGUM_INLINE void results_of_group(const i32x16* w, T* y, Law&& law, Then&& then) {
+// put(k, vector k) for the results of a group of 64 words: 64 elements, or 32 of 64 bits. Each step is done for all
+// vectors before the next, since a logarithm is one long chain: several at a time fill the units, one whole vector
+// after the other does not.
+template <class T, bool wide, class Law, class Then, class Put>
+SORGUM_INLINE void results_of_group(const i32x16* w, Law&& law, Then&& then, Put&& put) {
     if constexpr (!wide) {
         vec<T> r[4];
 #pragma GCC unroll 4
@@ -45,7 +45,7 @@ SORGUM_INLINE void results_of_group(const i32x16* w, T* y, Law&& law, Then&& the
                 r[k] = law(open_unit<f64x16>(zero_extend(w[k])));
 #pragma GCC unroll 4
         for (int k = 0; k < 4; ++k)
-            store(y + k * kLanes, then(r[k]));
+            put(k, then(r[k]));
     } else {
         f64x16 r[2];
 #pragma GCC unroll 2
@@ -54,9 +54,9 @@ SORGUM_INLINE void results_of_group(const i32x16* w, T* y, Law&& law, Then&& the
 #pragma GCC unroll 2
         for (int k = 0; k < 2; ++k)
             if constexpr (sizeof(T) == 4)
-                store(y + k * kLanes, narrow(then(r[k])));
+                put(k, narrow(then(r[k])));
             else
-                store(y + k * kLanes, then(r[k]));
+                put(k, then(r[k]));
     }
 }
 
@@ -81,11 +81,13 @@ SORGUM_INLINE void write_groups(const NoiseRow& row, index_t first, index_t n, i
 template <class T, class Law, class Then>
 SORGUM_INLINE void write_noise(const NoiseRow& row, index_t first, index_t n, T* y, Law&& law, Then&& then) {
     if (row.wide)
-        write_groups(row, first, n, kGroupWords / 2, y,
-                     [&](const i32x16* w, T* to) SORGUM_LAMBDA { results_of_group<T, true>(w, to, law, then); });
+        write_groups(row, first, n, kGroupWords / 2, y, [&](const i32x16* w, T* to) SORGUM_LAMBDA {
+            results_of_group<T, true>(w, law, then, [&](int k, vec<T> r) SORGUM_LAMBDA { store(to + k * kLanes, r); });
+        });
     else
-        write_groups(row, first, n, kGroupWords, y,
-                     [&](const i32x16* w, T* to) SORGUM_LAMBDA { results_of_group<T, false>(w, to, law, then); });
+        write_groups(row, first, n, kGroupWords, y, [&](const i32x16* w, T* to) SORGUM_LAMBDA {
+            results_of_group<T, false>(w, law, then, [&](int k, vec<T> r) SORGUM_LAMBDA { store(to + k * kLanes, r); });
+        });
 }
 
 template <class T>
@@ -124,19 +126,21 @@ template <class T>
 void gumbel_add_kernel(const NoiseRow& row, const T* x, index_t first, index_t n, T* y) {
     const index_t end = first + n;
     for_each_group(row, first, end, [&](index_t at, const i32x16* w) SORGUM_LAMBDA {
-        T noise[kGroupWords];
-        results_of_group<T, false>(
-            w, noise, [](auto p) SORGUM_LAMBDA { return exponential(p); },
-            [](auto e) SORGUM_LAMBDA { return gumbel_of_exponential(e); });
+        const auto results = [&](auto&& put) SORGUM_LAMBDA {
+            results_of_group<T, false>(
+                w, [](auto p) SORGUM_LAMBDA { return exponential(p); },
+                [](auto e) SORGUM_LAMBDA { return gumbel_of_exponential(e); }, put);
+        };
         if (at >= first && at + kGroupWords <= end) {
-#pragma GCC unroll 4
-            for (index_t k = 0; k < kGroupWords; k += kLanes) {
-                const T* const from = x + (at - first) + k;
+            results([&](int k, vec<T> noise) SORGUM_LAMBDA {
+                const T* const from = x + (at - first) + k * kLanes;
                 prefetch_ahead(from);
-                store(y + (at - first) + k, load(from) + load(noise + k));
-            }
+                store(y + (at - first) + k * kLanes, load(from) + noise);
+            });
             return;
         }
+        T noise[kGroupWords];
+        results([&](int k, vec<T> r) SORGUM_LAMBDA { store(noise + k * kLanes, r); });
         const index_t from = at < first ? first : at, stop = end - at < kGroupWords ? end : at + kGroupWords;
         for (index_t i = from; i < stop; i += kLanes)
             store_first(y + (i - first),
