@@ -1,0 +1,95 @@
+"""No kernel of the random family touches a byte outside its arrays: see test_guard_pages.py."""
+
+import sys
+from typing import Any
+
+import numpy as np
+import pytest
+
+if sys.platform != "linux":
+    pytest.skip("maps memory as Linux does", allow_module_level=True)
+
+from guarded import Guarded
+
+from sorgum import random
+from sorgum._data.inputs import hashed, logits
+
+pytestmark = pytest.mark.sanitize
+
+Array = Any
+LENGTHS = (*range(1, 140), 255, 256, 257, 4095, 4096, 4097, 70001)
+each_dtype = pytest.mark.parametrize("dtype", [np.float32, np.float64], ids=["f32", "f64"])
+
+
+@pytest.fixture(scope="module")
+def room() -> tuple[Guarded, Guarded, Guarded]:
+    """Room for logits, a result and a mask."""
+    return Guarded(1 << 21), Guarded(1 << 21), Guarded(1 << 21)
+
+
+def places(room: Guarded, shape: tuple[int, ...], dtype: Any) -> tuple[Array, ...]:
+    return (
+        room.at_end(shape, dtype),
+        room.at_end(shape, dtype, 3),
+        room.at_start(shape, dtype),
+        room.at_start(shape, dtype, 1),
+    )
+
+
+@each_dtype
+@pytest.mark.parametrize("law", ["uniform", "exponential", "gumbel", "logistic"])
+def test_noise(law: str, dtype: Any, room: tuple[Guarded, Guarded, Guarded], isa: str) -> None:
+    function = getattr(random, law)
+    for n in LENGTHS:
+        for offset, width in ((0, 32), (0, 64), (n % 67, 32), (n % 5, 64)):
+            expected = function((2, n), rng=n, dtype=dtype, index_offset=offset, bits=width)
+            for out in places(room[0], (2, n), dtype):
+                function((2, n), rng=n, dtype=dtype, index_offset=offset, bits=width, out=out)
+                assert out.tobytes() == expected.tobytes(), (n, offset, width)
+
+
+@each_dtype
+def test_words(dtype: Any, room: tuple[Guarded, Guarded, Guarded], isa: str) -> None:
+    kind = np.dtype(f"u{np.dtype(dtype).itemsize}")
+    for n in LENGTHS:
+        expected = random.bits((2, n), rng=n, dtype=kind, index_offset=n % 9)
+        for out in places(room[0], (2, n), kind):
+            random.bits((2, n), rng=n, dtype=kind, index_offset=n % 9, out=out)
+            assert np.array_equal(out, expected)
+
+
+@each_dtype
+def test_draws(dtype: Any, room: tuple[Guarded, Guarded, Guarded], isa: str) -> None:
+    for n in LENGTHS:
+        plain = logits((2, n), dtype, seed=n)
+        for offset in (0, n % 67):
+            soft = random.gumbel_softmax(plain, rng=n, index_offset=offset)
+            expected = [
+                random.categorical(plain, rng=n, index_offset=offset),
+                random.categorical(plain, rng=n, temperature=0.0),
+                random.categorical(plain, rng=n, method="inverse"),
+                random.gumbel_top_k(plain, min(n, 3), rng=n, index_offset=offset).indices,
+            ]
+            for x in places(room[0], (2, n), dtype):
+                x[...] = plain
+                found = [
+                    random.categorical(x, rng=n, index_offset=offset),
+                    random.categorical(x, rng=n, temperature=0.0),
+                    random.categorical(x, rng=n, method="inverse"),
+                    random.gumbel_top_k(x, min(n, 3), rng=n, index_offset=offset).indices,
+                ]
+                assert all(np.array_equal(a, b) for a, b in zip(found, expected, strict=True)), (n, offset)
+                for out in places(room[1], (2, n), dtype):
+                    assert random.gumbel_softmax(x, rng=n, index_offset=offset, out=out).tobytes() == soft.tobytes()
+
+
+@each_dtype
+def test_masks_and_columns(dtype: Any, room: tuple[Guarded, Guarded, Guarded], isa: str) -> None:
+    for n in (1, 15, 16, 17, 64, 65, 300, 4097):
+        plain, keep = logits((n, 3), dtype, seed=n), hashed(3 * n).reshape(n, 3) % np.uint64(3) != 0
+        keep[0] = True
+        for method in ("gumbel", "inverse"):
+            expected = random.categorical(plain, rng=n, axis=0, where=keep, method=method)
+            for x, mask in zip(places(room[0], (n, 3), dtype), places(room[2], (n, 3), np.bool_), strict=True):
+                x[...], mask[...] = plain, keep
+                assert np.array_equal(random.categorical(x, rng=n, axis=0, where=mask, method=method), expected)
