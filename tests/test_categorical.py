@@ -349,6 +349,9 @@ def test_samples_are_positions(method: Any, isa: str) -> None:
         for s in range(5):
             assert np.array_equal(samples[..., s], random.categorical(x, position=at + s, **keywords))
     assert random.categorical(x, rng=1, num_samples=0).shape == (4, 6, 0)
+    kept = {"position": positions[..., None], "temperature": temperature[..., None], "num_samples": 2, "method": method}
+    flat = {"position": positions, "temperature": temperature, "num_samples": 2, "method": method}
+    assert np.array_equal(random.categorical(x, rng=1, **kept), random.categorical(x, rng=1, **flat))
     ids = hashed(24).reshape(4, 6)
     found = random.categorical(x, rng=1, num_samples=3, streams=ids)
     assert np.array_equal(found[..., 2], random.categorical(x, rng=1, streams=ids, position=2))
@@ -538,6 +541,16 @@ def test_two_to_the_31_categories() -> None:
             {"streams": [1, 2, 3], "num_samples": 2},
             ValueError,
             "categorical: streams must have the shape of the rows, (2,), got shape (3,)",
+        ),
+        (
+            {"position": [1, 2, 3], "num_samples": 2},
+            ValueError,
+            "categorical: position must be a scalar or have the shape of the rows, (2,), got shape (3,)",
+        ),
+        (
+            {"temperature": [1.0, 2.0, 3.0], "num_samples": 2},
+            ValueError,
+            "categorical: temperature must be a scalar or have the shape of the rows, (2,), got shape (3,)",
         ),
         ({"num_samples": -1}, ValueError, "categorical: num_samples must be in [0, 2**64), got -1"),
         ({"num_samples": 2.0}, TypeError, "categorical: num_samples must be an int, got float"),

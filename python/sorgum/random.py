@@ -575,6 +575,14 @@ class _Rows:
     streams: Array | None
     position: Array
 
+    def _per_row(self, function: str, argument: str, array: Array) -> Array:
+        """Return a scalar or an array of the rows' shape."""
+        shape = self.logits.shape[:-1]
+        if array.shape not in ((), shape, (*shape, 1)):
+            rule = f"must be a scalar or have the shape of the rows, {shape}"
+            raise ValueError(f"{function}: {argument} {rule}, got shape {array.shape}")
+        return array.reshape(shape) if array.ndim else array
+
     def in_blocks(self, out: Array) -> Iterator[tuple["_Rows", Array]]:
         """Return blocks of rows, which stay in cache between two passes over them, with their part of `out`."""
         shape = self.logits.shape[:-1]
@@ -599,7 +607,11 @@ class _Rows:
     def repeated(self, function: str, samples: int) -> "_Rows":
         """Return every row `samples` times, at positions that count up."""
         shape = self.logits.shape[:-1]
-        position = np.broadcast_to(self.position, shape).view(np.uint64)[..., None]
+        t, at = (
+            self._per_row(function, name, array)
+            for name, array in (("temperature", self.temperature), ("position", self.position))
+        )
+        position = np.broadcast_to(at, shape).view(np.uint64)[..., None]
         if samples and position.size and int(position.max()) > 2**64 - samples:
             raise ValueError(f"{function}: position must leave room for {samples} samples, got {int(position.max())}")
         streams = self.streams
@@ -608,10 +620,9 @@ class _Rows:
         elif streams.shape != shape:
             raise ValueError(f"{function}: streams must have the shape of the rows, {shape}, got shape {streams.shape}")
         rows = (*shape, samples)
-        t = self.temperature
         return _Rows(
             np.broadcast_to(self.logits[..., None, :], (*rows, self.logits.shape[-1])),
-            t if t.ndim == 0 else np.broadcast_to(t.reshape(shape)[..., None], rows),
+            t if t.ndim == 0 else np.broadcast_to(t[..., None], rows),
             None if self.where is None else np.broadcast_to(self.where[..., None, :], (*rows, self.logits.shape[-1])),
             np.broadcast_to(streams[..., None], rows),
             (position + np.arange(samples, dtype=np.uint64)).view(np.int64),
