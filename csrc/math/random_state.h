@@ -17,15 +17,16 @@ struct NoiseRow {
     const std::uint32_t* given;  // words to be used instead, for tests; or null
 };
 
-// The largest of x + T G over any part of a row, as an unevaluated sum: value + low, where |low| is at most half a unit of
-// value. No element: value -inf, index -1. A NaN or +inf among the logits: value NaN, index -1.
+// The largest of x + T G over any part of a row, as an unevaluated sum: value + low, where |low| is at most half a unit
+// of value. No element: value -inf, index -1. A NaN or +inf among the logits: value NaN, index -1.
 struct Draw {
     double value, low;
     index_t index;
 };
 
-// What a chunk of logits weighs: value 2^exponent, value below 2^14. Where T is so small or the logits so large that only
-// the row's largest elements count (`far`), value is how many of the chunk's elements are the largest of the chunk.
+// What a chunk of logits weighs: value 2^exponent, value below 2^14. Where T is so small or the logits so large that
+// only the row's largest elements count (`far`), value is how many of the chunk's elements are the largest of the
+// chunk.
 struct ChunkMass {
     double max;    // -inf when there is no element
     double value;  // NaN when there is a NaN or +inf

@@ -646,7 +646,7 @@ def _rows(
     at = operator.index(axis)
     if not -x.ndim <= at < x.ndim:
         raise ValueError(f"{function}: axis must be in [{-x.ndim}, {x.ndim}), got {at}")
-    rows = np.moveaxis(x, at, -1)
+    rows = x if at in (-1, x.ndim - 1) else np.moveaxis(x, at, -1)
     t, mask = _temperature(function, temperature), _mask(function, where)
     if t.ndim == x.ndim:  # with the axis kept at length 1
         t = np.moveaxis(t, at, -1)
