@@ -1,16 +1,19 @@
 // Run-time controls, error types and Ctrl-C.
 #include <pthread.h>
+#include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
 #include <atomic>
 #include <exception>
 #include <limits>
+#include <memory>
 
 #include "api/runtime.h"
 #include "bindings/build_info.h"
 #include "core/error.h"
 #include "core/interrupt.h"
+#include "core/memory_pool.h"
 #include "core/parallel.h"
 
 namespace py = pybind11;
@@ -64,6 +67,24 @@ void set_num_threads_from(const py::int_& n) {
     set_num_threads(overflow == 0 ? value : overflow > 0 ? Limits::max() : Limits::min());
 }
 
+struct PooledBlock {
+    void* memory;
+    std::size_t capacity;
+};
+
+// An array of `bytes` bytes in pooled memory, which goes back when the last view of it does.
+py::array pooled(std::size_t bytes) {
+    auto block = std::make_unique<PooledBlock>();
+    block->memory = take_memory(bytes, block->capacity);
+    void* const memory = block->memory;
+    const py::capsule owner(block.get(), [](void* p) {
+        const std::unique_ptr<PooledBlock> own(static_cast<PooledBlock*>(p));
+        give_memory(own->memory, own->capacity);
+    });
+    static_cast<void>(block.release());
+    return py::array(py::dtype::of<std::uint8_t>(), static_cast<py::ssize_t>(bytes), memory, owner);
+}
+
 py::dict build_info() {
     py::dict flags;
     for (const build::IsaFlags& row : build::kIsaFlags) {
@@ -92,6 +113,11 @@ void register_runtime(py::module_& module) {
     module.def("num_threads_source", &num_threads_source);
     module.def("set_num_threads", &set_num_threads_from, py::arg("n"));
     module.def("build_info", &build_info);
+    module.attr("POOLED_FROM") = kPooledFrom;
+    module.def("pooled", &pooled, py::arg("bytes"));
+    module.def("memory_pool", &memory_pool);
+    module.def("memory_pooled", &memory_pooled);
+    module.def("set_memory_pool", &set_memory_pool, py::arg("bytes"));
 }
 
 }  // namespace sorgum

@@ -2,7 +2,7 @@
 
 Functions live in modules by family: `sorgum.special` (exp, log, softmax, log_softmax, logsumexp) and `sorgum.random`
 (keyed noise and what is drawn with it). Beside them stand the run-time controls `isa`, `available_isas`, `set_isa`,
-`get_num_threads`, `set_num_threads` and `show_config`.
+`get_num_threads`, `set_num_threads`, `get_memory_pool`, `set_memory_pool` and `show_config`.
 
 Examples
 --------
@@ -16,15 +16,26 @@ import contextlib
 
 from sorgum import random, special
 from sorgum._core import __version__
-from sorgum.runtime import available_isas, get_num_threads, isa, set_isa, set_num_threads, show_config
+from sorgum.runtime import (
+    available_isas,
+    get_memory_pool,
+    get_num_threads,
+    isa,
+    set_isa,
+    set_memory_pool,
+    set_num_threads,
+    show_config,
+)
 
 __all__ = [
     "__version__",
     "available_isas",
+    "get_memory_pool",
     "get_num_threads",
     "isa",
     "random",
     "set_isa",
+    "set_memory_pool",
     "set_num_threads",
     "show_config",
     "special",

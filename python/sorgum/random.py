@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sorgum import _core
+from sorgum.runtime import _empty
 from sorgum.special import _apart, _floats, _mask, _temperature, softmax
 
 __all__ = [
@@ -157,7 +158,7 @@ def _place(function: str, streams: npt.ArrayLike | None, position: npt.ArrayLike
 
 def _out(function: str, out: Array | None, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
     if out is None:
-        return np.empty(shape, dtype)
+        return _empty(shape, dtype)
     if not isinstance(out, np.ndarray) or isinstance(out, np.ma.MaskedArray):
         raise TypeError(f"{function}: out must be a numpy array, got {type(out).__name__}")
     if out.dtype != dtype:

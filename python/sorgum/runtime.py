@@ -5,6 +5,7 @@ None of them changes a result. The environment is read once, at import: `SORGUM_
 impossible is a `RuntimeError` at import; an empty one counts as not set.
 """
 
+import math
 import operator
 import platform
 from typing import Any, Literal, SupportsIndex, overload
@@ -13,7 +14,16 @@ import numpy as np
 
 from sorgum import _core
 
-__all__ = ["available_isas", "get_num_threads", "isa", "set_isa", "set_num_threads", "show_config"]
+__all__ = [
+    "available_isas",
+    "get_memory_pool",
+    "get_num_threads",
+    "isa",
+    "set_isa",
+    "set_memory_pool",
+    "set_num_threads",
+    "show_config",
+]
 
 _core.initialise()  # not in the initialisation of _core itself, which could only raise ImportError
 
@@ -135,6 +145,66 @@ def set_num_threads(n: SupportsIndex) -> None:
     _core.set_num_threads(operator.index(n))
 
 
+def get_memory_pool() -> int:
+    """Return how many bytes of freed results are kept at most for results to come.
+
+    Returns
+    -------
+    int
+        What `set_memory_pool` set last, else 256 MiB.
+
+    Examples
+    --------
+    >>> import sorgum as sg
+    >>> sg.get_memory_pool() // 2**20
+    256
+    """
+    return _core.memory_pool()
+
+
+def set_memory_pool(nbytes: SupportsIndex) -> None:
+    """Set how many bytes of freed results are kept at most for results to come; 0 keeps none.
+
+    The operating system clears and maps the pages of a large new array one by one, which takes longer than to compute
+    what goes into it. So the memory of results of 1 MiB and more that this package allocates is kept when the last view
+    of them is gone, and the next result of about that size gets it. Arrays that the caller passes as `out` have nothing
+    to do with it.
+
+    Parameters
+    ----------
+    nbytes : int
+        Not negative. What is kept beyond it is given back at once, the oldest first.
+
+    Raises
+    ------
+    TypeError
+        If `nbytes` is not an integer.
+    ValueError
+        If it is negative or 2**63 or more.
+
+    Examples
+    --------
+    >>> import sorgum as sg
+    >>> before = sg.get_memory_pool()
+    >>> sg.set_memory_pool(0)
+    >>> sg.set_memory_pool(before)
+    """
+    if isinstance(nbytes, bool) or not hasattr(nbytes, "__index__"):
+        raise TypeError(f"set_memory_pool: nbytes must be an int, got {type(nbytes).__name__}")
+    count = operator.index(nbytes)
+    if not 0 <= count < 2**63:
+        raise ValueError(f"set_memory_pool: nbytes must be in [0, 2**63), got {count}")
+    _core.set_memory_pool(count)
+
+
+def _empty(shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray[Any, np.dtype[Any]]:
+    """Return a new array for a result, in pooled memory if it is large."""
+    nbytes = math.prod(shape) * dtype.itemsize
+    if not _core.POOLED_FROM <= nbytes < 2**63:
+        return np.empty(shape, dtype)
+    return _core.pooled(nbytes).view(dtype).reshape(shape)
+
+
 @overload
 def show_config(mode: Literal["stdout"] = "stdout") -> None: ...
 
@@ -154,7 +224,7 @@ def show_config(mode: Literal["stdout", "dicts"] = "stdout") -> dict[str, Any] |
     Returns
     -------
     dict or None
-        The keys are version, isa, threads, build, python and numpy.
+        The keys are version, isa, threads, memory_pool (in bytes), build, python and numpy.
 
     Raises
     ------
@@ -168,7 +238,7 @@ def show_config(mode: Literal["stdout", "dicts"] = "stdout") -> dict[str, Any] |
     >>> config["isa"]["in_use"] == sg.isa()
     True
     >>> list(config)
-    ['version', 'isa', 'threads', 'build', 'python', 'numpy']
+    ['version', 'isa', 'threads', 'memory_pool', 'build', 'python', 'numpy']
     """
     if mode not in ("stdout", "dicts"):
         raise ValueError(f"show_config: mode must be one of 'stdout', 'dicts', got {mode!r}")
@@ -177,6 +247,7 @@ def show_config(mode: Literal["stdout", "dicts"] = "stdout") -> dict[str, Any] |
         "version": _core.__version__,
         "isa": {"in_use": isa(), "available": list(available_isas())},
         "threads": {"number": get_num_threads(), "source": _core.num_threads_source()},
+        "memory_pool": {"limit": get_memory_pool(), "held": _core.memory_pooled()},
         "build": build,
         "python": platform.python_version(),
         "numpy": np.__version__,
@@ -188,6 +259,7 @@ def show_config(mode: Literal["stdout", "dicts"] = "stdout") -> dict[str, Any] |
         f"ISA in use       {isa()}",
         f"ISAs available   {', '.join(available_isas())}",
         f"threads          {get_num_threads()} (from {_core.num_threads_source()})",
+        f"memory pool      {get_memory_pool() / 2**20:g} MiB at most, {_core.memory_pooled() / 2**20:g} MiB held",
         f"compiler         {build['compiler']}, {build['build_type']}",
         *(f"flags {name:<10} {flags}" for name, flags in build["flags"].items()),
         f"Python           {config['python']}",

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sorgum import _core
+from sorgum.runtime import _empty
 
 __all__ = ["exp", "log", "log_softmax", "logsumexp", "softmax"]
 
@@ -80,7 +81,7 @@ def _axes(function: str, axis: Axis) -> Sequence[int] | None:
 
 def _out(function: str, out: Array | None, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
     if out is None:
-        return np.empty(shape, dtype)
+        return _empty(shape, dtype)
     if not isinstance(out, np.ndarray) or isinstance(out, np.ma.MaskedArray):
         raise TypeError(f"{function}: out must be a numpy array, got {type(out).__name__}")
     return out

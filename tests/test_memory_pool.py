@@ -1,0 +1,129 @@
+"""The memory of large results is used again, and only when nobody looks at it any more."""
+
+import os
+import threading
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+import sorgum as sg
+from sorgum import _core
+from sorgum._data.inputs import logits
+
+MIB = 1 << 20
+F32 = np.dtype(np.float32)
+
+
+@pytest.fixture(autouse=True)
+def empty_pool() -> Iterator[None]:
+    before = sg.get_memory_pool()
+    sg.set_memory_pool(0)
+    sg.set_memory_pool(before)
+    yield
+    sg.set_memory_pool(before)
+
+
+def test_a_freed_result_makes_room_for_the_next() -> None:
+    x = logits((300, 1000), F32)
+    y = sg.special.softmax(x)
+    wanted, address = y.copy(), y.ctypes.data
+    assert address % 64 == 0
+    del y
+    assert _core.memory_pooled() >= x.nbytes
+    again = sg.special.softmax(x)
+    assert again.ctypes.data == address
+    assert np.array_equal(again, wanted)
+    assert again.flags.writeable
+    assert again.flags.c_contiguous
+
+
+def test_memory_in_view_is_not_given_away() -> None:
+    x = logits((300, 1000), F32)
+    y = sg.special.softmax(x)
+    row = y[5]
+    kept = row.copy()
+    del y
+    others = [sg.special.log_softmax(x) for _ in range(3)]
+    assert not any(np.shares_memory(row, other) for other in others)
+    assert np.array_equal(row, kept)
+
+
+def test_the_limit_holds() -> None:
+    sg.set_memory_pool(4 * MIB)
+    for n in (300_000, 500_000, 700_000, 900_000, 3_000_000, 300_000):
+        sg.special.exp(np.zeros(n, np.float32))
+        assert _core.memory_pooled() <= 4 * MIB
+    assert _core.memory_pooled() > 0
+    assert sg.show_config("dicts")["memory_pool"] == {"limit": 4 * MIB, "held": _core.memory_pooled()}
+    sg.set_memory_pool(0)
+    assert _core.memory_pooled() == 0
+    del_me = sg.special.exp(np.zeros(500_000, np.float32))
+    del del_me
+    assert _core.memory_pooled() == 0
+
+
+def test_many_sizes_keep_a_bounded_number_of_blocks() -> None:
+    sg.set_memory_pool(1 << 40)
+    alive = [sg.special.exp(np.zeros(262_144 + 65_536 * i, np.float32)) for i in range(80)]
+    del alive
+    assert 0 < _core.memory_pooled() <= sum(4 * (262_144 + 65_536 * i) + 4096 for i in range(16, 80))
+
+
+def test_small_results_own_their_memory() -> None:
+    assert sg.special.softmax(np.zeros((10, 10), np.float32)).base is None
+
+
+def test_threads_do_not_get_each_others_memory() -> None:
+    inputs = [logits((300, 1000), F32, seed=i) for i in range(8)]
+    wanted = [sg.special.softmax(x).copy() for x in inputs]
+    wrong: list[int] = []
+
+    def work(i: int) -> None:
+        for _ in range(20):
+            y = sg.special.softmax(inputs[i])
+            if not np.array_equal(y, wanted[i]):
+                wrong.append(i)
+
+    threads = [threading.Thread(target=work, args=(i,)) for i in range(8)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert not wrong
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_forked_child_has_a_pool_of_its_own() -> None:
+    x = logits((300, 1000), F32)
+    y = sg.special.softmax(x)
+    wanted = y.copy()
+    child = os.fork()
+    if child == 0:
+        del y
+        fine = np.array_equal(sg.special.softmax(x), wanted) and sg.special.exp(x).base is not None
+        os._exit(0 if fine else 1)
+    assert os.waitpid(child, 0)[1] == 0
+    assert np.array_equal(y, wanted)
+
+
+def test_out_is_untouched_by_the_pool() -> None:
+    x = logits((300, 1000), F32)
+    out = np.empty_like(x)
+    assert sg.special.softmax(x, out=out) is out
+    assert _core.memory_pooled() == 0
+
+
+@pytest.mark.parametrize(
+    ("value", "error", "text"),
+    [
+        (-1, ValueError, r"^set_memory_pool: nbytes must be in \[0, 2\*\*63\), got -1$"),
+        (2**63, ValueError, r"^set_memory_pool: nbytes must be in \[0, 2\*\*63\), got 9223372036854775808$"),
+        (1.5, TypeError, r"^set_memory_pool: nbytes must be an int, got float$"),
+        (True, TypeError, r"^set_memory_pool: nbytes must be an int, got bool$"),
+    ],
+)
+def test_refusals(value: object, error: type[Exception], text: str) -> None:
+    with pytest.raises(error, match=text):
+        sg.set_memory_pool(value)  # type: ignore[arg-type]
+    assert sg.get_memory_pool() == 256 * MIB
