@@ -27,6 +27,8 @@ _LARGEST_AXIS = 2**62
 
 
 def _plain(function: str, argument: str, value: npt.ArrayLike) -> Array:
+    if type(value) is np.ndarray:  # the common case, in a tenth of the time
+        return value
     if isinstance(value, np.ma.MaskedArray):
         raise TypeError(f"{function}: {argument} must be a plain array (masks go to `where`), got a masked array")
     return np.asarray(value)
@@ -61,16 +63,18 @@ def _mask(function: str, value: npt.ArrayLike | None) -> Array | None:
     return array
 
 
-def _options(function: str, **options: object) -> list[str]:
-    for name, value in options.items():
-        if not isinstance(value, str):
-            raise TypeError(f"{function}: {name} must be a string, got {value!r}")
-    return [str(value) for value in options.values()]
+def _options(function: str, empty: object, algorithm: object) -> tuple[str, str]:
+    if isinstance(empty, str) and isinstance(algorithm, str):
+        return empty, algorithm
+    name, value = ("algorithm", algorithm) if isinstance(empty, str) else ("empty", empty)
+    raise TypeError(f"{function}: {name} must be a string, got {value!r}")
 
 
 def _axes(function: str, axis: Axis) -> Sequence[int] | None:
     if axis is None:
         return None
+    if type(axis) is int and -_LARGEST_AXIS < axis < _LARGEST_AXIS:
+        return (axis,)
     try:
         indices = [operator.index(a) for a in axis] if isinstance(axis, tuple) else [operator.index(axis)]
     except TypeError:
@@ -89,7 +93,9 @@ def _out(function: str, out: Array | None, shape: tuple[int, ...], dtype: np.dty
 
 def _apart(array: Array, out: Array | None) -> Array:
     """Return a copy of `array` where writing `out` would disturb what is still to be read."""
-    if out is None or not isinstance(out, np.ndarray) or not np.may_share_memory(array, out):
+    if out is None or array is out or array is _UNIT_TEMPERATURE:
+        return array
+    if not isinstance(out, np.ndarray) or not np.may_share_memory(array, out):
         return array
     same = (
         array.ctypes.data == out.ctypes.data
@@ -252,7 +258,7 @@ def softmax(
     """
     array = _apart(_floats("softmax", "x", x), out)
     result = _out("softmax", out, array.shape, array.dtype)
-    options = _options("softmax", empty=empty, algorithm=algorithm)
+    options = _options("softmax", empty, algorithm)
     axes, t, mask = _axes("softmax", axis), _temperature("softmax", temperature), _mask("softmax", where)
     _core.softmax(array, axes, _apart(t, out), None if mask is None else _apart(mask, out), result, *options)
     return _result(result, out)
@@ -314,7 +320,7 @@ def log_softmax(
     """
     array = _apart(_floats("log_softmax", "x", x), out)
     result = _out("log_softmax", out, array.shape, array.dtype)
-    options = _options("log_softmax", empty=empty, algorithm=algorithm)
+    options = _options("log_softmax", empty, algorithm)
     axes, t, mask = _axes("log_softmax", axis), _temperature("log_softmax", temperature), _mask("log_softmax", where)
     _core.log_softmax(array, axes, _apart(t, out), None if mask is None else _apart(mask, out), result, *options)
     return _result(result, out)
