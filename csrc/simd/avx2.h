@@ -340,6 +340,33 @@ SORGUM_INLINE void transpose_quads(i32x16* rows) {
     }
 }
 
+// ---- windows over two vectors ----
+// Words `first` to `first` + 7 of the 16 words of a and b.
+SORGUM_INLINE __m256 words_from(__m256 a, __m256 b, int first) {
+    const __m256i from = _mm256_add_epi32(_mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7), _mm256_set1_epi32(first));
+    const __m256 in_b = _mm256_castsi256_ps(_mm256_cmpgt_epi32(from, _mm256_set1_epi32(7)));
+    return _mm256_blendv_ps(_mm256_permutevar8x32_ps(a, from), _mm256_permutevar8x32_ps(b, from), in_b);
+}
+SORGUM_INLINE f32x16 slide(f32x16 a, f32x16 b, index_t n) {
+    if (n == 0)
+        return b;
+    const int first = static_cast<int>(16 - n) % 8;
+    if (n <= 8)
+        return {{words_from(a.v[1], b.v[0], first), words_from(b.v[0], b.v[1], first)}};
+    return {{words_from(a.v[0], a.v[1], first), words_from(a.v[1], b.v[0], first)}};
+}
+SORGUM_INLINE f64x16 slide(f64x16 a, f64x16 b, index_t n) {
+    if (n == 0)
+        return b;
+    const __m256d parts[8] = {a.v[0], a.v[1], a.v[2], a.v[3], b.v[0], b.v[1], b.v[2], b.v[3]};
+    const __m256d* const p = parts + (16 - n) / 4;
+    const int first = 2 * (static_cast<int>(16 - n) % 4);
+    f64x16 out;
+    for (int k = 0; k < 4; ++k)
+        out.v[k] = _mm256_castps_pd(words_from(_mm256_castpd_ps(p[k]), _mm256_castpd_ps(p[k + 1]), first));
+    return out;
+}
+
 // ---- folds by halves: lane i with lane i + 8, then 4, 2, 1; 16 rows at once while they are transposed ----
 #define SORGUM_FOLD_ROWS_F32(name, op)                                                                     \
     SORGUM_INLINE __m256 name##_halves(f32x16 a, f32x16 b) {                                               \

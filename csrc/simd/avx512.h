@@ -224,6 +224,22 @@ SORGUM_INLINE void transpose_quads(i32x16* rows) {
     rows[3].v = _mm512_unpackhi_epi64(hi01, hi23);
 }
 
+// ---- windows over two vectors ----
+SORGUM_INLINE f32x16 slide(f32x16 a, f32x16 b, index_t n) {
+    const __m512i lane = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    const __m512i from = _mm512_add_epi32(lane, _mm512_set1_epi32(static_cast<int>(16 - n)));
+    return {n == 0 ? b.v : _mm512_permutex2var_ps(a.v, from, b.v)};
+}
+SORGUM_INLINE f64x16 slide(f64x16 a, f64x16 b, index_t n) {
+    const __m512i lane = _mm512_setr_epi64(0, 1, 2, 3, 4, 5, 6, 7);
+    const __m512i from = _mm512_add_epi64(lane, _mm512_set1_epi64((16 - n) % 8));
+    if (n == 0)
+        return b;
+    if (n <= 8)
+        return {_mm512_permutex2var_pd(a.hi, from, b.lo), _mm512_permutex2var_pd(b.lo, from, b.hi)};
+    return {_mm512_permutex2var_pd(a.lo, from, a.hi), _mm512_permutex2var_pd(a.hi, from, b.lo)};
+}
+
 // ---- folds by halves: lane i with lane i + 8, then 4, 2, 1 ----
 // 16 rows at once are folded by the same tree while they are transposed: 15 operations for 16 rows. In the float32
 // version each step takes pairs of rows (r, s) to one register that holds both, half as wide; the order of the rows at

@@ -95,6 +95,9 @@ SORGUM_INLINE R each_lane(F&& f) {
         const auto* m = static_cast<const unsigned char*>(p);                              \
         return each_lane<V>([&](int i) { return m[i] != 0 ? a.v[i] : b.v[i]; });           \
     }                                                                                      \
+    SORGUM_LANEWISE V slide(V a, V b, index_t n) {                                         \
+        return each_lane<V>([&](int i) { return i < n ? a.v[16 - n + i] : b.v[i - n]; });  \
+    }                                                                                      \
     SORGUM_LANEWISE V zero_where(mask16 m, V a) {                                          \
         return each_lane<V>([&](int i) { return m.v[i] ? E(0) : a.v[i]; });                \
     }                                                                                      \

@@ -486,6 +486,19 @@ SORGUM_NOINLINE T sum_of_two(T a, T b) {
 }
 
 template <class T>
+void slides() {
+    Source<T> source;
+    T both[32];
+    for (T& x : both)
+        x = source.next();
+    for (index_t n = 0; n < 16; ++n) {
+        const Lanes<T> window = lanes_of<T>(slide(load(both), load(both + 16), n));
+        for (int i = 0; i < 16; ++i)
+            CHECK(same_bits(window.v[i], both[16 - n + i]));
+    }
+}
+
+template <class T>
 void transposes() {
     Source<T> source;
     for (int round = 0; round < 100; ++round) {
@@ -629,6 +642,7 @@ void all_of_one_type() {
     masks<T>();
     integer_lanes<T>();
     folds<T>();
+    slides<T>();
     transposes<T>();
 }
 

@@ -117,9 +117,28 @@ SORGUM_INLINE void finish_batch(Batch<T>& b, const f64x16* sums, const vec<T>* c
     }
 }
 
+// How results reach memory: through the caches; past them; past them where contiguous rows do not start on cache lines,
+// each line put together from two vectors; or past them in a loop of its own per row, since the rows start anywhere and
+// so their stores cannot keep step with the loads.
+enum class Writing { cached, streamed, slid, apart };
+
+// The end of the results written so far, which is a part of a line: `tail` lanes of `last`, which end before `end`.
+template <class T>
+struct OpenLine {
+    vec<T> last;
+    T* end = nullptr;  // nullptr: there is none
+    index_t tail;
+
+    SORGUM_INLINE void close() {
+        if (end != nullptr)
+            store_first(end - tail, slide(last, last, tail), tail);
+        end = nullptr;
+    }
+};
+
 // One row of each of the three batches in flight. The terms of the row before stand in `w` until they are written;
 // the same place then takes this row's.
-template <RowOp op, bool sweep, bool sum, bool write, bool careful, bool streaming, class T>
+template <RowOp op, bool sweep, bool sum, bool write, bool careful, Writing writing, class T>
 struct RowStep {
     using V = vec<T>;
     const T *next, *here, *before;
@@ -129,6 +148,8 @@ struct RowStep {
     V max_next, min_next;
     Scale<V> result;
     LogShift<T> shift;
+    V last;  // Writing::slid: the vector before, and how many of its lanes lie in this vector's line
+    index_t tail;
 
     template <bool whole>
     SORGUM_INLINE V load_some(const T* p, index_t left, T fill_value) const {
@@ -158,12 +179,16 @@ struct RowStep {
             } else {
                 out = shift(load_some<whole>(before + i, left, T(0)));
             }
-            if constexpr (!whole)
+            if constexpr (writing == Writing::slid) {  // such rows are whole vectors
+                stream(y + i - tail, slide(last, out, tail));
+                last = out;
+            } else if constexpr (!whole) {
                 store_first(y + i, out, left);
-            else if constexpr (streaming)
+            } else if constexpr (writing == Writing::streamed) {
                 stream(y + i, out);
-            else
+            } else {
                 store(y + i, out);
+            }
         }
         V summand = splat<V>(T(0));
         if constexpr (sum) {
@@ -211,6 +236,7 @@ struct BatchState {
     Batch<T>*before = &ring[0], *here = &ring[1], *next = &ring[2];
     vec<T> maxima[16], minus_minima[16], counts[16];
     f64x16 sums[16];
+    OpenLine<T> line;
 
     SORGUM_INLINE BatchState() {
         for (Batch<T>& b : ring)
@@ -218,7 +244,7 @@ struct BatchState {
         before->careful = here->careful = false;
         const vec<T> zero = splat<vec<T>>(T(0));
         for (int i = 0; i < 16; ++i) {
-            maxima[i] = minus_minima[i] = counts[i] = zero;
+            maxima[i] = minus_minima[i] = counts[i] = line.last = zero;
             sums[i] = splat<f64x16>(0.0);
         }
     }
@@ -230,11 +256,11 @@ struct BatchState {
     }
 };
 
-template <RowOp op, bool sweep, bool sum, bool write, bool careful, bool streaming, class T>
+template <RowOp op, bool sweep, bool sum, bool write, bool careful, Writing writing, class T>
 SORGUM_INLINE void row_step(const Rows<T>& r, const ExpScale<T>& scale, BatchState<T>& s, index_t i, T* w) {
     using V = vec<T>;
     const ExpMap<T> map = {T(0), T(0), s.here->lowest[i], s.here->magic[i]};
-    RowStep<op, sweep, sum, write, careful, streaming, T> step = {
+    RowStep<op, sweep, sum, write, careful, writing, T> step = {
         r.x + (s.next->first + i) * r.x_stride,
         r.x + (s.here->first + i) * r.x_stride,
         r.x + (s.before->first + i) * r.x_stride,
@@ -245,8 +271,14 @@ SORGUM_INLINE void row_step(const Rows<T>& r, const ExpScale<T>& scale, BatchSta
         splat<V>(-from_bits(Format<T>::infinity)),
         splat<V>(from_bits(Format<T>::infinity)),
         scale_of(*s.before, i),
-        LogShift<T>(s.before->max64[i], s.before->minus_log[i], scale)};
+        LogShift<T>(s.before->max64[i], s.before->minus_log[i], scale),
+        s.line.last,
+        s.line.tail};
     const f64x16 total = step.run();
+    if constexpr (write && writing == Writing::slid) {
+        s.line.last = step.last;
+        s.line.end = step.y + r.n;
+    }
     if constexpr (sweep) {
         s.maxima[i] = step.max_next;
         s.minus_minima[i] = splat<V>(T(0)) - step.min_next;
@@ -256,10 +288,6 @@ SORGUM_INLINE void row_step(const Rows<T>& r, const ExpScale<T>& scale, BatchSta
         s.counts[i] = integer_to_float<V>(step.terms.count);
     }
 }
-
-// How results reach memory: through the caches; past them; or past them in a loop of its own per row, since the rows do
-// not start on cache lines and so their stores cannot keep step with the loads.
-enum class Writing { cached, streamed, apart };
 
 template <RowOp op, bool careful, class T>
 SORGUM_INLINE void write_apart(const Rows<T>& r, const ExpScale<T>& scale, const Batch<T>& b, index_t i, const T* w) {
@@ -279,28 +307,42 @@ template <RowOp op, bool careful, Writing writing, class T>
 SORGUM_INLINE void step_batches(const Rows<T>& r, const ExpScale<T>& scale, BatchState<T>& s, T* scratch,
                                 index_t padded) {
     constexpr bool writes = op != RowOp::logsumexp;
-    constexpr bool together = writes && writing != Writing::apart;
-    constexpr bool streaming = writing == Writing::streamed;
+    constexpr bool fused = writes && writing != Writing::apart;
     for (index_t i = 0; i < s.next->rows || i < s.here->rows || i < s.before->rows; ++i) {
         T* w = scratch + i * padded;
         const bool odd = i < s.before->rows && s.before->odd[i];
-        const bool write = writes && i < s.before->rows && !odd;
-        if (odd)
+        bool write = writes && i < s.before->rows && !odd;
+        if (odd) {
+            if constexpr (writing == Writing::slid)
+                s.line.close();
             whole_row<op>(r, s.before->first + i, scale);
-        if constexpr (writes && !together)
-            if (write)
+        }
+        if constexpr (writing == Writing::apart || writing == Writing::slid) {
+            // The row that begins a line, and every row that does not go on where another ended.
+            if (write && (writing == Writing::apart || s.line.end == nullptr)) {
                 write_apart<op, careful>(r, scale, *s.before, i, w);
-        if (i < s.next->rows && i < s.here->rows && (write || !together)) {
-            row_step<op, true, true, together, careful, streaming>(r, scale, s, i, w);
+                if constexpr (writing == Writing::slid) {
+                    s.line.end = r.y + (s.before->first + i) * r.y_stride + r.n;
+                    s.line.last = load(s.line.end - kLanes);
+                }
+                write = false;
+            }
+        }
+        if (i < s.next->rows && i < s.here->rows && (write || !fused)) {
+            row_step<op, true, true, fused, careful, writing>(r, scale, s, i, w);
             continue;
         }
-        if constexpr (together)
+        if constexpr (fused)
             if (write)
-                row_step<op, false, false, true, careful, streaming>(r, scale, s, i, w);
+                row_step<op, false, false, true, careful, writing>(r, scale, s, i, w);
+        if (i < s.next->rows && i < s.here->rows) {
+            row_step<op, true, true, false, careful, writing>(r, scale, s, i, w);
+            continue;
+        }
         if (i < s.next->rows)
-            row_step<op, true, false, false, careful, streaming>(r, scale, s, i, w);
+            row_step<op, true, false, false, careful, writing>(r, scale, s, i, w);
         if (i < s.here->rows)
-            row_step<op, false, true, false, careful, streaming>(r, scale, s, i, w);
+            row_step<op, false, true, false, careful, writing>(r, scale, s, i, w);
     }
 }
 
@@ -313,6 +355,8 @@ SORGUM_INLINE void step_batches(Writing writing, const Rows<T>& r, const ExpScal
         step_batches<op, careful, Writing::cached>(r, scale, s, scratch, padded);
     else if (writing == Writing::streamed)
         step_batches<op, careful, Writing::streamed>(r, scale, s, scratch, padded);
+    else if (writing == Writing::slid)
+        step_batches<op, careful, Writing::slid>(r, scale, s, scratch, padded);
     else
         step_batches<op, careful, Writing::apart>(r, scale, s, scratch, padded);
 }
@@ -325,10 +369,15 @@ SORGUM_INLINE void batched_rows(const Rows<T>& r, const ExpScale<T>& scale) {
     alignas(64) T scratch[kChunk + 16 * kLanes];
     BatchState<T> s;
     const bool aligned = elements_to_boundary(r.y) == 0 && (r.y_stride * static_cast<index_t>(sizeof(T))) % 64 == 0;
+    const index_t to_line = elements_to_boundary(r.y);
+    constexpr index_t per_line = 64 / static_cast<index_t>(sizeof(T));
+    const bool whole_vectors = to_line >= 0 && r.y_stride == r.n && r.n % kLanes == 0;
     const Writing writing = !r.streaming                     ? Writing::cached
                             : aligned                        ? Writing::streamed
+                            : whole_vectors                  ? Writing::slid
                             : r.n >= kShortestApart * kLanes ? Writing::apart
                                                              : Writing::cached;
+    s.line.tail = (per_line - to_line) % per_line;
     for (index_t first = 0; s.here->rows > 0 || s.before->rows > 0 || first < r.rows; first += per_batch) {
         s.next->first = first;
         s.next->rows = first >= r.rows ? 0 : r.rows - first < per_batch ? r.rows - first : per_batch;
@@ -346,6 +395,8 @@ SORGUM_INLINE void batched_rows(const Rows<T>& r, const ExpScale<T>& scale) {
             map_batch(*s.next, s.maxima, s.minus_minima, scale);
         s.rotate();
     }
+    if (writing == Writing::slid)
+        s.line.close();
     if (r.streaming)
         stream_fence();
 }
