@@ -123,6 +123,22 @@ noise_fn<T>* kernel_of(Purpose purpose) {
     return nullptr;  // not a law of single elements: no name leads here
 }
 
+// Calls f(row, begin, end) for all elements in parallel: several short rows to a task, long ones in pieces.
+template <class F>
+void for_each_row_piece(const RowLayout& layout, F&& f) {
+    const index_t n = layout.length;
+    const index_t pieces = ceil_div(n, kPiece), rows_per_task = pieces > 1 ? 1 : kPiece / n;
+    const index_t tasks = pieces > 1 ? layout.rows * pieces : ceil_div(layout.rows, rows_per_task);
+    const int threads = tasks == 1 || layout.rows * n < kSerial ? 1 : num_threads();
+    parallel_for(tasks, threads, [&](index_t task, int) {
+        const index_t first = pieces > 1 ? task / pieces : task * rows_per_task;
+        const index_t last = layout.rows - first < rows_per_task ? layout.rows : first + rows_per_task;
+        const index_t begin = task % pieces * kPiece, end = n - begin < kPiece ? n : begin + kPiece;
+        for (index_t r = first; r < last; ++r)
+            f(r, begin, end);
+    });
+}
+
 template <class T>
 void fill(const Law& law, bool wide, const Source& source, const ArrayView& out) {
     const std::vector<bool> reduced = last_axis(out);
@@ -136,25 +152,17 @@ void fill(const Law& law, bool wide, const Source& source, const ArrayView& out)
         return;
     auto* const kernel = kernel_of<T>(law.purpose);
     const bool direct = layout.contiguous(0, sizeof(T));
-    const index_t pieces = ceil_div(n, kPiece), rows_per_task = pieces > 1 ? 1 : kPiece / n;
-    const index_t tasks = pieces > 1 ? layout.rows * pieces : ceil_div(layout.rows, rows_per_task);
-    const int threads = tasks == 1 || layout.rows * n < kSerial ? 1 : num_threads();
-    parallel_for(tasks, threads, [&](index_t task, int) {
-        const index_t first = pieces > 1 ? task / pieces : task * rows_per_task;
-        const index_t last = layout.rows - first < rows_per_task ? layout.rows : first + rows_per_task;
-        const index_t begin = task % pieces * kPiece, end = n - begin < kPiece ? n : begin + kPiece;
-        for (index_t r = first; r < last; ++r) {
-            const NoiseRow row = rows.row(layout, r, law.purpose, wide);
-            if (direct) {
-                kernel(row, source.index_offset + begin, end - begin, reinterpret_cast<T*>(layout.row(0, r)) + begin);
-                continue;
-            }
-            alignas(64) T scratch[kScratch];
-            for (index_t i = begin; i < end; i += kScratch) {
-                const index_t here = end - i < kScratch ? end - i : kScratch;
-                kernel(row, source.index_offset + i, here, scratch);
-                scatter(layout, 0, r, 1, i, here, scratch, kScratch);
-            }
+    for_each_row_piece(layout, [&](index_t r, index_t begin, index_t end) {
+        const NoiseRow row = rows.row(layout, r, law.purpose, wide);
+        if (direct) {
+            kernel(row, source.index_offset + begin, end - begin, reinterpret_cast<T*>(layout.row(0, r)) + begin);
+            return;
+        }
+        alignas(64) T scratch[kScratch];
+        for (index_t i = begin; i < end; i += kScratch) {
+            const index_t here = end - i < kScratch ? end - i : kScratch;
+            kernel(row, source.index_offset + i, here, scratch);
+            scatter(layout, 0, r, 1, i, here, scratch, kScratch);
         }
     });
 }
@@ -415,29 +423,21 @@ void add_to_rows(const char* function, const ArrayView& logits, const Source& so
     if (layout.rows == 0 || n == 0)
         return;
     const bool direct = layout.contiguous(0, sizeof(T)) && layout.contiguous(1, sizeof(T));
-    const index_t pieces = ceil_div(n, kPiece), rows_per_task = pieces > 1 ? 1 : kPiece / n;
-    const index_t tasks = pieces > 1 ? layout.rows * pieces : ceil_div(layout.rows, rows_per_task);
-    const int threads = tasks == 1 || layout.rows * n < kSerial ? 1 : num_threads();
-    parallel_for(tasks, threads, [&](index_t task, int) {
-        const index_t first = pieces > 1 ? task / pieces : task * rows_per_task;
-        const index_t last = layout.rows - first < rows_per_task ? layout.rows : first + rows_per_task;
-        const index_t begin = task % pieces * kPiece, end = n - begin < kPiece ? n : begin + kPiece;
-        for (index_t r = first; r < last; ++r) {
-            const NoiseRow row = rows.row(layout, r, Purpose::gumbel, false);
-            for_each_part<T>(layout, -1, r, begin, end, [&](const T* x, index_t i, index_t here) {
-                if (direct) {
-                    random_gumbel_add(kernels(), T())(row, x, source.index_offset + i, here,
-                                                      reinterpret_cast<T*>(layout.row(1, r)) + i);
-                    return;
-                }
-                alignas(64) T y[kScratch];
-                for (index_t k = 0; k < here; k += kScratch) {
-                    const index_t some = here - k < kScratch ? here - k : kScratch;
-                    random_gumbel_add(kernels(), T())(row, x + k, source.index_offset + i + k, some, y);
-                    scatter(layout, 1, r, 1, i + k, some, y, kScratch);
-                }
-            });
-        }
+    for_each_row_piece(layout, [&](index_t r, index_t begin, index_t end) {
+        const NoiseRow row = rows.row(layout, r, Purpose::gumbel, false);
+        for_each_part<T>(layout, -1, r, begin, end, [&](const T* x, index_t i, index_t here) {
+            if (direct) {
+                random_gumbel_add(kernels(), T())(row, x, source.index_offset + i, here,
+                                                  reinterpret_cast<T*>(layout.row(1, r)) + i);
+                return;
+            }
+            alignas(64) T y[kScratch];
+            for (index_t k = 0; k < here; k += kScratch) {
+                const index_t some = here - k < kScratch ? here - k : kScratch;
+                random_gumbel_add(kernels(), T())(row, x + k, source.index_offset + i + k, some, y);
+                scatter(layout, 1, r, 1, i + k, some, y, kScratch);
+            }
+        });
     });
 }
 

@@ -5,6 +5,7 @@
 #include <pybind11/pybind11.h>
 #include <unistd.h>
 
+#include <optional>
 #include <string>
 
 #include "core/error.h"
@@ -50,6 +51,14 @@ inline ArrayView view_of(const py::array& array, const char* function, const cha
         view.strides[i] = proxy->strides[i];
     }
     return view;
+}
+
+inline std::optional<ArrayView> optional_view(const std::optional<py::array>& array, const char* function,
+                                              const char* argument) {
+    if (!array) {
+        return std::nullopt;
+    }
+    return view_of(*array, function, argument);
 }
 
 // Gives the interpreter's lock back for as long as it lives. Unlike pybind11's own, it outlives the interpreter: a

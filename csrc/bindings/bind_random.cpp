@@ -10,13 +10,6 @@ namespace {
 
 using OptionalArray = std::optional<py::array>;
 
-std::optional<ArrayView> optional_view(const OptionalArray& array, const char* function, const char* argument) {
-    if (!array) {
-        return std::nullopt;
-    }
-    return view_of(*array, function, argument);
-}
-
 random::Source source_of(const char* function, std::uint64_t key, const OptionalArray& streams,
                          const py::array& position, index_t index_offset, const OptionalArray& given) {
     random::Source source;

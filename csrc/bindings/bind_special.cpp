@@ -10,14 +10,6 @@ namespace {
 
 using Axes = std::optional<std::vector<index_t>>;  // None: all
 
-std::optional<ArrayView> optional_view(const std::optional<py::array>& array, const char* function,
-                                       const char* argument) {
-    if (!array) {
-        return std::nullopt;
-    }
-    return view_of(*array, function, argument);
-}
-
 special::Arguments arguments_of(const char* function, const py::array& x, const Axes& axes,
                                 const py::array& temperature, const std::optional<py::array>& where,
                                 const py::array& out) {
