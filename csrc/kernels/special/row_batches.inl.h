@@ -129,6 +129,10 @@ struct OpenLine {
     T* end = nullptr;  // nullptr: there is none
     index_t tail;
 
+    SORGUM_INLINE void open(T* at) {
+        end = at;
+        last = load(end - kLanes);
+    }
     SORGUM_INLINE void close() {
         if (end != nullptr)
             store_first(end - tail, slide(last, last, tail), tail);
@@ -289,17 +293,33 @@ SORGUM_INLINE void row_step(const Rows<T>& r, const ExpScale<T>& scale, BatchSta
     }
 }
 
+// The steps that write nothing: the first and the last of a call, and those of rows that are written apart.
+template <RowOp op, bool sweep, bool sum, class T>
+SORGUM_NOINLINE void read_step(const Rows<T>& r, const ExpScale<T>& scale, BatchState<T>& s, index_t i, T* w) {
+    row_step<op, sweep, sum, false, false, Writing::cached>(r, scale, s, i, w);
+}
+
+// The last rows of a call, and those before rows that are read apart, go on where a line is open.
 template <RowOp op, bool careful, class T>
-SORGUM_INLINE void write_apart(const Rows<T>& r, const ExpScale<T>& scale, const Batch<T>& b, index_t i, const T* w) {
+SORGUM_NOINLINE void slide_step(const Rows<T>& r, const ExpScale<T>& scale, BatchState<T>& s, index_t i, T* w) {
+    row_step<op, false, false, true, careful, Writing::slid>(r, scale, s, i, w);
+}
+
+// Writes a row in a loop of its own.
+template <RowOp op, class T>
+SORGUM_NOINLINE void write_apart(const Rows<T>& r, const ExpScale<T>& scale, const Batch<T>& b, index_t i, const T* w) {
     using V = vec<T>;
     T* const y = r.y + (b.first + i) * r.y_stride;
-    if constexpr (op == RowOp::softmax) {
-        const Scale<V> s = scale_of(b, i);
-        map_elements(w, y, r.n, true,
-                     [&](V in) SORGUM_LAMBDA { return careful ? scale_careful(in, s) : scale_plain(in, s); });
-    } else {
+    if constexpr (op == RowOp::log_softmax) {
         const LogShift<T> shift(b.max64[i], b.minus_log[i], scale);
-        map_elements(r.x + (b.first + i) * r.x_stride, y, r.n, true, [&](V in) SORGUM_LAMBDA { return shift(in); });
+        map_elements(r.x + (b.first + i) * r.x_stride, y, r.n, r.streaming,
+                     [&](V in) SORGUM_LAMBDA { return shift(in); });
+    } else {
+        const Scale<V> s = scale_of(b, i);
+        if (b.careful)
+            map_elements(w, y, r.n, r.streaming, [&](V in) SORGUM_LAMBDA { return scale_careful(in, s); });
+        else
+            map_elements(w, y, r.n, r.streaming, [&](V in) SORGUM_LAMBDA { return scale_plain(in, s); });
     }
 }
 
@@ -307,42 +327,39 @@ template <RowOp op, bool careful, Writing writing, class T>
 SORGUM_INLINE void step_batches(const Rows<T>& r, const ExpScale<T>& scale, BatchState<T>& s, T* scratch,
                                 index_t padded) {
     constexpr bool writes = op != RowOp::logsumexp;
-    constexpr bool fused = writes && writing != Writing::apart;
     for (index_t i = 0; i < s.next->rows || i < s.here->rows || i < s.before->rows; ++i) {
         T* w = scratch + i * padded;
         const bool odd = i < s.before->rows && s.before->odd[i];
-        bool write = writes && i < s.before->rows && !odd;
+        const bool sweep = i < s.next->rows, sum = i < s.here->rows, write = i < s.before->rows && !odd;
+        if constexpr (writes && writing != Writing::apart) {
+            // A row that begins a line is written apart.
+            if (sweep && sum && write && (writing != Writing::slid || s.line.end != nullptr)) {
+                row_step<op, true, true, true, careful, writing>(r, scale, s, i, w);
+                continue;
+            }
+        }
         if (odd) {
             if constexpr (writing == Writing::slid)
                 s.line.close();
             whole_row<op>(r, s.before->first + i, scale);
         }
-        if constexpr (writing == Writing::apart || writing == Writing::slid) {
-            // The row that begins a line, and every row that does not go on where another ended.
-            if (write && (writing == Writing::apart || s.line.end == nullptr)) {
-                write_apart<op, careful>(r, scale, *s.before, i, w);
-                if constexpr (writing == Writing::slid) {
-                    s.line.end = r.y + (s.before->first + i) * r.y_stride + r.n;
-                    s.line.last = load(s.line.end - kLanes);
-                }
-                write = false;
+        if constexpr (writing == Writing::slid) {
+            if (write && s.line.end != nullptr) {
+                slide_step<op, careful>(r, scale, s, i, w);
+            } else if (write) {
+                write_apart<op>(r, scale, *s.before, i, w);
+                s.line.open(r.y + (s.before->first + i) * r.y_stride + r.n);
             }
-        }
-        if (i < s.next->rows && i < s.here->rows && (write || !fused)) {
-            row_step<op, true, true, fused, careful, writing>(r, scale, s, i, w);
-            continue;
-        }
-        if constexpr (fused)
+        } else if constexpr (writes) {
             if (write)
-                row_step<op, false, false, true, careful, writing>(r, scale, s, i, w);
-        if (i < s.next->rows && i < s.here->rows) {
-            row_step<op, true, true, false, careful, writing>(r, scale, s, i, w);
-            continue;
+                write_apart<op>(r, scale, *s.before, i, w);
         }
-        if (i < s.next->rows)
-            row_step<op, true, false, false, careful, writing>(r, scale, s, i, w);
-        if (i < s.here->rows)
-            row_step<op, false, true, false, careful, writing>(r, scale, s, i, w);
+        if (sweep && sum)
+            read_step<op, true, true>(r, scale, s, i, w);
+        else if (sweep)
+            read_step<op, true, false>(r, scale, s, i, w);
+        else if (sum)
+            read_step<op, false, true>(r, scale, s, i, w);
     }
 }
 
