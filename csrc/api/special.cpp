@@ -19,7 +19,8 @@ constexpr index_t kPiece = 16 * kChunk;                // elements of a long row
 constexpr index_t kSerial = 32768;                     // elements that are not worth waking a thread for
 constexpr index_t kLongRow = index_t(1) << 22;         // rows beyond it are always shared between threads
 constexpr index_t kManyBlocks = 16;                    // so many rows keep all threads busy without being shared
-constexpr index_t kLongTask = index_t(1) << 20;        // elements of several long rows that one task takes in turn
+constexpr index_t kLongTask = index_t(1) << 20;        // elements of many rows that one task takes in turn
+constexpr index_t kTasksPerThread = 8;                 // so many tasks end at about the same time on all threads
 constexpr index_t kBlockRows = 16;                     // rows gathered together when they lie across memory
 constexpr index_t kMostPieces = index_t(1) << 16;      // partial sums kept at a time
 constexpr index_t kStreamingBytes = index_t(1) << 22;  // results larger than this are written past the caches
@@ -227,14 +228,19 @@ private:
 
     void run_direct_batches() {
         const index_t n = layout_.length, rows = layout_.rows, run = layout_.run();
-        const index_t per_task = kPiece / (n > 0 ? n : 1) > 0 ? kPiece / (n > 0 ? n : 1) : 1;
         constexpr auto size = static_cast<index_t>(sizeof(T));
+        // A kernel fills its pipeline at the start of every task: the fewer tasks the better.
+        const index_t share = rows * n / (kTasksPerThread * threads_);
+        const index_t wanted = share < kPiece ? kPiece : share > kLongTask ? kLongTask : share;
+        const index_t per_task = wanted / (n > 0 ? n : 1) > 0 ? wanted / (n > 0 ? n : 1) : 1;
+        const bool packed =
+            op_ == Op::logsumexp && !(layout_.run_stride(kOut) % size == 0 && layout_.multiple_of(kOut, size));
         parallel_for((rows + per_task - 1) / per_task, threads_, [&](index_t task, int) {
             const index_t end = rows - task * per_task < per_task ? rows : (task + 1) * per_task;
             T results[256];
             for (index_t r = task * per_task; r < end;) {
                 index_t count = run - r % run < end - r ? run - r % run : end - r;
-                if (op_ == Op::logsumexp && count > 256)
+                if (packed && count > 256)
                     count = 256;
                 if (!one_temperature_)
                     count = 1;
@@ -245,11 +251,11 @@ private:
                 part.x_stride = layout_.run_stride(kX) / size;
                 part.empty = empty_;
                 part.streaming = streaming_;
-                part.y = op_ == Op::logsumexp ? results : reinterpret_cast<T*>(layout_.row(kOut, r));
-                part.y_stride = op_ == Op::logsumexp ? 1 : layout_.run_stride(kOut) / size;
+                part.y = packed ? results : reinterpret_cast<T*>(layout_.row(kOut, r));
+                part.y_stride = packed ? 1 : layout_.run_stride(kOut) / size;
                 ExpScale<T> own;
                 batch_kernel(part, scale(r, own));
-                if (op_ == Op::logsumexp)
+                if (packed)
                     for (index_t i = 0; i < count; ++i)
                         __builtin_memcpy(layout_.row(kOut, r + i), results + i, sizeof(T));
                 r += count;
