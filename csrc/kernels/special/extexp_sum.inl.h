@@ -144,6 +144,16 @@ SORGUM_INLINE ChunkSum<T> sum_chunk(const T* x, index_t n, const ExpMap<T>& map,
     return {fold_count(terms.count), fold_sum(lanes.lanes())};
 }
 
+// A chunk at the end of a row, or one that needs a shift.
+template <class T>
+SORGUM_NOINLINE ChunkSum<T> sum_chunk_apart(const T* x, index_t n, const Reference<T>& ref, const ExpScale<T>& scale,
+                                            T max_x) {
+    T unused;
+    if (ref.shifted || scale.prescale != T(1))
+        return sum_chunk<true, false>(x, n, ref.map, scale, max_x, unused, NoSide(), 0);
+    return sum_chunk<false, false>(x, n, ref.map, scale, max_x, unused, NoSide(), 0);
+}
+
 // Adds a contiguous part of a row, which starts on a chunk border.
 template <class T, class Side>
 SORGUM_INLINE void sum_chunks(const T* x, index_t n, const ExpScale<T>& scale, RowSum<T>& row, const Side& side) {
@@ -163,10 +173,8 @@ SORGUM_INLINE void sum_chunks(const T* x, index_t n, const ExpScale<T>& scale, R
             if (max_x == from_bits(Format<T>::infinity)) {
                 row.has_inf = true;
                 row.has_nan = row.has_nan || any_nan(x + i, here);
-            } else if (ref.shifted || scale.prescale != T(1)) {
-                sum = sum_chunk<true, false>(x + i, here, ref.map, scale, max_x, next_max, NoSide(), i);
             } else {
-                sum = sum_chunk<false, false>(x + i, here, ref.map, scale, max_x, next_max, NoSide(), i);
+                sum = sum_chunk_apart(x + i, here, ref, scale, max_x);
             }
             if (after > 0)
                 next_max = max_of(x + i + kChunk, after);

@@ -70,7 +70,7 @@ SORGUM_INLINE void long_rows(const Rows<T>& r, const ExpScale<T>& scale) {
         if (!together) {
             if (i > 0)
                 second_pass<op>(r, i - 1, scale, before);
-            sum_chunks(x, r.n, scale, sum, NoSide());
+            exp_sum_kernel(x, r.n, scale, sum);
         }
         before = row_result(sum, scale, false);
         if constexpr (op == RowOp::log_softmax)

@@ -222,12 +222,17 @@ struct RowStep {
 
     SORGUM_INLINE f64x16 run() {
         LaneSum<T> lanes;
-        for (index_t i = 0; i < n; i += kGroup * kLanes) {
-            V group = half_group(i);
-            if (i + kGroup / 2 * kLanes < n)
-                group = group + half_group(i + kGroup / 2 * kLanes);
-            if constexpr (sum)
-                lanes.add(group);
+        V first = splat<V>(T(0));
+        bool second = false;
+        for (index_t i = 0; i < n; i += kGroup / 2 * kLanes, second = !second) {
+            const V half = half_group(i);
+            if constexpr (sum) {
+                if (second)
+                    lanes.add(first + half);
+                else if (i + kGroup / 2 * kLanes >= n)
+                    lanes.add(half);
+                first = half;
+            }
         }
         return lanes.lanes();
     }
