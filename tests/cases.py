@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 from numpy.typing import NDArray
 
@@ -12,6 +13,7 @@ from sorgum._data.inputs import hashed, logits, words
 Array = NDArray[Any]
 
 DTYPES = {"f32": np.dtype(np.float32), "f64": np.dtype(np.float64)}
+HALVES = {"f16": np.dtype(np.float16), "bf16": np.dtype(ml_dtypes.bfloat16)}
 CHUNK = 4096
 
 # Around the lanes, the groups of 8 vectors, a chunk and its multiples, powers of two.
@@ -190,6 +192,16 @@ def memory_copy(dtype: np.dtype[Any]) -> Iterator[Array]:
         yield copy
 
 
+def halves(dtype: np.dtype[Any]) -> Iterator[Array]:
+    """All encodings; rows and matrices, contiguous and strided, results within the caches and past them."""
+    yield special.exp(np.arange(65536, dtype=np.uint16).view(dtype))
+    for shape in ((5, 1), (30, 7), (70, 64), (3, CHUNK + 1), (3, 1000000)):
+        x = logits(shape, np.float32, seed=shape[1]).astype(dtype)
+        yield special.softmax(x)
+        yield special.log_softmax(x[:, ::-3])
+        yield special.logsumexp(x, axis=0)
+
+
 def fma_chains(dtype: np.dtype[Any]) -> Iterator[Array]:
     """Count operations: what is left of the sums never leaves the kernel."""
     for many in (False, True):
@@ -235,6 +247,8 @@ CASES: dict[str, Callable[[np.dtype[Any]], Iterator[Array]]] = {
     "random.exponential": lambda dtype: noise("exponential", dtype),
     "random.gumbel": lambda dtype: noise("gumbel", dtype),
     "random.logistic": lambda dtype: noise("logistic", dtype),
+    "memory.widen": halves,
+    "memory.narrow": halves,
     "memory.read": memory_read,
     "memory.copy": memory_copy,
     "memory.fma_chains": fma_chains,
@@ -244,7 +258,7 @@ CASES: dict[str, Callable[[np.dtype[Any]], Iterator[Array]]] = {
 def run_case(kernel: str) -> list[bytes]:
     """Return the bytes of the outputs of a kernel's case, "special.exp.f32" for example."""
     name, _, suffix = kernel.rpartition(".")
-    return [np.asarray(array).tobytes() for array in CASES[name](DTYPES[suffix])]
+    return [np.asarray(array).tobytes() for array in CASES[name]((DTYPES | HALVES)[suffix])]
 
 
 def placed(x: Array, offset: int) -> Array:

@@ -21,7 +21,7 @@ NO_CODE = {"cstddef", "cstdint", "type_traits"}
 MAY_INCLUDE = {
     "core": r"core/",
     "math": r"(core|math)/",
-    "simd": r"core/|simd/|math/lane\.h$",
+    "simd": r"core/|simd/|math/(lane|half)\.h$",
     "kernels": r"core/|math/\w+_state\.h$|kernels/(?!.*\.inl\.h$)",  # *_state.h: plain data
     "kernels/*.inl.h": r"(core|math|simd|kernels)/",
     "isa": r"kernels/|dispatch/table\.h$",

@@ -173,8 +173,13 @@ ArrayView per_row(const char* function, const char* argument, const ArrayView& f
 }
 
 const char* dtype_text(DType dtype) {
-    static const char* const names[] = {"float32", "float64", "bool", "int64"};
+    static const char* const names[] = {"float32", "float64", "bool", "int64", "float16", "bfloat16"};
     return names[static_cast<int>(dtype)];
+}
+
+index_t element_size(DType dtype) {
+    static const index_t sizes[] = {4, 8, 1, 8, 2, 2};
+    return sizes[static_cast<int>(dtype)];
 }
 
 void check_out(const char* function, const char* argument, const ArrayView& out, DType dtype, const index_t* shape,
@@ -201,7 +206,7 @@ void check_out(const char* function, const char* argument, const ArrayView& out,
     for (std::size_t i = 1; i < axes.size(); ++i)
         for (std::size_t j = i; j > 0 && axes[j] < axes[j - 1]; --j)
             std::swap(axes[j], axes[j - 1]);
-    index_t span = dtype == DType::f32 ? 4 : 8;
+    index_t span = element_size(dtype);
     for (const auto& [stride, length] : axes) {
         if (stride < span)
             throw ValueError(prefix + "not overlap itself, got strides that do");
@@ -262,7 +267,11 @@ void scatter(const RowLayout& layout, int operand, index_t row, index_t rows, in
 template void gather<float>(const RowLayout&, int, index_t, index_t, index_t, index_t, float*, index_t);
 template void gather<double>(const RowLayout&, int, index_t, index_t, index_t, index_t, double*, index_t);
 template void gather<bool>(const RowLayout&, int, index_t, index_t, index_t, index_t, bool*, index_t);
+template void gather<float16>(const RowLayout&, int, index_t, index_t, index_t, index_t, float16*, index_t);
+template void gather<bfloat16>(const RowLayout&, int, index_t, index_t, index_t, index_t, bfloat16*, index_t);
 template void scatter<float>(const RowLayout&, int, index_t, index_t, index_t, index_t, const float*, index_t);
 template void scatter<double>(const RowLayout&, int, index_t, index_t, index_t, index_t, const double*, index_t);
+template void scatter<float16>(const RowLayout&, int, index_t, index_t, index_t, index_t, const float16*, index_t);
+template void scatter<bfloat16>(const RowLayout&, int, index_t, index_t, index_t, index_t, const bfloat16*, index_t);
 
 }  // namespace sorgum

@@ -55,6 +55,7 @@ ArrayView per_row(const char* function, const char* argument, const ArrayView& f
                   const std::vector<bool>& reduced);
 
 const char* dtype_text(DType dtype);
+index_t element_size(DType dtype);  // bytes
 
 // Throws unless the argument can be written as an array of this dtype and shape.
 void check_out(const char* function, const char* argument, const ArrayView& out, DType dtype, const index_t* shape,

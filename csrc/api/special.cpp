@@ -4,7 +4,7 @@
 #include <memory>
 #include <new>
 
-#include "api/rows.h"
+#include "api/stored.h"
 #include "core/error.h"
 #include "core/fp_env.h"
 #include "core/parallel.h"
@@ -22,6 +22,8 @@ constexpr index_t kManyBlocks = 16;                    // so many rows keep all 
 constexpr index_t kLongTask = index_t(1) << 20;        // elements of many rows that one task takes in turn
 constexpr index_t kTasksPerThread = 8;                 // so many tasks end at about the same time on all threads
 constexpr index_t kBlockRows = 16;                     // rows gathered together when they lie across memory
+constexpr index_t kBlockElements = 4 * kChunk;         // elements of short rows that are brought together at a time
+constexpr index_t kMostBlockRows = 256;                // and their rows
 constexpr index_t kMostPieces = index_t(1) << 16;      // partial sums kept at a time
 constexpr index_t kStreamingBytes = index_t(1) << 22;  // results larger than this are written past the caches
 
@@ -39,8 +41,10 @@ void check_dtype(const char* function, const char* argument, const ArrayView& vi
 }
 
 void check_float(const char* function, const ArrayView& x) {
-    if (x.dtype != DType::f32 && x.dtype != DType::f64)
-        throw TypeError(std::string(function) + ": x must have dtype float32 or float64, got " + dtype_text(x.dtype));
+    const DType computed = computed_in(x.dtype);
+    if (computed != DType::f32 && computed != DType::f64)
+        throw TypeError(std::string(function) + ": x must have dtype float16, bfloat16, float32 or float64, got " +
+                        dtype_text(x.dtype));
 }
 
 int threads_for(index_t elements) { return elements < kSerial ? 1 : num_threads(); }
@@ -94,7 +98,8 @@ void map(const ArrayView& x, const ArrayView& out) {
     const std::vector<bool> all(static_cast<std::size_t>(x.ndim), true);
     const RowLayout layout = make_rows(x, all, {x, out});
     const index_t n = layout.length;
-    const bool direct = layout.contiguous(0, sizeof(T)) && layout.contiguous(1, sizeof(T));
+    const Stored<T> from(layout, 0, x.dtype), to(layout, 1, out.dtype);
+    const bool direct = from.direct() && to.direct();
     const bool streaming = direct && n * static_cast<index_t>(sizeof(T)) >= kStreamingBytes;
     auto* const kernel = f == Elementwise::exp ? special_exp(kernels(), T()) : special_log(kernels(), T());
     if (n == 0)
@@ -102,16 +107,16 @@ void map(const ArrayView& x, const ArrayView& out) {
     parallel_for((n + kPiece - 1) / kPiece, threads_for(n), [&](index_t task, int) {
         const index_t end = n - task * kPiece < kPiece ? n : (task + 1) * kPiece;
         if (direct) {
-            const T* from = reinterpret_cast<const T*>(layout.base[0]) + task * kPiece;
-            kernel(from, reinterpret_cast<T*>(layout.base[1]) + task * kPiece, end - task * kPiece, streaming);
+            kernel(reinterpret_cast<const T*>(layout.base[0]) + task * kPiece,
+                   reinterpret_cast<T*>(layout.base[1]) + task * kPiece, end - task * kPiece, streaming);
             return;
         }
         alignas(64) T scratch[kChunk];
         for (index_t i = task * kPiece; i < end; i += kChunk) {
             const index_t here = end - i < kChunk ? end - i : kChunk;
-            gather(layout, 0, 0, 1, i, here, scratch, kChunk);
+            from.read(0, 1, i, here, scratch, kChunk);
             kernel(scratch, scratch, here, false);
-            scatter(layout, 1, 0, 1, i, here, scratch, kChunk);
+            to.write(0, 1, i, here, scratch, kChunk, n * element_size(out.dtype) >= kStreamingBytes);
         }
     });
 }
@@ -120,7 +125,7 @@ template <Elementwise f>
 void map(const char* name, const ArrayView& x, const ArrayView& out) {
     check_float(name, x);
     check_out(name, "out", out, x.dtype, x.shape, x.ndim);
-    if (x.dtype == DType::f32)
+    if (computed_in(x.dtype) == DType::f32)
         map<f, float>(x, out);
     else
         map<f, double>(x, out);
@@ -132,7 +137,7 @@ template <class T>
 class RowJob {
 public:
     RowJob(Op op, const Arguments& a, const std::vector<bool>& reduced)
-        : op_(op), algorithm_(parse_algorithm(op, a.algorithm)), table_(kernels()) {
+        : op_(op), algorithm_(parse_algorithm(op, a.algorithm)), dtype_(a.x.dtype), table_(kernels()) {
         const char* const name = name_of(op);
         std::vector<ArrayView> operands = {a.x, op == Op::logsumexp ? per_row(name, "out", a.out, a.x, reduced) : a.out,
                                            per_row(name, "temperature", a.temperature, a.x, reduced)};
@@ -148,11 +153,11 @@ public:
         if (one_temperature_)
             special_exp_scale(table_, T())(*static_cast<const double*>(a.temperature.data), scale_);
         empty_ = a.empty == "zero" ? (op == Op::softmax ? T(0) : -infinity()) : nan();
-        direct_x_ = layout_.contiguous(kX, sizeof(T)) && where_ < 0 && weights_ < 0;
-        direct_out_ = op != Op::logsumexp && layout_.contiguous(kOut, sizeof(T));
+        direct_x_ = stored(kX).direct() && where_ < 0 && weights_ < 0;
+        direct_out_ = op != Op::logsumexp && stored(kOut).direct();
         const index_t elements = saturated_product(layout_.rows, layout_.length);
         threads_ = threads_for(elements);
-        large_ = elements >= kStreamingBytes / static_cast<index_t>(sizeof(T));
+        large_ = elements >= kStreamingBytes / element_size(dtype_);
         streaming_ = direct_x_ && direct_out_ && large_;
         if (algorithm_ == Algorithm::three_pass_reload && !(direct_out_ && op == Op::softmax))
             algorithm_ = Algorithm::three_pass_recompute;  // the same bits, without a place to keep the terms
@@ -184,6 +189,11 @@ private:
         index_t product;
         return __builtin_mul_overflow(a, b, &product) ? INT64_MAX : product;
     }
+
+    // x, out, the weights and the signs have the same type.
+    Stored<T> stored(int operand) const { return {layout_, operand, dtype_}; }
+
+    void write_value(int operand, index_t row, T value) const { stored(operand).write_values(row, 1, &value); }
 
     bool batched() const { return algorithm_ == Algorithm::automatic && layout_.length <= kChunk && weights_ < 0; }
     bool three_pass() const {
@@ -256,8 +266,7 @@ private:
                 ExpScale<T> own;
                 batch_kernel(part, scale(r, own));
                 if (packed)
-                    for (index_t i = 0; i < count; ++i)
-                        __builtin_memcpy(layout_.row(kOut, r + i), results + i, sizeof(T));
+                    stored(kOut).write_values(r, count, results);
                 r += count;
             }
         });
@@ -270,8 +279,9 @@ private:
         const auto adjacent = [&](int operand) {
             return layout_.run_stride(operand) == size && layout_.multiple_of(operand, size);
         };
-        return batched() && where_ < 0 && one_temperature_ && layout_.length > 0 && layout_.inner.n <= 1 &&
-               layout_.run() >= kBlockRows && adjacent(kX) && (op_ == Op::logsumexp || adjacent(kOut));
+        return batched() && !is_half(dtype_) && where_ < 0 && one_temperature_ && layout_.length > 0 &&
+               layout_.inner.n <= 1 && layout_.run() >= kBlockRows && adjacent(kX) &&
+               (op_ == Op::logsumexp || adjacent(kOut));
     }
 
     void run_columns() {
@@ -302,8 +312,7 @@ private:
                         empty_, streaming, own.data()},
                        scale_);
                 if (op_ == Op::logsumexp)
-                    for (index_t k = 0; k < count; ++k)
-                        __builtin_memcpy(layout_.row(kOut, row + i + k), results + k, sizeof(T));
+                    stored(kOut).write_values(row + i, count, results);
                 i += count;
             }
         });
@@ -352,8 +361,8 @@ private:
             return kBlockRows;
         if (!batched() || layout_.length == 0)
             return 1;
-        const index_t fitting = 4 * kChunk / layout_.length;  // several batches, which overlap
-        return fitting < kBlockRows ? fitting : kBlockRows;
+        const index_t fitting = kBlockElements / layout_.length;  // several batches, which overlap
+        return fitting < kMostBlockRows ? fitting : kMostBlockRows;
     }
     Block block(index_t b) const {
         const index_t run = layout_.run(), per_run = (run + block_rows_ - 1) / block_rows_;
@@ -363,26 +372,26 @@ private:
 
     // Scratch of one thread: the elements of a block's chunk, and what goes with them.
     struct Scratch {
-        std::unique_ptr<T[]> x, weights;
-        std::unique_ptr<bool[]> mask;
+        AlignedArray<T> x, weights;
+        AlignedArray<bool> mask;
     };
 
     void load_chunk(const Block& b, index_t i, index_t n, Scratch& s) const {
         const bool mask_direct = where_ >= 0 && layout_.contiguous(where_, sizeof(bool));
-        const bool x_direct = mask_direct && layout_.contiguous(kX, sizeof(T));
+        const bool x_direct = mask_direct && stored(kX).direct();
         if (!x_direct)
-            gather(layout_, kX, b.first, b.rows, i, n, s.x.get(), pitch_);
+            stored(kX).read(b.first, b.rows, i, n, s.x.data(), pitch_);
         if (where_ >= 0 && !mask_direct)
-            gather(layout_, where_, b.first, b.rows, i, n, s.mask.get(), pitch_);
+            gather(layout_, where_, b.first, b.rows, i, n, s.mask.data(), pitch_);
         if (weights_ >= 0)
-            gather(layout_, weights_, b.first, b.rows, i, n, s.weights.get(), pitch_);
+            stored(weights_).read(b.first, b.rows, i, n, s.weights.data(), pitch_);
         for (index_t r = 0; r < b.rows; ++r) {
-            T* const x = s.x.get() + r * pitch_;
-            T* const w = weights_ >= 0 ? s.weights.get() + r * pitch_ : nullptr;
+            T* const x = s.x.data() + r * pitch_;
+            T* const w = weights_ >= 0 ? s.weights.data() + r * pitch_ : nullptr;
             if (where_ >= 0) {
                 const T* const from = x_direct ? reinterpret_cast<const T*>(layout_.row(kX, b.first + r)) + i : x;
                 const bool* const m = mask_direct ? reinterpret_cast<const bool*>(layout_.row(where_, b.first + r)) + i
-                                                  : s.mask.get() + r * pitch_;
+                                                  : s.mask.data() + r * pitch_;
                 special_masked_copy(table_, T())(from, m, x, n);
             }
             for (index_t j = 0; w != nullptr && j < n; ++j) {
@@ -402,11 +411,13 @@ private:
                 f(r, reinterpret_cast<const T*>(layout_.row(kX, b.first + r)) + begin, begin, end - begin);
             return;
         }
+        if (staged_)
+            return f(0, s.x.data() + begin, begin, end - begin);
         for (index_t i = begin; i < end; i += kChunk) {
             const index_t here = end - i < kChunk ? end - i : kChunk;
             load_chunk(b, i, here, s);
             for (index_t r = 0; r < b.rows; ++r)
-                f(r, s.x.get() + r * pitch_, i, here);
+                f(r, s.x.data() + r * pitch_, i, here);
         }
     }
 
@@ -425,7 +436,7 @@ private:
             ExpScale<T> own;
             const ExpScale<T>& scale_r = scale(b.first + r, own);
             if (weights_ >= 0) {
-                special_weighted_sum(table_, T())(x, s.weights.get() + r * pitch_, n, scale_r, sums[r]);
+                special_weighted_sum(table_, T())(x, s.weights.data() + r * pitch_, n, scale_r, sums[r]);
             } else if (three_pass()) {
                 T* const terms = algorithm_ == Algorithm::three_pass_reload ? out_row(b.first + r) + i : nullptr;
                 special_max_sum(table_, T())(x, terms, n, scale_r, maxima[r], sums[r]);
@@ -458,9 +469,10 @@ private:
         }
         for (index_t i = begin; i < end; i += kChunk) {
             const index_t here = end - i < kChunk ? end - i : kChunk;
+            T* const place = s.x.data() + (staged_ ? i : 0);
             for_each_part(b, i, i + here, s,
-                          [&](index_t r, const T* x, index_t, index_t n) { write(r, x, s.x.get() + r * pitch_, n); });
-            scatter(layout_, kOut, b.first, b.rows, i, here, s.x.get(), pitch_);
+                          [&](index_t r, const T* x, index_t, index_t n) { write(r, x, place + r * pitch_, n); });
+            stored(kOut).write(b.first, b.rows, i, here, place, pitch_, large_);
         }
     }
 
@@ -473,9 +485,8 @@ private:
                 continue;
             }
             special_row_result(table_, T())(sums[r], scale_r, three_pass(), results[r]);
-            const T value = static_cast<T>(results[r].log_sum_exp);
             if (op_ == Op::logsumexp)
-                __builtin_memcpy(layout_.row(kOut, b.first + r), &value, sizeof value);
+                write_value(kOut, b.first + r, static_cast<T>(results[r].log_sum_exp));
         }
     }
 
@@ -512,11 +523,9 @@ private:
         special_weighted_result(table_, T())(sum, scale_r, log_abs, sign);
         if (sign_ < 0 && sign < 0)
             log_abs = __builtin_nan("");
-        const T value = log_abs != log_abs ? nan() : static_cast<T>(log_abs);
-        const T value_sign = sign != sign ? nan() : static_cast<T>(sign);
-        __builtin_memcpy(layout_.row(kOut, row), &value, sizeof value);
+        write_value(kOut, row, log_abs != log_abs ? nan() : static_cast<T>(log_abs));
         if (sign_ >= 0)
-            __builtin_memcpy(layout_.row(sign_, row), &value_sign, sizeof value_sign);
+            write_value(sign_, row, sign != sign ? nan() : static_cast<T>(sign));
     }
 
     // A block of rows of one chunk: gathered, done by the batched kernel, scattered.
@@ -524,9 +533,9 @@ private:
         const index_t n = layout_.length;
         if (n > 0)
             load_chunk(b, 0, n, s);
-        T results[kBlockRows];
+        T results[kMostBlockRows];
         const bool write_direct = op_ != Op::logsumexp && direct_out_;
-        Rows<T> rows = {s.x.get(), s.x.get(), b.rows, n, pitch_, pitch_, empty_, false};
+        Rows<T> rows = {s.x.data(), s.x.data(), b.rows, n, pitch_, pitch_, empty_, false};
         if (op_ == Op::logsumexp) {
             rows.y = results;
             rows.y_stride = 1;
@@ -549,16 +558,17 @@ private:
         }
         if (op_ != Op::logsumexp) {
             if (!write_direct)
-                scatter(layout_, kOut, b.first, b.rows, 0, n, s.x.get(), pitch_);
+                stored(kOut).write(b.first, b.rows, 0, n, s.x.data(), pitch_, large_);
             return;
         }
-        for (index_t r = 0; r < b.rows; ++r)
-            __builtin_memcpy(layout_.row(kOut, b.first + r), results + r, sizeof(T));
+        stored(kOut).write_values(b.first, b.rows, results);
     }
 
     void whole_block(const Block& b, Scratch& s) const {
         if (batched())
             return whole_block_batched(b, s);
+        if (staged_)
+            load_chunk(b, 0, layout_.length, s);
         T maxima[kBlockRows];
         RowSum<T> sums[kBlockRows];
         RowResult<T> results[kBlockRows];
@@ -579,16 +589,18 @@ private:
     void run_blocks() {
         const index_t n = layout_.length;
         block_rows_ = rows_per_block();
-        pitch_ = (n < kChunk ? (n + 15) / 16 * 16 : kChunk) + 16;  // not a power of two: rows fall into different sets
+        staged_ = !direct_x_ && !batched() && block_rows_ == 1 && n > kChunk && n <= kPiece;
+        // Not a power of two: rows fall into different sets. Halves that follow each other are converted together.
+        pitch_ = is_half(dtype_) && batched() ? n : (n < kChunk || staged_ ? (n + 15) / 16 * 16 : kChunk) + 16;
         std::vector<Scratch> scratch(static_cast<std::size_t>(threads_));
         for (Scratch& s : scratch) {
-            const auto size = static_cast<std::size_t>(block_rows_ * pitch_);
+            const index_t size = block_rows_ * pitch_;
             if (!direct_x_ || !direct_out_)
-                s.x.reset(new T[size]);
+                s.x.reserve(size);
             if (weights_ >= 0)
-                s.weights.reset(new T[size]);
+                s.weights.reserve(size);
             if (where_ >= 0)
-                s.mask.reset(new bool[size]);
+                s.mask.reserve(size);
         }
         const auto slot_scratch = [&](int slot) -> Scratch& { return scratch[static_cast<std::size_t>(slot)]; };
         const index_t run = layout_.run();
@@ -681,6 +693,7 @@ private:
 
     Op op_;
     Algorithm algorithm_;
+    DType dtype_;  // of x and out
     const KernelTable& table_;
     RowLayout layout_;
     int where_ = -1, weights_ = -1, sign_ = -1;  // operands, -1 when absent
@@ -688,6 +701,7 @@ private:
     int threads_;
     T empty_;
     index_t block_rows_ = 1, pitch_ = 0;
+    bool staged_ = false;  // a row that is not direct is brought together whole, once
     ExpScale<T> scale_;
 };
 
@@ -711,7 +725,7 @@ void run(Op op, const Arguments& a) {
             throw ValueError(std::string(name) + ": empty must be 'nan' or 'zero', got '" + a.empty + "'");
     }
     const FpGuard guard;
-    if (a.x.dtype == DType::f32)
+    if (computed_in(a.x.dtype) == DType::f32)
         RowJob<float>(op, a, reduced).run();
     else
         RowJob<double>(op, a, reduced).run();

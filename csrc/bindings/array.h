@@ -5,6 +5,7 @@
 #include <pybind11/pybind11.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <optional>
 #include <string>
 
@@ -15,8 +16,12 @@ namespace sorgum {
 
 namespace py = pybind11;
 
-// float32, float64, bool and int64 in native byte order; anything else is a TypeError that names the argument.
-// Nothing is converted or copied: the view is valid as long as the array lives.
+// NumPy's own number of float16, and the one it gave the bfloat16 of ml_dtypes, once that is known (-1 before).
+inline constexpr int kFloat16Type = 23;
+inline std::atomic<int> bfloat16_type{-1};
+
+// float16, bfloat16, float32, float64, bool and int64 in native byte order; anything else is a TypeError that names the
+// argument. Nothing is converted or copied: the view is valid as long as the array lives.
 inline ArrayView view_of(const py::array& array, const char* function, const char* argument) {
     namespace detail = py::detail;
     const auto* const proxy = detail::array_proxy(array.ptr());
@@ -25,7 +30,11 @@ inline ArrayView view_of(const py::array& array, const char* function, const cha
     const bool native = descriptor->byteorder == '=' || descriptor->byteorder == '|';
 
     ArrayView view;
-    switch (native ? descriptor->type_num : -1) {
+    const int type = native ? descriptor->type_num : -1;
+    switch (type) {
+        case kFloat16Type:
+            view.dtype = DType::f16;
+            break;
         case detail::npy_api::NPY_FLOAT_:
             view.dtype = DType::f32;
             break;
@@ -39,9 +48,12 @@ inline ArrayView view_of(const py::array& array, const char* function, const cha
             view.dtype = DType::i64;
             break;
         default:
-            throw TypeError(std::string(function) + ": " + argument +
-                            " must have dtype float32, float64, bool or int64 in native byte order, got " +
-                            py::str(array.dtype()).cast<std::string>());
+            if (type < 0 || type != bfloat16_type)
+                throw TypeError(std::string(function) + ": " + argument +
+                                " must have dtype float16, bfloat16, float32, float64, bool or int64 in native byte "
+                                "order, got " +
+                                py::str(array.dtype()).cast<std::string>());
+            view.dtype = DType::bf16;
     }
     view.data = proxy->data;
     view.writable = (proxy->flags & detail::npy_api::NPY_ARRAY_WRITEABLE_) != 0;

@@ -63,6 +63,7 @@ void logsumexp(const py::array& x, const Axes& axes, const py::array& temperatur
 }  // namespace
 
 void register_special(py::module_& module) {
+    module.def("set_bfloat16_type", [](int number) { bfloat16_type = number; }, py::arg("number"));
     bind_elementwise<special::exp>(module, "exp");
     bind_elementwise<special::log>(module, "log");
     bind_normalised<special::softmax>(module, "softmax");

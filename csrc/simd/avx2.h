@@ -479,4 +479,47 @@ SORGUM_INLINE void transpose(f64x16* rows) {
 SORGUM_INLINE void prefetch(const void* p) { _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T0); }
 SORGUM_INLINE void stream_fence() { _mm_sfence(); }
 
+// ---- half types. bfloat16 by integers: the instructions for it flush subnormals ----
+SORGUM_INLINE f32x16 load_half(const float16* p) {
+    const __m128i* const at = reinterpret_cast<const __m128i*>(p);
+    return {{_mm256_cvtph_ps(_mm_loadu_si128(at)), _mm256_cvtph_ps(_mm_loadu_si128(at + 1))}};
+}
+SORGUM_INLINE __m256i half_bits(f32x16 a, float16) {
+    return _mm256_set_m128i(_mm256_cvtps_ph(a.v[1], _MM_FROUND_TO_NEAREST_INT),
+                            _mm256_cvtps_ph(a.v[0], _MM_FROUND_TO_NEAREST_INT));
+}
+SORGUM_INLINE f32x16 load_half(const bfloat16* p) {
+    const __m128i* const at = reinterpret_cast<const __m128i*>(p);
+    f32x16 out;
+    for (int k = 0; k < 2; ++k) {
+        const __m256i x = _mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128(at + k)), 16);
+        const __m256 nan = _mm256_cmp_ps(_mm256_castsi256_ps(x), _mm256_castsi256_ps(x), _CMP_UNORD_Q);
+        const __m256i quiet = _mm256_and_si256(_mm256_castps_si256(nan), _mm256_set1_epi32(0x400000));
+        out.v[k] = _mm256_castsi256_ps(_mm256_or_si256(x, quiet));
+    }
+    return out;
+}
+SORGUM_INLINE __m256i half_bits(f32x16 a, bfloat16) {
+    __m256i half[2];
+    for (int k = 0; k < 2; ++k) {
+        const __m256i x = _mm256_castps_si256(a.v[k]), upper = _mm256_srli_epi32(x, 16);
+        const __m256i odd = _mm256_and_si256(upper, _mm256_set1_epi32(1));
+        const __m256i up = _mm256_add_epi32(_mm256_add_epi32(x, _mm256_set1_epi32(0x7FFF)), odd);
+        const __m256i nan = _mm256_castps_si256(_mm256_cmp_ps(a.v[k], a.v[k], _CMP_UNORD_Q));
+        const __m256i quiet = _mm256_or_si256(upper, _mm256_set1_epi32(0x40));
+        half[k] = _mm256_blendv_epi8(_mm256_srli_epi32(up, 16), quiet, nan);
+    }
+    return _mm256_permute4x64_epi64(_mm256_packus_epi32(half[0], half[1]), 0xD8);
+}
+template <class H>
+SORGUM_INLINE void store_half(H* p, f32x16 a) {
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), half_bits(a, H()));
+}
+template <class H>
+SORGUM_INLINE void stream_half(H* p, f32x16 a, f32x16 b) {
+    __m256i* const at = reinterpret_cast<__m256i*>(p);
+    _mm256_stream_si256(at, half_bits(a, H()));
+    _mm256_stream_si256(at + 1, half_bits(b, H()));
+}
+
 SORGUM_ISA_END

@@ -362,4 +362,33 @@ SORGUM_INLINE void transpose(f64x16* rows) {
 SORGUM_INLINE void prefetch(const void* p) { _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T0); }
 SORGUM_INLINE void stream_fence() { _mm_sfence(); }
 
+// ---- half types. bfloat16 by integers: the instructions for it flush subnormals ----
+SORGUM_INLINE f32x16 load_half(const float16* p) {
+    return {_mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)))};
+}
+SORGUM_INLINE __m256i half_bits(f32x16 a, float16) { return _mm512_cvtps_ph(a.v, _MM_FROUND_TO_NEAREST_INT); }
+SORGUM_INLINE f32x16 load_half(const bfloat16* p) {
+    const __m256i narrow = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
+    const __m512i x = _mm512_slli_epi32(_mm512_cvtepu16_epi32(narrow), 16);
+    const __mmask16 nan = _mm512_cmp_ps_mask(_mm512_castsi512_ps(x), _mm512_castsi512_ps(x), _CMP_UNORD_Q);
+    return {_mm512_castsi512_ps(_mm512_mask_or_epi32(x, nan, x, _mm512_set1_epi32(0x400000)))};
+}
+SORGUM_INLINE __m256i half_bits(f32x16 a, bfloat16) {
+    const __m512i x = _mm512_castps_si512(a.v), upper = _mm512_srli_epi32(x, 16);
+    const __m512i odd = _mm512_and_si512(upper, _mm512_set1_epi32(1));
+    const __m512i up = _mm512_add_epi32(_mm512_add_epi32(x, _mm512_set1_epi32(0x7FFF)), odd);
+    const __mmask16 nan = _mm512_cmp_ps_mask(a.v, a.v, _CMP_UNORD_Q);
+    const __m512i half = _mm512_mask_or_epi32(_mm512_srli_epi32(up, 16), nan, upper, _mm512_set1_epi32(0x40));
+    return _mm512_cvtepi32_epi16(half);
+}
+template <class H>
+SORGUM_INLINE void store_half(H* p, f32x16 a) {
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), half_bits(a, H()));
+}
+template <class H>
+SORGUM_INLINE void stream_half(H* p, f32x16 a, f32x16 b) {
+    const __m512i lower = _mm512_castsi256_si512(half_bits(a, H()));
+    _mm512_stream_si512(reinterpret_cast<__m512i*>(p), _mm512_inserti64x4(lower, half_bits(b, H()), 1));
+}
+
 SORGUM_ISA_END

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "core/types.h"
+#include "math/half.h"
 #include "math/lane.h"
 
 SORGUM_ISA_BEGIN
@@ -230,5 +231,25 @@ SORGUM_LANEWISE void transpose_quads(i32x16* rows) {
 
 SORGUM_LANEWISE void prefetch(const void*) {}
 SORGUM_LANEWISE void stream_fence() {}
+
+SORGUM_LANEWISE f32x16 load_half(const float16* p) {
+    return each_lane<f32x16>([&](int i) { return widen_half(p[i]); });
+}
+SORGUM_LANEWISE f32x16 load_half(const bfloat16* p) {
+    return each_lane<f32x16>([&](int i) { return widen_half(p[i]); });
+}
+SORGUM_LANEWISE void store_half(float16* p, f32x16 a) {
+    for (int i = 0; i < 16; ++i)
+        p[i] = narrow_to_float16(a.v[i]);
+}
+SORGUM_LANEWISE void store_half(bfloat16* p, f32x16 a) {
+    for (int i = 0; i < 16; ++i)
+        p[i] = narrow_to_bfloat16(a.v[i]);
+}
+template <class H>
+SORGUM_LANEWISE void stream_half(H* p, f32x16 a, f32x16 b) {
+    store_half(p, a);
+    store_half(p + 16, b);
+}
 
 SORGUM_ISA_END

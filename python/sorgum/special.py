@@ -1,11 +1,14 @@
 """exp, log, softmax, log_softmax and logsumexp, with the same bits everywhere.
 
-Every function takes arrays of any shape, strides and alignment. float32 and float64 keep their type; booleans, integers
-and lists of them become float64; anything else is a TypeError. Results have the same bits on the scalar, AVX2 and
-AVX-512 kernels, for any number of threads, any batch a row stands in and any memory layout (tier: bitwise).
+Every function takes arrays of any shape, strides and alignment. float32 and float64 keep their type; so do float16 and
+the bfloat16 of ml_dtypes, which are computed in float32 and rounded once, at the end: they have the bits of the float32
+results, rounded. Booleans, integers and lists of them become float64; anything else is a TypeError. Results have the
+same bits on the scalar, AVX2 and AVX-512 kernels, for any number of threads, any batch a row stands in and any memory
+layout (tier: bitwise).
 """
 
 import operator
+import sys
 from collections.abc import Sequence
 from typing import Any, Literal, TypeAlias, overload
 
@@ -34,15 +37,28 @@ def _plain(function: str, argument: str, value: npt.ArrayLike) -> Array:
     return np.asarray(value)
 
 
+def _is_bfloat16(dtype: np.dtype[Any]) -> bool:
+    """Return whether this is the type of ml_dtypes; if so, the extension module knows it from now on."""
+    types = sys.modules.get("ml_dtypes")
+    if types is None or dtype != types.bfloat16:
+        return False
+    _core.set_bfloat16_type(dtype.num)
+    return True
+
+
 def _floats(function: str, argument: str, value: npt.ArrayLike) -> Array:
-    """`value` as a float32 or float64 array, by the dtype policy of the module."""
+    """`value` as an array of a floating-point type, by the dtype policy of the module."""
     array = _plain(function, argument, value)
     dtype = array.dtype
     if dtype.kind in "biu":
         return array.astype(np.float64)
-    if dtype.kind != "f" or dtype.itemsize not in (4, 8) or not dtype.isnative:
-        raise TypeError(f"{function}: {argument} must be float32, float64, bool or integer, got dtype {dtype!r}")
-    return array
+    if dtype.kind == "f" and dtype.itemsize <= 8 and dtype.isnative:
+        return array
+    if dtype.kind == "V" and _is_bfloat16(dtype):
+        return array
+    raise TypeError(
+        f"{function}: {argument} must be float16, bfloat16, float32, float64, bool or integer, got dtype {dtype!r}"
+    )
 
 
 def _temperature(function: str, value: npt.ArrayLike) -> Array:
@@ -117,7 +133,7 @@ def exp(x: npt.ArrayLike, *, out: Array | None = None) -> Any:
     Parameters
     ----------
     x : array_like
-        Any shape; float32, float64, or bool and integers, which become float64.
+        Any shape; a floating-point type, or bool and integers, which become float64.
     out : ndarray, optional
         Where to write: the shape of `x` and the dtype of the result; may be `x` itself.
 
@@ -158,7 +174,7 @@ def log(x: npt.ArrayLike, *, out: Array | None = None) -> Any:
     Parameters
     ----------
     x : array_like
-        Any shape; float32, float64, or bool and integers, which become float64.
+        Any shape; a floating-point type, or bool and integers, which become float64.
     out : ndarray, optional
         Where to write: the shape of `x` and the dtype of the result; may be `x` itself.
 
@@ -208,7 +224,7 @@ def softmax(
     Parameters
     ----------
     x : array_like
-        Logits, any shape; float32, float64, or bool and integers, which become float64.
+        Logits, any shape; a floating-point type, or bool and integers, which become float64.
     axis : int, tuple of int or None, default -1
         The axes that are summed over; None means all. **The default is the last axis, as in PyTorch and JAX, and not
         all axes as in SciPy.**
@@ -279,7 +295,7 @@ def log_softmax(
     Parameters
     ----------
     x : array_like
-        Logits, any shape; float32, float64, or bool and integers, which become float64.
+        Logits, any shape; a floating-point type, or bool and integers, which become float64.
     axis : int, tuple of int or None, default -1
         The axes that are summed over; None means all. **The default is the last axis, as in PyTorch and JAX, and not
         all axes as in SciPy.**
@@ -366,7 +382,7 @@ def logsumexp(
     Parameters
     ----------
     x : array_like
-        Any shape; float32, float64, or bool and integers, which become float64.
+        Any shape; a floating-point type, or bool and integers, which become float64.
     axis : int, tuple of int or None, default -1
         The axes that are summed over; None means all. **The default is the last axis, as in PyTorch and JAX, and not
         all axes as in SciPy.**

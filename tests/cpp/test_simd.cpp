@@ -498,6 +498,62 @@ void slides() {
     }
 }
 
+// What an encoding with 5 or 8 bits of exponent means, from the definition of the format.
+double half_value(std::uint16_t bits, int mantissa_bits) {
+    const int exponent_bits = 15 - mantissa_bits, bias = (1 << (exponent_bits - 1)) - 1;
+    const int exponent = (bits & 0x7FFF) >> mantissa_bits, mantissa = bits & ((1 << mantissa_bits) - 1);
+    const double magnitude = exponent == 0
+                                 ? std::ldexp(mantissa, 1 - bias - mantissa_bits)
+                                 : std::ldexp(mantissa + (1 << mantissa_bits), exponent - bias - mantissa_bits);
+    return bits & 0x8000 ? -magnitude : magnitude;
+}
+
+// All halves come out as they went in; all floats next to a half or to the middle between two are rounded to even.
+template <class H>
+void halves(int mantissa_bits) {
+    const int infinity = 0x7FFF >> mantissa_bits << mantissa_bits;
+    for (int first = 0; first < 65536; first += 16) {
+        H h[16], back[16];
+        for (int i = 0; i < 16; ++i)
+            h[i] = {static_cast<std::uint16_t>(first + i)};
+        const f32x16 wide = load_half(h);
+        const Lanes<float> lanes = lanes_of<float>(wide);
+        store_half(back, wide);
+        for (int i = 0; i < 16; ++i) {
+            const int magnitude = h[i].bits & 0x7FFF;
+            const int quiet = magnitude > infinity ? 1 << (mantissa_bits - 1) : 0;
+            CHECK(back[i].bits == (h[i].bits | quiet));
+            if (magnitude < infinity)
+                CHECK(static_cast<double>(lanes.v[i]) == half_value(h[i].bits, mantissa_bits));
+            else
+                CHECK(std::isnan(lanes.v[i]) == (magnitude > infinity) &&
+                      std::signbit(lanes.v[i]) == (h[i].bits > 0x7FFF));
+        }
+    }
+    for (int lower = 0; lower < infinity; ++lower) {
+        const double at = half_value(static_cast<std::uint16_t>(lower), mantissa_bits);
+        const double next = lower + 1 == infinity
+                                ? 2 * at - half_value(static_cast<std::uint16_t>(lower - 1), mantissa_bits)
+                                : half_value(static_cast<std::uint16_t>(lower + 1), mantissa_bits);
+        const float middle = static_cast<float>((at + next) / 2);
+        alignas(64) float x[32] = {
+            middle,  std::nextafter(middle, 0.0f), std::nextafter(middle, INFINITY), static_cast<float>(at),
+            -middle, std::nextafter(-middle, 0.0f)};
+        alignas(64) H stored[32];
+        stream_half(stored, load(x), load(x + 16));
+        stream_fence();
+        const bool exact = static_cast<double>(middle) == (at + next) / 2;  // not between bfloat16's last subnormals
+        const int to_even = lower + (lower & 1);
+        CHECK(!exact || stored[0].bits == to_even);
+        CHECK(!exact || stored[1].bits == lower);
+        CHECK(!exact || stored[2].bits == lower + 1);
+        CHECK(stored[3].bits == lower);
+        CHECK(!exact || stored[4].bits == (to_even | 0x8000));
+        CHECK(!exact || stored[5].bits == (lower | 0x8000));
+        CHECK(stored[16].bits == 0);
+    }
+}
+
 template <class T>
 void transposes() {
     Source<T> source;
@@ -651,6 +707,8 @@ SORGUM_NOINLINE void all() {
     all_of_one_type<double>();
     between_the_two();
     words();
+    halves<float16>(10);
+    halves<bfloat16>(7);
 }
 
 SORGUM_ISA_END

@@ -1,4 +1,5 @@
 // The signature of every kernel of the family.
 #pragma once
 
+#include "kernels/memory/half.h"
 #include "kernels/memory/stream.h"
