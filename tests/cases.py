@@ -208,6 +208,18 @@ def fma_chains(dtype: np.dtype[Any]) -> Iterator[Array]:
         yield np.float64(_core.fma_peak(10, many))
 
 
+def parts_of_rows(dtype: np.dtype[Any]) -> Iterator[Array]:
+    """Rows in two calls, the sum between them as a value."""
+    for n in (1, 17, 1000, CHUNK + 1, 100003):
+        x = logits((3, n), dtype, 10.0, seed=n)
+        half = n // 2 // CHUNK * CHUNK
+        parts = [special.logsumexp_partial(part, temperature=0.7) for part in (x[:, half:], x[:, :half])]
+        p = special.logsumexp_merge(np.stack(parts))
+        yield p
+        yield special.logsumexp_finish(p)
+        yield special.softmax_from_partial(x[:, half:], p)
+
+
 # Kernel without its dtype -> what exercises it.
 CASES: dict[str, Callable[[np.dtype[Any]], Iterator[Array]]] = {
     "special.exp": lambda dtype: elementwise(special.exp, dtype),
@@ -224,6 +236,7 @@ CASES: dict[str, Callable[[np.dtype[Any]], Iterator[Array]]] = {
     "special.log_softmax_columns": lambda dtype: columns(special.log_softmax, dtype),
     "special.logsumexp_columns": lambda dtype: columns(special.logsumexp, dtype),
     "special.masked_copy": masked,
+    "special.row_within": parts_of_rows,
     "special.softmax_long_rows": lambda dtype: rows_in_turn(special.softmax, dtype),
     "special.log_softmax_long_rows": lambda dtype: rows_in_turn(special.log_softmax, dtype),
     "special.precise_sum": lambda dtype: peaked_rows(dtype),

@@ -1,5 +1,6 @@
 #include "api/rows.h"
 
+#include <charconv>
 #include <cstdlib>
 
 namespace sorgum {
@@ -86,6 +87,13 @@ std::string shape_text(const index_t* shape, int ndim) {
     for (int d = 0; d < ndim; ++d)
         text += std::to_string(shape[d]) + (d + 1 < ndim ? ", " : ndim == 1 ? "," : "");
     return text + ")";
+}
+
+std::string number_text(double value) {
+    char text[32];
+    const std::to_chars_result end = std::to_chars(text, text + sizeof text, value);
+    std::string s(text, end.ptr);
+    return s.find_first_not_of("-0123456789") == std::string::npos ? s + ".0" : s;
 }
 
 std::vector<bool> reduced_axes(const char* function, const ArrayView& x, const std::vector<index_t>& axes, bool all) {

@@ -40,6 +40,9 @@ struct RowLayout {
 // "(4, 7)", as Python prints a shape.
 std::string shape_text(const index_t* shape, int ndim);
 
+// A number as Python prints a float.
+std::string number_text(double value);
+
 // The axes as a mask over [0, ndim). Throws ValueError for one that is out of range or repeated.
 std::vector<bool> reduced_axes(const char* function, const ArrayView& x, const std::vector<index_t>& axes, bool all);
 

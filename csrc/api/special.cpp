@@ -1,9 +1,9 @@
 #include "api/special.h"
 
-#include <charconv>
 #include <memory>
 #include <new>
 
+#include "api/partial.h"
 #include "api/stored.h"
 #include "core/error.h"
 #include "core/fp_env.h"
@@ -26,13 +26,6 @@ constexpr index_t kBlockElements = 4 * kChunk;         // elements of short rows
 constexpr index_t kMostBlockRows = 256;                // and their rows
 constexpr index_t kMostPieces = index_t(1) << 16;      // partial sums kept at a time
 constexpr index_t kStreamingBytes = index_t(1) << 22;  // results larger than this are written past the caches
-
-std::string number_text(double value) {
-    char text[32];
-    const std::to_chars_result end = std::to_chars(text, text + sizeof text, value);
-    std::string s(text, end.ptr);
-    return s.find_first_not_of("-0123456789") == std::string::npos ? s + ".0" : s;
-}
 
 void check_dtype(const char* function, const char* argument, const ArrayView& view, DType dtype) {
     if (view.dtype != dtype)
@@ -67,10 +60,13 @@ private:
     std::unique_ptr<T, Free> data_;
 };
 
-enum class Op { softmax, log_softmax, logsumexp };
+enum class Op { softmax, log_softmax, logsumexp, logsumexp_partial, softmax_from_partial };
 constexpr const char* name_of(Op op) {
-    return op == Op::softmax ? "softmax" : op == Op::log_softmax ? "log_softmax" : "logsumexp";
+    constexpr const char* names[] = {"softmax", "log_softmax", "logsumexp", "logsumexp_partial",
+                                     "softmax_from_partial"};
+    return names[static_cast<int>(op)];
 }
+constexpr bool reduces(Op op) { return op == Op::logsumexp || op == Op::logsumexp_partial; }
 
 enum class Algorithm { automatic, two_pass, three_pass_recompute, three_pass_reload };
 
@@ -139,7 +135,7 @@ public:
     RowJob(Op op, const Arguments& a, const std::vector<bool>& reduced)
         : op_(op), algorithm_(parse_algorithm(op, a.algorithm)), dtype_(a.x.dtype), table_(kernels()) {
         const char* const name = name_of(op);
-        std::vector<ArrayView> operands = {a.x, op == Op::logsumexp ? per_row(name, "out", a.out, a.x, reduced) : a.out,
+        std::vector<ArrayView> operands = {a.x, reduces(op) ? per_row(name, "out", a.out, a.x, reduced) : a.out,
                                            per_row(name, "temperature", a.temperature, a.x, reduced)};
         if (a.where)
             where_ = add(operands, broadcast_like(name, "where", *a.where, a.x));
@@ -147,14 +143,16 @@ public:
             weights_ = add(operands, broadcast_like(name, "b", *a.weights, a.x));
         if (a.sign)
             sign_ = add(operands, per_row(name, "sign", *a.sign, a.x, reduced));
+        if (a.records)
+            records_ = add(operands, per_row(name, "p", *a.records, a.x, reduced));
         layout_ = make_rows(a.x, reduced, operands);
         check_temperature(a.temperature);
         one_temperature_ = a.temperature.ndim == 0;
         if (one_temperature_)
             special_exp_scale(table_, T())(*static_cast<const double*>(a.temperature.data), scale_);
-        empty_ = a.empty == "zero" ? (op == Op::softmax ? T(0) : -infinity()) : nan();
+        empty_ = a.empty == "zero" ? (op == Op::log_softmax ? -infinity() : T(0)) : nan();
         direct_x_ = stored(kX).direct() && where_ < 0 && weights_ < 0;
-        direct_out_ = op != Op::logsumexp && stored(kOut).direct();
+        direct_out_ = !reduces(op) && stored(kOut).direct();
         const index_t elements = saturated_product(layout_.rows, layout_.length);
         threads_ = threads_for(elements);
         large_ = elements >= kStreamingBytes / element_size(dtype_);
@@ -164,7 +162,7 @@ public:
     }
 
     void run() {
-        if (layout_.rows == 0 || (layout_.length == 0 && op_ != Op::logsumexp))
+        if (layout_.rows == 0 || (layout_.length == 0 && !reduces(op_)))
             return;
         if (direct_x_ && batched() && (direct_out_ || op_ == Op::logsumexp))
             run_direct_batches();
@@ -195,7 +193,11 @@ private:
 
     void write_value(int operand, index_t row, T value) const { stored(operand).write_values(row, 1, &value); }
 
-    bool batched() const { return algorithm_ == Algorithm::automatic && layout_.length <= kChunk && weights_ < 0; }
+    // The two passes are calls of their own, with records between them.
+    bool in_two_calls() const { return op_ == Op::logsumexp_partial || op_ == Op::softmax_from_partial; }
+    bool batched() const {
+        return algorithm_ == Algorithm::automatic && layout_.length <= kChunk && weights_ < 0 && !in_two_calls();
+    }
     bool three_pass() const {
         return algorithm_ == Algorithm::three_pass_recompute || algorithm_ == Algorithm::three_pass_reload;
     }
@@ -322,7 +324,7 @@ private:
 
     bool in_turn() const {
         return direct_x_ && direct_out_ && streaming_ && one_temperature_ && algorithm_ == Algorithm::automatic &&
-               layout_.length > kChunk && layout_.length <= kLongRow && layout_.rows >= kManyBlocks;
+               !in_two_calls() && layout_.length > kChunk && layout_.length <= kLongRow && layout_.rows >= kManyBlocks;
     }
 
     void run_long_rows() {
@@ -432,6 +434,14 @@ private:
     void sum_piece(const Block& b, index_t begin, index_t end, Scratch& s, const T* maxima, RowSum<T>* sums) const {
         for (index_t r = 0; r < b.rows; ++r)
             special_row_clear(table_, T())(sums[r]);
+        if (records_ >= 0) {  // the sum of the whole row
+            for (index_t r = 0; begin == 0 && r < b.rows; ++r) {
+                PartialRecord record;
+                __builtin_memcpy(&record, layout_.row(records_, b.first + r), sizeof record);
+                sums[r] = row_of<T>(record);
+            }
+            return;
+        }
         for_each_part(b, begin, end, s, [&](index_t r, const T* x, index_t i, index_t n) {
             ExpScale<T> own;
             const ExpScale<T>& scale_r = scale(b.first + r, own);
@@ -456,9 +466,10 @@ private:
             return;
         }
         auto* const kernel =
-            op_ == Op::softmax ? special_softmax_scale(table_, T()) : special_log_softmax_shift(table_, T());
+            op_ == Op::log_softmax ? special_log_softmax_shift(table_, T()) : special_softmax_scale(table_, T());
         const auto write = [&](index_t r, const T* x, T* y, index_t n) {
             ExpScale<T> own;
+            check_part(x, n, results[r]);
             kernel(x, y, n, scale(b.first + r, own), results[r], empty_, streaming_);
         };
         if (direct_out_) {
@@ -476,10 +487,24 @@ private:
         }
     }
 
+    // Throws when x cannot be a part of the row whose sum was given.
+    void check_part(const T* x, index_t n, const RowResult<T>& row) const {
+        if (records_ >= 0 && !row.has_nan && !row.has_inf && !special_row_within(table_, T())(x, n, row.max))
+            throw ValueError(std::string(name_of(op_)) +
+                             ": x must be a part of the rows of p, got NaN or an element above a row's maximum, " +
+                             number_text(static_cast<double>(row.max)));
+    }
+
     void finish(const Block& b, const RowSum<T>* sums, RowResult<T>* results) const {
         for (index_t r = 0; r < b.rows; ++r) {
             ExpScale<T> own;
             const ExpScale<T>& scale_r = scale(b.first + r, own);
+            if (op_ == Op::logsumexp_partial) {
+                const PartialRecord record =
+                    make_record(name_of(op_), sums[r], temperature(b.first + r), weights_ >= 0);
+                __builtin_memcpy(layout_.row(kOut, b.first + r), &record, sizeof record);
+                continue;
+            }
             if (weights_ >= 0) {
                 write_weighted(b.first + r, sums[r], scale_r);
                 continue;
@@ -582,7 +607,7 @@ private:
             precise_piece(b, 0, layout_.length, s, results, sums);
             finish_precise(b, sums, results);
         }
-        if (op_ != Op::logsumexp)
+        if (!reduces(op_))
             write_piece(b, 0, layout_.length, s, results);
     }
 
@@ -676,7 +701,7 @@ private:
             finish(b, total, row);
             precise = precise || needs_precision(b, row);
         });
-        if (op_ == Op::logsumexp)
+        if (reduces(op_))
             return;
         if (precise) {
             for_each_piece([&](index_t at, const Block& b, index_t begin, index_t end, Scratch& s, index_t piece) {
@@ -696,7 +721,7 @@ private:
     DType dtype_;  // of x and out
     const KernelTable& table_;
     RowLayout layout_;
-    int where_ = -1, weights_ = -1, sign_ = -1;  // operands, -1 when absent
+    int where_ = -1, weights_ = -1, sign_ = -1, records_ = -1;  // operands, -1 when absent
     bool one_temperature_, direct_x_, direct_out_, large_, streaming_;
     int threads_;
     T empty_;
@@ -719,7 +744,7 @@ void run(Op op, const Arguments& a) {
         check_out(name, "out", a.out, a.x.dtype, shape.data(), static_cast<int>(shape.size()));
         if (a.sign)
             check_out(name, "sign", *a.sign, a.x.dtype, shape.data(), static_cast<int>(shape.size()));
-    } else {
+    } else if (op != Op::logsumexp_partial) {
         check_out(name, "out", a.out, a.x.dtype, a.x.shape, a.x.ndim);
         if (a.empty != "nan" && a.empty != "zero")
             throw ValueError(std::string(name) + ": empty must be 'nan' or 'zero', got '" + a.empty + "'");
@@ -739,6 +764,27 @@ void log(const ArrayView& x, const ArrayView& out) { map<Elementwise::log>("log"
 void softmax(const Arguments& arguments) { run(Op::softmax, arguments); }
 void log_softmax(const Arguments& arguments) { run(Op::log_softmax, arguments); }
 void logsumexp(const Arguments& arguments) { run(Op::logsumexp, arguments); }
+
+void logsumexp_partial(const Arguments& arguments) {
+    constexpr const char* kName = name_of(Op::logsumexp_partial);
+    Arguments a = arguments;
+    a.out = record_view(kName, arguments.out);
+    check_shape_of_records(kName, a.out, a.x, a.all_axes, a.axes);
+    if (!a.out.writable)
+        throw ValueError(std::string(kName) + ": out must be writable, got a read-only array");
+    run(Op::logsumexp_partial, a);
+}
+
+void softmax_from_partial(const Arguments& arguments) {
+    constexpr const char* kName = name_of(Op::softmax_from_partial);
+    Arguments a = arguments;
+    check_float(kName, a.x);
+    a.records = record_view(kName, *arguments.records);
+    check_shape_of_records(kName, *a.records, a.x, a.all_axes, a.axes);
+    check_records_of_rows(kName, *a.records, computed_in(a.x.dtype));
+    a.temperature = temperatures_of(*a.records);
+    run(Op::softmax_from_partial, a);
+}
 
 std::vector<index_t> row_shape(const char* function, const ArrayView& x, bool all_axes,
                                const std::vector<index_t>& axes, bool keepdims) {

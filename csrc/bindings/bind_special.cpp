@@ -60,6 +60,32 @@ void logsumexp(const py::array& x, const Axes& axes, const py::array& temperatur
     without_gil([&] { special::logsumexp(a); });
 }
 
+void logsumexp_partial(const py::array& x, const Axes& axes, const py::array& temperature,
+                       const std::optional<py::array>& where, const std::optional<py::array>& b, const py::array& out) {
+    special::Arguments a = arguments_of("logsumexp_partial", x, axes, temperature, where, out);
+    a.weights = optional_view(b, "logsumexp_partial", "b");
+    without_gil([&] { special::logsumexp_partial(a); });
+}
+
+void logsumexp_merge(const py::array& p, const py::array& out) {
+    const ArrayView from = view_of(p, "logsumexp_merge", "p"), to = view_of(out, "logsumexp_merge", "out");
+    without_gil([&] { special::logsumexp_merge(from, to); });
+}
+
+void logsumexp_finish(const py::array& p, const py::array& out, const std::optional<py::array>& sign) {
+    const ArrayView from = view_of(p, "logsumexp_finish", "p"), to = view_of(out, "logsumexp_finish", "out");
+    const std::optional<ArrayView> signs = optional_view(sign, "logsumexp_finish", "sign");
+    without_gil([&] { special::logsumexp_finish(from, to, signs); });
+}
+
+void softmax_from_partial(const py::array& x, const py::array& p, const Axes& axes,
+                          const std::optional<py::array>& where, const py::array& out, const std::string& empty) {
+    special::Arguments a = arguments_of("softmax_from_partial", x, axes, p, where, out);
+    a.records = a.temperature;
+    a.empty = empty;
+    without_gil([&] { special::softmax_from_partial(a); });
+}
+
 }  // namespace
 
 void register_special(py::module_& module) {
@@ -70,14 +96,21 @@ void register_special(py::module_& module) {
     bind_normalised<special::log_softmax>(module, "log_softmax");
     module.def("logsumexp", &logsumexp, py::arg("x"), py::arg("axes"), py::arg("temperature"), py::arg("where"),
                py::arg("b"), py::arg("out"), py::arg("sign"), py::arg("keepdims"));
+    module.def("logsumexp_partial", &logsumexp_partial, py::arg("x"), py::arg("axes"), py::arg("temperature"),
+               py::arg("where"), py::arg("b"), py::arg("out"));
+    module.def("logsumexp_merge", &logsumexp_merge, py::arg("p"), py::arg("out"));
+    module.def("logsumexp_finish", &logsumexp_finish, py::arg("p"), py::arg("out"), py::arg("sign"));
+    module.def("softmax_from_partial", &softmax_from_partial, py::arg("x"), py::arg("p"), py::arg("axes"),
+               py::arg("where"), py::arg("out"), py::arg("empty"));
     module.def(
         "row_shape",
-        [](const py::array& x, const Axes& axes, bool keepdims) {
-            const ArrayView view = view_of(x, "logsumexp", "x");
-            return py::tuple(py::cast(
-                special::row_shape("logsumexp", view, !axes, axes.value_or(std::vector<index_t>()), keepdims)));
+        [](const char* function, const py::array& x, const Axes& axes, bool keepdims) {
+            const ArrayView view = view_of(x, function, "x");
+            return py::tuple(
+                py::cast(special::row_shape(function, view, !axes, axes.value_or(std::vector<index_t>()), keepdims)));
         },
-        py::arg("x"), py::arg("axes"), py::arg("keepdims"));
+        py::arg("function"), py::arg("x"), py::arg("axes"), py::arg("keepdims"));
+    module.attr("CHUNK") = special::chunk();
 }
 
 }  // namespace sorgum

@@ -72,6 +72,12 @@ SORGUM_HD ExpScale<T> make_exp_scale(double temperature) {
     return s;
 }
 
+// e - reference, which may not fit; at least 2^13 apart, only the sign matters.
+SORGUM_HD index_t exponent_above(index_t e, index_t reference) {
+    const index_t half = e / 2 - reference / 2;
+    return half < -4096 ? -8192 : half > 4096 ? 8192 : e - reference;
+}
+
 template <class T>
 SORGUM_HD bool is_far(const ExpScale<T>& s, T max) {
     const double cm = s.c1 * static_cast<double>(max);
@@ -236,9 +242,10 @@ SORGUM_HD void row_sum_merge(RowSum<T>& into, const ExpScale<T>& s, const RowSum
     into.has_nan = into.has_nan || from.has_nan;
     into.has_inf = into.has_inf || from.has_inf;
     into.has_minus_inf = into.has_minus_inf || from.has_minus_inf;
-    if (from.max > into.max && is_far(s, from.max))
+    const bool far = is_far(s, from.max) || is_far(s, into.max);  // then only the largest elements matter
+    if (from.max > into.max && far)
         exact_sum_clear(into.others);
-    if (!(from.max < into.max && is_far(s, into.max)))
+    if (!(from.max < into.max && far))
         exact_sum_merge(into.others, from.others);
     if (into.count == 0 && from.count == 0)  // weighted, or empty
         into.max = from.max > into.max ? from.max : into.max;
@@ -256,7 +263,7 @@ SORGUM_HD RowResult<T> row_result(const RowSum<T>& r, const ExpScale<T>& s, bool
     const Reference<T> ref = subtract_max ? make_max_reference(s, r.max) : make_reference(s, r.max);
     index_t e;
     const double mantissa = exact_sum_finish(r.others, e);
-    const double others = mantissa == 0.0 ? 0.0 : scale_by_power_f64(mantissa, e - ref.exponent);
+    const double others = mantissa == 0.0 ? 0.0 : scale_by_power_f64(mantissa, exponent_above(e, ref.exponent));
     const double count = static_cast<double>(r.count);
     const RowTotal<double> total = row_sum(count, others, ref.max_mantissa);
     out.sum = total.sum;
@@ -291,7 +298,7 @@ SORGUM_HD void weighted_result(const RowSum<T>& r, const ExpScale<T>& s, double&
     if (sum == 0.0)
         return;
     sign = sum < 0 ? -1.0 : 1.0;
-    sum = scale_by_power_f64(sum < 0 ? -sum : sum, e - ref.exponent);
+    sum = scale_by_power_f64(sum < 0 ? -sum : sum, exponent_above(e, ref.exponent));
     log_abs = log_sum_exp(static_cast<double>(r.max), log(sum / ref.max_mantissa), s);
 }
 

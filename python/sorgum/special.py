@@ -1,4 +1,4 @@
-"""exp, log, softmax, log_softmax and logsumexp, with the same bits everywhere.
+"""exp, log, softmax, log_softmax and logsumexp, whole and in parts, with the same bits everywhere.
 
 Every function takes arrays of any shape, strides and alignment. float32 and float64 keep their type; so do float16 and
 the bfloat16 of ml_dtypes, which are computed in float32 and rounded once, at the end: they have the bits of the float32
@@ -18,7 +18,19 @@ import numpy.typing as npt
 from sorgum import _core
 from sorgum.runtime import _empty
 
-__all__ = ["exp", "log", "log_softmax", "logsumexp", "softmax"]
+__all__ = [
+    "CHUNK",
+    "exp",
+    "log",
+    "log_softmax",
+    "logsumexp",
+    "logsumexp_finish",
+    "logsumexp_merge",
+    "logsumexp_partial",
+    "partial_dtype",
+    "softmax",
+    "softmax_from_partial",
+]
 
 Array: TypeAlias = npt.NDArray[Any]
 Axis: TypeAlias = int | tuple[int, ...] | None
@@ -120,6 +132,21 @@ def _apart(array: Array, out: Array | None) -> Array:
         and array.dtype == out.dtype
     )
     return array if same else array.copy()
+
+
+def _weighted(function: str, array: Array, b: npt.ArrayLike | None) -> tuple[Array, Array | None]:
+    """Return `array` and its weights in their common dtype, and the array in their common shape."""
+    if b is None:
+        return array, None
+    weights = _floats(function, "b", b)
+    dtype = np.result_type(array.dtype, b if isinstance(b, int | float) else np.asarray(b).dtype)
+    array, weights = array.astype(dtype, copy=False), weights.astype(dtype, copy=False)
+    try:
+        return np.broadcast_to(array, np.broadcast_shapes(array.shape, weights.shape)), weights
+    except ValueError:
+        raise ValueError(
+            f"{function}: b must broadcast with x, of shape {array.shape}, got shape {weights.shape}"
+        ) from None
 
 
 def _result(array: Array, given: Array | None) -> Any:
@@ -425,20 +452,9 @@ def logsumexp(
     >>> sg.special.logsumexp([[1.0, 2.0]], b=[1.0, -1.0], return_sign=True)
     (array([1.54132485]), array([-1.]))
     """
-    array = _floats("logsumexp", "x", x)
-    weights = None
-    if b is not None:
-        weights = _floats("logsumexp", "b", b)
-        dtype = np.result_type(array.dtype, b if isinstance(b, int | float) else np.asarray(b).dtype)
-        array, weights = array.astype(dtype, copy=False), weights.astype(dtype, copy=False)
-        try:
-            array = np.broadcast_to(array, np.broadcast_shapes(array.shape, weights.shape))
-        except ValueError:
-            raise ValueError(
-                f"logsumexp: b must broadcast with x, of shape {array.shape}, got shape {weights.shape}"
-            ) from None
+    array, weights = _weighted("logsumexp", _floats("logsumexp", "x", x), b)
     axes, t, mask = _axes("logsumexp", axis), _temperature("logsumexp", temperature), _mask("logsumexp", where)
-    result = _out("logsumexp", out, _core.row_shape(array, axes, keepdims), array.dtype)
+    result = _out("logsumexp", out, _core.row_shape("logsumexp", array, axes, keepdims), array.dtype)
     sign = np.empty(result.shape, array.dtype) if return_sign and weights is not None else None
     _core.logsumexp(
         _apart(array, out),
@@ -455,3 +471,13 @@ def logsumexp(
     if sign is None:
         sign = np.where(np.isnan(result), result, (result > -np.inf).astype(array.dtype))
     return _result(result, out), _result(sign, None)
+
+
+from sorgum._partial import (  # noqa: E402 (it uses what stands above)
+    CHUNK,
+    logsumexp_finish,
+    logsumexp_merge,
+    logsumexp_partial,
+    partial_dtype,
+    softmax_from_partial,
+)

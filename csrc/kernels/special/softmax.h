@@ -68,6 +68,10 @@ using log_softmax_rows_fn = softmax_rows_fn<T>;
 template <class T>
 using logsumexp_rows_fn = softmax_rows_fn<T>;
 
+// Whether no element is NaN or above `bound`, as it must be in a part of a row of that maximum.
+template <class T>
+using row_within_fn = bool(const T* x, index_t n, T bound);
+
 // y[i] = x[i] where the byte of `mask` is not zero, else -inf.
 template <class T>
 using masked_copy_fn = void(const T* x, const bool* mask, T* y, index_t n);

@@ -50,7 +50,7 @@ void weighted_sum_kernel(const T* x, const T* b, index_t n, const ExpScale<T>& s
         const bool row_was_far = is_far(scale, row.max);
         if (max_x > row.max) {
             row.max = max_x;
-            if (ref.far)
+            if (ref.far || row_was_far)
                 exact_sum_clear(row.others);
         } else if (max_x < row.max && (row_was_far || ref.far)) {
             continue;  // negligible beside what is there

@@ -18,6 +18,7 @@ __all__ = ["NAMES", "digest", "outputs"]
 Array = NDArray[Any]
 
 FUNCTIONS = ("exp", "log", "softmax", "softmax_three_pass", "log_softmax", "log_softmax_three_pass", "logsumexp")
+FUNCTIONS += ("logsumexp_partial",)
 LAWS = ("bits", "uniform", "exponential", "gumbel", "logistic")
 NAMES = tuple(f"special.{function}.{suffix}" for function in FUNCTIONS for suffix in ("f32", "f64"))
 NAMES += tuple(
@@ -140,7 +141,9 @@ def outputs(name: str) -> Iterator[Array]:
     three_pass = function.endswith("_three_pass")
     function = function.removesuffix("_three_pass")
     for x, keywords in options(dtype):
-        if function == "logsumexp":
+        if function == "logsumexp_partial":
+            yield special.logsumexp_partial(x, **keywords).reshape(-1, 1).view(np.int64)
+        elif function == "logsumexp":
             yield special.logsumexp(x, **keywords)
             axis = keywords.get("axis", -1)
             weights = (hashed(x.size) >> np.uint64(56)).astype(dtype).reshape(x.shape) - dtype.type(100)

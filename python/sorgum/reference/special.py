@@ -1,4 +1,4 @@
-"""exp, log, softmax, log_softmax and logsumexp in NumPy (sorgum.special computes the same).
+"""exp, log, softmax, log_softmax, logsumexp and its parts in NumPy (sorgum.special computes the same).
 
 With m the largest x of a row, d = (x - m) / T and S = sum(exp(d)):
 
@@ -14,7 +14,17 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-__all__ = ["exp", "log", "log_softmax", "logsumexp", "softmax"]
+__all__ = [
+    "exp",
+    "log",
+    "log_softmax",
+    "logsumexp",
+    "logsumexp_finish",
+    "logsumexp_merge",
+    "logsumexp_partial",
+    "softmax",
+    "softmax_from_partial",
+]
 
 Array = NDArray[Any]
 Axis = int | tuple[int, ...] | None
@@ -312,3 +322,166 @@ def _weighted(rows: _Rows, b: Array) -> tuple[Array, Array]:
     value = np.where(total == 0, -np.inf, rows.m / rows.t + (top + np.log(np.abs(total))))
     value = np.where(np.isinf(sums), np.inf, value)
     return np.where(is_nan, np.nan, value), np.where(is_nan, np.nan, sign)
+
+
+def logsumexp_partial(
+    x: ArrayLike,
+    axis: Axis = -1,
+    *,
+    temperature: ArrayLike = 1.0,
+    where: ArrayLike | None = None,
+    b: ArrayLike | None = None,
+    dtype: DTypeLike = np.float64,
+) -> Array:
+    """Return what a part of rows adds to their sums of b exp(x / T).
+
+    Parameters
+    ----------
+    x : array_like of real numbers
+        The part; it may be empty.
+    axis : int, tuple of int or None, optional
+        What is summed over; None takes the whole array.
+    temperature : array_like, optional
+        T, a positive number, or one per row.
+    where : array_like of bool, optional
+        False marks an element that is absent, whatever its value.
+    b : array_like, optional
+        Weights, broadcast against `x`. An element of weight 0 is absent.
+    dtype : dtype, optional
+        The type of the computation.
+
+    Returns
+    -------
+    structured array
+        Per row the temperature, the largest x, and the sum of b exp((x - max) / T) over the elements equal to it and
+        over the others.
+
+    Raises
+    ------
+    ValueError
+        If a temperature is not positive and finite.
+
+    Examples
+    --------
+    >>> float(logsumexp_partial([1.0, 1.0])["at_max"])
+    2.0
+    """
+    weights = np.ones(np.shape(x), dtype=dtype)
+    with np.errstate(all="ignore"):
+        if b is not None:
+            x, weights = np.broadcast_arrays(np.asarray(x, dtype=dtype), np.asarray(b, dtype=dtype))
+            where = np.broadcast_to(True if where is None else np.asarray(where), x.shape) & (weights != 0)
+        rows = _Rows(x, axis, temperature, where, dtype)
+        part = np.zeros(len(rows.x), [(name, dtype) for name in ("temperature", "max", "at_max", "others")])
+        part["temperature"] = rows.t[:, 0]
+        part["max"] = np.where(rows.nan, np.nan, np.where(rows.infinite, np.inf, np.where(rows.empty, -np.inf, rows.m)))[
+            :, 0
+        ]
+        terms = np.where(rows.present, rows.matrix(weights) * rows.e, 0)
+        part["at_max"] = np.sum(np.where(rows.maxima, terms, 0), axis=1)
+        part["others"] = np.sum(np.where(rows.maxima, 0, terms), axis=1)
+    return part.reshape(rows.row_shape)
+
+
+def logsumexp_merge(p: Array, axis: int = 0) -> Array:
+    """Return the sums of rows of which each part has been summed.
+
+    Parameters
+    ----------
+    p : structured array
+        Of `logsumexp_partial`, with an axis of parts.
+    axis : int, optional
+        The axis of parts.
+
+    Returns
+    -------
+    structured array
+        Without that axis.
+
+    Examples
+    --------
+    >>> merged = logsumexp_merge(np.stack([logsumexp_partial([0.0]), logsumexp_partial([0.0])]))
+    >>> float(merged["at_max"])
+    2.0
+    """
+    parts = np.moveaxis(p, axis, 0)
+    merged = parts[0].copy()
+    with np.errstate(all="ignore"):
+        largest = np.max(parts["max"], axis=0)  # NaN wins
+        same = parts["max"] == largest
+        factor = np.where(same, 1, np.exp((parts["max"] - largest) / parts["temperature"]))
+        merged["max"] = largest
+        merged["at_max"] = np.sum(np.where(same, parts["at_max"], 0), axis=0)
+        merged["others"] = np.sum(parts["others"] * factor + np.where(same, 0, parts["at_max"] * factor), axis=0)
+    return merged
+
+
+def logsumexp_finish(p: Array) -> tuple[Any, Any]:
+    """Return the logarithm of the magnitude of each sum, and its sign.
+
+    Parameters
+    ----------
+    p : structured array
+        Of `logsumexp_partial` or `logsumexp_merge`.
+
+    Returns
+    -------
+    tuple of two arrays or scalars
+        The logarithm and the sign: -1, 0, 1 or NaN. A row with an infinite x has the sign 1 here.
+
+    Examples
+    --------
+    >>> float(logsumexp_finish(logsumexp_partial([0.0]))[0])
+    0.0
+    """
+    with np.errstate(all="ignore"):
+        total = p["at_max"] + p["others"]
+        size = np.where((p["at_max"] > 0) & (total > 0), np.log1p((p["at_max"] - 1) + p["others"]), np.log(np.abs(total)))
+        regular = np.isfinite(p["max"])
+        value = np.where(regular, np.where(total == 0, -np.inf, p["max"] / p["temperature"] + size), p["max"])
+        sign = np.where(regular, np.sign(total), np.where(np.isnan(p["max"]), np.nan, p["max"] > 0))
+    return value[()], sign[()]
+
+
+def softmax_from_partial(
+    x: ArrayLike,
+    p: Array,
+    axis: Axis = -1,
+    *,
+    where: ArrayLike | None = None,
+    empty: Literal["nan", "zero"] = "nan",
+    dtype: DTypeLike = np.float64,
+) -> Any:
+    """Return exp(x / T) divided by the sum that `p` has for the row.
+
+    Parameters
+    ----------
+    x : array_like of real numbers
+        A part of the rows.
+    p : structured array
+        Of `logsumexp_partial` or `logsumexp_merge`, for the whole rows.
+    axis : int, tuple of int or None, optional
+        What makes a row.
+    where : array_like of bool, optional
+        False marks an element that is absent.
+    empty : {"nan", "zero"}, optional
+        What a row without elements becomes: NaN or 0.
+    dtype : dtype, optional
+        The type of the computation and of the result.
+
+    Returns
+    -------
+    array or scalar
+        Of the shape of `x`.
+
+    Examples
+    --------
+    >>> softmax_from_partial([0.0], logsumexp_partial([0.0, 0.0]))
+    array([0.5])
+    """
+    with np.errstate(all="ignore"):
+        rows = _Rows(x, axis, p["temperature"], where, dtype)
+        largest = np.reshape(p["max"], (-1, 1)).astype(dtype)
+        rows.empty, rows.nan, rows.infinite = largest == -np.inf, np.isnan(largest), largest == np.inf
+        total = np.reshape(p["at_max"] + p["others"], (-1, 1))
+        return rows.special(np.exp((rows.x - np.where(np.isfinite(largest), largest, 0)) / rows.t) / total, 0.0, empty)
