@@ -21,7 +21,9 @@ constexpr index_t kMostDigit = index_t(1) << 58;  // beyond any term's: |log2| <
 template <class T>
 constexpr DType kDType = sizeof(T) == 4 ? DType::f32 : DType::f64;
 
-bool is_of(const PartialRecord& r, DType dtype) { return std::strncmp(r.dtype, dtype_text(dtype), sizeof r.dtype) == 0; }
+bool is_of(const PartialRecord& r, DType dtype) {
+    return std::strncmp(r.dtype, dtype_text(dtype), sizeof r.dtype) == 0;
+}
 
 // Each step is one-to-one in the word, so that no change of a single one goes unnoticed.
 std::uint64_t check_of(const PartialRecord& r) {

@@ -22,7 +22,7 @@ struct Arguments {
     std::optional<ArrayView> sign;            // logsumexp with weights: out's type and shape
     std::string empty = "nan";                // "nan" or "zero"
     std::string algorithm = "auto";
-    bool keepdims = false;  // logsumexp
+    bool keepdims = false;             // logsumexp
     std::optional<ArrayView> records;  // softmax_from_partial
 };
 
@@ -32,7 +32,7 @@ void logsumexp(const Arguments& arguments);  // out has the shape row_shape() te
 
 // Records of partial sums (api/partial.h), as arrays of int64 with the words of a record along the last axis.
 index_t chunk();  // the elements of a chunk: parts of a row that begin at multiples of it have its bits
-void logsumexp_partial(const Arguments& arguments);  // out: the shape row_shape() tells, and the words
+void logsumexp_partial(const Arguments& arguments);                  // out: the shape row_shape() tells, and the words
 void logsumexp_merge(const ArrayView& parts, const ArrayView& out);  // along the first axis
 void logsumexp_finish(const ArrayView& p, const ArrayView& out, const std::optional<ArrayView>& sign);
 void softmax_from_partial(const Arguments& arguments);  // without temperature, which stands in `records`

@@ -60,6 +60,7 @@ def logsumexp(
     sign: NDArray[Any] | None,
     keepdims: bool,
 ) -> None: ...
+
 CHUNK: int
 
 def logsumexp_partial(

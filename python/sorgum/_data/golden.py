@@ -17,10 +17,10 @@ __all__ = ["NAMES", "digest", "outputs"]
 
 Array = NDArray[Any]
 
-FUNCTIONS = ("exp", "log", "softmax", "softmax_three_pass", "log_softmax", "log_softmax_three_pass", "logsumexp")
-FUNCTIONS += ("logsumexp_partial",)
+FUNCTIONS = ("exp", "log", "softmax", "softmax_three_pass", "log_softmax", "log_softmax_three_pass")
+REDUCTIONS = ("logsumexp", "logsumexp_partial")
 LAWS = ("bits", "uniform", "exponential", "gumbel", "logistic")
-NAMES = tuple(f"special.{function}.{suffix}" for function in FUNCTIONS for suffix in ("f32", "f64"))
+NAMES = tuple(f"special.{function}.{suffix}" for function in (*FUNCTIONS, *REDUCTIONS) for suffix in ("f32", "f64"))
 NAMES += tuple(
     f"random.{function}.{suffix}"
     for function in (*LAWS, "categorical", "inverse", "gumbel_softmax")

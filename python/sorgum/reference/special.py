@@ -374,9 +374,9 @@ def logsumexp_partial(
         rows = _Rows(x, axis, temperature, where, dtype)
         part = np.zeros(len(rows.x), [(name, dtype) for name in ("temperature", "max", "at_max", "others")])
         part["temperature"] = rows.t[:, 0]
-        part["max"] = np.where(rows.nan, np.nan, np.where(rows.infinite, np.inf, np.where(rows.empty, -np.inf, rows.m)))[
-            :, 0
-        ]
+        part["max"] = np.where(
+            rows.nan, np.nan, np.where(rows.infinite, np.inf, np.where(rows.empty, -np.inf, rows.m))
+        )[:, 0]
         terms = np.where(rows.present, rows.matrix(weights) * rows.e, 0)
         part["at_max"] = np.sum(np.where(rows.maxima, terms, 0), axis=1)
         part["others"] = np.sum(np.where(rows.maxima, 0, terms), axis=1)
@@ -405,7 +405,7 @@ def logsumexp_merge(p: Array, axis: int = 0) -> Array:
     2.0
     """
     parts = np.moveaxis(p, axis, 0)
-    merged = parts[0].copy()
+    merged: Array = parts[0].copy()
     with np.errstate(all="ignore"):
         largest = np.max(parts["max"], axis=0)  # NaN wins
         same = parts["max"] == largest
@@ -436,7 +436,9 @@ def logsumexp_finish(p: Array) -> tuple[Any, Any]:
     """
     with np.errstate(all="ignore"):
         total = p["at_max"] + p["others"]
-        size = np.where((p["at_max"] > 0) & (total > 0), np.log1p((p["at_max"] - 1) + p["others"]), np.log(np.abs(total)))
+        size = np.where(
+            (p["at_max"] > 0) & (total > 0), np.log1p((p["at_max"] - 1) + p["others"]), np.log(np.abs(total))
+        )
         regular = np.isfinite(p["max"])
         value = np.where(regular, np.where(total == 0, -np.inf, p["max"] / p["temperature"] + size), p["max"])
         sign = np.where(regular, np.sign(total), np.where(np.isnan(p["max"]), np.nan, p["max"] > 0))
