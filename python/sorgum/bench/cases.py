@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["LEVELS", "Case", "Level", "Slot", "cases", "make_ring"]
+from sorgum.bench import real
+
+__all__ = ["LEVELS", "TOLD_DATA", "Case", "Level", "Slot", "cases", "make_ring"]
 
 Array = NDArray[Any]
 
@@ -19,6 +21,7 @@ GENERATED = 1 << 24  # elements drawn; longer data repeat them
 SHAPES = ((1, 1 << 26), (64, 131072), (512, 32000), (16384, 1024), (262144, 64))
 HALF_SHAPES = tuple((rows, n // 2) for rows, n in SHAPES)  # the same bytes in float64
 CACHED_SHAPES = ((64, 1024), (16384,))
+TOLD_DATA = ("peaked", *real.DATA)  # what tables and names mention
 THREE_PASS = ("three_pass_recompute", "three_pass_reload")
 
 
@@ -55,8 +58,9 @@ class Case:
     shape : tuple of int
     dtype : str
     axis : int
-    data : {"normal", "peaked", "positive"}
-        Logits from N(0, 3); logits of Zipf's law, of which a few carry all the weight; arguments of a logarithm.
+    data : {"normal", "peaked", "positive", "sentences", "words"}
+        Logits from N(0, 3); logits of Zipf's law, of which a few carry all the weight; arguments of a logarithm; real
+        logits of sentences, and of words by their frequency (`sorgum.bench.real`).
     cached : bool
         Works on one pair of buffers, which stays in cache.
     algorithms : tuple of str
@@ -78,7 +82,7 @@ class Case:
     def name(self) -> str:
         """The name to select by, unique."""
         words = [self.operation, "x".join(map(str, self.shape)), self.dtype]
-        words += [self.data] if self.data == "peaked" else []
+        words += [self.data] if self.data in TOLD_DATA else []
         words += ["axis0"] if self.axis == 0 else []
         words += ["curve"] if self.curve else []
         return "-".join(words)
@@ -129,9 +133,16 @@ def _softmax_family(*shapes: tuple[int, ...], **options: Any) -> Iterator[Case]:
             yield Case(operation, shape, algorithms=THREE_PASS if long else (), **options)
 
 
+def _real_cases(sentences: int) -> Iterator[Case]:
+    for operation in ("softmax", "log_softmax"):
+        yield Case(operation, (sentences, real.VOCABULARY), data="sentences")
+    yield Case("softmax", (1, 1 << 18), data="words")
+
+
 def _quick_cases() -> Iterator[Case]:
     yield from _softmax_family((1, 1 << 22), (1024, 1024))
     yield Case("softmax", (1024, 1024), data="peaked")
+    yield from _real_cases(128)
     yield Case("softmax", (1024, 1024), axis=0)
     yield from (Case("softmax", shape) for shape in ((32, 32000), (16384, 64)))
     yield from (Case("softmax", shape, cached=True) for shape in CACHED_SHAPES)
@@ -142,6 +153,7 @@ def _quick_cases() -> Iterator[Case]:
 def _default_cases() -> Iterator[Case]:
     yield from _softmax_family(*SHAPES)
     yield from (Case("softmax", shape, data="peaked") for shape in SHAPES[1:4])
+    yield from _real_cases(512)
     yield Case("softmax", (4096, 4096), axis=0)
     yield from (Case("exp", (1 << 26,)), Case("log", (1 << 26,), data="positive"))
     yield from _softmax_family(*CACHED_SHAPES, cached=True)
@@ -180,6 +192,10 @@ def _aligned(shape: tuple[int, ...], dtype: str) -> Array:
 
 
 def _draw(case: Case) -> Array:
+    if case.data == "sentences":
+        return real.sentence_logits(case.shape[0]).reshape(-1)
+    if case.data == "words":
+        return np.asarray(real.word_logits(case.shape[1]), case.dtype)
     rng = np.random.default_rng(20180617)
     size = min(case.size, GENERATED)
     if case.data == "peaked":

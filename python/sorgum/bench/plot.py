@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from sorgum.bench.cases import TOLD_DATA
 from sorgum.bench.peers import DISTRIBUTIONS
 from sorgum.bench.table import Row
 
@@ -36,7 +37,7 @@ def _save(figure: Any, path: Path) -> None:
 def _title(row: Row) -> str:
     words = [row["operation"], "×".join(str(n) for n in row["shape"])]
     words += ["float64"] if row["dtype"] == "float64" else []
-    words += [row["data"]] if row["data"] == "peaked" else []
+    words += [row["data"]] if row["data"] in TOLD_DATA else []
     words += ["axis 0"] if row["axis"] == 0 else []
     words += ["in cache"] if row["cached"] else []
     return " ".join(words)

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 import sorgum
-from sorgum.bench import peers
+from sorgum.bench import peers, real
 from sorgum.bench.cases import Case, Level, Slot, make_ring
 from sorgum.bench.machine import cache_bytes
 from sorgum.bench.paired import Call, PairSummary, paired
@@ -103,6 +103,8 @@ def test_limits(benchmark: Any, bench: Bench) -> None:
 def test_special(benchmark: Any, bench: Bench, case: Case, name: str) -> None:
     """Measure one implementation of one case, beside ours; ours beside the memory limit."""
     benchmark.group = f"{case.name}-{bench.settings.threads}"
+    if absent := real.missing(case.data):
+        pytest.skip(f"real {case.data}: {absent}")
     if name != peers.OURS and time.perf_counter() > bench.deadline:
         pytest.skip(f"time is over: {case.name} beside {name} and what follows")
     ring = bench.ring(case)

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from sorgum.bench.cases import TOLD_DATA
 from sorgum.bench.peers import OURS
 
 __all__ = ["Row", "format_limits", "format_table", "rounded", "rows_of"]
@@ -57,7 +58,7 @@ def _row(group: list[dict[str, Any]]) -> Row:
 
 def _label(row: Row) -> str:
     words = [row["operation"]]
-    words += ["peaked"] if row["data"] == "peaked" else []
+    words += [row["data"]] if row["data"] in TOLD_DATA else []
     words += ["axis=0"] if row["axis"] == 0 else []
     return " ".join(words)
 
