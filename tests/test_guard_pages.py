@@ -28,7 +28,14 @@ pytestmark = pytest.mark.sanitize
 
 Array = Any
 Function = Callable[..., Any]
+
+
+def softmax_in_two_calls(x: Array, out: Array | None = None) -> Array:
+    return special.softmax_from_partial(x, special.logsumexp_partial(x), out=out)
+
+
 FUNCTIONS: dict[str, Function] = {"exp": special.exp, "log": special.log, **ROW_FUNCTIONS}
+FUNCTIONS["softmax in two calls"] = softmax_in_two_calls
 SMALL = range(258)
 # Around a chunk, several, and a piece of 16 chunks, which is what one task does of a row.
 LARGER = (CHUNK - 1, CHUNK, CHUNK + 1, 2 * CHUNK + 17, 16 * CHUNK - 1, 16 * CHUNK + 1, 33 * CHUNK + 5)

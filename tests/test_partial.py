@@ -7,10 +7,12 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import hypothesis
 import mpmath
 import numpy as np
 import pytest
 from cases import CHUNK, DTYPES, layouts
+from hypothesis import strategies as st
 
 import sorgum as sg
 from sorgum import _core, reference, special
@@ -538,6 +540,50 @@ def test_sums_that_grow_too_large() -> None:
         finish(record)
         merge(np.stack([record, record]))
         special.softmax_from_partial([-1e300], record)
+
+
+LIMITS = [0, 1, 2, *(s * 2**k + d for k in (24, 36, 58, 61, 62, 63) for s in (1, -1) for d in (-1, 0, 1))]
+
+
+@hypothesis.given(
+    base=st.sampled_from([[1.0, 2.0, 2.0], [-1e300, 1e300], [], [np.nan], [np.inf]]),
+    single=st.booleans(),
+    weighted=st.booleans(),
+    fields=st.dictionaries(
+        st.sampled_from(["max", "temperature", "count", "top", *(f"bin {k}" for k in range(6))]),
+        st.one_of(st.sampled_from(LIMITS), st.integers(-(2**63), 2**63 - 1), st.floats(width=32)),
+        max_size=4,
+    ),
+)
+def test_forged_records_do_no_harm(
+    base: list[float], single: bool, weighted: bool, fields: dict[str, int | float]
+) -> None:
+    """Whoever knows the check can forge a record: it is refused, or some other number."""
+    x = np.array(base, np.float32 if single and base != [-1e300, 1e300] else np.float64)
+    p = partial(x, b=np.ones_like(x) if weighted else None).copy()
+    for field, value in fields.items():
+        name, _, k = field.partition(" ")
+        if name in ("max", "temperature"):
+            p[name] = value
+        elif not isinstance(value, float):
+            whole = max(-(2**63), min(2**63 - 1, value))
+            if name == "bin":
+                p["bins"][int(k)] = whole
+            else:
+                p[name] = whole
+    p["check"] = check_of(p)
+    for call in (
+        lambda: finish(p, return_sign=True),
+        lambda: merge(np.stack([p, p])),
+        lambda: merge(np.stack([p, partial(x, temperature=p["temperature"])])),
+        lambda: special.softmax_from_partial(x, p, empty="zero"),
+    ):
+        refusal = "logsumexp_finish: none"
+        try:
+            call()
+        except ValueError as error:
+            refusal = str(error)
+        assert re.match("^(logsumexp_(merge|finish|partial)|softmax_from_partial): ", refusal)
 
 
 @pytest.mark.parametrize("shape", [(3,), (2, 1), (4,), (1, 4), (2, 3)])
