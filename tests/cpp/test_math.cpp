@@ -676,6 +676,9 @@ void powers_of_two() {
         const int n = static_cast<int>(integer_between(r, -2200, 2200));
         const double scaled = scale_by_power_f64(x, n);
         CHECK(same_bits(scaled, std::ldexp(x, n)));
+        const index_t far = i % 2 != 0 ? INT64_MAX - 4000 : INT64_MIN + 4000;
+        CHECK(exponent_above(far + n, far) == n);
+        CHECK(exponent_above(far, -(far + n)) == (far > 0 ? 8192 : -8192));  // the difference has 65 bits
     }
     for (int n = -126; n <= 127; ++n)
         CHECK(power_of_two(Format<float>::round_magic + static_cast<float>(127 + n)) == std::ldexp(1.0f, n));

@@ -1,5 +1,6 @@
 // The instruction sets against each other, on bytes that libFuzzer makes up: exp, log, softmax, log_softmax and
-// logsumexp through the dispatch tables must give the same bits and touch nothing outside their arrays.
+// logsumexp through the dispatch tables must give the same bits and touch nothing outside their arrays. The kernels
+// that csrc/api puts together are those of fuzz_rows.cpp.
 //
 // The first bytes choose the function, the type, the temperature, the misalignment and the length of rows; the rest
 // are the elements. Arrays have exactly the size they need, so that ASan sees what lies beyond.
