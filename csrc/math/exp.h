@@ -20,13 +20,11 @@ struct ExpConstants<float> {
     static constexpr float ln2_hi = 0x1.62e430p-1f;
     static constexpr float ln2_lo = -0x1.05c610p-29f;
     // exp(r) on [-ln2 / 2, ln2 / 2]
-    static constexpr int degree = 6;
     static constexpr float poly[7] = {1.0f,           1.0f,           0x1.fffffcp-2f, 0x1.555476p-3f,
                                       0x1.55597cp-5f, 0x1.124952p-7f, 0x1.697976p-10f};
     static constexpr float overflow = 0x1.62e42ep6f;    // the largest x whose exp is finite
     static constexpr float underflow = -0x1.9fe368p6f;  // the least x whose exp is not rounded to 0
     // 2^t on [-1/2 - 2^-10, 1/2 + 2^-10]
-    static constexpr int degree2 = 6;
     static constexpr float poly2[7] = {1.0f,           0x1.62e430p-1f,  0x1.ebfbe4p-3f, 0x1.c6af90p-5f,
                                        0x1.3b2d18p-7f, 0x1.5f09f2p-10f, 0x1.40b610p-13f};
 };
@@ -36,7 +34,6 @@ struct ExpConstants<double> {
     static constexpr double log2e = 0x1.71547652b82fep0;
     static constexpr double ln2_hi = 0x1.62e42fefa39efp-1;
     static constexpr double ln2_lo = 0x1.abc9e3b39803fp-56;
-    static constexpr int degree = 11;
     static constexpr double poly[12] = {1.0,
                                         1.0,
                                         0x1.0000000000007p-1,
@@ -51,7 +48,6 @@ struct ExpConstants<double> {
                                         0x1.acf766f80b4a8p-26};
     static constexpr double overflow = 0x1.62e42fefa39efp9;
     static constexpr double underflow = -0x1.74910d52d3051p9;
-    static constexpr int degree2 = 11;
     static constexpr double poly2[12] = {1.0,
                                          0x1.62e42fefa39f0p-1,
                                          0x1.ebfbdff82c59dp-3,
@@ -66,19 +62,21 @@ struct ExpConstants<double> {
                                          0x1.e487a0df9c9f6p-32};
 };
 
-template <int degree, class L, class T>
-SORGUM_HD L horner(const T (&c)[degree + 1], L x) {
-    L p = splat<L>(c[degree]);
-#pragma GCC unroll 16
-    for (int i = degree - 1; i >= 0; --i)
-        p = fma(p, x, splat<L>(c[i]));
-    return p;
+// The polynomial with the coefficients c, constant first. They are an argument of the template, so that each is a
+// constant where it is used: device code cannot refer to an array of the host.
+template <const auto& c, int i = 0, class L>
+SORGUM_HD L horner(L x) {
+    constexpr element_t<L> coefficient = c[i];
+    if constexpr (i + 1 == sizeof c / sizeof c[0])
+        return splat<L>(coefficient);
+    else
+        return fma(horner<c, i + 1>(x), x, splat<L>(coefficient));
 }
 
 template <class L>
 SORGUM_HD L exp2_poly(L t) {
     using C = ExpConstants<element_t<L>>;
-    return horner<C::degree2>(C::poly2, t);
+    return horner<C::poly2>(t);
 }
 
 template <class L>
@@ -94,7 +92,7 @@ SORGUM_HD L exp(L x) {
     const L n = v - magic;
     L r = fma(n, splat<L>(-C::ln2_hi), u);
     r = fma(n, splat<L>(-C::ln2_lo), r);
-    const L p = horner<C::degree>(C::poly, r);
+    const L p = horner<C::poly>(r);
     // 2^n = 2^h 2^(n - h): both factors are normal, p 2^h is exact, the last product rounds once.
     const L h = fma(n, splat<L>(T(0.5)), magic);
     const L biased_h = h + splat<L>(T(F::exponent_bias));

@@ -253,31 +253,51 @@ SORGUM_HD void row_sum_merge(RowSum<T>& into, const ExpScale<T>& s, const RowSum
         row_sum_add_max(into, s, from.max, from.count);
 }
 
+// What the sums of a row mean, `others` being in units of 2^exponent of the reference.
 template <class T>
-SORGUM_HD RowResult<T> row_result(const RowSum<T>& r, const ExpScale<T>& s, bool subtract_max) {
+SORGUM_HD RowResult<T> result_of_sums(const ExpScale<T>& s, const Reference<T>& ref, T max, bool has_nan, bool has_inf,
+                                      index_t maxima, double others) {
     RowResult<T> out;
-    out.max = r.max;
-    out.has_nan = r.has_nan;
-    out.has_inf = r.has_inf;
-    out.subtract_max = subtract_max;
-    const Reference<T> ref = subtract_max ? make_max_reference(s, r.max) : make_reference(s, r.max);
-    index_t e;
-    const double mantissa = exact_sum_finish(r.others, e);
-    const double others = mantissa == 0.0 ? 0.0 : scale_by_power_f64(mantissa, exponent_above(e, ref.exponent));
-    const double count = static_cast<double>(r.count);
+    out.max = max;
+    out.has_nan = has_nan;
+    out.has_inf = has_inf;
+    const double count = static_cast<double>(maxima);
     const RowTotal<double> total = row_sum(count, others, ref.max_mantissa);
     out.sum = total.sum;
     out.sum_low = total.low;
     out.max_mantissa = ref.max_mantissa;
     out.count = count;
     out.log_excess = row_log_excess(count, others, ref.max_mantissa);
-    out.log_sum_exp = log_sum_exp(static_cast<double>(r.max), out.log_excess, s);
-    if (r.count == 0)
+    out.log_sum_exp = log_sum_exp(static_cast<double>(max), out.log_excess, s);
+    if (maxima == 0)
         out.log_sum_exp = -from_bits(Format<double>::infinity);
-    if (r.has_inf)
+    if (has_inf)
         out.log_sum_exp = from_bits(Format<double>::infinity);
-    if (r.has_nan)
+    if (has_nan)
         out.log_sum_exp = from_bits(Format<double>::quiet_nan);
+    return out;
+}
+
+template <class T>
+SORGUM_HD RowResult<T> row_result(const RowSum<T>& r, const ExpScale<T>& s, bool subtract_max) {
+    const Reference<T> ref = subtract_max ? make_max_reference(s, r.max) : make_reference(s, r.max);
+    index_t e;
+    const double mantissa = exact_sum_finish(r.others, e);
+    const double others = mantissa == 0.0 ? 0.0 : scale_by_power_f64(mantissa, exponent_above(e, ref.exponent));
+    RowResult<T> out = result_of_sums(s, ref, r.max, r.has_nan, r.has_inf, r.count, others);
+    out.subtract_max = subtract_max;
+    return out;
+}
+
+// Of a row that is one chunk: what row_sum_add_chunk and row_result make of it, without the exact sum.
+template <class T>
+SORGUM_HD RowResult<T> chunk_result(const ExpScale<T>& s, const Reference<T>& ref, T max, index_t maxima,
+                                    double others) {
+    const bool finite = max - max == T(0);
+    RowResult<T> out = result_of_sums(s, ref, finite ? max : -from_bits(Format<T>::infinity), others != others,
+                                      max == from_bits(Format<T>::infinity), finite ? maxima : 0,
+                                      ref.far || !finite ? 0.0 : others * power_of_two_f64(-kHeadroom<T>));
+    out.subtract_max = false;
     return out;
 }
 

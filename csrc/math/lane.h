@@ -53,6 +53,9 @@ SORGUM_HD double max(double a, double b) { return a > b ? a : b; }
 SORGUM_HD float min(float a, float b) { return a < b ? a : b; }
 SORGUM_HD double min(double a, double b) { return a < b ? a : b; }
 
+SORGUM_HD double widen(float a) { return static_cast<double>(a); }
+SORGUM_HD float narrow(double a) { return static_cast<float>(a); }
+
 SORGUM_HD bool lt(float a, float b) { return a < b; }
 SORGUM_HD bool lt(double a, double b) { return a < b; }
 SORGUM_HD bool eq(float a, float b) { return a == b; }

@@ -19,7 +19,6 @@ struct LogConstants<float> {
     static constexpr float to_normal = 0x1p23f;  // makes a subnormal normal
     static constexpr int to_normal_exponent = 23;
     static constexpr float ln2_hi = 0x1.62e430p-1f, ln2_lo = -0x1.05c610p-29f;
-    static constexpr int degree = 8;
     static constexpr float poly[9] = {-0x1.fffff8p-2f, 0x1.55554ep-2f,  -0x1.0003d4p-2f,
                                       0x1.99a366p-3f,  -0x1.543a46p-3f, 0x1.228a20p-3f,
                                       -0x1.0eb8fep-3f, 0x1.079028p-3f,  -0x1.38c0cep-4f};
@@ -31,7 +30,6 @@ struct LogConstants<double> {
     static constexpr double to_normal = 0x1p54;
     static constexpr int to_normal_exponent = 54;
     static constexpr double ln2_hi = 0x1.62e42fefa39efp-1, ln2_lo = 0x1.abc9e3b39803fp-56;
-    static constexpr int degree = 6;
     static constexpr double poly[7] = {0x1.55555555555a6p-1, 0x1.999999997bb1cp-2, 0x1.249249448c9edp-2,
                                        0x1.c71c5071f5222p-3, 0x1.7466808a3e600p-3, 0x1.399c5722cabf0p-3,
                                        0x1.2f3308d33e5aap-3};
@@ -66,13 +64,13 @@ SORGUM_HD L log_of_split(Split<L> x) {
     const L e = x.e, f = x.f;
     L y;
     if constexpr (sizeof(T) == 4) {
-        const L q = horner<C::degree>(C::poly, f);
+        const L q = horner<C::poly>(f);
         y = f + fma(q, f * f, e * splat<L>(C::ln2_lo));
     } else {
         const L s = f / (splat<L>(T(2)) + f);
         const L z = s * s;
         const L h = (splat<L>(T(0.5)) * f) * f;
-        y = f - (h - fma(s, fma(horner<C::degree>(C::poly, z), z, h), e * splat<L>(C::ln2_lo)));
+        y = f - (h - fma(s, fma(horner<C::poly>(z), z, h), e * splat<L>(C::ln2_lo)));
     }
     return fma(e, splat<L>(C::ln2_hi), y);
 }

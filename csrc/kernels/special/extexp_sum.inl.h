@@ -3,10 +3,9 @@
 
 #include "kernels/elementwise.inl.h"
 #include "math/extexp.h"
+#include "math/reduce_tree.h"
 
 SORGUM_ISA_BEGIN
-
-inline constexpr int kGroup = 8;  // vectors per float tree (N4)
 
 // Sums of groups, in float64 lanes.
 template <class T>
@@ -31,17 +30,6 @@ struct LaneSum<double> {
     }
     SORGUM_INLINE f64x16 lanes() const { return sum + error; }
 };
-
-// A balanced tree over f(0) .. f(count - 1), made as the values come.
-template <int count, class F>
-SORGUM_INLINE auto tree_sum(F&& f, int first = 0) {
-    if constexpr (count == 1)
-        return f(first);
-    else {
-        const auto left = tree_sum<count / 2>(f, first);
-        return left + tree_sum<count / 2>(f, first + count / 2);
-    }
-}
 
 // One row's or chunk's map in lanes, and what its terms need besides.
 template <bool shifted, class T>

@@ -26,7 +26,7 @@ struct PreciseTerms {
         const f64x16 magic = splat<f64x16>(Format<double>::round_magic);
         const f64x16 u = max(splat<f64x16>(-Format<double>::exponent_bias), (x - max_x) * c);
         const f64x16 v = u + magic;
-        const f64x16 w = horner<6>(kPreciseExp2, u - (v - magic)) *
+        const f64x16 w = horner<kPreciseExp2>(u - (v - magic)) *
                          power_of_two(v + splat<f64x16>(double(Format<double>::exponent_bias)));
         return zero_where(eq(x, max_x), w);
     }
