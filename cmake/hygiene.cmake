@@ -13,3 +13,7 @@ if(CMAKE_BUILD_TYPE STREQUAL "Release" AND NOT SORGUM_SANITIZE AND NOT CMAKE_CXX
                    --objects $<TARGET_OBJECTS:sorgum_core> $<FILTER:$<TARGET_OBJECTS:sorgum>,EXCLUDE,generated/isa>
                              $<TARGET_OBJECTS:_core>)
 endif()
+if(SORGUM_CUDA)
+  add_test(NAME ptx COMMAND_EXPAND_LISTS COMMAND "${Python_EXECUTABLE}" "${PROJECT_SOURCE_DIR}/tools/check_ptx.py"
+                                                 $<TARGET_OBJECTS:sorgum_cuda_ptx>)
+endif()

@@ -27,8 +27,8 @@ MAY_INCLUDE = {
     "isa": r"kernels/|dispatch/table\.h$",
     "dispatch": r"core/|dispatch/|isa/units\.inc$|kernels/(?!.*\.inl\.h$)",
     "api": r"api/|core/|dispatch/|kernels/(?!.*\.inl\.h$)",
-    "cuda": r"(core|math|cuda)/",
-    "bindings": r"(bindings|api|core)/",
+    "cuda": r"(core|math|cuda)/|api/rows\.h$",
+    "bindings": r"(bindings|api|core)/|cuda/special\.h$",
 }
 COMPILED_PER_ISA = {"math", "simd", "kernels", "kernels/*.inl.h", "isa"}
 
@@ -145,6 +145,12 @@ def test_layers(path: Path) -> None:
         ("api", '#include "simd/simd.h"'),
         ("api", "#include <immintrin.h>"),
         ("api", "void softmax(int length);"),
+        ("cuda", '#include "simd/simd.h"'),
+        ("cuda", '#include "kernels/special/softmax.h"'),
+        ("cuda", "#include <pybind11/pybind11.h>"),
+        ("api", '#include "cuda/special.h"'),
+        ("math", "#include <cuda_runtime.h>"),
+        ("bindings", '#include "cuda/rows.h"'),
         ("bindings", '#include "dispatch/dispatch.h"'),
         ("bindings", "const auto bytes = rows * columns;"),
         ("bindings", "total += shape[i];"),

@@ -5,13 +5,12 @@
 #include <pybind11/stl.h>
 
 #include <atomic>
-#include <exception>
 #include <limits>
 #include <memory>
 
 #include "api/runtime.h"
 #include "bindings/build_info.h"
-#include "core/error.h"
+#include "bindings/errors.h"
 #include "core/interrupt.h"
 #include "core/memory_pool.h"
 #include "core/parallel.h"
@@ -21,24 +20,6 @@ namespace py = pybind11;
 namespace sorgum {
 
 namespace {
-
-void translate(std::exception_ptr thrown) {
-    try {
-        if (thrown) {
-            std::rethrow_exception(thrown);
-        }
-    } catch (const TypeError& error) {
-        PyErr_SetString(PyExc_TypeError, error.what());
-    } catch (const ValueError& error) {
-        PyErr_SetString(PyExc_ValueError, error.what());
-    } catch (const MachineError& error) {
-        PyErr_SetString(PyExc_RuntimeError, error.what());
-    } catch (const Interrupted&) {
-        if (PyErr_Occurred() == nullptr) {
-            PyErr_SetNone(PyExc_KeyboardInterrupt);
-        }
-    }
-}
 
 // Python runs signal handlers in its main thread only: other threads need not wait for the interpreter's lock.
 // (std::atomic<pthread_t>: a forked child's only thread becomes its main thread.)

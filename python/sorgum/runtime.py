@@ -13,6 +13,7 @@ from typing import Any, Literal, SupportsIndex, overload
 import numpy as np
 
 from sorgum import _core
+from sorgum.interop import cuda
 
 __all__ = [
     "available_isas",
@@ -224,7 +225,8 @@ def show_config(mode: Literal["stdout", "dicts"] = "stdout") -> dict[str, Any] |
     Returns
     -------
     dict or None
-        The keys are version, isa, threads, memory_pool (in bytes), build, python and numpy.
+        The keys are version, isa, threads, memory_pool (in bytes), cuda (as `sorgum.interop.cuda.status` returns it),
+        build, python and numpy.
 
     Raises
     ------
@@ -238,16 +240,18 @@ def show_config(mode: Literal["stdout", "dicts"] = "stdout") -> dict[str, Any] |
     >>> config["isa"]["in_use"] == sg.isa()
     True
     >>> list(config)
-    ['version', 'isa', 'threads', 'memory_pool', 'build', 'python', 'numpy']
+    ['version', 'isa', 'threads', 'memory_pool', 'cuda', 'build', 'python', 'numpy']
     """
     if mode not in ("stdout", "dicts"):
         raise ValueError(f"show_config: mode must be one of 'stdout', 'dicts', got {mode!r}")
     build = _core.build_info()
+    on_cuda = cuda.status()
     config = {
         "version": _core.__version__,
         "isa": {"in_use": isa(), "available": list(available_isas())},
         "threads": {"number": get_num_threads(), "source": _core.num_threads_source()},
         "memory_pool": {"limit": get_memory_pool(), "held": _core.memory_pooled()},
+        "cuda": on_cuda,
         "build": build,
         "python": platform.python_version(),
         "numpy": np.__version__,
@@ -260,8 +264,10 @@ def show_config(mode: Literal["stdout", "dicts"] = "stdout") -> dict[str, Any] |
         f"ISAs available   {', '.join(available_isas())}",
         f"threads          {get_num_threads()} (from {_core.num_threads_source()})",
         f"memory pool      {get_memory_pool() / 2**20:g} MiB at most, {_core.memory_pooled() / 2**20:g} MiB held",
+        f"CUDA             {on_cuda['reason'] or 'devices: ' + str(on_cuda['devices'])}",
         f"compiler         {build['compiler']}, {build['build_type']}",
         *(f"flags {name:<10} {flags}" for name, flags in build["flags"].items()),
+        *(f"CUDA {key:<12} {value}" for key, value in (on_cuda["build"] or {}).items()),
         f"Python           {config['python']}",
         f"NumPy            {config['numpy']}",
     ]

@@ -5,6 +5,9 @@ the bfloat16 of ml_dtypes, which are computed in float32 and rounded once, at th
 results, rounded. Booleans, integers and lists of them become float64; anything else is a TypeError. Results have the
 same bits on the scalar, AVX2 and AVX-512 kernels, for any number of threads, any batch a row stands in and any memory
 layout (tier: bitwise).
+
+exp, softmax and logsumexp also take float32 arrays on CUDA devices, of libraries that speak `__cuda_array_interface__`
+or DLPack, where the module for them is built: docs/cuda.md.
 """
 
 import operator
@@ -16,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sorgum import _core
+from sorgum.interop import cuda
 from sorgum.runtime import _empty
 
 __all__ = [
@@ -39,6 +43,17 @@ Algorithm: TypeAlias = Literal["auto", "two_pass", "three_pass_recompute", "thre
 _UNIT_TEMPERATURE = np.array(1.0)
 _UNIT_TEMPERATURE.flags.writeable = False
 _LARGEST_AXIS = 2**62
+
+
+def _on_cuda(x: object) -> bool:
+    return type(x) is not np.ndarray and cuda.is_cuda_array(x)
+
+
+def _refuse_cuda(function: str, x: object) -> None:
+    if _on_cuda(x):
+        raise TypeError(
+            f"{function}: x must be on the CPU, got an array on a CUDA device, where there is no {function}"
+        )
 
 
 def _plain(function: str, argument: str, value: npt.ArrayLike) -> Array:
@@ -189,6 +204,8 @@ def exp(x: npt.ArrayLike, *, out: Array | None = None) -> Any:
     >>> sg.special.exp(np.float32([0.0, 1.0, -np.inf]))
     array([1.       , 2.7182817, 0.       ], dtype=float32)
     """
+    if _on_cuda(x):
+        return cuda.exp(x, out)
     array = _apart(_floats("exp", "x", x), out)
     result = _out("exp", out, array.shape, array.dtype)
     _core.exp(array, result)
@@ -230,6 +247,7 @@ def log(x: npt.ArrayLike, *, out: Array | None = None) -> Any:
     >>> sg.special.log(np.float32([1.0, 10.0, 0.0]))
     array([0.       , 2.3025851,      -inf], dtype=float32)
     """
+    _refuse_cuda("log", x)
     array = _apart(_floats("log", "x", x), out)
     result = _out("log", out, array.shape, array.dtype)
     _core.log(array, result)
@@ -299,10 +317,13 @@ def softmax(
     array([[1. , 0. ],
            [0.5, 0.5]])
     """
+    options = _options("softmax", empty, algorithm)
+    axes, t = _axes("softmax", axis), _temperature("softmax", temperature)
+    if _on_cuda(x):
+        return cuda.softmax(x, axes, t, where, out, *options)
     array = _apart(_floats("softmax", "x", x), out)
     result = _out("softmax", out, array.shape, array.dtype)
-    options = _options("softmax", empty, algorithm)
-    axes, t, mask = _axes("softmax", axis), _temperature("softmax", temperature), _mask("softmax", where)
+    mask = _mask("softmax", where)
     _core.softmax(array, axes, _apart(t, out), None if mask is None else _apart(mask, out), result, *options)
     return _result(result, out)
 
@@ -361,6 +382,7 @@ def log_softmax(
     >>> sg.special.log_softmax(np.float32([0.0, -30.0]))
     array([-9.357623e-14, -3.000000e+01], dtype=float32)
     """
+    _refuse_cuda("log_softmax", x)
     array = _apart(_floats("log_softmax", "x", x), out)
     result = _out("log_softmax", out, array.shape, array.dtype)
     options = _options("log_softmax", empty, algorithm)
@@ -452,8 +474,14 @@ def logsumexp(
     >>> sg.special.logsumexp([[1.0, 2.0]], b=[1.0, -1.0], return_sign=True)
     (array([1.54132485]), array([-1.]))
     """
+    axes, t = _axes("logsumexp", axis), _temperature("logsumexp", temperature)
+    if _on_cuda(x):
+        if b is not None or return_sign:
+            name, value = ("b", type(b).__name__) if b is not None else ("return_sign", return_sign)
+            raise ValueError(f"logsumexp: {name} must not be given on a CUDA device, got {value}")
+        return cuda.logsumexp(x, axes, t, where, out, keepdims)
     array, weights = _weighted("logsumexp", _floats("logsumexp", "x", x), b)
-    axes, t, mask = _axes("logsumexp", axis), _temperature("logsumexp", temperature), _mask("logsumexp", where)
+    mask = _mask("logsumexp", where)
     result = _out("logsumexp", out, _core.row_shape("logsumexp", array, axes, keepdims), array.dtype)
     sign = np.empty(result.shape, array.dtype) if return_sign and weights is not None else None
     _core.logsumexp(

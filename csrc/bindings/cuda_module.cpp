@@ -1,0 +1,101 @@
+// The module sorgum._cuda: arrays of a CUDA device in, checked calls of csrc/cuda out.
+#include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+
+#include <algorithm>
+
+#include "bindings/array.h"
+#include "bindings/cuda_build_info.h"
+#include "bindings/errors.h"
+#include "cuda/special.h"
+
+namespace py = pybind11;
+
+namespace sorgum {
+
+namespace {
+
+using Axes = std::optional<std::vector<index_t>>;  // None: all
+
+// (address, shape, strides in bytes, whether it may be written), as sorgum.interop.cuda makes it. The dtype is checked
+// there.
+ArrayView device_view(const py::tuple& array, DType dtype) {
+    ArrayView view;
+    view.data = reinterpret_cast<void*>(array[0].cast<std::uintptr_t>());
+    view.dtype = dtype;
+    const auto shape = array[1].cast<std::vector<index_t>>(), strides = array[2].cast<std::vector<index_t>>();
+    view.ndim = static_cast<int>(shape.size());
+    if (view.ndim > kMaxDims)
+        throw ValueError("x must have at most 64 axes, got " + std::to_string(view.ndim));
+    std::copy(shape.begin(), shape.end(), view.shape);
+    std::copy(strides.begin(), strides.end(), view.strides);
+    view.writable = array[3].cast<bool>();
+    return view;
+}
+
+cuda::Arguments arguments_of(const py::tuple& x, const Axes& axes, double temperature,
+                             const std::optional<py::tuple>& where, const py::tuple& out) {
+    cuda::Arguments a;
+    a.x = device_view(x, DType::f32);
+    a.out = device_view(out, DType::f32);
+    a.all_axes = !axes.has_value();
+    a.axes = axes.value_or(std::vector<index_t>());
+    a.temperature = temperature;
+    if (where)
+        a.where = device_view(*where, DType::boolean);
+    return a;
+}
+
+void exp(const py::tuple& x, const py::tuple& out, int device, cuda::Stream stream) {
+    const ArrayView from = device_view(x, DType::f32), to = device_view(out, DType::f32);
+    without_gil([&] { cuda::exp(from, to, {device, stream}); });
+}
+
+void softmax(const py::tuple& x, const Axes& axes, double temperature, const std::optional<py::tuple>& where,
+             const py::tuple& out, bool zero_empty, int device, cuda::Stream stream) {
+    cuda::Arguments a = arguments_of(x, axes, temperature, where, out);
+    a.zero_empty = zero_empty;
+    without_gil([&] { cuda::softmax(a, {device, stream}); });
+}
+
+void logsumexp(const py::tuple& x, const Axes& axes, double temperature, const std::optional<py::tuple>& where,
+               const py::tuple& out, bool keepdims, int device, cuda::Stream stream) {
+    cuda::Arguments a = arguments_of(x, axes, temperature, where, out);
+    a.keepdims = keepdims;
+    without_gil([&] { cuda::logsumexp(a, {device, stream}); });
+}
+
+py::tuple device_count() {
+    std::string reason;
+    const int count = without_gil([&] { return cuda::device_count(reason); });
+    return py::make_tuple(count, reason);
+}
+
+py::dict build_info() {
+    py::dict info;
+    info["compiler"] = build::kCudaCompiler;
+    info["targets"] = build::kCudaArchitectures;
+    info["flags"] = build::kCudaFlags;
+    return info;
+}
+
+}  // namespace
+
+}  // namespace sorgum
+
+PYBIND11_MODULE(_cuda, module, py::mod_gil_not_used()) {
+    module.doc() = "Compiled kernels of sorgum for CUDA. Use the modules of the package; this one may change any time.";
+    py::register_local_exception_translator(sorgum::translate);
+    module.attr("__version__") = sorgum::build::kCudaVersion;
+    module.def("build_info", &sorgum::build_info);
+    module.def("device_count", &sorgum::device_count);
+    module.def(
+        "device_of",
+        [](std::uintptr_t address) { return sorgum::cuda::device_of(reinterpret_cast<const void*>(address)); },
+        py::arg("address"));
+    module.def("exp", &sorgum::exp, py::arg("x"), py::arg("out"), py::arg("device"), py::arg("stream"));
+    module.def("softmax", &sorgum::softmax, py::arg("x"), py::arg("axes"), py::arg("temperature"), py::arg("where"),
+               py::arg("out"), py::arg("zero_empty"), py::arg("device"), py::arg("stream"));
+    module.def("logsumexp", &sorgum::logsumexp, py::arg("x"), py::arg("axes"), py::arg("temperature"), py::arg("where"),
+               py::arg("out"), py::arg("keepdims"), py::arg("device"), py::arg("stream"));
+}

@@ -1,0 +1,30 @@
+// The errors of core/error.h as Python's.
+#pragma once
+
+#include <pybind11/pybind11.h>
+
+#include <exception>
+
+#include "core/error.h"
+
+namespace sorgum {
+
+inline void translate(std::exception_ptr thrown) {
+    try {
+        if (thrown) {
+            std::rethrow_exception(thrown);
+        }
+    } catch (const TypeError& error) {
+        PyErr_SetString(PyExc_TypeError, error.what());
+    } catch (const ValueError& error) {
+        PyErr_SetString(PyExc_ValueError, error.what());
+    } catch (const MachineError& error) {
+        PyErr_SetString(PyExc_RuntimeError, error.what());
+    } catch (const Interrupted&) {
+        if (PyErr_Occurred() == nullptr) {
+            PyErr_SetNone(PyExc_KeyboardInterrupt);
+        }
+    }
+}
+
+}  // namespace sorgum

@@ -1,0 +1,318 @@
+"""Arrays on CUDA devices, of any library that speaks `__cuda_array_interface__` or DLPack.
+
+`sorgum.special` calls this module when it is given such an array. The compiled module `_cuda` is imported then, and not
+before. Work runs on the stream that the array's library uses at that moment, and nobody waits for it; results are
+allocated by that library. No other library is imported here: a caller who has one of its arrays has imported it.
+"""
+
+import functools
+import importlib
+import sys
+from types import ModuleType
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from sorgum import _core
+from sorgum.interop import dlpack
+
+__all__ = ["exp", "is_cuda_array", "logsumexp", "softmax", "status"]
+
+_LEGACY_STREAM = 1  # CUDA's name for the stream of those that name none; 0 is not unique (DLPack, array interface)
+
+
+class _DeviceArray(NamedTuple):
+    address: int
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]  # in bytes
+    writable: bool
+    dtype: str
+    device: int  # -1: not known, since there is no element
+    stream: int | None  # what the array itself names
+    owner: Any  # keeps what was read alive
+
+    def view(self) -> tuple[int, tuple[int, ...], tuple[int, ...], bool]:
+        """Return what the compiled module takes."""
+        return self[:4]
+
+
+def is_cuda_array(x: object) -> bool:
+    """Return whether `x` is an array of another library on a CUDA device.
+
+    Parameters
+    ----------
+    x : object
+        Anything.
+
+    Returns
+    -------
+    bool
+        Whether it has `__cuda_array_interface__`, or `__dlpack_device__` names a CUDA device.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sorgum.interop import cuda
+    >>> cuda.is_cuda_array(np.zeros(3)), cuda.is_cuda_array([1.0])
+    (False, False)
+    """
+    # Asked of the type first: a class that has the attribute is no array.
+    if hasattr(type(x), "__cuda_array_interface__") and hasattr(x, "__cuda_array_interface__"):
+        return True
+    return hasattr(type(x), "__dlpack_device__") and _dlpack_device(x)[0] in (dlpack.CUDA, dlpack.CUDA_MANAGED)
+
+
+def status() -> dict[str, Any]:
+    """Tell whether CUDA devices can be used here, and if not, why.
+
+    Returns
+    -------
+    dict
+        built (whether `_cuda` can be imported), devices (their number), reason (a text, or None where there are any
+        devices) and build (how it was compiled, or None). The first call starts CUDA where it is built: a process that
+        forks later cannot use CUDA in its children.
+
+    Examples
+    --------
+    >>> from sorgum.interop import cuda
+    >>> (cuda.status()["devices"] > 0) == (cuda.status()["reason"] is None)
+    True
+    """
+    module, reason = _module()
+    if module is None:
+        return {"built": False, "devices": 0, "reason": reason, "build": None}
+    devices, why = module.device_count()
+    return {
+        "built": True,
+        "devices": devices,
+        "reason": None if devices else f"no GPU: {why}",
+        "build": module.build_info(),
+    }
+
+
+@functools.cache
+def _module() -> tuple[ModuleType | None, str]:
+    """Return the compiled module, or None and the reason."""
+    try:
+        return importlib.import_module("sorgum._cuda"), ""
+    except ModuleNotFoundError:
+        return None, "not built: SORGUM_CUDA=1 pip install . in the sources builds it"
+    except ImportError as error:
+        return None, f"cannot be loaded: {error}"
+
+
+def _compiled(function: str) -> ModuleType:
+    module, reason = _module()
+    if module is not None:
+        devices, why = module.device_count()
+        if devices:
+            return module
+        reason = f"no GPU: {why}"
+    raise RuntimeError(f"{function}: x must be on the CPU here, got an array on a CUDA device ({reason})")
+
+
+def _dlpack_device(x: Any) -> tuple[int, int]:
+    kind, index = x.__dlpack_device__()
+    return int(kind), int(index)
+
+
+def _library(x: object) -> str:
+    return type(x).__module__.partition(".")[0]
+
+
+def _read(function: str, argument: str, x: Any, stream: int, module: ModuleType) -> _DeviceArray:
+    """Read what an array tells of itself. DLPack's producer sees to it that `stream` waits for the array's content."""
+    if hasattr(type(x), "__cuda_array_interface__"):
+        told = x.__cuda_array_interface__
+        if told.get("mask") is not None:
+            raise TypeError(f"{function}: {argument} must be a plain array (masks go to `where`), got a masked array")
+        dtype = np.dtype(told["typestr"])
+        shape = tuple(int(n) for n in told["shape"])
+        strides = told.get("strides")
+        address, read_only = told["data"]
+        device = -1
+        if 0 not in shape:
+            device = _dlpack_device(x)[1] if hasattr(type(x), "__dlpack_device__") else module.device_of(address)
+            if device < 0:
+                raise ValueError(f"{function}: {argument} must be memory of a CUDA device, got address {address:#x}")
+        return _DeviceArray(
+            address or 0,
+            shape,
+            dlpack.contiguous_strides(shape, dtype.itemsize) if strides is None else tuple(int(s) for s in strides),
+            not read_only,
+            dtype.name if dtype.isnative else dtype.str,
+            device,
+            told.get("stream"),
+            x,
+        )
+    capsule = x.__dlpack__(stream=stream)
+    tensor = dlpack.read(capsule)
+    writable = not tensor.read_only
+    device = _dlpack_device(x)[1]
+    return _DeviceArray(tensor.address, tensor.shape, tensor.strides, writable, tensor.dtype, device, None, capsule)
+
+
+def _stream(x: Any) -> int:
+    """Return the stream that the library of `x` uses now: an array of another library may name its own."""
+    library = _library(x)
+    handle = 0
+    if library == "torch":
+        handle = sys.modules["torch"].cuda.current_stream(x.device).cuda_stream
+    elif library == "cupy":
+        handle = sys.modules["cupy"].cuda.get_current_stream().ptr
+    elif hasattr(type(x), "__cuda_array_interface__"):
+        handle = x.__cuda_array_interface__.get("stream") or 0
+    return int(handle) or _LEGACY_STREAM
+
+
+def _empty(function: str, x: Any, shape: tuple[int, ...]) -> Any:
+    """Return a new float32 array of the library of `x`, on its device."""
+    library = _library(x)
+    if library == "torch":
+        torch = sys.modules["torch"]
+        return torch.empty(shape, dtype=torch.float32, device=x.device)
+    if library == "cupy":
+        cupy = sys.modules["cupy"]
+        with x.device:
+            return cupy.empty(shape, cupy.float32)
+    if library == "numba":
+        return sys.modules["numba"].cuda.device_array(shape, np.float32)
+    raise TypeError(f"{function}: out must be given for x of {library}, whose arrays are not allocated here, got None")
+
+
+def _operand(function: str, argument: str, value: Any, dtype: str, x: _DeviceArray, stream: int, module: Any) -> Any:
+    """Return an array that goes with `x`, read and found on the same device."""
+    if not is_cuda_array(value):
+        raise TypeError(
+            f"{function}: {argument} must be an array on a CUDA device, as x is, got {type(value).__name__}"
+        )
+    array = _read(function, argument, value, stream, module)
+    if array.dtype != dtype:
+        raise TypeError(f"{function}: {argument} must have dtype {dtype}, got {array.dtype}")
+    if -1 not in (x.device, array.device) and array.device != x.device:
+        raise ValueError(
+            f"{function}: {argument} must be on CUDA device {x.device}, as x is, got device {array.device}"
+        )
+    return array
+
+
+class _Call:
+    """A call on a device: x, the stream, and the compiled module."""
+
+    def __init__(self, function: str, x: Any) -> None:
+        self.function = function
+        self.given = x
+        self.module = _compiled(function)
+        self.stream = _stream(x)
+        self.x = _read(function, "x", x, self.stream, self.module)
+        if self.x.dtype != "float32":
+            raise TypeError(f"{function}: x must have dtype float32 on a CUDA device, got {self.x.dtype}")
+
+    def out(self, out: Any, shape: tuple[int, ...]) -> tuple[Any, _DeviceArray]:
+        """Return where to write, as the caller sees it and as it was read."""
+        result = _empty(self.function, self.given, shape) if out is None else out
+        return result, _operand(self.function, "out", result, "float32", self.x, self.stream, self.module)
+
+    def where(self, where: Any) -> _DeviceArray | None:
+        """Return the mask."""
+        if where is None:
+            return None
+        mask: _DeviceArray = _operand(self.function, "where", where, "bool", self.x, self.stream, self.module)
+        return mask
+
+    def temperature(self, temperature: np.ndarray[Any, np.dtype[Any]]) -> float:
+        """Return it, a number."""
+        if temperature.ndim != 0:
+            raise ValueError(
+                f"{self.function}: temperature must be a number on a CUDA device, got shape {temperature.shape}"
+            )
+        return float(temperature)
+
+    @property
+    def place(self) -> tuple[int, int]:
+        """Return device and stream."""
+        return max(self.x.device, 0), self.stream
+
+
+def exp(x: Any, out: Any = None) -> Any:
+    """Exponential of every element; see `sorgum.special.exp`.
+
+    Parameters
+    ----------
+    x : array on a CUDA device
+        float32.
+    out : array on the same device, optional
+        Where to write; may be `x` itself.
+
+    Returns
+    -------
+    array
+        `out`, or a new array of the library of `x`.
+    """
+    call = _Call("exp", x)
+    result, out_view = call.out(out, call.x.shape)
+    call.module.exp(call.x.view(), out_view.view(), *call.place)
+    return result
+
+
+def softmax(x: Any, axes: Any, temperature: Any, where: Any, out: Any, empty: str, algorithm: str) -> Any:
+    """Softmax of rows; see `sorgum.special.softmax`, which has put the options into the form they have here.
+
+    Parameters
+    ----------
+    x : array on a CUDA device
+        float32.
+    axes : sequence of int or None
+        What is summed over.
+    temperature : ndarray
+        A scalar.
+    where : array of bool on the same device or None
+        Broadcast to `x`.
+    out : array on the same device or None
+        Where to write; may be `x` itself.
+    empty, algorithm : str
+        As in `sorgum.special.softmax`; "auto" and "two_pass" are the same here.
+
+    Returns
+    -------
+    array
+        `out`, or a new array of the library of `x`.
+    """
+    call = _Call("softmax", x)
+    # The options are checked where they always are: by a call on rows of which there are none.
+    none = np.empty((0, 1), np.float32)
+    _core.softmax(none, (1,), np.array(call.temperature(temperature)), None, none, empty, algorithm)
+    if algorithm not in ("auto", "two_pass"):
+        raise ValueError(f"softmax: algorithm must be 'auto' or 'two_pass' on a CUDA device, got '{algorithm}'")
+    mask = call.where(where)
+    result, out_view = call.out(out, call.x.shape)
+    mask_view = None if mask is None else mask.view()
+    zero = empty == "zero"
+    call.module.softmax(call.x.view(), axes, float(temperature), mask_view, out_view.view(), zero, *call.place)
+    return result
+
+
+def logsumexp(x: Any, axes: Any, temperature: Any, where: Any, out: Any, keepdims: bool) -> Any:
+    """Logarithm of the sum of exponentials of rows; see `sorgum.special.logsumexp`.
+
+    Parameters
+    ----------
+    x, axes, temperature, where, out
+        As in `softmax`; `out` must share no memory with `x`.
+    keepdims : bool
+        Keep the summed axes in the result, at length 1.
+
+    Returns
+    -------
+    array
+        `out`, or a new array of the library of `x`.
+    """
+    call = _Call("logsumexp", x)
+    none = np.empty((0, 1), np.float32)
+    _core.softmax(none, (1,), np.array(call.temperature(temperature)), None, none, "nan", "auto")
+    mask = call.where(where)
+    shape = _core.row_shape("logsumexp", np.broadcast_to(np.float32(0), call.x.shape), axes, keepdims)
+    result, out_view = call.out(out, shape)
+    mask_view = None if mask is None else mask.view()
+    call.module.logsumexp(call.x.view(), axes, float(temperature), mask_view, out_view.view(), keepdims, *call.place)
+    return result
