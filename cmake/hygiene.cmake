@@ -7,13 +7,13 @@ if(CMAKE_BUILD_TYPE STREQUAL "Release" AND NOT SORGUM_SANITIZE AND NOT CMAKE_CXX
              COMMAND "${Python_EXECUTABLE}" "${PROJECT_SOURCE_DIR}/tools/check_objects.py"
                      --isa ${isa} --families ${SORGUM_FAMILIES} --objects $<TARGET_OBJECTS:sorgum_${isa}>)
   endforeach()
+  set(cuda_objects "")
+  if(SORGUM_CUDA)
+    set(cuda_objects $<TARGET_OBJECTS:sorgum_cuda_host>)
+  endif()
   add_test(NAME objects_baseline COMMAND_EXPAND_LISTS
            COMMAND "${Python_EXECUTABLE}" "${PROJECT_SOURCE_DIR}/tools/check_objects.py"
                    --isa baseline
                    --objects $<TARGET_OBJECTS:sorgum_core> $<FILTER:$<TARGET_OBJECTS:sorgum>,EXCLUDE,generated/isa>
-                             $<TARGET_OBJECTS:_core>)
-endif()
-if(SORGUM_CUDA)
-  add_test(NAME ptx COMMAND_EXPAND_LISTS COMMAND "${Python_EXECUTABLE}" "${PROJECT_SOURCE_DIR}/tools/check_ptx.py"
-                                                 $<TARGET_OBJECTS:sorgum_cuda_ptx>)
+                             $<TARGET_OBJECTS:_core> ${cuda_objects})
 endif()

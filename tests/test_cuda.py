@@ -7,6 +7,7 @@ where it is built; with SORGUM_REQUIRE_CUDA set, that it is missing is a failure
 
 import ctypes
 import importlib.util
+import json
 import os
 import re
 import subprocess
@@ -17,6 +18,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from cuda_stand_in import Module
 
 import sorgum as sg
 from sorgum.interop import cuda, dlpack
@@ -66,53 +68,6 @@ class Capsule:
         self.streams.append(stream)
         capsule = self.array.__dlpack__(max_version=(1, 0)) if self.versioned else self.array.__dlpack__()
         return capsule
-
-
-def host(view: tuple[int, tuple[int, ...], tuple[int, ...], bool], dtype: str) -> np.ndarray:
-    """Return the memory of the host that a view tells of."""
-    address, shape, strides, _ = view
-    if 0 in shape:
-        return np.empty(shape, dtype)
-    item = np.dtype(dtype).itemsize
-    size = sum((n - 1) * s for n, s in zip(shape, strides, strict=True)) + item
-    memory = np.frombuffer((ctypes.c_char * size).from_address(address), np.uint8)
-    return np.lib.stride_tricks.as_strided(memory.view(dtype) if size % item == 0 else memory, shape, strides)
-
-
-class Module:
-    """Plays the compiled module on memory of the host."""
-
-    def __init__(self) -> None:
-        self.places: list[tuple[int, int]] = []
-
-    def device_count(self) -> tuple[int, str]:
-        return 2, ""
-
-    def device_of(self, address: int) -> int:
-        return 1
-
-    def exp(self, x: Any, out: Any, device: int, stream: int) -> None:
-        self.places.append((device, stream))
-        sg.special.exp(host(x, "f4"), out=host(out, "f4"))
-
-    def softmax(
-        self, x: Any, axes: Any, temperature: float, where: Any, out: Any, zero: bool, device: int, stream: int
-    ) -> None:
-        self.places.append((device, stream))
-        mask = None if where is None else host(where, "?")
-        axis = None if axes is None else tuple(axes)
-        empty = "zero" if zero else "nan"
-        sg.special.softmax(host(x, "f4"), axis, temperature=temperature, where=mask, out=host(out, "f4"), empty=empty)
-
-    def logsumexp(
-        self, x: Any, axes: Any, temperature: float, where: Any, out: Any, keepdims: bool, device: int, stream: int
-    ) -> None:
-        self.places.append((device, stream))
-        mask = None if where is None else host(where, "?")
-        axis = None if axes is None else tuple(axes)
-        sg.special.logsumexp(
-            host(x, "f4"), axis, temperature=temperature, where=mask, out=host(out, "f4"), keepdims=keepdims
-        )
 
 
 @pytest.fixture
@@ -571,3 +526,32 @@ def test_check_ptx_rejects_what_it_is_there_for() -> None:
     ):  # fmt: skip
         assert check_ptx.faults(good + line + "\n") != [], line
     assert check_ptx.faults("\tadd.s32 %r1, %r2, %r3;\n") == ["no fma in it: is this the PTX of the kernels?"]
+
+
+# ---- on a GPU ----
+
+
+def test_the_check_on_a_gpu_rehearsed(tmp_path: Path) -> None:
+    """Show that the script runs; of a GPU it shows nothing."""
+    command = [sys.executable, str(ROOT / "tools" / "gpu_check.py"), "--out", str(tmp_path), "--quick", "--rehearse"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (file,) = tmp_path.iterdir()
+    report = json.loads(file.read_text())
+    assert report["rehearsal"]
+    assert {step: result["status"] for step, result in report["steps"].items()} == {
+        "exp": "passed", "golden": "passed", "rows": "passed", "sanitizer": "not run", "speed": "passed",
+    }  # fmt: skip
+
+
+def test_the_check_sees_a_fault(tmp_path: Path) -> None:
+    code = (
+        "import sys, runpy, numpy as np; sys.path[:0] = ['tests', 'tools']; import gpu_check, cuda_stand_in\n"
+        "def wrong(self, x, out, device, stream):\n"
+        "    cuda_stand_in.host(out, 'f4')[...] = np.exp(cuda_stand_in.host(x, 'f4'))\n"
+        "cuda_stand_in.Module.exp = wrong\n"
+        "try: gpu_check.check_exp(gpu_check.Rehearsal(), True)\n"
+        "except AssertionError as error: print(error)\n"
+    )
+    done = subprocess.run([sys.executable, "-Wignore", "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert re.match(r"exp of the words from 0x[0-9a-f]{8} on: \d+ of 1048576 differ", done.stdout), done.stderr
