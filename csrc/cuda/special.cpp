@@ -19,8 +19,8 @@ struct Span {
     std::uintptr_t begin = 0, end = 0;
 };
 
-Span span_of(const ArrayView& a, index_t element_size) {
-    index_t low = 0, high = element_size;
+Span span_of(const ArrayView& a) {
+    index_t low = 0, high = element_size(a.dtype);
     for (int d = 0; d < a.ndim; ++d) {
         if (a.shape[d] == 0)
             return {};
@@ -38,9 +38,9 @@ bool same_layout(const ArrayView& a, const ArrayView& b) {
 }
 
 // Blocks run in any order: what one has written must not be what another is to read.
-void check_apart(const char* function, const char* argument, const ArrayView& a, index_t element_size,
-                 const ArrayView& out, bool may_be_out) {
-    const Span read = span_of(a, element_size), written = span_of(out, kSize);
+void check_apart(const char* function, const char* argument, const ArrayView& a, const ArrayView& out,
+                 bool may_be_out) {
+    const Span read = span_of(a), written = span_of(out);
     if (read.begin < written.end && written.begin < read.end && !(may_be_out && same_layout(a, out)))
         throw ValueError(std::string(function) + ": out must " +
                          (may_be_out ? std::string("be ") + argument + " itself or " : std::string()) +
@@ -55,7 +55,7 @@ RowLayout rows_of(const char* function, const ArrayView& x, const std::vector<bo
     RowLayout layout;
     for (std::size_t k = 0; k < operands.size(); ++k) {
         some.push_back(operands[k]);
-        const Span span = span_of(x, kSize);
+        const Span span = span_of(x);
         if (span.begin == span.end && k != 1)  // no elements, whatever the strides
             std::fill_n(some[k].strides, x.ndim, 0);
         layout = make_rows(x, reduced, some);
@@ -79,11 +79,11 @@ Rows rows_of(const char* function, const Arguments& a, bool results) {
             shape.push_back(gone ? 1 : a.x.shape[d]);
     }
     check_out(function, "out", a.out, DType::f32, shape.data(), static_cast<int>(shape.size()));
-    check_apart(function, "x", a.x, kSize, a.out, results);
+    check_apart(function, "x", a.x, a.out, results);
     std::vector<ArrayView> operands = {a.x, results ? a.out : per_row(function, "out", a.out, a.x, reduced)};
     if (a.where) {
         operands.push_back(broadcast_like(function, "where", *a.where, a.x));
-        check_apart(function, "where", *a.where, 1, a.out, false);
+        check_apart(function, "where", *a.where, a.out, false);
     }
     static const char* const names[] = {"x", "out", "where"};
     const RowLayout layout = rows_of(function, a.x, reduced, operands, names, results ? 2 : 1);
@@ -109,7 +109,7 @@ Rows rows_of(const char* function, const Arguments& a, bool results) {
 
 void exp(const ArrayView& x, const ArrayView& out, const Place& place) {
     check_out("exp", "out", out, DType::f32, x.shape, x.ndim);
-    check_apart("exp", "x", x, kSize, out, true);
+    check_apart("exp", "x", x, out, true);
     const std::vector<bool> all(static_cast<std::size_t>(x.ndim), true);
     static const char* const names[] = {"x", "out"};
     const RowLayout layout = rows_of("exp", x, all, {x, out}, names, 2);

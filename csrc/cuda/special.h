@@ -17,9 +17,8 @@ struct Place {
 
 void exp(const ArrayView& x, const ArrayView& out, const Place& place);
 
-// The rows of x are adjacent elements, all at one distance; the last step of merging axes may not leave two.
 struct Arguments {
-    ArrayView x, out;
+    ArrayView x, out;  // rows of adjacent elements, all at one distance
     bool all_axes;
     std::vector<index_t> axes;
     double temperature;              // positive, finite and normal
