@@ -78,14 +78,6 @@ constexpr double kLargestTemperature = 0x1p900;
 // Below it inversion and log_prob take T for 0: its reciprocal may not be finite.
 constexpr double kLeastTemperature = 0x1p-1022;
 
-bool better(const Draw& a, const Draw& b) {
-    if (a.value != a.value || b.value != b.value)
-        return a.value != a.value;
-    if (a.index < 0 || b.index < 0)
-        return b.index < 0;
-    return a.value > b.value || (a.value == b.value && (a.low > b.low || (a.low == b.low && a.index < b.index)));
-}
-
 std::vector<bool> last_axis(const ArrayView& x) {
     std::vector<bool> reduced(static_cast<std::size_t>(x.ndim), false);
     if (x.ndim > 0)
@@ -240,7 +232,7 @@ public:
             const Draw* const of_row = &parts[static_cast<std::size_t>(r * pieces)];
             Draw best = of_row[0];
             for (index_t p = 1; p < pieces; ++p)
-                best = better(of_row[p], best) ? of_row[p] : best;
+                best = precedes(of_row[p], best) ? of_row[p] : best;
             write(r, best);
         });
     }
@@ -405,7 +397,7 @@ void top_of_rows(const TopArguments& a, const Source& source) {
             const Draw none = {count < 0 ? __builtin_nan("") : -__builtin_inf(), 0.0, -1};
             const auto found = static_cast<std::size_t>(count < 0 ? 0 : count);
             std::fill(best.begin() + static_cast<std::ptrdiff_t>(found), best.end(), none);
-            std::sort(best.begin(), best.begin() + static_cast<std::ptrdiff_t>(found), better);
+            std::sort(best.begin(), best.begin() + static_cast<std::ptrdiff_t>(found), precedes);
             __builtin_memcpy(layout.row(1, r), best.data(), best.size() * sizeof(Draw));
         }
     });

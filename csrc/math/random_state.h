@@ -1,6 +1,7 @@
 // Plain data of the random family that crosses translation units.
 #pragma once
 
+#include "core/config.h"
 #include "core/types.h"
 
 namespace sorgum {
@@ -23,6 +24,15 @@ struct Draw {
     double value, low;
     index_t index;
 };
+
+// Whether a goes before b: NaN before all, no element after all; else the larger sum, of equal ones the lower index.
+static SORGUM_HD bool precedes(const Draw& a, const Draw& b) {
+    if (a.value != a.value || b.value != b.value)
+        return a.value != a.value;
+    if (a.index < 0 || b.index < 0)
+        return b.index < 0;
+    return a.value > b.value || (a.value == b.value && (a.low > b.low || (a.low == b.low && a.index < b.index)));
+}
 
 // What a chunk of logits weighs: value 2^exponent, value below 2^14. Where T is so small or the logits so large that
 // only the row's largest elements count (`far`), value is how many of the chunk's elements are the largest of the

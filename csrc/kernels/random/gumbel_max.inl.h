@@ -10,10 +10,6 @@ using namespace sorgum::random;
 
 SORGUM_INLINE double minus_infinity() { return -from_bits(Format<double>::infinity); }
 
-SORGUM_INLINE bool wins(double value, double low, index_t index, const Draw& best) {
-    return value > best.value || (value == best.value && (low > best.low || (low == best.low && index < best.index)));
-}
-
 // A logit that is out of the question: true once and for all.
 SORGUM_INLINE bool spoilt(const Draw& best) { return best.value != best.value; }
 
@@ -27,8 +23,9 @@ SORGUM_INLINE void enter(double x, double noise, index_t index, Draw& best) {
     }
     const double value = x + noise, added = value - x;
     const double low = (x - (value - added)) + (noise - added);
-    if (best.index < 0 || wins(value, low, index, best))
-        best = {value, low, index};
+    const Draw one = {value, low, index};
+    if (precedes(one, best))
+        best = one;
 }
 
 // Which elements cannot win. With B(w) the encoding of the float w / 2, log2 v >= B 2^-23 - 158; rejected is who has
@@ -134,7 +131,7 @@ struct Heap {
     index_t most, count;
 
     SORGUM_INLINE bool less(index_t a, index_t b) const {
-        return wins(best[b].value, best[b].low, best[b].index, best[a]);
+        return precedes(best[b], best[a]);
     }
     SORGUM_INLINE void swap(index_t a, index_t b) {
         const Draw d = best[a];
@@ -154,7 +151,7 @@ struct Heap {
     }
     SORGUM_INLINE void enter(const Draw& d) {
         if (count == most) {
-            if (!wins(d.value, d.low, d.index, best[0]))
+            if (!precedes(d, best[0]))
                 return;
             best[0] = d;
             return sink(0);

@@ -1,0 +1,161 @@
+"""Keys: seeds of streams, and keys made from keys."""
+
+import dataclasses
+import operator
+from typing import SupportsIndex, TypeAlias, TypeGuard
+
+import numpy as np
+
+from sorgum import _core
+
+__all__ = ["Key", "Rng", "fold_in", "key", "split"]
+
+Rng: TypeAlias = "Key | int | np.random.Generator"  # a string: NumPy imports its generators when they are named
+
+# The last word of the counter that a derived key is made from; rows have 0 there (csrc/math/stream.h).
+_FOLD, _SPLIT = 1, 2
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Key:
+    """A key of 64 bits: the seed of every stream drawn with it.
+
+    Parameters
+    ----------
+    value : int
+        From 0 to 2**64 - 1.
+
+    Examples
+    --------
+    >>> import sorgum as sg
+    >>> sg.random.Key(7)
+    Key(0x0000000000000007)
+    """
+
+    value: int
+
+    def __post_init__(self) -> None:
+        """Check the value."""
+        object.__setattr__(self, "value", _word64("Key", "value", self.value))
+
+    def __repr__(self) -> str:
+        """Show the value in hexadecimal digits."""
+        return f"Key(0x{self.value:016x})"
+
+
+def _is_int(value: object) -> TypeGuard[SupportsIndex]:
+    """Tell integers, of NumPy too, from the rest; isinstance(value, SupportsIndex) would take microseconds."""
+    return hasattr(value, "__index__") and not isinstance(value, bool | np.bool_)
+
+
+def _word64(function: str, argument: str, value: object) -> int:
+    if not _is_int(value):
+        raise TypeError(f"{function}: {argument} must be an int, got {type(value).__name__}")
+    number = operator.index(value)
+    if not 0 <= number < 2**64:
+        raise ValueError(f"{function}: {argument} must be in [0, 2**64), got {number}")
+    return number
+
+
+def _key_of(function: str, rng: object) -> int:
+    """Return the 64 bits of a Key, an int seed, or the next word of a NumPy Generator."""
+    if isinstance(rng, Key):
+        return rng.value
+    if _is_int(rng):
+        return _word64(function, "rng", rng)
+    if isinstance(rng, np.random.Generator):
+        return int(rng.integers(0, 2**64, dtype=np.uint64))
+    raise TypeError(f"{function}: rng must be a Key, an int seed or a numpy Generator, got {type(rng).__name__}")
+
+
+def key(seed: int) -> Key:
+    """Return the key of a seed.
+
+    Parameters
+    ----------
+    seed : int
+        From 0 to 2**64 - 1. Any two seeds give unrelated streams.
+
+    Returns
+    -------
+    Key
+        The seed is its value.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the seed is no integer or out of range.
+
+    Examples
+    --------
+    >>> import sorgum as sg
+    >>> sg.random.key(42)
+    Key(0x000000000000002a)
+    """
+    return Key(_word64("key", "seed", seed))
+
+
+def fold_in(key: Key | int, data: int) -> Key:
+    """Return a key made from a key and a number: one per layer, per worker, per epoch.
+
+    Parameters
+    ----------
+    key : Key or int
+        The key to start from.
+    data : int
+        From 0 to 2**64 - 1.
+
+    Returns
+    -------
+    Key
+        Words 0 and 1 of the Philox block {data low, data high, 0, 1} under `key`. It has 64 bits: among 2**32 keys
+        folded from one key two are expected to be equal.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is no integer or out of range.
+
+    Examples
+    --------
+    >>> import sorgum as sg
+    >>> sg.random.fold_in(sg.random.key(1), 5) == sg.random.fold_in(sg.random.key(1), 5)
+    True
+    """
+    return Key(_core.derived_key(_own("fold_in", key), _word64("fold_in", "data", data), _FOLD))
+
+
+def split(key: Key | int, num: int = 2) -> tuple[Key, ...]:
+    """Return keys made from a key, unrelated to each other, to it, and to those of `fold_in`.
+
+    Parameters
+    ----------
+    key : Key or int
+        The key to start from.
+    num : int, default 2
+        How many, not negative.
+
+    Returns
+    -------
+    tuple of Key
+        The first ones are the same whatever `num` is: key i is words 0 and 1 of the Philox block {i low, i high, 0, 2}
+        under `key`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is no integer or out of range.
+
+    Examples
+    --------
+    >>> import sorgum as sg
+    >>> first, second = sg.random.split(sg.random.key(1))
+    >>> first == second
+    False
+    """
+    own, count = _own("split", key), _word64("split", "num", num)
+    return tuple(Key(_core.derived_key(own, i, _SPLIT)) for i in range(count))
+
+
+def _own(function: str, key: object) -> int:
+    return key.value if isinstance(key, Key) else _word64(function, "key", key)

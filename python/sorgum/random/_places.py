@@ -1,0 +1,69 @@
+"""Where noise is drawn: shapes, streams, positions and indices as the kernels take them."""
+
+import operator
+from typing import Any, SupportsIndex, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from sorgum.random._keys import _is_int, _word64
+from sorgum.runtime import _empty
+
+__all__ = ["Array", "Shape"]
+
+Array: TypeAlias = npt.NDArray[Any]
+Shape: TypeAlias = SupportsIndex | tuple[SupportsIndex, ...]
+
+_FIRST = np.array(0, dtype=np.int64)
+_FIRST.flags.writeable = False
+
+
+def _shape(function: str, shape: object) -> tuple[int, ...]:
+    items = shape if isinstance(shape, tuple | list) else (shape,)
+    try:
+        sizes = tuple(operator.index(n) for n in items)
+    except TypeError:
+        raise TypeError(f"{function}: shape must be an int or a tuple of ints, got {shape!r}") from None
+    if any(n < 0 for n in sizes):
+        raise ValueError(f"{function}: shape must not be negative, got {shape!r}")
+    return sizes
+
+
+def _integers(function: str, argument: str, value: npt.ArrayLike) -> Array:
+    """Return an int64 array of the same 64 bits as the integers given, none of which may be negative."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        value = np.array(_word64(function, argument, value), dtype=np.uint64)
+    array = np.asarray(value)
+    if array.dtype.kind in "fO" and not isinstance(value, np.ndarray):  # NumPy's idea of integers beyond 2**63
+        items = np.asarray(value, dtype=object)
+        if all(isinstance(i, int) for i in items.flat):
+            array = np.array([_word64(function, argument, i) for i in items.flat], np.uint64).reshape(items.shape)
+    if array.dtype.kind not in "iu":
+        raise TypeError(f"{function}: {argument} must be an integer or an array of them, got dtype {array.dtype!r}")
+    if array.dtype.kind == "i" and array.size and int(array.min()) < 0:
+        raise ValueError(f"{function}: {argument} must not be negative, got {int(array.min())}")
+    return array.astype(np.uint64).view(np.int64)
+
+
+def _index_offset(function: str, value: object) -> int:
+    if not _is_int(value):
+        raise TypeError(f"{function}: index_offset must be an int, got {type(value).__name__}")
+    return max(-1, min(2**63 - 1, operator.index(value)))  # one that is out of range is refused where the others are
+
+
+def _place(function: str, streams: npt.ArrayLike | None, position: npt.ArrayLike) -> tuple[Array | None, Array]:
+    """Return the ids and the positions of rows, each as 64 bits."""
+    ids = None if streams is None else _integers(function, "streams", streams)
+    if isinstance(position, int) and position == 0:
+        return ids, _FIRST
+    return ids, _integers(function, "position", position)
+
+
+def _out(function: str, out: Array | None, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+    if out is None:
+        return _empty(shape, dtype)
+    if not isinstance(out, np.ndarray) or isinstance(out, np.ma.MaskedArray):
+        raise TypeError(f"{function}: out must be a numpy array, got {type(out).__name__}")
+    if out.dtype != dtype:
+        raise TypeError(f"{function}: out must have dtype {dtype}, got {out.dtype}")
+    return out

@@ -1,0 +1,101 @@
+"""Relaxed draws: points of the simplex instead of categories."""
+
+import numpy as np
+import numpy.typing as npt
+
+from sorgum import _core
+from sorgum.random._keys import Rng, _key_of
+from sorgum.random._places import Array, _index_offset, _out
+from sorgum.random._rows import _draw, _rows
+from sorgum.special import _apart, _floats, softmax
+
+__all__ = ["gumbel_softmax"]
+
+
+def gumbel_softmax(
+    logits: npt.ArrayLike,
+    *,
+    rng: Rng,
+    temperature: npt.ArrayLike = 1.0,
+    hard: bool = False,
+    axis: int = -1,
+    where: npt.ArrayLike | None = None,
+    streams: npt.ArrayLike | None = None,
+    position: npt.ArrayLike = 0,
+    index_offset: int = 0,
+    out: Array | None = None,
+) -> Array:
+    """Draw from the Gumbel-softmax (Concrete) distribution: softmax((logits + G) / temperature).
+
+    Parameters
+    ----------
+    logits : array_like
+        As in `categorical`.
+    rng : Key, int or numpy.random.Generator
+        A key or its seed, or a Generator from which one key is drawn.
+    temperature : float or array_like, default 1.0
+        Positive and finite: a scalar or one per row. It divides the noise, too, unlike that of `categorical`.
+    hard : bool, default False
+        Return the one-hot row of the category that `categorical` draws from these logits at temperature 1: what a
+        straight-through estimator passes forward. Exactly one 1, the rest 0.
+    axis : int, default -1
+        The axis of the categories.
+    where : array_like of bool, optional
+        Broadcast to `logits`. A category where it is False is absent: its result is 0.
+    streams, position, index_offset : optional
+        As in `categorical`.
+    out : ndarray, optional
+        Where to write: the shape of `logits` and the dtype of the result; may be `logits` itself.
+
+    Returns
+    -------
+    ndarray
+        The shape of `logits`, float32 or float64. Rows with NaN or +inf, or without any element above -inf, are NaN.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `categorical`, but that no row is invalid; and if the temperature is not positive and finite.
+
+    Notes
+    -----
+    Jang, Gu and Poole, "Categorical Reparameterization with Gumbel-Softmax", 2017, equation 2; Maddison, Mnih and Teh,
+    "The Concrete Distribution", 2017. G is what `gumbel` returns with the dtype of the result and ``bits=32``; x + G is
+    rounded once, then `softmax` has its own bound. The largest element is distributed as softmax(logits) at every
+    temperature. As torch.nn.functional.gumbel_softmax, whose tau is the temperature. Tier: bitwise.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import sorgum as sg
+    >>> y = sg.random.gumbel_softmax(np.float32([[0.0, 1.0, 2.0]]), rng=2, temperature=0.5)
+    >>> bool(abs(y.sum() - 1) < 1e-6)
+    True
+    >>> sg.random.gumbel_softmax(np.float32([[0.0, 9.0, -9.0]]), rng=2, hard=True)
+    array([[0., 1., 0.]], dtype=float32)
+    """
+    secret = _key_of("gumbel_softmax", rng)
+    x = _apart(_floats("gumbel_softmax", "logits", logits), out)
+    rows = _rows("gumbel_softmax", x, axis, temperature, where, streams, position)
+    t = rows.temperature
+    good = (t > 0) & (t < np.inf)
+    if not np.all(good):
+        raise ValueError(f"gumbel_softmax: temperature must be positive and finite, got {float(t[~good].flat[0])}")
+    result = _out("gumbel_softmax", out, x.shape, x.dtype)
+    if result.shape != x.shape:
+        raise ValueError(f"gumbel_softmax: out must have shape {x.shape}, got {result.shape}")
+    moved = np.moveaxis(result, axis, -1)
+    if hard:
+        rows.temperature = np.array(1.0)
+        index = _draw("gumbel_softmax", rows, secret, index_offset)["index"]
+        if index_offset:
+            index = np.where(index < 0, index, index - index_offset)
+        moved[...] = np.where(index < 0, np.nan, 0.0)[..., None]
+        if moved.shape[-1]:
+            np.put_along_axis(moved, np.maximum(index, 0)[..., None], np.where(index < 0, np.nan, 1.0)[..., None], -1)
+        return result
+    offset = _index_offset("gumbel_softmax", index_offset)
+    for part, to in rows.in_blocks(moved):
+        _core.gumbel_add("gumbel_softmax", part.logits, secret, part.streams, part.position, offset, to)
+        softmax(to, temperature=part.temperature, where=part.where, out=to)
+    return result

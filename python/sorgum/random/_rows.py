@@ -1,0 +1,145 @@
+"""Rows of logits: what goes with each of them, and the draw from each."""
+
+import dataclasses
+import operator
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+
+from sorgum import _core
+from sorgum.random._keys import _is_int
+from sorgum.random._places import Array, _index_offset, _place
+from sorgum.special import _floats, _mask, _temperature
+
+__all__: list[str] = []
+
+_BLOCK = 1 << 18  # elements: a megabyte of float32
+
+# What is known of a row after a part of it: the largest of x + T G as the unevaluated sum value + low, and its index.
+_DRAW = np.dtype([("value", np.float64), ("low", np.float64), ("index", np.int64)])
+_DRAW_WITH_LOG_PROB = np.dtype([*_DRAW.descr, ("log_prob", np.float64)])
+
+
+@dataclasses.dataclass(slots=True)
+class _Rows:
+    """Logits whose categories lie along the last axis, and what goes with each row."""
+
+    logits: Array
+    temperature: Array
+    where: Array | None
+    streams: Array | None
+    position: Array
+
+    def _per_row(self, function: str, argument: str, array: Array) -> Array:
+        """Return a scalar or an array of the rows' shape."""
+        shape = self.logits.shape[:-1]
+        if array.shape not in ((), shape, (*shape, 1)):
+            rule = f"must be a scalar or have the shape of the rows, {shape}"
+            raise ValueError(f"{function}: {argument} {rule}, got shape {array.shape}")
+        return array.reshape(shape) if array.ndim else array
+
+    def in_blocks(self, out: Array) -> Iterator[tuple["_Rows", Array]]:
+        """Return blocks of rows, which stay in cache between two passes over them, with their part of `out`."""
+        shape = self.logits.shape[:-1]
+        step = max(1, _BLOCK * shape[0] // max(1, self.logits.size)) if shape else 1
+        given = [array for array in (self.streams, self.temperature, self.position) if array is not None and array.ndim]
+        if not shape or step >= shape[0] or any(array.shape != shape for array in given):
+            yield self, out
+            return
+        ids = np.arange(int(np.prod(shape)), dtype=np.int64).reshape(shape) if self.streams is None else self.streams
+        t, position = self.temperature, self.position
+        for first in range(0, shape[0], step):
+            rows = slice(first, first + step)
+            part = _Rows(
+                self.logits[rows],
+                t[rows] if t.ndim else t,
+                None if self.where is None else self.where[rows],
+                ids[rows],
+                position[rows] if position.ndim else position,
+            )
+            yield part, out[rows]
+
+    def repeated(self, function: str, samples: int) -> "_Rows":
+        """Return every row `samples` times, at positions that count up."""
+        shape = self.logits.shape[:-1]
+        t, at = (
+            self._per_row(function, name, array)
+            for name, array in (("temperature", self.temperature), ("position", self.position))
+        )
+        position = np.broadcast_to(at, shape).view(np.uint64)[..., None]
+        if samples and position.size and int(position.max()) > 2**64 - samples:
+            raise ValueError(f"{function}: position must leave room for {samples} samples, got {int(position.max())}")
+        streams = self.streams
+        if streams is None:
+            streams = np.arange(int(np.prod(shape, dtype=np.int64)), dtype=np.int64).reshape(shape)
+        elif streams.shape != shape:
+            raise ValueError(f"{function}: streams must have the shape of the rows, {shape}, got shape {streams.shape}")
+        rows = (*shape, samples)
+        return _Rows(
+            np.broadcast_to(self.logits[..., None, :], (*rows, self.logits.shape[-1])),
+            t if t.ndim == 0 else np.broadcast_to(t[..., None], rows),
+            None if self.where is None else np.broadcast_to(self.where[..., None, :], (*rows, self.logits.shape[-1])),
+            np.broadcast_to(streams[..., None], rows),
+            (position + np.arange(samples, dtype=np.uint64)).view(np.int64),
+        )
+
+
+def _rows(
+    function: str,
+    logits: npt.ArrayLike,
+    axis: int,
+    temperature: npt.ArrayLike,
+    where: npt.ArrayLike | None,
+    streams: npt.ArrayLike | None,
+    position: npt.ArrayLike,
+) -> _Rows:
+    x = _floats(function, "logits", logits)
+    if not _is_int(axis):
+        raise TypeError(f"{function}: axis must be an int, got {axis!r}")
+    if x.ndim == 0:
+        raise ValueError(f"{function}: logits must have at least one axis, got a scalar")
+    at = operator.index(axis)
+    if not -x.ndim <= at < x.ndim:
+        raise ValueError(f"{function}: axis must be in [{-x.ndim}, {x.ndim}), got {at}")
+    rows = x if at in (-1, x.ndim - 1) else np.moveaxis(x, at, -1)
+    t, mask = _temperature(function, temperature), _mask(function, where)
+    if t.ndim == x.ndim:  # with the axis kept at length 1
+        t = np.moveaxis(t, at, -1)
+    if mask is not None:
+        try:
+            mask = np.moveaxis(np.broadcast_to(mask, x.shape), at, -1)
+        except ValueError:
+            raise ValueError(f"{function}: where must broadcast to shape {x.shape}, got shape {mask.shape}") from None
+    return _Rows(rows, t, mask, *_place(function, streams, position))
+
+
+def _draw(
+    function: str, rows: _Rows, key: int, index_offset: int, *, inverse: bool = False, log_prob: bool = False
+) -> Array:
+    """Return a structured array of the rows' shape."""
+    out = np.empty((*rows.logits.shape[:-1], 4))
+    _core.draw(
+        function,
+        rows.logits,
+        rows.temperature,
+        rows.where,
+        key,
+        rows.streams,
+        rows.position,
+        _index_offset(function, index_offset),
+        out,
+        inverse,
+        log_prob,
+    )
+    drawn: Array = out.view(_DRAW_WITH_LOG_PROB)[..., 0]
+    return drawn
+
+
+def _refuse_invalid(function: str, invalid: Array, spoilt: Array) -> None:
+    if not invalid.any():
+        return
+    row = tuple(int(i[0]) for i in np.nonzero(np.atleast_1d(invalid)))
+    if np.atleast_1d(spoilt)[row]:
+        raise ValueError(f"{function}: logits must hold neither NaN nor +inf, got one in row {row}")
+    raise ValueError(f"{function}: logits must have an element above -inf in every row, got none in row {row}")
