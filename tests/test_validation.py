@@ -34,6 +34,7 @@ X = logits((4, 7), np.float32)
 
 # Types of x
 
+TYPES = "float16, bfloat16, float32, float64, bool or integer"
 BAD_DTYPES: list[tuple[str, Any]] = [
     ("dtype('>f2')", np.zeros(3, dtype=">f2")),
     (f"{np.dtype(np.longdouble)!r}", np.zeros(3, dtype=np.longdouble)),
@@ -57,7 +58,7 @@ BAD_DTYPES: list[tuple[str, Any]] = [
 @each
 @pytest.mark.parametrize(("dtype", "x"), BAD_DTYPES, ids=[dtype for dtype, _ in BAD_DTYPES])
 def test_dtypes_that_are_refused(name: str, dtype: str, x: Any) -> None:
-    with raises(TypeError, f"{name}: x must be float16, bfloat16, float32, float64, bool or integer, got dtype {dtype}"):
+    with raises(TypeError, f"{name}: x must be {TYPES}, got dtype {dtype}"):
         FUNCTIONS[name](x)
 
 
@@ -234,7 +235,7 @@ def test_where_of_another_type_or_shape(name: str) -> None:
 
 def test_weights_of_another_type() -> None:
     for value, dtype in ((np.ones(7, dtype=complex), "dtype('complex128')"), (["a"], "dtype('<U1')")):
-        with raises(TypeError, f"logsumexp: b must be float16, bfloat16, float32, float64, bool or integer, got dtype {dtype}"):
+        with raises(TypeError, f"logsumexp: b must be {TYPES}, got dtype {dtype}"):
             special.logsumexp(X, b=value)
     with raises(TypeError, "logsumexp: b must be a plain array (masks go to `where`), got a masked array"):
         special.logsumexp(X, b=np.ma.masked_array([1.0]))
