@@ -130,9 +130,7 @@ struct Heap {
     Draw* best;
     index_t most, count;
 
-    SORGUM_INLINE bool less(index_t a, index_t b) const {
-        return precedes(best[b], best[a]);
-    }
+    SORGUM_INLINE bool less(index_t a, index_t b) const { return precedes(best[b], best[a]); }
     SORGUM_INLINE void swap(index_t a, index_t b) {
         const Draw d = best[a];
         best[a] = best[b];
