@@ -94,6 +94,27 @@ def masked(dtype: np.dtype[Any]) -> Iterator[Array]:
             yield function(x, where=mask[:1])
 
 
+def gradients(dtype: np.dtype[Any]) -> Iterator[Array]:
+    """Short and long rows, one that threads share, strided and masked ones, special values."""
+    for shape in ((50, 1), (50, 33), (9, 1000), (3, CHUNK), (3, CHUNK + 1), (2, 70001), (40, 20000)):
+        x, dy = logits(shape, dtype, 3.0, seed=1), logits(shape, dtype, 1.0, seed=2)
+        mask = (hashed(x.size, 3) % np.uint64(3) != 0).reshape(shape)
+        for function, grad in (
+            (special.softmax, special.softmax_grad),
+            (special.log_softmax, special.log_softmax_grad),
+        ):
+            y = function(x)
+            yield grad(y, dy)
+            yield grad(y, dy, temperature=0.3, where=mask)
+            yield grad(y[:, ::-2], dy[:, ::-2])
+            yield grad(y, dy, axis=0)
+        yield special.logsumexp_grad(x, dy[:, 0], temperature=0.3)
+        yield special.logsumexp_grad(x, dy[0], axis=0, where=mask)
+    x = words(48 * 512, dtype).reshape(512, 48)
+    for grad in (special.softmax_grad, special.log_softmax_grad):
+        yield grad(x, x[::-1])
+
+
 def three_pass(dtype: np.dtype[Any]) -> Iterator[Array]:
     for function in (special.softmax, special.log_softmax):
         for algorithm in ALGORITHMS[2:]:
@@ -246,6 +267,14 @@ CASES: dict[str, Callable[[np.dtype[Any]], Iterator[Array]]] = {
     "special.terms_scale": three_pass,
     "special.weighted_sum": weighted,
     "special.weighted_result": weighted,
+    "special.softmax_grad_sum": gradients,
+    "special.log_softmax_grad_sum": gradients,
+    "special.grad_total": gradients,
+    "special.softmax_grad_write": gradients,
+    "special.log_softmax_grad_write": gradients,
+    "special.softmax_grad_rows": gradients,
+    "special.log_softmax_grad_rows": gradients,
+    "special.times": gradients,
     "special.exp_scale": lambda dtype: long_rows(special.softmax, dtype),
     "special.row_clear": lambda dtype: long_rows(special.softmax, dtype),
     "random.philox": philox,

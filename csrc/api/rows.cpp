@@ -190,6 +190,12 @@ index_t element_size(DType dtype) {
     return sizes[static_cast<int>(dtype)];
 }
 
+void check_dtype(const char* function, const char* argument, const ArrayView& view, DType dtype) {
+    if (view.dtype != dtype)
+        throw TypeError(std::string(function) + ": " + argument + " must have dtype " + dtype_text(dtype) + ", got " +
+                        dtype_text(view.dtype));
+}
+
 void check_out(const char* function, const char* argument, const ArrayView& out, DType dtype, const index_t* shape,
                int ndim) {
     const std::string prefix = std::string(function) + ": " + argument + " must ";

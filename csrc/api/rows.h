@@ -60,6 +60,8 @@ ArrayView per_row(const char* function, const char* argument, const ArrayView& f
 const char* dtype_text(DType dtype);
 index_t element_size(DType dtype);  // bytes
 
+void check_dtype(const char* function, const char* argument, const ArrayView& view, DType dtype);
+
 // Throws unless the argument can be written as an array of this dtype and shape.
 void check_out(const char* function, const char* argument, const ArrayView& out, DType dtype, const index_t* shape,
                int ndim);

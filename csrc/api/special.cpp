@@ -1,13 +1,11 @@
 #include "api/special.h"
 
-#include <memory>
-#include <new>
-
 #include "api/partial.h"
 #include "api/stored.h"
+#include "api/temperature.h"
+#include "api/work.h"
 #include "core/error.h"
 #include "core/fp_env.h"
-#include "core/parallel.h"
 #include "dispatch/dispatch.h"
 
 namespace sorgum::special {
@@ -15,55 +13,19 @@ namespace sorgum::special {
 namespace {
 
 // How work is cut (N7: by shape only). None of these numbers changes a bit of any result.
-constexpr index_t kPiece = 16 * kChunk;                // elements of a long row per task
-constexpr index_t kSerial = 32768;                     // elements that are not worth waking a thread for
-constexpr index_t kLongRow = index_t(1) << 22;         // rows beyond it are always shared between threads
-constexpr index_t kManyBlocks = 16;                    // so many rows keep all threads busy without being shared
-constexpr index_t kLongTask = index_t(1) << 20;        // elements of many rows that one task takes in turn
-constexpr index_t kTasksPerThread = 8;                 // so many tasks end at about the same time on all threads
-constexpr index_t kBlockRows = 16;                     // rows gathered together when they lie across memory
-constexpr index_t kBlockElements = 4 * kChunk;         // elements of short rows that are brought together at a time
-constexpr index_t kMostBlockRows = 256;                // and their rows
-constexpr index_t kMostPieces = index_t(1) << 16;      // partial sums kept at a time
-constexpr index_t kStreamingBytes = index_t(1) << 22;  // results larger than this are written past the caches
+constexpr index_t kPiece = 16 * kChunk;            // elements of a long row per task
+constexpr index_t kLongRow = index_t(1) << 22;     // rows beyond it are always shared between threads
+constexpr index_t kManyBlocks = 16;                // so many rows keep all threads busy without being shared
+constexpr index_t kLongTask = index_t(1) << 20;    // elements of many rows that one task takes in turn
+constexpr index_t kTasksPerThread = 8;             // so many tasks end at about the same time on all threads
+constexpr index_t kBlockElements = 4 * kChunk;     // elements of short rows that are brought together at a time
+constexpr index_t kMostBlockRows = 256;            // and their rows
+constexpr index_t kMostPieces = index_t(1) << 16;  // partial sums kept at a time
 
-void check_dtype(const char* function, const char* argument, const ArrayView& view, DType dtype) {
-    if (view.dtype != dtype)
-        throw TypeError(std::string(function) + ": " + argument + " must have dtype " + dtype_text(dtype) + ", got " +
-                        dtype_text(view.dtype));
-}
-
-void check_float(const char* function, const ArrayView& x) {
-    const DType computed = computed_in(x.dtype);
-    if (computed != DType::f32 && computed != DType::f64)
-        throw TypeError(std::string(function) + ": x must have dtype float16, bfloat16, float32 or float64, got " +
-                        dtype_text(x.dtype));
-}
-
-int threads_for(index_t elements) { return elements < kSerial ? 1 : num_threads(); }
-
-// Scratch memory on a 64-byte boundary.
-template <class T>
-class AlignedArray {
-public:
-    void reserve(index_t n) {
-        if (!data_)
-            data_.reset(static_cast<T*>(::operator new(static_cast<std::size_t>(n) * sizeof(T), kAlignment)));
-    }
-    T* data() const { return data_.get(); }
-
-private:
-    static constexpr std::align_val_t kAlignment{64};
-    struct Free {
-        void operator()(T* p) const { ::operator delete(p, kAlignment); }
-    };
-    std::unique_ptr<T, Free> data_;
-};
-
-enum class Op { softmax, log_softmax, logsumexp, logsumexp_partial, softmax_from_partial };
+enum class Op { softmax, log_softmax, logsumexp, logsumexp_partial, softmax_from_partial, logsumexp_grad };
 constexpr const char* name_of(Op op) {
-    constexpr const char* names[] = {"softmax", "log_softmax", "logsumexp", "logsumexp_partial",
-                                     "softmax_from_partial"};
+    constexpr const char* names[] = {"softmax",           "log_softmax",          "logsumexp",
+                                     "logsumexp_partial", "softmax_from_partial", "logsumexp_grad"};
     return names[static_cast<int>(op)];
 }
 constexpr bool reduces(Op op) { return op == Op::logsumexp || op == Op::logsumexp_partial; }
@@ -119,7 +81,7 @@ void map(const ArrayView& x, const ArrayView& out) {
 
 template <Elementwise f>
 void map(const char* name, const ArrayView& x, const ArrayView& out) {
-    check_float(name, x);
+    check_float(name, "x", x);
     check_out(name, "out", out, x.dtype, x.shape, x.ndim);
     if (computed_in(x.dtype) == DType::f32)
         map<f, float>(x, out);
@@ -145,14 +107,16 @@ public:
             sign_ = add(operands, per_row(name, "sign", *a.sign, a.x, reduced));
         if (a.records)
             records_ = add(operands, per_row(name, "p", *a.records, a.x, reduced));
+        if (a.dy)
+            dy_ = add(operands, per_row(name, "dy", *a.dy, a.x, reduced));
         layout_ = make_rows(a.x, reduced, operands);
-        check_temperature(a.temperature);
+        check_temperature(name, a.temperature, layout_, kTemperature);
         one_temperature_ = a.temperature.ndim == 0;
         if (one_temperature_)
             special_exp_scale(table_, T())(*static_cast<const double*>(a.temperature.data), scale_);
         empty_ = a.empty == "zero" ? (op == Op::log_softmax ? -infinity() : T(0)) : nan();
         direct_x_ = stored(kX).direct() && where_ < 0 && weights_ < 0;
-        direct_out_ = !reduces(op) && stored(kOut).direct();
+        direct_out_ = !reduces(op) && dy_ < 0 && stored(kOut).direct();
         const index_t elements = saturated_product(layout_.rows, layout_.length);
         threads_ = threads_for(elements);
         large_ = elements >= kStreamingBytes / element_size(dtype_);
@@ -183,10 +147,6 @@ private:
     }
     static T infinity() { return static_cast<T>(__builtin_inf()); }
     static T nan() { return static_cast<T>(__builtin_nan("")); }
-    static index_t saturated_product(index_t a, index_t b) {
-        index_t product;
-        return __builtin_mul_overflow(a, b, &product) ? INT64_MAX : product;
-    }
 
     // x, out, the weights and the signs have the same type.
     Stored<T> stored(int operand) const { return {layout_, operand, dtype_}; }
@@ -202,27 +162,7 @@ private:
         return algorithm_ == Algorithm::three_pass_recompute || algorithm_ == Algorithm::three_pass_reload;
     }
 
-    double temperature(index_t row) const {
-        double t;
-        __builtin_memcpy(&t, layout_.row(kTemperature, row), sizeof t);
-        return t;
-    }
-    void check_temperature(const ArrayView& t) const {
-        const index_t count = t.ndim == 0 ? 1 : layout_.rows;
-        for (index_t row = 0; row < count; ++row) {
-            double value;
-            if (t.ndim == 0)
-                __builtin_memcpy(&value, t.data, sizeof value);
-            else
-                value = temperature(row);
-            if (!(value > 0.0) || value - value != 0.0)
-                throw ValueError(std::string(name_of(op_)) + ": temperature must be positive and finite, got " +
-                                 number_text(value));
-            if (value < 0x1p-1022)
-                throw ValueError(std::string(name_of(op_)) + ": temperature must not be subnormal, got " +
-                                 number_text(value));
-        }
-    }
+    double temperature(index_t row) const { return temperature_of(layout_, kTemperature, row); }
     const ExpScale<T>& scale(index_t row, ExpScale<T>& own) const {
         if (one_temperature_)
             return scale_;
@@ -233,9 +173,9 @@ private:
     // ---- contiguous rows of one chunk ----
 
     void batch_kernel(const Rows<T>& rows, const ExpScale<T>& scale) const {
-        (op_ == Op::softmax       ? special_softmax_rows(table_, T())
+        (op_ == Op::logsumexp     ? special_logsumexp_rows(table_, T())
          : op_ == Op::log_softmax ? special_log_softmax_rows(table_, T())
-                                  : special_logsumexp_rows(table_, T()))(rows, scale);
+                                  : special_softmax_rows(table_, T()))(rows, scale);
     }
 
     void run_direct_batches() {
@@ -281,7 +221,7 @@ private:
         const auto adjacent = [&](int operand) {
             return layout_.run_stride(operand) == size && layout_.multiple_of(operand, size);
         };
-        return batched() && !is_half(dtype_) && where_ < 0 && one_temperature_ && layout_.length > 0 &&
+        return batched() && !is_half(dtype_) && where_ < 0 && dy_ < 0 && one_temperature_ && layout_.length > 0 &&
                layout_.inner.n <= 1 && layout_.run() >= kBlockRows && adjacent(kX) &&
                (op_ == Op::logsumexp || adjacent(kOut));
     }
@@ -458,6 +398,21 @@ private:
 
     T* out_row(index_t row) const { return reinterpret_cast<T*>(layout_.row(kOut, row)); }
 
+    // Writes what was brought together: the results, or, for the gradient of logsumexp, those times dy / T.
+    void put(const Block& b, index_t i, index_t n, T* from) const {
+        const bool past_scratch = dy_ >= 0 && stored(kOut).direct();
+        T dy[kMostBlockRows];
+        if (dy_ >= 0)
+            stored(dy_).read_values(b.first, b.rows, dy);
+        for (index_t r = 0; dy_ >= 0 && r < b.rows; ++r) {
+            T* const to = past_scratch ? out_row(b.first + r) + i : from + r * pitch_;
+            special_times(table_, T())(from + r * pitch_, to, n, static_cast<double>(dy[r]) / temperature(b.first + r),
+                                       past_scratch && large_);
+        }
+        if (!past_scratch)
+            stored(kOut).write(b.first, b.rows, i, n, from, pitch_, large_);
+    }
+
     void write_piece(const Block& b, index_t begin, index_t end, Scratch& s, const RowResult<T>* results) const {
         if (algorithm_ == Algorithm::three_pass_reload) {
             for (index_t r = 0; r < b.rows; ++r)
@@ -483,7 +438,7 @@ private:
             T* const place = s.x.data() + (staged_ ? i : 0);
             for_each_part(b, i, i + here, s,
                           [&](index_t r, const T* x, index_t, index_t n) { write(r, x, place + r * pitch_, n); });
-            stored(kOut).write(b.first, b.rows, i, here, place, pitch_, large_);
+            put(b, i, here, place);
         }
     }
 
@@ -583,7 +538,7 @@ private:
         }
         if (op_ != Op::logsumexp) {
             if (!write_direct)
-                stored(kOut).write(b.first, b.rows, 0, n, s.x.data(), pitch_, large_);
+                put(b, 0, n, s.x.data());
             return;
         }
         stored(kOut).write_values(b.first, b.rows, results);
@@ -721,7 +676,7 @@ private:
     DType dtype_;  // of x and out
     const KernelTable& table_;
     RowLayout layout_;
-    int where_ = -1, weights_ = -1, sign_ = -1, records_ = -1;  // operands, -1 when absent
+    int where_ = -1, weights_ = -1, sign_ = -1, records_ = -1, dy_ = -1;  // operands, -1 when absent
     bool one_temperature_, direct_x_, direct_out_, large_, streaming_;
     int threads_;
     T empty_;
@@ -732,12 +687,14 @@ private:
 
 void run(Op op, const Arguments& a) {
     const char* const name = name_of(op);
-    check_float(name, a.x);
+    check_float(name, "x", a.x);
     check_dtype(name, "temperature", a.temperature, DType::f64);
     if (a.where)
         check_dtype(name, "where", *a.where, DType::boolean);
     if (a.weights)
         check_dtype(name, "b", *a.weights, a.x.dtype);
+    if (a.dy)
+        check_dtype(name, "dy", *a.dy, a.x.dtype);
     const std::vector<bool> reduced = reduced_axes(name, a.x, a.axes, a.all_axes);
     if (op == Op::logsumexp) {
         const std::vector<index_t> shape = row_shape(name, a.x, a.all_axes, a.axes, a.keepdims);
@@ -764,6 +721,7 @@ void log(const ArrayView& x, const ArrayView& out) { map<Elementwise::log>("log"
 void softmax(const Arguments& arguments) { run(Op::softmax, arguments); }
 void log_softmax(const Arguments& arguments) { run(Op::log_softmax, arguments); }
 void logsumexp(const Arguments& arguments) { run(Op::logsumexp, arguments); }
+void logsumexp_grad(const Arguments& arguments) { run(Op::logsumexp_grad, arguments); }
 
 void logsumexp_partial(const Arguments& arguments) {
     constexpr const char* kName = name_of(Op::logsumexp_partial);
@@ -778,7 +736,7 @@ void logsumexp_partial(const Arguments& arguments) {
 void softmax_from_partial(const Arguments& arguments) {
     constexpr const char* kName = name_of(Op::softmax_from_partial);
     Arguments a = arguments;
-    check_float(kName, a.x);
+    check_float(kName, "x", a.x);
     a.records = record_view(kName, *arguments.records);
     check_shape_of_records(kName, *a.records, a.x, a.all_axes, a.axes);
     check_records_of_rows(kName, *a.records, computed_in(a.x.dtype));

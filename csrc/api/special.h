@@ -24,11 +24,13 @@ struct Arguments {
     std::string algorithm = "auto";
     bool keepdims = false;             // logsumexp
     std::optional<ArrayView> records;  // softmax_from_partial
+    std::optional<ArrayView> dy;       // logsumexp_grad: x's type, a scalar or one per row
 };
 
 void softmax(const Arguments& arguments);
 void log_softmax(const Arguments& arguments);
-void logsumexp(const Arguments& arguments);  // out has the shape row_shape() tells
+void logsumexp_grad(const Arguments& arguments);  // out is softmax times dy / T
+void logsumexp(const Arguments& arguments);       // out has the shape row_shape() tells
 
 // Records of partial sums (api/partial.h), as arrays of int64 with the words of a record along the last axis.
 index_t chunk();  // the elements of a chunk: parts of a row that begin at multiples of it have its bits

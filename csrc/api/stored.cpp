@@ -68,6 +68,23 @@ void put_values(const RowLayout& layout, int operand, index_t row, index_t rows,
         __builtin_memcpy(to, values + r, sizeof(S));
 }
 
+template <class S>
+void get_values(const RowLayout& layout, int operand, index_t row, index_t rows, S* values) {
+    const char* from = layout.row(operand, row);
+    for (index_t r = 0; r < rows; ++r, from += layout.run_stride(operand))
+        __builtin_memcpy(values + r, from, sizeof(S));
+}
+
+template <class H>
+void get_halves(const RowLayout& layout, int operand, index_t row, index_t rows, float* values) {
+    H part[kTileElements];
+    for (index_t r = 0; r < rows; r += kTileElements) {
+        const index_t here = rows - r < kTileElements ? rows - r : kTileElements;
+        get_values(layout, operand, row + r, here, part);
+        memory_widen(kernels(), H())(part, values + r, here);
+    }
+}
+
 template <class H>
 void put_halves(const RowLayout& layout, int operand, index_t row, index_t rows, const float* values) {
     H part[kTileElements];
@@ -79,6 +96,13 @@ void put_halves(const RowLayout& layout, int operand, index_t row, index_t rows,
 }
 
 }  // namespace
+
+void check_float(const char* function, const char* argument, const ArrayView& view) {
+    const DType computed = computed_in(view.dtype);
+    if (computed != DType::f32 && computed != DType::f64)
+        throw TypeError(std::string(function) + ": " + argument +
+                        " must have dtype float16, bfloat16, float32 or float64, got " + dtype_text(view.dtype));
+}
 
 template <class T>
 void Stored<T>::read(index_t row, index_t rows, index_t first, index_t count, T* to, index_t pitch) const {
@@ -101,6 +125,17 @@ void Stored<T>::write(index_t row, index_t rows, index_t first, index_t count, c
             return write_halves<bfloat16>(*layout_, operand_, row, rows, first, count, from, pitch, streaming);
     }
     scatter(*layout_, operand_, row, rows, first, count, from, pitch);
+}
+
+template <class T>
+void Stored<T>::read_values(index_t row, index_t rows, T* values) const {
+    if constexpr (sizeof(T) == sizeof(float)) {
+        if (dtype_ == DType::f16)
+            return get_halves<float16>(*layout_, operand_, row, rows, values);
+        if (dtype_ == DType::bf16)
+            return get_halves<bfloat16>(*layout_, operand_, row, rows, values);
+    }
+    get_values(*layout_, operand_, row, rows, values);
 }
 
 template <class T>

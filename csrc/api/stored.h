@@ -10,6 +10,9 @@ inline bool is_half(DType dtype) { return dtype == DType::f16 || dtype == DType:
 // The type in which arrays of a type are computed.
 inline DType computed_in(DType dtype) { return is_half(dtype) ? DType::f32 : dtype; }
 
+// Throws unless the argument has a floating-point type.
+void check_float(const char* function, const char* argument, const ArrayView& view);
+
 template <class T>
 class Stored {
 public:
@@ -24,6 +27,7 @@ public:
     void write(index_t row, index_t rows, index_t first, index_t count, const T* from, index_t pitch,
                bool streaming = false) const;
     // The only element of each of these rows.
+    void read_values(index_t row, index_t rows, T* values) const;
     void write_values(index_t row, index_t rows, const T* values) const;
 
 private:

@@ -2,6 +2,7 @@
 #include <pybind11/stl.h>
 
 #include "api/special.h"
+#include "api/special_grad.h"
 #include "bindings/array.h"
 
 namespace sorgum {
@@ -50,6 +51,33 @@ void bind_normalised(py::module_& module, const char* name) {
         py::arg("algorithm"));
 }
 
+template <void f(const special::GradArguments&)>
+void bind_grad(py::module_& module, const char* name) {
+    module.def(
+        name,
+        [name](const py::array& y, const py::array& dy, const Axes& axes, const py::array& temperature,
+               const std::optional<py::array>& where, const py::array& out) {
+            special::GradArguments a;
+            a.y = view_of(y, name, "y");
+            a.dy = view_of(dy, name, "dy");
+            a.out = view_of(out, name, "out");
+            a.all_axes = !axes.has_value();
+            a.axes = axes.value_or(std::vector<index_t>());
+            a.temperature = view_of(temperature, name, "temperature");
+            a.where = optional_view(where, name, "where");
+            without_gil([&] { f(a); });
+        },
+        py::arg("y"), py::arg("dy"), py::arg("axes"), py::arg("temperature"), py::arg("where"), py::arg("out"));
+}
+
+void logsumexp_grad(const py::array& x, const py::array& dy, const Axes& axes, const py::array& temperature,
+                    const std::optional<py::array>& where, const py::array& out) {
+    special::Arguments a = arguments_of("logsumexp_grad", x, axes, temperature, where, out);
+    a.dy = view_of(dy, "logsumexp_grad", "dy");
+    a.empty = "zero";
+    without_gil([&] { special::logsumexp_grad(a); });
+}
+
 void logsumexp(const py::array& x, const Axes& axes, const py::array& temperature,
                const std::optional<py::array>& where, const std::optional<py::array>& b, const py::array& out,
                const std::optional<py::array>& sign, bool keepdims) {
@@ -94,6 +122,10 @@ void register_special(py::module_& module) {
     bind_elementwise<special::log>(module, "log");
     bind_normalised<special::softmax>(module, "softmax");
     bind_normalised<special::log_softmax>(module, "log_softmax");
+    bind_grad<special::softmax_grad>(module, "softmax_grad");
+    bind_grad<special::log_softmax_grad>(module, "log_softmax_grad");
+    module.def("logsumexp_grad", &logsumexp_grad, py::arg("x"), py::arg("dy"), py::arg("axes"), py::arg("temperature"),
+               py::arg("where"), py::arg("out"));
     module.def("logsumexp", &logsumexp, py::arg("x"), py::arg("axes"), py::arg("temperature"), py::arg("where"),
                py::arg("b"), py::arg("out"), py::arg("sign"), py::arg("keepdims"));
     module.def("logsumexp_partial", &logsumexp_partial, py::arg("x"), py::arg("axes"), py::arg("temperature"),

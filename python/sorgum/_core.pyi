@@ -50,6 +50,30 @@ def log_softmax(
     empty: str,
     algorithm: str,
 ) -> None: ...
+def softmax_grad(
+    y: NDArray[Any],
+    dy: NDArray[Any],
+    axes: Sequence[int] | None,
+    temperature: NDArray[Any],
+    where: NDArray[Any] | None,
+    out: NDArray[Any],
+) -> None: ...
+def log_softmax_grad(
+    y: NDArray[Any],
+    dy: NDArray[Any],
+    axes: Sequence[int] | None,
+    temperature: NDArray[Any],
+    where: NDArray[Any] | None,
+    out: NDArray[Any],
+) -> None: ...
+def logsumexp_grad(
+    x: NDArray[Any],
+    dy: NDArray[Any],
+    axes: Sequence[int] | None,
+    temperature: NDArray[Any],
+    where: NDArray[Any] | None,
+    out: NDArray[Any],
+) -> None: ...
 def logsumexp(
     x: NDArray[Any],
     axes: Sequence[int] | None,

@@ -27,13 +27,16 @@ __all__ = [
     "exp",
     "log",
     "log_softmax",
+    "log_softmax_grad",
     "logsumexp",
     "logsumexp_finish",
+    "logsumexp_grad",
     "logsumexp_merge",
     "logsumexp_partial",
     "partial_dtype",
     "softmax",
     "softmax_from_partial",
+    "softmax_grad",
 ]
 
 Array: TypeAlias = npt.NDArray[Any]
@@ -501,6 +504,7 @@ def logsumexp(
     return _result(result, out), _result(sign, None)
 
 
+from sorgum._grad import log_softmax_grad, logsumexp_grad, softmax_grad  # noqa: E402 (it uses what stands above)
 from sorgum._partial import (  # noqa: E402 (it uses what stands above)
     CHUNK,
     logsumexp_finish,

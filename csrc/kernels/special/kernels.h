@@ -2,4 +2,5 @@
 #pragma once
 
 #include "kernels/special/elementwise.h"
+#include "kernels/special/grad.h"
 #include "kernels/special/softmax.h"

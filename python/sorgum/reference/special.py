@@ -18,12 +18,15 @@ __all__ = [
     "exp",
     "log",
     "log_softmax",
+    "log_softmax_grad",
     "logsumexp",
     "logsumexp_finish",
+    "logsumexp_grad",
     "logsumexp_merge",
     "logsumexp_partial",
     "softmax",
     "softmax_from_partial",
+    "softmax_grad",
 ]
 
 Array = NDArray[Any]
@@ -487,3 +490,125 @@ def softmax_from_partial(
         rows.empty, rows.nan, rows.infinite = largest == -np.inf, np.isnan(largest), largest == np.inf
         total = np.reshape(p["at_max"] + p["others"], (-1, 1))
         return rows.special(np.exp((rows.x - np.where(np.isfinite(largest), largest, 0)) / rows.t) / total, 0.0, empty)
+
+
+def _per_row(value: ArrayLike, x: Array, axis: Axis, dtype: DTypeLike) -> Array:
+    """Return `value`, a scalar or one per row, so that it broadcasts to x."""
+    array = np.asarray(value, dtype=dtype)
+    axes = tuple(range(x.ndim)) if axis is None else axis
+    return array if array.ndim in (0, x.ndim) else np.expand_dims(array, axes)
+
+
+def _absent_as_zero(x: ArrayLike, where: ArrayLike | None, dtype: DTypeLike) -> Array:
+    array = np.asarray(x, dtype=dtype)
+    return array if where is None else np.where(where, array, np.zeros((), dtype))
+
+
+def softmax_grad(
+    y: ArrayLike,
+    dy: ArrayLike,
+    axis: Axis = -1,
+    *,
+    temperature: ArrayLike = 1.0,
+    where: ArrayLike | None = None,
+    dtype: DTypeLike = np.float64,
+) -> Array:
+    """Return (dy - sum(y dy)) y / T, the vector-Jacobian product of softmax at its result y.
+
+    Parameters
+    ----------
+    y, dy : array_like of real numbers
+        What softmax returned, and the gradient with respect to it.
+    axis, temperature, where
+        As in `sorgum.special.softmax_grad`.
+    dtype : dtype, optional
+        The type of the computation and of the result.
+
+    Returns
+    -------
+    array
+        Of the shape of `y`.
+
+    Examples
+    --------
+    >>> softmax_grad([0.25, 0.75], [1.0, 0.0]).tolist()
+    [0.1875, -0.1875]
+    """
+    y, dy = _absent_as_zero(y, where, dtype), _absent_as_zero(dy, where, dtype)
+    with np.errstate(all="ignore"):
+        total = np.sum(y * dy, axis=axis, keepdims=True)
+        return _absent_as_zero((dy - total) * y / _per_row(temperature, y, axis, dtype), where, dtype)
+
+
+def log_softmax_grad(
+    y: ArrayLike,
+    dy: ArrayLike,
+    axis: Axis = -1,
+    *,
+    temperature: ArrayLike = 1.0,
+    where: ArrayLike | None = None,
+    dtype: DTypeLike = np.float64,
+) -> Array:
+    """Return (dy - exp(y) sum(dy)) / T, the vector-Jacobian product of log_softmax at its result y.
+
+    Parameters
+    ----------
+    y, dy : array_like of real numbers
+        What log_softmax returned, and the gradient with respect to it.
+    axis, temperature, where
+        As in `sorgum.special.log_softmax_grad`.
+    dtype : dtype, optional
+        The type of the computation and of the result.
+
+    Returns
+    -------
+    array
+        Of the shape of `y`.
+
+    Examples
+    --------
+    >>> log_softmax_grad(np.log([0.25, 0.75]), [1.0, 0.0]).round(6).tolist()
+    [0.75, -0.75]
+    """
+    y, dy = _absent_as_zero(y, where, dtype), _absent_as_zero(dy, where, dtype)
+    with np.errstate(all="ignore"):
+        total = np.sum(dy, axis=axis, keepdims=True)
+        return _absent_as_zero((dy - np.exp(y) * total) / _per_row(temperature, y, axis, dtype), where, dtype)
+
+
+def logsumexp_grad(
+    x: ArrayLike,
+    dy: ArrayLike,
+    axis: Axis = -1,
+    *,
+    temperature: ArrayLike = 1.0,
+    where: ArrayLike | None = None,
+    dtype: DTypeLike = np.float64,
+) -> Array:
+    """Return softmax(x) dy / T, the vector-Jacobian product of logsumexp.
+
+    Parameters
+    ----------
+    x : array_like of real numbers
+        The argument of logsumexp.
+    dy : array_like of real numbers
+        The gradient with respect to its result: a scalar or one per row.
+    axis, temperature, where
+        As in `sorgum.special.logsumexp_grad`.
+    dtype : dtype, optional
+        The type of the computation and of the result.
+
+    Returns
+    -------
+    array
+        Of the shape of `x`.
+
+    Examples
+    --------
+    >>> logsumexp_grad(np.log([0.25, 0.75]), 2.0).round(6).tolist()
+    [0.5, 1.5]
+    """
+    x = np.asarray(x, dtype=dtype)
+    p = softmax(x, axis, temperature=temperature, where=where, empty="zero", dtype=dtype)
+    with np.errstate(all="ignore"):
+        return np.asarray(p * (_per_row(dy, x, axis, dtype) / _per_row(temperature, x, axis, dtype)))

@@ -1,0 +1,42 @@
+// How the functions of csrc/api cut work and where they put what they bring together. None of the numbers changes a bit
+// of any result (N7).
+#pragma once
+
+#include <memory>
+#include <new>
+
+#include "core/parallel.h"
+#include "core/types.h"
+
+namespace sorgum {
+
+inline constexpr index_t kSerial = 32768;                     // elements that are not worth waking a thread for
+inline constexpr index_t kStreamingBytes = index_t(1) << 22;  // results larger than this are written past the caches
+inline constexpr index_t kBlockRows = 16;                     // rows brought together when they lie across memory
+
+inline int threads_for(index_t elements) { return elements < kSerial ? 1 : num_threads(); }
+
+inline index_t saturated_product(index_t a, index_t b) {
+    index_t product;
+    return __builtin_mul_overflow(a, b, &product) ? INT64_MAX : product;
+}
+
+// Scratch memory on a 64-byte boundary.
+template <class T>
+class AlignedArray {
+public:
+    void reserve(index_t n) {
+        if (!data_)
+            data_.reset(static_cast<T*>(::operator new(static_cast<std::size_t>(n) * sizeof(T), kAlignment)));
+    }
+    T* data() const { return data_.get(); }
+
+private:
+    static constexpr std::align_val_t kAlignment{64};
+    struct Free {
+        void operator()(T* p) const { ::operator delete(p, kAlignment); }
+    };
+    std::unique_ptr<T, Free> data_;
+};
+
+}  // namespace sorgum
