@@ -114,6 +114,8 @@ def test_layout_of_counters(dtype: Any, isa: str) -> None:
         (2**64 - 1, [5, 2**64 - 1, 2**32], 7, 3, 129),
         (12345678901234567890, [0, 1, 2], np.array([0, 2**63, 2**40 + 1], dtype=np.uint64), 2**34 - 37, 131),
         (1, None, 2**64 - 1, 2**61 + 1, 70),
+        (1, None, 0, 2**62 - 2**33 - 40, 70),  # the last words but 2^34
+        (1, [1, 2, 3], 0, 2**62 - 131, 131),  # behind the last one would be word 2^63
     ):
         found = random.bits((3, n), rng=key, dtype=dtype, streams=streams, position=position, index_offset=offset)
         expected = reference.random.words(

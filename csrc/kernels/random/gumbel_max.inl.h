@@ -96,7 +96,7 @@ void largest(const T* x, index_t first, index_t n, Draw& best) {
 template <class T, class F>
 SORGUM_INLINE void for_each_padded_group(const NoiseRow& row, const T* x, index_t first, index_t n, F&& f) {
     const index_t end = first + n;
-    for_each_group(row, first, end, [&](index_t at, const i32x16* w) SORGUM_LAMBDA {
+    for_each_group(row, first, n, [&](index_t at, const i32x16* w) SORGUM_LAMBDA {
         const T* here = x + (at - first);
         T padded[kGroupWords];
         if (at < first || at + kGroupWords > end) {

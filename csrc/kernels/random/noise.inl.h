@@ -64,7 +64,7 @@ SORGUM_INLINE void results_of_group(const i32x16* w, Law&& law, Then&& then, Put
 template <class T, class Group>
 SORGUM_INLINE void write_groups(const NoiseRow& row, index_t first, index_t n, index_t share, T* y, Group&& group) {
     const index_t words = kGroupWords / share, end = first + n;
-    for_each_group(row, first * words, end * words, [&](index_t at, const i32x16* w) SORGUM_LAMBDA {
+    for_each_group(row, first * words, n * words, [&](index_t at, const i32x16* w) SORGUM_LAMBDA {
         const index_t i = at / words;  // the group's first element
         if (i >= first && i + share <= end) {
             group(w, y + (i - first));
@@ -125,7 +125,7 @@ void gumbel_kernel(const NoiseRow& row, index_t first, index_t n, T* y) {
 template <class T>
 void gumbel_add_kernel(const NoiseRow& row, const T* x, index_t first, index_t n, T* y) {
     const index_t end = first + n;
-    for_each_group(row, first, end, [&](index_t at, const i32x16* w) SORGUM_LAMBDA {
+    for_each_group(row, first, n, [&](index_t at, const i32x16* w) SORGUM_LAMBDA {
         const auto results = [&](auto&& put) SORGUM_LAMBDA {
             results_of_group<T, false>(
                 w, [](auto p) SORGUM_LAMBDA { return exponential(p); },

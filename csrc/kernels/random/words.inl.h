@@ -64,31 +64,34 @@ private:
     index_t end_;
 };
 
-// Calls f(at, w) for every group that has a word of [first, end). The words of the group to come are worked out before
-// f works on those at hand: the processor sees two long chains that do not wait for each other.
+// Calls f(at, w) for every group that has one of the n words from `first` on. The words of the group to come are worked
+// out before f works on those at hand: the processor sees two long chains that do not wait for each other.
 template <class Words, class F>
-SORGUM_INLINE void for_each_group(Words words, index_t first, index_t end, F&& f) {
-    for (index_t at = first / kGroupWords * kGroupWords; at < end;) {
-        const index_t segment = (at / Words::kSegment + 1) * Words::kSegment;
-        const index_t stop = segment < end ? segment : end;
+SORGUM_INLINE void for_each_group(Words words, index_t first, index_t n, F&& f) {
+    index_t at = first / kGroupWords * kGroupWords;
+    for (index_t left = first - at + n; left > 0;) {  // the word behind the last one may be number 2^63
+        const index_t in_segment = Words::kSegment - at % Words::kSegment;
+        const index_t here = left < in_segment ? left : in_segment;
         words.enter_segment(at);
         i32x16 w[4], next[4];
         words.group(at, next);
-        for (; at < stop; at += kGroupWords) {
+        for (index_t i = 0; i < here; i += kGroupWords) {
             for (int k = 0; k < 4; ++k)
                 w[k] = next[k];
-            if (at + kGroupWords < stop)
-                words.group(at + kGroupWords, next);
-            f(at, w);
+            if (i + kGroupWords < here)
+                words.group(at + i + kGroupWords, next);
+            f(at + i, w);
         }
+        at = int_add(at, here);
+        left -= here;
     }
 }
 template <class F>
-SORGUM_INLINE void for_each_group(const NoiseRow& row, index_t first, index_t end, F&& f) {
+SORGUM_INLINE void for_each_group(const NoiseRow& row, index_t first, index_t n, F&& f) {
     if (row.given != nullptr)
-        for_each_group(GivenWords(row, end), first, end, f);
+        for_each_group(GivenWords(row, int_add(first, n)), first, n, f);
     else
-        for_each_group(ComputedWords(row), first, end, f);
+        for_each_group(ComputedWords(row), first, n, f);
 }
 
 SORGUM_ISA_END
