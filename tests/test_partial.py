@@ -11,7 +11,7 @@ import hypothesis
 import mpmath
 import numpy as np
 import pytest
-from cases import CHUNK, DTYPES, layouts
+from cases import CHUNK, DTYPES, HALVES, layouts
 from hypothesis import strategies as st
 
 import sorgum as sg
@@ -136,6 +136,25 @@ def test_a_row_of_one_chunk(dtype: np.dtype[Any]) -> None:
         assert p.dtype == special.partial_dtype
         assert bits(finish(p)) == bits(special.logsumexp(x))
         assert bits(special.softmax_from_partial(x, p)) == bits(special.softmax(x))
+
+
+@pytest.mark.parametrize("half", HALVES.values(), ids=HALVES.keys())
+def test_half_types(half: np.dtype[Any], isa: str) -> None:
+    """The sums of float16 and bfloat16 are those of float32; the results are rounded once."""
+    x = logits((3, 2 * CHUNK + 100), np.float32, 3.0).astype(half)
+    parts = [partial(x[:, CHUNK:]), partial(x[:, :CHUNK])]
+    merged = merge(np.stack(parts))
+    assert bits(merged) == bits(partial(x.astype(np.float32)))
+    assert bits(finish(merged).astype(half)) == bits(special.logsumexp(x))
+    got = special.softmax_from_partial(x[:, CHUNK:], merged)
+    assert got.dtype == half
+    assert bits(got) == bits(special.softmax(x)[:, CHUNK:])
+    with raises(ValueError, "softmax_from_partial: p must hold records of dtype float32, got float64"):
+        special.softmax_from_partial(x, partial(x.astype(np.float64)))
+    above = x.copy()
+    above[2, 5] = 100
+    with pytest.raises(ValueError, match=r"^softmax_from_partial: x must be a part of the rows of p, got "):
+        special.softmax_from_partial(above, merged)
 
 
 def test_threads(threads: Callable[[int], None]) -> None:
@@ -653,7 +672,8 @@ def test_elements_that_the_sum_cannot_have(dtype: np.dtype[Any], isa: str) -> No
     ],
 )
 def test_other_arguments(name: str, call: Callable[..., Any]) -> None:
-    with raises(TypeError, f"{name}: x must be float32, float64, bool or integer, got dtype dtype('complex128')"):
+    kinds = "float16, bfloat16, float32, float64, bool or integer"
+    with raises(TypeError, f"{name}: x must be {kinds}, got dtype dtype('complex128')"):
         call(np.zeros(3, complex))
     with raises(TypeError, f"{name}: where must be boolean, got dtype dtype('int64')"):
         call(np.zeros(3), where=np.ones(3, np.int64))

@@ -63,8 +63,8 @@ def logsumexp_partial(
     Parameters
     ----------
     x : array_like
-        The part of the rows that is at hand; float32, float64, or bool and integers, which become float64. It may be
-        empty.
+        The part of the rows that is at hand; float32, float64, float16 or bfloat16, whose sums are float32's, or bool
+        and integers, which become float64. It may be empty.
     axis : int, tuple of int or None, default -1
         The axes that are summed over, as in `logsumexp`.
     temperature : float or array_like, default 1.0
@@ -182,7 +182,8 @@ def logsumexp_finish(p: Array, *, return_sign: bool = False) -> Any:
 
     Notes
     -----
-    Bound: that of `logsumexp`. Tier: bitwise.
+    Bound: that of `logsumexp`. Rounded to float16 or bfloat16, the result of such rows is that of `logsumexp`, too.
+    Tier: bitwise.
 
     Examples
     --------
@@ -215,7 +216,7 @@ def softmax_from_partial(
     Parameters
     ----------
     x : array_like
-        A part of the rows, of the dtype of the records.
+        A part of the rows, of the dtype of the records; float16 or bfloat16 where that is float32.
     p : ndarray of `partial_dtype`
         The merged records of the whole rows, without weights: the shape of `x` without `axis`, or with it at length 1.
         T stands in them.
