@@ -267,7 +267,7 @@ def show_config(mode: Literal["stdout", "dicts"] = "stdout") -> dict[str, Any] |
         f"CUDA             {on_cuda['reason'] or 'devices: ' + str(on_cuda['devices'])}",
         f"compiler         {build['compiler']}, {build['build_type']}",
         *(f"flags {name:<10} {flags}" for name, flags in build["flags"].items()),
-        *(f"CUDA {key:<12} {value}" for key, value in (on_cuda["build"] or {}).items()),
+        *(f"CUDA {key:<11} {value}" for key, value in (on_cuda["build"] or {}).items()),
         f"Python           {config['python']}",
         f"NumPy            {config['numpy']}",
     ]
