@@ -253,25 +253,29 @@ class OnDevice:
     def __getattr__(self, name: str) -> Any:
         function = getattr(self.special, name)
 
-        def call(x: np.ndarray, *axis: Any, **options: Any) -> Any:
+        def call(x: np.ndarray, axis: Any = -1, **options: Any) -> Any:
             simple = (
                 name in ("exp", "softmax", "logsumexp")
                 and x.dtype == np.float32
                 and x.flags.c_contiguous
-                and options.get("axis", -1) in (-1, None)
+                and axis in (-1, None)
                 and np.ndim(options.get("temperature", 1.0)) == 0
                 and options.get("algorithm", "auto") in ("auto", "two_pass")
+                and options.get("b") is None
             )
             self.calls["device" if simple else "cpu"] += 1
+            if name in ("exp", "log"):
+                arguments: tuple[Any, ...] = ()
+                shape = x.shape
+            else:
+                arguments = (axis,)
+                shape = x.shape if name != "logsumexp" else () if axis is None else x.shape[:-1]
             if not simple:
-                return function(x, *axis, **options)
+                return function(x, *arguments, **options)
             if options.get("where") is not None:
                 options["where"] = DeviceArray.of(self.driver, np.asarray(options["where"]))
-            shape = x.shape
-            if name == "logsumexp":
-                shape = () if options.get("axis", -1) is None else x.shape[:-1]
             out = DeviceArray(self.driver, shape, "f4")
-            function(DeviceArray.of(self.driver, x), *axis, out=out, **options)
+            function(DeviceArray.of(self.driver, x), *arguments, out=out, **options)
             return out.read()
 
         return call
@@ -284,7 +288,7 @@ def check_golden(driver: Any, quick: bool) -> dict[str, Any]:
     names = ["special.exp.f32", "special.softmax.f32", "special.logsumexp.f32"]
     before, golden.special = golden.special, on_device  # type: ignore[assignment]
     try:
-        for name in names[:1] if quick else names:
+        for name in names:
             assert golden.digest(name) == load("golden")[name], f"{name}: the digest is not the golden one"
     finally:
         golden.special = before
@@ -448,7 +452,7 @@ def build(work: Path, limit: float, capability: str) -> dict[str, Any]:
 
     cmake = ["cmake", "-S", str(ROOT), "-B", str(work / "build"), "-D", "CMAKE_BUILD_TYPE=Release"]
     cmake += ["-D", "SORGUM_CUDA=ON", "-D", f"Python_EXECUTABLE={sys.executable}"]
-    cmake += ["-D", f"pybind11_DIR={pybind11.get_cmake_dir()}", "-D", f"CMAKE_INSTALL_PREFIX={work / 'installed'}"]
+    cmake += ["-D", f"pybind11_DIR={pybind11.get_cmake_dir()}"]
     cmake += ["-D", f"SORGUM_CUDA_ARCHITECTURES={capability}"]
     if shutil.which("nvcc") is None and "CUDACXX" not in os.environ and Path("/usr/local/cuda/bin/nvcc").exists():
         cmake += ["-D", "CMAKE_CUDA_COMPILER=/usr/local/cuda/bin/nvcc"]
