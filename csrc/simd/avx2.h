@@ -47,6 +47,21 @@ SORGUM_INLINE __m256i first_lanes64(index_t n, int base) {
     return _mm256_cmpgt_epi64(_mm256_set1_epi64x(n - base), _mm256_setr_epi64x(0, 1, 2, 3));
 }
 
+// Byte k of entry m is the k-th set bit of m: how a permutation brings the lanes of a mask together.
+struct Compressions {
+    std::uint64_t of[256];
+    constexpr Compressions() : of() {
+        for (unsigned m = 0; m < 256; ++m)
+            for (unsigned lane = 0, k = 0; lane < 8; ++lane)
+                if ((m >> lane & 1) != 0)
+                    of[m] |= std::uint64_t(lane) << 8 * k++;
+    }
+};
+inline constexpr Compressions kCompressions;
+SORGUM_INLINE __m256i compression(unsigned m) {
+    return _mm256_cvtepu8_epi32(_mm_cvtsi64_si128(static_cast<long long>(kCompressions.of[m])));
+}
+
 // ---- float32 ----
 template <>
 SORGUM_INLINE f32x16 splat<f32x16>(float x) {
@@ -114,6 +129,15 @@ SORGUM_INLINE mask32x16 both(mask32x16 a, mask32x16 b) {
 }
 SORGUM_INLINE mask32x16 either(mask32x16 a, mask32x16 b) {
     return {{_mm256_or_ps(a.v[0], b.v[0]), _mm256_or_ps(a.v[1], b.v[1])}};
+}
+SORGUM_INLINE index_t compress(float* p, mask32x16 m, f32x16 a) {
+    index_t n = 0;
+    for (int i = 0; i < 2; ++i) {
+        const auto set = static_cast<unsigned>(_mm256_movemask_ps(m.v[i]));
+        _mm256_storeu_ps(p + n, _mm256_permutevar8x32_ps(a.v[i], compression(set)));
+        n += __builtin_popcount(set);
+    }
+    return n;
 }
 SORGUM_INLINE i32x16 bits(f32x16 a) { return {{_mm256_castps_si256(a.v[0]), _mm256_castps_si256(a.v[1])}}; }
 SORGUM_INLINE f32x16 from_bits(i32x16 a) { return {{_mm256_castsi256_ps(a.v[0]), _mm256_castsi256_ps(a.v[1])}}; }
@@ -241,6 +265,16 @@ SORGUM_INLINE bool all(mask64x16 m) {
 SORGUM_MASK64_OP2(both, _mm256_and_pd)
 SORGUM_MASK64_OP2(either, _mm256_or_pd)
 #undef SORGUM_MASK64_OP2
+SORGUM_INLINE index_t compress(double* p, mask64x16 m, f64x16 a) {
+    index_t n = 0;
+    for (int i = 0; i < 4; ++i) {  // a double is a pair of floats
+        const auto pairs = static_cast<unsigned>(_mm256_movemask_ps(_mm256_castpd_ps(m.v[i])));
+        _mm256_storeu_pd(p + n,
+                         _mm256_castps_pd(_mm256_permutevar8x32_ps(_mm256_castpd_ps(a.v[i]), compression(pairs))));
+        n += __builtin_popcount(pairs) / 2;
+    }
+    return n;
+}
 SORGUM_INLINE i64x16 bits(f64x16 a) {
     return {{_mm256_castpd_si256(a.v[0]), _mm256_castpd_si256(a.v[1]), _mm256_castpd_si256(a.v[2]),
              _mm256_castpd_si256(a.v[3])}};

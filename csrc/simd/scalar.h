@@ -99,6 +99,14 @@ SORGUM_INLINE R each_lane(F&& f) {
     SORGUM_LANEWISE V slide(V a, V b, index_t n) {                                         \
         return each_lane<V>([&](int i) { return i < n ? a.v[16 - n + i] : b.v[i - n]; });  \
     }                                                                                      \
+    SORGUM_LANEWISE index_t compress(E* p, mask16 m, V a) {                                \
+        index_t n = 0;                                                                     \
+        for (int i = 0; i < 16; ++i) {                                                     \
+            p[n] = a.v[i];                                                                 \
+            n += m.v[i] ? 1 : 0;                                                           \
+        }                                                                                  \
+        return n;                                                                          \
+    }                                                                                      \
     SORGUM_LANEWISE V zero_where(mask16 m, V a) {                                          \
         return each_lane<V>([&](int i) { return m.v[i] ? E(0) : a.v[i]; });                \
     }                                                                                      \

@@ -555,6 +555,26 @@ void halves(int mantissa_bits) {
 }
 
 template <class T>
+void compressions() {
+    Source<T> source;
+    for (int round = 0; round < 500; ++round) {
+        T x[16], side[16], found[17], expected[16];
+        index_t n = 0;
+        for (int i = 0; i < 16; ++i) {
+            x[i] = source.next();
+            side[i] = round == 0 ? T(1) : round == 1 ? T(-1) : source.moderate();
+            if (side[i] < T(0))
+                expected[n++] = x[i];
+        }
+        found[16] = T(7);
+        CHECK(compress(found, lt(load(side), splat<vec<T>>(T(0))), load(x)) == n);
+        for (index_t i = 0; i < n; ++i)
+            CHECK(same_bits(found[i], expected[i]));
+        CHECK(found[16] == T(7));
+    }
+}
+
+template <class T>
 void transposes() {
     Source<T> source;
     for (int round = 0; round < 100; ++round) {
@@ -699,6 +719,7 @@ void all_of_one_type() {
     integer_lanes<T>();
     folds<T>();
     slides<T>();
+    compressions<T>();
     transposes<T>();
 }
 
