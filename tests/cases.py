@@ -190,6 +190,39 @@ def gumbel_add(dtype: np.dtype[Any]) -> Iterator[Array]:
     yield random.gumbel_softmax(words(30 * 500, dtype).reshape(30, 500), rng=3)
 
 
+def filters(dtype: np.dtype[Any]) -> Iterator[Array]:
+    """Rows whose threshold is found by a list, a sample or neither; ties, short rows, any encodings."""
+    for n in (1, 3, 65, 1000, 5003, 70001):
+        x = logits((3, n), dtype, 3.0, seed=n)
+        x[1] = np.round(x[1])
+        x[2, 1 :: max(2, n // 5)] = -np.inf
+        for keywords in ({"top_k": 7}, {"top_p": 0.9}, {"min_p": 0.01}, {"top_k": n // 2 + 1, "top_p": 0.7}):
+            for temperature in (0.3, 1.0, 1e30):
+                yield random.filter_logits(x, temperature=temperature, **keywords)
+                more = {**keywords, "temperature": temperature, "index_offset": n, "ties": "all"}
+                yield from random.categorical(x, rng=n, return_log_prob=True, **more)
+    x = words(30 * 500, dtype).reshape(30, 500)
+    for rows in (x, np.where(np.isfinite(x), x, 0)):
+        yield random.filter_logits(rows, top_k=100, top_p=0.9, min_p=1e-30)
+        yield random.categorical(rows, rng=1, top_k=100, top_p=0.9, on_invalid="minus_one")
+
+
+def penalties(dtype: np.dtype[Any]) -> Iterator[Array]:
+    x = words(20 * 500, dtype).reshape(20, 500)
+    tokens = (hashed(20 * 300) % np.uint64(500)).astype(np.int64).reshape(20, 300)
+    yield random.apply_penalties(x, tokens, prompt=tokens[::-1], repetition=1.3, frequency=0.1, presence=0.3)
+
+
+def gamma(dtype: np.dtype[Any]) -> Iterator[Array]:
+    for n in (1, 15, 16, 17, 300, 5003):
+        a = np.exp(logits((3, n), np.float64, 4.0, seed=n))
+        a[0, ::3] = 1 + np.arange(len(a[0, ::3])) / 8
+        for offset in (0, 5, 2**32 - 7):
+            for log in (False, True):
+                yield random.gamma(a, rng=n, log=log, dtype=dtype, index_offset=offset)
+    yield random.gamma(np.full(100, 2.0**900), rng=1, log=True, dtype=dtype)
+
+
 def philox(dtype: np.dtype[Any]) -> Iterator[Array]:
     for n, rounds in ((0, 10), (1, 10), (16, 7), (37, 10), (200, 7)):
         counter = hashed(4 * n, 1).astype(np.uint32).reshape(4, n)
@@ -289,6 +322,14 @@ CASES: dict[str, Callable[[np.dtype[Any]], Iterator[Array]]] = {
     "random.exponential": lambda dtype: noise("exponential", dtype),
     "random.gumbel": lambda dtype: noise("gumbel", dtype),
     "random.logistic": lambda dtype: noise("logistic", dtype),
+    "random.normal": lambda dtype: noise("normal", dtype),
+    "random.gamma": gamma,
+    "random.penalise": penalties,
+    **dict.fromkeys(
+        [f"random.{name}" for name in ("peaks", "mass", "collect", "tally", "narrow", "find_equal", "logit_at", "keep")]
+        + ["random.gumbel_listed"],
+        filters,
+    ),
     "memory.widen": halves,
     "memory.narrow": halves,
     "memory.read": memory_read,

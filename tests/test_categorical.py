@@ -44,7 +44,7 @@ def drawn_with(words: Array, x: Array, temperature: float = 1.0) -> tuple[float,
     """Return value and index of the draw from one row whose words are given."""
     out = np.empty(4)
     encoded = np.ascontiguousarray(words, dtype=np.uint32).view(np.float32)
-    _core.draw("test", x, np.array(temperature), None, 0, None, np.array(0), 0, out, False, False, encoded)
+    _core.draw("test", x, np.array(temperature), None, 0, None, np.array(0), 0, out, False, False, given=encoded)
     return float(out[0]), int(out[2:3].view(np.int64)[0])
 
 

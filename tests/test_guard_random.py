@@ -93,3 +93,23 @@ def test_masks_and_columns(dtype: Any, room: tuple[Guarded, Guarded, Guarded], i
             for x, mask in zip(places(room[0], (n, 3), dtype), places(room[2], (n, 3), np.bool_), strict=True):
                 x[...], mask[...] = plain, keep
                 assert np.array_equal(random.categorical(x, rng=n, axis=0, where=mask, method=method), expected)
+
+
+@each_dtype
+def test_filters_and_gamma(dtype: Any, room: tuple[Guarded, Guarded, Guarded], isa: str) -> None:
+    for n in LENGTHS:
+        plain = np.round(logits((2, n), dtype, 2.0, seed=n), 1).astype(dtype)
+        keywords: dict[str, Any] = {"top_k": n // 2 + 1, "top_p": 0.7, "min_p": 1e-3}
+        kept, drawn = random.filter_logits(plain, **keywords), random.categorical(plain, rng=n, **keywords)
+        numbers = random.gamma(np.exp(plain), rng=n, dtype=dtype, index_offset=n % 67)
+        for x, out in zip(places(room[0], (2, n), dtype), places(room[1], (2, n), dtype), strict=True):
+            x[...] = plain
+            assert random.filter_logits(x, out=out, **keywords).tobytes() == kept.tobytes(), n
+            assert np.array_equal(random.categorical(x, rng=n, **keywords), drawn)
+            tokens = np.array([[0, n - 1, -1], [n // 2, n // 3, 0]])
+            penalised = random.apply_penalties(plain, tokens, repetition=1.5, presence=0.5)
+            assert (
+                random.apply_penalties(x, tokens, repetition=1.5, presence=0.5, out=x).tobytes() == penalised.tobytes()
+            )
+            random.gamma(np.exp(plain), rng=n, dtype=dtype, index_offset=n % 67, out=out)
+            assert out.tobytes() == numbers.tobytes()

@@ -19,7 +19,7 @@ from sorgum import _core, random, reference
 
 Array = Any
 LAWS: dict[str, Callable[..., Any]] = {
-    law: getattr(random, law) for law in ("uniform", "exponential", "gumbel", "logistic")
+    law: getattr(random, law) for law in ("uniform", "exponential", "gumbel", "logistic", "normal")
 }
 PURPOSES = reference.random.PURPOSES
 each_law = pytest.mark.parametrize("law", LAWS)
@@ -203,19 +203,21 @@ def exact(law: str, word: int, width: int) -> Any:
             return +v
         if law == "logistic":
             return mpmath.log(v) - mpmath.log1p(-v)
+        if law == "normal":
+            return mpmath.sqrt(2) * mpmath.erfinv(2 * v - 1)
         e = -mpmath.log1p(-v)
         return +e if law == "exponential" else -mpmath.log(e)
 
 
 # In float32, ULP: the largest error over all 2^32 words is below (test_all_words). In float64 as seen on samples.
 BOUNDS = {
-    np.float32: {"uniform": 0.75, "exponential": 3, "gumbel": 4, "logistic": 4},
-    np.float64: {"uniform": 0.51, "exponential": 3, "gumbel": 4, "logistic": 4},
+    np.float32: {"uniform": 0.75, "exponential": 3, "gumbel": 4, "logistic": 4, "normal": 0.51},
+    np.float64: {"uniform": 0.51, "exponential": 3, "gumbel": 4, "logistic": 4, "normal": 6},
 }
 
 
 def size_of(law: str, value: Array) -> Array:
-    return np.maximum(np.abs(value), 0.5) if law in ("gumbel", "logistic") else np.abs(value)
+    return np.maximum(np.abs(value), 0.5) if law in ("gumbel", "logistic", "normal") else np.abs(value)
 
 
 def sample_words(width: int) -> list[int]:
@@ -280,7 +282,7 @@ def test_extremes(dtype: Any, width: int, isa: str) -> None:
     words = np.concatenate([words, np.array([top - k for k in range(300)], dtype=kind)])
     for law in LAWS:
         assert np.all(np.isfinite(given(law, words, dtype)))
-    u, e, g, x = (given(law, words, dtype) for law in LAWS)
+    u, e, g, x, z = (given(law, words, dtype) for law in LAWS)
     assert u.min() == 2.0 ** -(width + 1)
     assert u.max() == 1 - max(2.0 ** -(width + 1), float(np.finfo(dtype).epsneg))
     assert e.min() > 0
@@ -289,11 +291,13 @@ def test_extremes(dtype: Any, width: int, isa: str) -> None:
     assert np.isclose(g.min(), -3.1299946409 if width == 32 else -3.8078743493, rtol=1e-7)
     assert np.isclose(x.max(), e.max(), rtol=1e-7)
     assert np.isclose(x.min(), -x.max(), rtol=1e-6)
+    assert np.isclose(z.max(), 6.33795775455 if width == 32 else 9.15529377269, rtol=1e-7)
+    assert np.isclose(z.min(), -z.max(), rtol=1e-7)
 
 
 @each_law
 def test_monotonic(law: str) -> None:
-    """Along the words: uniform, exponential and logistic never fall, gumbel never rises."""
+    """Along the words gumbel never rises, the others never fall."""
     sign = -1 if law == "gumbel" else 1
     for start in (0, 2**24 - 2**15, 2**30, int((1 - 0.5**0.5) * 2**32) - 2**15, 2**31 - 2**15, 2**32 - 2**16):
         words = np.arange(start, start + 2**16, dtype=np.uint64).astype(np.uint32)
@@ -309,6 +313,7 @@ DISTRIBUTIONS = {
     "exponential": stats.expon,
     "gumbel": stats.gumbel_r,
     "logistic": stats.logistic,
+    "normal": stats.norm,
 }
 
 

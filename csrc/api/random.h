@@ -30,6 +30,15 @@ struct Source {
 void noise(const std::string& law, bool wide, const Source& source, const std::vector<index_t>& shape,
            const ArrayView& out);
 
+// What is kept of a row's categories: per-row numbers, scalars or of the rows' shape, and the order in which they
+// apply, which names "temperature", "min_p", "top_k" and "top_p" once each.
+struct FilterArguments {
+    ArrayView top_k;         // int64
+    ArrayView top_p, min_p;  // float64
+    std::vector<std::string> order;
+    bool all_ties;
+};
+
 // A draw from every row, by Gumbel-max or by inversion (then only the index is of use), whose categories lie along the
 // last axis of `logits`. `out` is float64 and has the rows' shape and one more axis of four: value, low and (64 bits of
 // an integer) index of a Draw, and, where it is asked for, the logarithm of the drawn category's probability, NaN if
@@ -41,8 +50,32 @@ struct DrawArguments {
     std::optional<ArrayView> where;  // bool, broadcast to the logits
     ArrayView out;
     bool inverse, log_prob;
+    std::optional<FilterArguments> filters;
 };
 void draw(const DrawArguments& arguments, const Source& source);
+
+// out = logits where the filters keep them, else -inf; rows with NaN or +inf become NaN.
+struct KeepArguments {
+    const char* function;
+    ArrayView logits, temperature;
+    std::optional<ArrayView> where;
+    ArrayView out;
+    FilterArguments filters;
+};
+void keep_filtered(const KeepArguments& arguments);
+
+// Changes the logits of tokens that were seen, in place: int64 with the rows' shape and one more axis; -1 is no token.
+struct PenaltyArguments {
+    const char* function;
+    ArrayView logits, tokens;
+    std::optional<ArrayView> prompt;
+    ArrayView repetition, frequency, presence;  // float64, scalars or one per row
+};
+void penalise(const PenaltyArguments& arguments);
+
+// y of gamma numbers with the shape parameters `concentration` (float64), or of their logarithms.
+void gamma(const char* function, const ArrayView& concentration, bool logarithm, const Source& source,
+           const ArrayView& out);
 
 // The `most` largest of x + G in every row, in order: out has the rows' shape and one more axis of 3 most, for as many
 // Draws; missing ones are as of no element, and all are NaN where there is a NaN or +inf.

@@ -13,7 +13,7 @@
 
 namespace sorgum {
 
-inline constexpr int kMaxOperands = 6;
+inline constexpr int kMaxOperands = 9;
 
 struct Dims {
     int n = 0;

@@ -30,19 +30,70 @@ void noise(const std::string& law, bool wide, std::uint64_t key, const OptionalA
     without_gil([&] { random::noise(law, wide, source, shape, to); });
 }
 
+// top_k, top_p, min_p, filter_order, and whether all ties are kept.
+using FilterTuple = std::tuple<py::array, py::array, py::array, std::vector<std::string>, bool>;
+
+random::FilterArguments filters_of(const char* function, const FilterTuple& given) {
+    const auto& [top_k, top_p, min_p, order, all_ties] = given;
+    return {view_of(top_k, function, "top_k"), view_of(top_p, function, "top_p"), view_of(min_p, function, "min_p"),
+            order, all_ties};
+}
+
 void draw(const std::string& function, const py::array& logits, const py::array& temperature,
           const OptionalArray& where, std::uint64_t key, const OptionalArray& streams, const py::array& position,
-          index_t index_offset, const py::array& out, bool inverse, bool log_prob, const OptionalArray& given) {
+          index_t index_offset, const py::array& out, bool inverse, bool log_prob,
+          const std::optional<FilterTuple>& filters, const OptionalArray& given) {
     const char* const name = function.c_str();
     const random::Source source = source_of(name, key, streams, position, index_offset, given);
-    const random::DrawArguments a = {name,
-                                     view_of(logits, name, "logits"),
-                                     view_of(temperature, name, "temperature"),
-                                     optional_view(where, name, "where"),
-                                     view_of(out, name, "out"),
-                                     inverse,
-                                     log_prob};
+    random::DrawArguments a = {name,
+                               view_of(logits, name, "logits"),
+                               view_of(temperature, name, "temperature"),
+                               optional_view(where, name, "where"),
+                               view_of(out, name, "out"),
+                               inverse,
+                               log_prob,
+                               std::nullopt};
+    if (filters)
+        a.filters = filters_of(name, *filters);
     without_gil([&] { random::draw(a, source); });
+}
+
+void keep_filtered(const std::string& function, const py::array& logits, const py::array& temperature,
+                   const OptionalArray& where, const FilterTuple& filters, const py::array& out) {
+    const char* const name = function.c_str();
+    const random::KeepArguments a = {
+        name,
+        view_of(logits, name, "logits"),
+        view_of(temperature, name, "temperature"),
+        optional_view(where, name, "where"),
+        view_of(out, name, "out"),
+        filters_of(name, filters),
+    };
+    without_gil([&] { random::keep_filtered(a); });
+}
+
+void penalise(const std::string& function, const py::array& logits, const py::array& tokens,
+              const OptionalArray& prompt, const py::array& repetition, const py::array& frequency,
+              const py::array& presence) {
+    const char* const name = function.c_str();
+    const random::PenaltyArguments a = {
+        name,
+        view_of(logits, name, "logits"),
+        view_of(tokens, name, "tokens"),
+        optional_view(prompt, name, "prompt"),
+        view_of(repetition, name, "repetition"),
+        view_of(frequency, name, "frequency"),
+        view_of(presence, name, "presence"),
+    };
+    without_gil([&] { random::penalise(a); });
+}
+
+void gamma(const std::string& function, const py::array& concentration, bool logarithm, std::uint64_t key,
+           const OptionalArray& streams, const py::array& position, index_t index_offset, const py::array& out) {
+    const char* const name = function.c_str();
+    const random::Source source = source_of(name, key, streams, position, index_offset, std::nullopt);
+    const ArrayView from = view_of(concentration, name, "concentration"), to = view_of(out, name, "out");
+    without_gil([&] { random::gamma(name, from, logarithm, source, to); });
 }
 
 void gumbel_top(const std::string& function, const py::array& logits, const OptionalArray& where, index_t most,
@@ -79,7 +130,13 @@ void register_random(py::module_& module) {
                py::arg("given") = py::none());
     module.def("draw", &draw, py::arg("function"), py::arg("logits"), py::arg("temperature"), py::arg("where"),
                py::arg("key"), py::arg("streams"), py::arg("position"), py::arg("index_offset"), py::arg("out"),
-               py::arg("inverse"), py::arg("log_prob"), py::arg("given") = py::none());
+               py::arg("inverse"), py::arg("log_prob"), py::arg("filters") = py::none(), py::arg("given") = py::none());
+    module.def("keep_filtered", &keep_filtered, py::arg("function"), py::arg("logits"), py::arg("temperature"),
+               py::arg("where"), py::arg("filters"), py::arg("out"));
+    module.def("penalise", &penalise, py::arg("function"), py::arg("logits"), py::arg("tokens"), py::arg("prompt"),
+               py::arg("repetition"), py::arg("frequency"), py::arg("presence"));
+    module.def("gamma", &gamma, py::arg("function"), py::arg("concentration"), py::arg("logarithm"), py::arg("key"),
+               py::arg("streams"), py::arg("position"), py::arg("index_offset"), py::arg("out"));
     module.def("gumbel_top", &gumbel_top, py::arg("function"), py::arg("logits"), py::arg("where"), py::arg("most"),
                py::arg("key"), py::arg("streams"), py::arg("position"), py::arg("index_offset"), py::arg("out"));
     module.def("gumbel_add", &gumbel_add, py::arg("function"), py::arg("logits"), py::arg("key"), py::arg("streams"),

@@ -3,12 +3,22 @@
 
 #include "core/config.h"
 #include "core/types.h"
+#include "math/softmax_state.h"
 
 namespace sorgum {
 
 // What a stream of words is for. Streams of one key with different purposes are different streams. The numbers are part
 // of the layout of counters (math/stream.h) and never change; 64-bit words take the number that follows.
-enum class Purpose : std::uint32_t { bits = 0, uniform = 2, exponential = 4, gumbel = 6, logistic = 8, inverse = 10 };
+enum class Purpose : std::uint32_t {
+    bits = 0,
+    uniform = 2,
+    exponential = 4,
+    gumbel = 6,
+    logistic = 8,
+    inverse = 10,
+    normal = 12,
+    gamma = 14
+};
 
 // A row of words: which of them is drawn is then the matter of an index alone.
 struct NoiseRow {
@@ -42,6 +52,57 @@ struct ChunkMass {
     double value;  // NaN when there is a NaN or +inf
     index_t exponent;
     bool far;
+};
+
+// The first elements of a row in the order "larger values first, of equal ones the lower index": those above `value`,
+// and those equal to it up to index `last`.
+template <class T>
+struct Prefix {
+    T value;
+    index_t last;
+};
+
+// A row's largest element, and whether there is a NaN.
+template <class T>
+struct Peak {
+    T max;
+    bool has_nan;
+};
+
+// Integer weights of elements: exp((x - max) / T) in units of about 2^-digits, rounded. `only_largest`: 1 for the
+// largest ones, 0 for the others, as where T is 0.
+template <class T>
+struct IntegerWeights {
+    ExpScale<T> scale;
+    T max;
+    int digits;
+    bool only_largest;
+};
+
+// The search for the element at which the count of elements, or their mass, from the largest on reaches `target`: it
+// stands in [least, most], and `above` is what stands above. At the end the two are equal: `count` elements are equal
+// to them, of `weight` each.
+template <class T>
+struct Search {
+    T least, most;
+    bool by_mass;
+    index_t target, above, count, weight;
+};
+
+// Elements of a search by their place in [least, most]; the integers of the least and the largest among them.
+inline constexpr int kBucketBits = 10;
+inline constexpr index_t kBuckets = index_t(1) << kBucketBits;
+struct Tally {
+    index_t low = INT64_MAX, high = INT64_MIN;
+    index_t count[kBuckets] = {}, mass[kBuckets] = {};
+};
+
+// A token that a sequence holds, how often it was drawn (0: it stands in the prompt), and what that costs it.
+struct SeenToken {
+    index_t token, count;
+};
+struct Penalties {
+    double repetition, frequency, presence;
 };
 
 }  // namespace sorgum

@@ -1,5 +1,5 @@
 from collections.abc import Sequence
-from typing import Any, TypedDict
+from typing import Any, TypeAlias, TypedDict
 
 from numpy.typing import NDArray
 
@@ -106,6 +106,9 @@ def softmax_from_partial(
     empty: str,
 ) -> None: ...
 def row_shape(function: str, x: NDArray[Any], axes: Sequence[int] | None, keepdims: bool) -> tuple[int, ...]: ...
+
+Filters: TypeAlias = tuple[NDArray[Any], NDArray[Any], NDArray[Any], list[str], bool]
+
 def derived_key(key: int, data: int, tag: int) -> int: ...
 def philox(counter: NDArray[Any], key: NDArray[Any], out: NDArray[Any], rounds: int) -> None: ...
 def noise(
@@ -131,7 +134,35 @@ def draw(
     out: NDArray[Any],
     inverse: bool,
     log_prob: bool,
+    filters: Filters | None = None,
     given: NDArray[Any] | None = None,
+) -> None: ...
+def keep_filtered(
+    function: str,
+    logits: NDArray[Any],
+    temperature: NDArray[Any],
+    where: NDArray[Any] | None,
+    filters: Filters,
+    out: NDArray[Any],
+) -> None: ...
+def penalise(
+    function: str,
+    logits: NDArray[Any],
+    tokens: NDArray[Any],
+    prompt: NDArray[Any] | None,
+    repetition: NDArray[Any],
+    frequency: NDArray[Any],
+    presence: NDArray[Any],
+) -> None: ...
+def gamma(
+    function: str,
+    concentration: NDArray[Any],
+    logarithm: bool,
+    key: int,
+    streams: NDArray[Any] | None,
+    position: NDArray[Any],
+    index_offset: int,
+    out: NDArray[Any],
 ) -> None: ...
 def gumbel_top(
     function: str,

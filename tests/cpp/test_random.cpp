@@ -6,7 +6,7 @@
 #include "check.h"
 #include "core/isa.h"
 #include "kernels/random/words.inl.h"
-#include "math/uniform.h"
+#include "math/normal.h"
 
 SORGUM_ISA_BEGIN
 
@@ -96,23 +96,10 @@ void same_results(F one, G many) {
 }
 
 template <class Law>
-void one_element_and_sixteen(Law law) {
-    struct Floats {
-        float v[16];
-    };
+void one_double_and_sixteen(Law law) {
     struct Doubles {
         double v[16];
     };
-    same_results(
-        [&](const std::uint32_t* w, const Floats& r) {
-            for (int i = 0; i < 16; ++i)
-                CHECK(same_bits(r.v[i], law(open_unit<float>(static_cast<std::int32_t>(w[i])))));
-        },
-        [&](const std::uint32_t* w) {
-            Floats r;
-            store(r.v, law(open_unit<f32x16>(load_words(w))));
-            return r;
-        });
     same_results(
         [&](const std::uint32_t* w, const Doubles& r) {
             for (int i = 0; i < 16; ++i)
@@ -137,6 +124,24 @@ void one_element_and_sixteen(Law law) {
         });
 }
 
+template <class Law>
+void one_element_and_sixteen(Law law) {
+    struct Floats {
+        float v[16];
+    };
+    same_results(
+        [&](const std::uint32_t* w, const Floats& r) {
+            for (int i = 0; i < 16; ++i)
+                CHECK(same_bits(r.v[i], law(open_unit<float>(static_cast<std::int32_t>(w[i])))));
+        },
+        [&](const std::uint32_t* w) {
+            Floats r;
+            store(r.v, law(open_unit<f32x16>(load_words(w))));
+            return r;
+        });
+    one_double_and_sixteen(law);
+}
+
 SORGUM_NOINLINE void all() {
     known_blocks();
     words_of_a_row();
@@ -144,6 +149,7 @@ SORGUM_NOINLINE void all() {
     one_element_and_sixteen([](auto p) { return exponential(p); });
     one_element_and_sixteen([](auto p) { return gumbel(p); });
     one_element_and_sixteen([](auto p) { return logistic(p); });
+    one_double_and_sixteen([](auto p) { return normal_quantile(p); });
 }
 
 SORGUM_ISA_END

@@ -125,6 +125,54 @@ void gumbel_max_kernel(const NoiseRow& row, double temperature, const T* x, inde
     });
 }
 
+// The words of 16 indices: a whole block for each.
+SORGUM_INLINE i32x16 words_at(const NoiseRow& row, PhiloxKey<i32x16> key, const index_t* index) {
+    std::uint32_t word[kLanes];
+    if (row.given != nullptr) {
+        for (int k = 0; k < kLanes; ++k)
+            word[k] = row.given[index[k]];
+        return load_words(word);
+    }
+    std::uint32_t low[kLanes], high[kLanes], block[4][kLanes];
+    for (int k = 0; k < kLanes; ++k) {
+        low[k] = static_cast<std::uint32_t>(index[k] >> 2);
+        high[k] = static_cast<std::uint32_t>(index[k] >> 34);
+    }
+    const Block<i32x16> b = philox<kPhiloxRounds>(
+        Block<i32x16>{{load_words(low), load_words(high), splat_integer<i32x16>(low_word(row.position)),
+                       splat_integer<i32x16>(high_word(row.position))}},
+        key);
+    for (int w = 0; w < 4; ++w)
+        store(reinterpret_cast<float*>(block[w]), from_bits(b.word[w]));
+    for (int k = 0; k < kLanes; ++k)
+        word[k] = block[index[k] & 3][k];
+    return load_words(word);
+}
+
+template <class T>
+void gumbel_listed_kernel(const NoiseRow& row, double temperature, const T* x, const T* places, index_t first,
+                          index_t n, Draw& best) {
+    const PhiloxKey<std::int32_t> own = row_key(row);
+    const PhiloxKey<i32x16> key = {{splat_integer<i32x16>(own.word[0]), splat_integer<i32x16>(own.word[1])}};
+    Screen<T> screen(temperature, best);
+    for (index_t i = 0; i < n; i += kLanes) {
+        const index_t here = n - i < kLanes ? n - i : kLanes;
+        index_t index[kLanes];
+        for (index_t k = 0; k < kLanes; ++k)
+            index[k] = first + bits(places[k < here ? i + k : i]);
+        const i32x16 w = words_at(row, key, index);
+        if (all(screen.rejects(load_first(x + i, here, static_cast<T>(minus_infinity())), w)))
+            continue;
+        double noise[kLanes];
+        store(noise, gumbel(open_unit<f64x16>(zero_extend(w))) * splat<f64x16>(temperature));
+        const index_t before = best.index;
+        for (index_t k = 0; k < here; ++k)
+            enter(static_cast<double>(x[i + k]), noise[k], index[k], best);
+        if (best.index != before)
+            screen = Screen<T>(temperature, best);
+    }
+}
+
 // A heap of draws whose root is the least; of equal ones the one of the highest index.
 struct Heap {
     Draw* best;

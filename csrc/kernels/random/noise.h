@@ -1,7 +1,8 @@
 // Kernels of random words and of noise made from them, element by element.
 //
 // computes  philox: blocks of four words; bits: the words of a row; uniform v, exponential -log(1 - v), gumbel
-//           -log(-log(1 - v)), logistic log(v / (1 - v)) with v = (word + 1/2) / 2^32 or 2^64
+//           -log(-log(1 - v)), logistic log(v / (1 - v)), normal the normal quantile of v, with v = (word + 1/2) / 2^32
+//           or 2^64
 // source    Salmon, Moraes, Dror and Shaw 2011, "Parallel Random Numbers: As Easy as 1, 2, 3"; the layout of counters
 //           is math/stream.h
 // shapes    contiguous; y[k] is element first + k of the row, 0 <= first, first + n <= 2^62
@@ -39,6 +40,8 @@ template <class T>
 using gumbel_fn = noise_fn<T>;
 template <class T>
 using logistic_fn = noise_fn<T>;
+template <class T>
+using normal_fn = noise_fn<T>;
 
 // y[k] = x[k] + the Gumbel number of a 32-bit word, in T, rounded once; y may be x.
 template <class T>

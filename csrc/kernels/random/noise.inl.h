@@ -2,7 +2,7 @@
 
 #include "kernels/random/noise.h"
 #include "kernels/random/words.inl.h"
-#include "math/uniform.h"
+#include "math/normal.h"
 
 SORGUM_ISA_BEGIN
 
@@ -153,6 +153,27 @@ template <class T>
 void logistic_kernel(const NoiseRow& row, index_t first, index_t n, T* y) {
     write_noise(
         row, first, n, y, [](auto p) SORGUM_LAMBDA { return logistic(p); }, [](auto r) SORGUM_LAMBDA { return r; });
+}
+
+// Worked out in float64 for both types.
+template <class T>
+void normal_kernel(const NoiseRow& row, index_t first, index_t n, T* y) {
+    const auto put = [](T* to, OpenUnit<f64x16> p) SORGUM_LAMBDA {
+        if constexpr (sizeof(T) == 4)
+            store(to, narrow(normal_quantile(p)));
+        else
+            store(to, normal_quantile(p));
+    };
+    if (row.wide)
+        write_groups(row, first, n, kGroupWords / 2, y, [&](const i32x16* w, T* to) SORGUM_LAMBDA {
+            for (int k = 0; k < 2; ++k)
+                put(to + k * kLanes, open_unit_wide<f64x16>(join(w[2 * k], w[2 * k + 1])));
+        });
+    else
+        write_groups(row, first, n, kGroupWords, y, [&](const i32x16* w, T* to) SORGUM_LAMBDA {
+            for (int k = 0; k < 4; ++k)
+                put(to + k * kLanes, open_unit<f64x16>(zero_extend(w[k])));
+        });
 }
 
 SORGUM_ISA_END

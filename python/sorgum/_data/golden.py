@@ -19,11 +19,11 @@ Array = NDArray[Any]
 
 FUNCTIONS = ("exp", "log", "softmax", "softmax_three_pass", "log_softmax", "log_softmax_three_pass")
 REDUCTIONS = ("logsumexp", "logsumexp_partial")
-LAWS = ("bits", "uniform", "exponential", "gumbel", "logistic")
+LAWS = ("bits", "uniform", "exponential", "gumbel", "logistic", "normal")
 NAMES = tuple(f"special.{function}.{suffix}" for function in (*FUNCTIONS, *REDUCTIONS) for suffix in ("f32", "f64"))
 NAMES += tuple(
     f"random.{function}.{suffix}"
-    for function in (*LAWS, "categorical", "inverse", "gumbel_softmax")
+    for function in (*LAWS, "gamma", "categorical", "categorical_filtered", "inverse", "gumbel_softmax")
     for suffix in ("f32", "f64")
 )
 DTYPES: dict[str, np.dtype[Any]] = {"f32": np.dtype(np.float32), "f64": np.dtype(np.float64)}
@@ -89,6 +89,27 @@ def draws(dtype: np.dtype[Any]) -> Iterator[Array]:
     yield random.categorical(words(4096 * 6, dtype).reshape(512, 48), rng=1, on_invalid="minus_one")
 
 
+def filtered_draws(dtype: np.dtype[Any]) -> Iterator[Array]:
+    filters: tuple[dict[str, Any], ...] = ({"top_k": 5}, {"top_p": 0.75}, {"min_p": 0.05}, {"top_k": 900, "top_p": 0.5})
+    for n in LENGTHS:
+        x = logits((5, n), dtype, 3.0, seed=n)
+        for keywords in filters:
+            for ties in ("first", "all"):
+                place: dict[str, Any] = {"rng": n, "ties": ties, "num_samples": 3}
+                drawn = random.categorical(x, temperature=0.6875, return_log_prob=True, **place, **keywords)
+                yield from (array.view(np.int64) for array in drawn)
+                yield random.categorical(np.round(x), method="inverse", **place, **keywords)
+                kept = random.filter_logits(np.round(x), ties=ties, **keywords) > -np.inf
+                yield np.flatnonzero(kept).astype(np.int64)
+
+
+def gamma_numbers(dtype: np.dtype[Any]) -> Iterator[Array]:
+    for n in (1, 16, 1000, 20011):
+        a = np.ldexp(1.0, (hashed(3 * n, n) >> np.uint64(58)).astype(np.int64) - 32).reshape(3, n)
+        for log in (False, True):
+            yield random.gamma(a, rng=n, log=log, dtype=dtype, index_offset=n)
+
+
 def inverse_draws(dtype: np.dtype[Any]) -> Iterator[Array]:
     for n in LENGTHS:
         for temperature in (0.0, 0.6875, 1.0, 1e30):
@@ -126,7 +147,13 @@ def outputs(name: str) -> Iterator[Array]:
     family, function, suffix = name.split(".")
     dtype = DTYPES[suffix]
     if family == "random":
-        made = {"categorical": draws, "inverse": inverse_draws, "gumbel_softmax": relaxed_draws}.get(function)
+        made = {
+            "gamma": gamma_numbers,
+            "categorical": draws,
+            "categorical_filtered": filtered_draws,
+            "inverse": inverse_draws,
+            "gumbel_softmax": relaxed_draws,
+        }.get(function)
         yield from noise(function, dtype) if made is None else made(dtype)
         return
     if function in ("exp", "log"):

@@ -12,25 +12,49 @@ change `position`, `streams` or the key (`fold_in`, `split`).
 """
 
 from sorgum.random._categorical import categorical, gumbel_merge, gumbel_partial
+from sorgum.random._concrete import (
+    binary_concrete,
+    concrete_log_prob,
+    concrete_score,
+    gumbel_softmax_grad,
+    hard_concrete,
+)
+from sorgum.random._conditional import gumbel_given_max, truncated_gumbel
+from sorgum.random._filters import apply_penalties, filter_logits
+from sorgum.random._gamma import dirichlet, gamma
 from sorgum.random._keys import Key, fold_in, key, split
-from sorgum.random._noise import bits, exponential, gumbel, logistic, uniform
+from sorgum.random._noise import bits, exponential, gumbel, logistic, normal, uniform
 from sorgum.random._relaxed import gumbel_softmax
-from sorgum.random._top_k import TopK, gumbel_top_k
+from sorgum.random._top_k import TopK, gumbel_top_k, inclusion_weights, top_k_log_prob
 
 __all__ = [
     "Key",
     "TopK",
+    "apply_penalties",
+    "binary_concrete",
     "bits",
     "categorical",
+    "concrete_log_prob",
+    "concrete_score",
+    "dirichlet",
     "exponential",
+    "filter_logits",
     "fold_in",
+    "gamma",
     "gumbel",
+    "gumbel_given_max",
     "gumbel_merge",
     "gumbel_partial",
     "gumbel_softmax",
+    "gumbel_softmax_grad",
     "gumbel_top_k",
+    "hard_concrete",
+    "inclusion_weights",
     "key",
     "logistic",
+    "normal",
     "split",
+    "top_k_log_prob",
+    "truncated_gumbel",
     "uniform",
 ]

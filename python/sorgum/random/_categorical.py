@@ -1,11 +1,14 @@
 """Draws of one category per row, and their algebra for rows in shards."""
 
+import dataclasses
 import operator
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from sorgum import _core
+from sorgum.random._filters import _FILTER_ORDER, FilterOrder, Ties, _filters
 from sorgum.random._keys import Rng, _is_int, _key_of, _word64
 from sorgum.random._places import Array
 from sorgum.random._rows import _DRAW, _draw, _refuse_invalid, _rows
@@ -19,12 +22,17 @@ def categorical(
     rng: Rng,
     axis: int = -1,
     temperature: npt.ArrayLike = 1.0,
+    top_k: npt.ArrayLike | None = None,
+    top_p: npt.ArrayLike | None = None,
+    min_p: npt.ArrayLike | None = None,
     where: npt.ArrayLike | None = None,
     num_samples: int | None = None,
     streams: npt.ArrayLike | None = None,
     position: npt.ArrayLike = 0,
     index_offset: int = 0,
     method: Literal["gumbel", "inverse"] = "gumbel",
+    filter_order: FilterOrder = _FILTER_ORDER,
+    ties: Ties = "first",
     on_invalid: Literal["raise", "minus_one"] = "raise",
     return_log_prob: bool = False,
 ) -> Any:
@@ -41,6 +49,9 @@ def categorical(
         The axis of the categories; the others number the rows, in C order.
     temperature : float or array_like, default 1.0
         T, from 0 to 2**900: a scalar or one per row. 0 is the largest logit, the first of equal ones.
+    top_k, top_p, min_p : optional
+        Draw only from the k most probable categories; from the fewest that have p of the probability; from those that
+        have min_p of the largest probability. One number or one per row; rules, ranges and ties as in `filter_logits`.
     where : array_like of bool, optional
         Broadcast to `logits`. A category where it is False is absent, whatever its logit.
     num_samples : int, optional
@@ -56,6 +67,8 @@ def categorical(
         "gumbel": the largest of x + T G, where G is the Gumbel number of key, stream, position and index: what `gumbel`
         returns with ``dtype=np.float64, bits=32``. "inverse": a chunk of 4096 categories by one word, a category in it
         by another; it needs no noise per category, and what it draws depends on the whole row.
+    filter_order, ties : optional
+        As in `filter_logits`.
     on_invalid : {"raise", "minus_one"}, default "raise"
         What becomes of a row with NaN or +inf, or without any element above -inf: a ValueError or -1.
     return_log_prob : bool, default False
@@ -85,7 +98,10 @@ def categorical(
     integers: one of no probability weighs nothing. A weight below 2**-50 of its chunk's largest counts as none. There
     is no promise for shards.
 
-    log_prob: log_softmax of the logits given, as accurate as `log_softmax`; 0 where T is 0. Tier: bitwise.
+    With filters the draw, its log_prob too, is that from the logits that `filter_logits` returns, bit for bit, whatever
+    the method: noise belongs to the index of a category. There is no promise for shards then, which do not see the row.
+
+    log_prob: log_softmax of the logits given or kept, as accurate as `log_softmax`; 0 where T is 0. Tier: bitwise.
 
     Examples
     --------
@@ -106,9 +122,18 @@ def categorical(
         raise ValueError(f"categorical: method must be 'gumbel' or 'inverse', got {method!r}")
     if on_invalid not in ("raise", "minus_one"):
         raise ValueError(f"categorical: on_invalid must be 'raise' or 'minus_one', got {on_invalid!r}")
+    filters = None
+    if top_k is not None or top_p is not None or min_p is not None:
+        ndim = rows.logits.ndim
+        filters = _filters("categorical", axis, ndim, top_k, top_p, min_p, filter_order, ties)
     if num_samples is not None:
+        if filters is not None:  # once for all samples
+            kept = np.empty(rows.logits.shape, rows.logits.dtype)
+            _core.keep_filtered("categorical", rows.logits, rows.temperature, rows.where, filters, kept)
+            rows, filters = dataclasses.replace(rows, logits=kept, where=None), None
         rows = rows.repeated("categorical", _word64("categorical", "num_samples", num_samples))
-    drawn = _draw("categorical", rows, secret, index_offset, inverse=method == "inverse", log_prob=return_log_prob)
+    inverse = method == "inverse"
+    drawn = _draw("categorical", rows, secret, index_offset, inverse=inverse, log_prob=return_log_prob, filters=filters)
     if on_invalid == "raise":
         _refuse_invalid("categorical", drawn["index"] < 0, np.isnan(drawn["value"]))
     index = np.ascontiguousarray(drawn["index"]).reshape(drawn.shape)[()]

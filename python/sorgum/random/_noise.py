@@ -1,4 +1,4 @@
-"""Noise element by element: words, uniforms, exponentials, Gumbel and logistic numbers."""
+"""Noise element by element: words, uniforms, exponentials, Gumbel, logistic and normal numbers."""
 
 from typing import Any, Literal
 
@@ -9,7 +9,7 @@ from sorgum import _core
 from sorgum.random._keys import Rng, _key_of
 from sorgum.random._places import Array, Shape, _index_offset, _out, _place, _shape
 
-__all__ = ["bits", "exponential", "gumbel", "logistic", "uniform"]
+__all__ = ["bits", "exponential", "gumbel", "logistic", "normal", "uniform"]
 
 
 def _float_dtype(function: str, dtype: npt.DTypeLike) -> np.dtype[Any]:
@@ -327,3 +327,58 @@ def logistic(
     True
     """
     return _noise("logistic", shape, rng, dtype, streams, position, index_offset, bits, out)
+
+
+def normal(
+    shape: Shape,
+    *,
+    rng: Rng,
+    dtype: npt.DTypeLike = np.float32,
+    streams: npt.ArrayLike | None = None,
+    position: npt.ArrayLike = 0,
+    index_offset: int = 0,
+    bits: Literal[32, 64] | None = None,
+    out: Array | None = None,
+) -> Any:
+    """Draw standard normal numbers: the quantiles of v.
+
+    Parameters
+    ----------
+    shape : int or tuple of int
+        The shape of the result; its last axis makes the rows.
+    rng : Key, int or numpy.random.Generator
+        A key or its seed, or a Generator from which one key is drawn.
+    dtype : dtype, default float32
+        float32 or float64.
+    streams, position, index_offset : optional
+        Which words are drawn: as in `bits`.
+    bits : {32, 64}, optional
+        The length of the words; by default that of the dtype.
+    out : ndarray, optional
+        Where to write: that shape and dtype.
+
+    Returns
+    -------
+    ndarray or scalar
+        What a normal number is below with probability v = (w + 1/2) / 2**bits: from -6.34 to 6.34 with 32 bits, -9.16
+        to 9.16 with 64.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `bits`.
+
+    Notes
+    -----
+    Source: Wichura, "Algorithm AS 241: The percentage points of the normal distribution", 1988, worked out in float64
+    and rounded once. One word per number; both tails have all their digits. Bound: 0.51 ULP in float32; 1e-15 of the
+    number in float64, but 2**-52 near 0 from words of 64 bits. Tier: bitwise.
+
+    Examples
+    --------
+    >>> import sorgum as sg
+    >>> x = sg.random.normal(10000, rng=3)
+    >>> bool(abs(x.mean()) < 0.1)
+    True
+    """
+    return _noise("normal", shape, rng, dtype, streams, position, index_offset, bits, out)

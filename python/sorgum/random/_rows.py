@@ -115,7 +115,14 @@ def _rows(
 
 
 def _draw(
-    function: str, rows: _Rows, key: int, index_offset: int, *, inverse: bool = False, log_prob: bool = False
+    function: str,
+    rows: _Rows,
+    key: int,
+    index_offset: int,
+    *,
+    inverse: bool = False,
+    log_prob: bool = False,
+    filters: tuple[Array, Array, Array, list[str], bool] | None = None,
 ) -> Array:
     """Return a structured array of the rows' shape."""
     out = np.empty((*rows.logits.shape[:-1], 4))
@@ -131,6 +138,7 @@ def _draw(
         out,
         inverse,
         log_prob,
+        filters,
     )
     drawn: Array = out.view(_DRAW_WITH_LOG_PROB)[..., 0]
     return drawn

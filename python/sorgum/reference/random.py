@@ -4,6 +4,8 @@ Words agree with those of `sorgum.random` bit for bit. Logarithms are NumPy's, w
 processor to processor.
 """
 
+import statistics
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,12 +15,16 @@ __all__ = [
     "PURPOSES",
     "categorical",
     "exponential",
+    "filtered",
+    "gamma",
     "gumbel",
     "gumbel_softmax",
     "gumbel_top_k",
     "inverse",
     "logistic",
+    "normal",
     "open_unit",
+    "penalised",
     "philox",
     "uniform",
     "words",
@@ -26,7 +32,16 @@ __all__ = [
 
 Array = npt.NDArray[Any]
 
-PURPOSES = {"bits": 0, "uniform": 2, "exponential": 4, "gumbel": 6, "logistic": 8, "inverse": 10}
+PURPOSES = {
+    "bits": 0,
+    "uniform": 2,
+    "exponential": 4,
+    "gumbel": 6,
+    "logistic": 8,
+    "inverse": 10,
+    "normal": 12,
+    "gamma": 14,
+}
 
 _LOW = np.uint64(0xFFFFFFFF)
 _SHIFT = np.uint64(32)
@@ -402,3 +417,188 @@ def gumbel_softmax(
     s = (x + gumbel(words(x.shape, key, PURPOSES["gumbel"], position=position))) / (t[..., None] if t.ndim else t)
     y = np.exp(s - np.max(s, axis=-1, keepdims=True))
     return np.asarray(y / np.sum(y, axis=-1, keepdims=True))
+
+
+def filtered(
+    row: npt.ArrayLike,
+    *,
+    temperature: float = 1.0,
+    top_k: int | None = None,
+    top_p: float | None = None,
+    min_p: float | None = None,
+    filter_order: Sequence[str] = ("temperature", "min_p", "top_k", "top_p"),
+    ties: str = "first",
+) -> Array:
+    """Return which elements of a row the token filters keep, found by sorting it.
+
+    Weights are floats, so that a category whose mass falls next to p may be on the other side of it.
+
+    Parameters
+    ----------
+    row : array_like
+        One axis, neither NaN nor +inf.
+    temperature, top_k, top_p, min_p, filter_order, ties : optional
+        As in `sorgum.random.filter_logits`, for one row; the temperature is positive.
+
+    Returns
+    -------
+    array of bool
+        Of that shape.
+
+    Examples
+    --------
+    >>> filtered([0.0, 1.0, 2.0], top_k=2).tolist()
+    [False, True, True]
+    """
+    x = np.asarray(row, dtype=np.float64)
+    order = np.lexsort((np.arange(x.size), -x))
+    left = order[: np.count_nonzero(x > -np.inf)]
+    t = 1.0
+    for step in filter_order:
+        count = left.size
+        if step == "temperature":
+            t = temperature
+        elif left.size == 0:
+            continue
+        elif step == "min_p" and min_p:
+            count = int(np.count_nonzero(x[left] >= x[left[0]] + t * np.log(min_p)))
+        elif step == "top_k" and top_k is not None:
+            count = min(count, top_k)
+        elif step == "top_p" and top_p is not None and top_p < 1:
+            weights = np.exp(((x[left] - x[left[0]]) / t).astype(np.longdouble))
+            count = int(np.count_nonzero(np.cumsum(weights) - weights < np.longdouble(top_p) * weights.sum()))
+        if ties == "all" and left.size:
+            count = int(np.count_nonzero(x[left] >= x[left[count - 1]]))
+        left = left[:count]
+    kept = np.zeros(x.shape, dtype=np.bool_)
+    kept[left] = True
+    return kept
+
+
+def penalised(
+    logits: npt.ArrayLike,
+    tokens: npt.ArrayLike,
+    *,
+    repetition: float = 1.0,
+    frequency: float = 0.0,
+    presence: float = 0.0,
+    prompt: npt.ArrayLike | None = None,
+) -> Array:
+    """Return logits with the penalties of tokens that were seen.
+
+    Parameters
+    ----------
+    logits : array_like
+        Rows of categories.
+    tokens, prompt : array_like of int
+        Rows of tokens; -1 is none.
+    repetition, frequency, presence : float
+        As in `sorgum.random.apply_penalties`.
+
+    Returns
+    -------
+    array of float64
+        The shape of the logits.
+
+    Examples
+    --------
+    >>> penalised([[2.0, 2.0]], [[0]], repetition=4.0, presence=1.0).tolist()
+    [[-0.5, 2.0]]
+    """
+    x = np.array(logits, dtype=np.float64)
+    before = np.full((x.shape[0], 0), -1) if prompt is None else np.asarray(prompt)
+    for row, drawn, given in zip(x, np.asarray(tokens), before, strict=True):
+        for token in set(drawn[drawn >= 0].tolist()) | set(given[given >= 0].tolist()):
+            count = np.count_nonzero(drawn == token)
+            repeated = row[token] / repetition if row[token] > 0 else row[token] * repetition
+            row[token] = repeated - (count * frequency + presence if count else 0.0)
+    return x
+
+
+def normal(word: Array) -> Array:
+    """Return the quantiles of the normal distribution at v, to 1e-15.
+
+    Parameters
+    ----------
+    word : array of uint32 or uint64
+        The words.
+
+    Returns
+    -------
+    array of float64
+        Standard normal numbers.
+
+    Examples
+    --------
+    >>> normal(np.array([2**31, 0], dtype=np.uint32)).round(6)
+    array([ 0.      , -6.337958])
+    """
+    quantile = statistics.NormalDist().inv_cdf
+    v, u = open_unit(word)
+    return np.array([quantile(a) if a < b else -quantile(b) for a, b in zip(v.flat, u.flat, strict=True)]).reshape(
+        word.shape
+    )
+
+
+def gamma(
+    concentration: npt.ArrayLike,
+    key: int,
+    *,
+    streams: npt.ArrayLike | None = None,
+    position: npt.ArrayLike = 0,
+    index_offset: int = 0,
+) -> Array:
+    """Return logarithms of gamma numbers by Marsaglia and Tsang's method.
+
+    Parameters
+    ----------
+    concentration : array_like
+        The shape parameters, positive; the last axis makes the rows.
+    key : int
+        64 bits.
+    streams, position, index_offset : optional
+        As in `words`.
+
+    Returns
+    -------
+    array of float64
+        Of that shape.
+
+    Examples
+    --------
+    >>> bool(gamma(1e-300, 3) < -1e298)
+    True
+    """
+    a = np.asarray(concentration, dtype=np.float64)
+    shape = a.shape or (1,)
+    rows = int(np.prod(shape[:-1], dtype=np.int64))
+
+    def units(attempt: int) -> tuple[Array, Array]:
+        ids = np.arange(rows, dtype=np.uint64) if streams is None else np.asarray(streams, dtype=np.uint64)
+        at = np.broadcast_to(np.asarray(position, dtype=np.uint64).reshape(-1), (rows,))
+        zero = np.zeros(rows, dtype=np.uint64)
+        counter = np.stack(
+            [*_halves(ids.reshape(rows)), zero + np.uint64(PURPOSES["gamma"]), zero + np.uint64(attempt)]
+        )
+        row_key = philox(counter.T, np.stack(_halves(np.uint64(key))))[:, None, :2]
+        index = np.arange(index_offset, index_offset + shape[-1], dtype=np.uint64)
+        block = np.stack(np.broadcast_arrays(*_halves(index), *(h[:, None] for h in _halves(at))), axis=-1)
+        found = philox(block, row_key).astype(np.uint64).reshape(*shape, 4)
+        return found[..., 0] | (found[..., 1] << _SHIFT), found[..., 2] | (found[..., 3] << _SHIFT)
+
+    large = np.where(a < 1, a + 1, a).reshape(shape)
+    d = large - 1 / 3
+    c = 1 / np.sqrt(9 * d)
+    y = np.full(shape, np.nan)
+    attempt = 0
+    while np.isnan(y).any():
+        attempt += 1
+        first, second = units(attempt)
+        z = normal(first)
+        v = (1 + c * z) ** 3
+        with np.errstate(invalid="ignore", divide="ignore"):
+            accepted = np.log(open_unit(second)[0]) < z * z / 2 + d * (1 - v + np.log(v))
+        accepted &= (v > 0) & np.isnan(y)
+        y[accepted] = np.log(d * np.where(v > 0, v, 1))[accepted]
+    boost = np.log(open_unit(units(0)[0])[0])
+    return np.where(a < 1, y + boost / a.reshape(shape), y).reshape(a.shape)

@@ -1,0 +1,336 @@
+"""Densities and gradients of relaxed draws; gates between 0 and 1."""
+
+import functools
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sorgum.random._keys import Rng
+from sorgum.random._noise import logistic
+from sorgum.random._places import Array
+from sorgum.random._relaxed import gumbel_softmax
+from sorgum.random._rows import _rows
+from sorgum.random._top_k import _tree_sum
+from sorgum.special import _floats, exp, log, logsumexp, softmax
+
+__all__ = [
+    "binary_concrete",
+    "concrete_log_prob",
+    "concrete_score",
+    "gumbel_softmax_grad",
+    "hard_concrete",
+]
+
+
+def _positive_temperature(function: str, t: Array) -> Array:
+    good = (t > 0) & (t < np.inf)
+    if not np.all(good):
+        raise ValueError(f"{function}: temperature must be positive and finite, got {float(t[~good].flat[0])}")
+    return t
+
+
+def gumbel_softmax_grad(
+    grad: npt.ArrayLike,
+    logits: npt.ArrayLike,
+    *,
+    rng: Rng,
+    temperature: npt.ArrayLike = 1.0,
+    axis: int = -1,
+    where: npt.ArrayLike | None = None,
+    streams: npt.ArrayLike | None = None,
+    position: npt.ArrayLike = 0,
+    index_offset: int = 0,
+) -> Array:
+    """Pull a gradient back through `gumbel_softmax`, drawing the noise again from its key: nothing was stored.
+
+    Parameters
+    ----------
+    grad : array_like
+        The gradient with respect to what `gumbel_softmax` returned, soft or hard; the shape of `logits`.
+    logits, rng, temperature, axis, where, streams, position, index_offset : optional
+        What `gumbel_softmax` was given. A Generator would draw another key; give the key itself.
+
+    Returns
+    -------
+    ndarray
+        The gradient with respect to the logits, of their shape, float32 or float64: y (grad - sum(y grad)) /
+        temperature with y the soft result. For a hard one this is the straight-through estimate.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `gumbel_softmax`; and if the shape of `grad` is another.
+
+    Notes
+    -----
+    Jang, Gu and Poole, "Categorical Reparameterization with Gumbel-Softmax", 2017, section 2. The products and the sum
+    are formed in float64, by halves of the row; rounded once. Rows sum to 0. Tier: bitwise.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import sorgum as sg
+    >>> x = np.float64([0.5, -1.0, 2.0])
+    >>> g = sg.random.gumbel_softmax_grad([1.0, 0.0, 0.0], x, rng=4, temperature=0.5)
+    >>> step = 1e-6 * np.float64([0, 1, 0])
+    >>> up, down = (sg.random.gumbel_softmax(x + s, rng=4, temperature=0.5)[0] for s in (step, -step))
+    >>> bool(abs((up - down) / 2e-6 - g[1]) < 1e-8)
+    True
+    """
+    y = gumbel_softmax(
+        logits,
+        rng=rng,
+        temperature=temperature,
+        axis=axis,
+        where=where,
+        streams=streams,
+        position=position,
+        index_offset=index_offset,
+    )
+    upstream = _floats("gumbel_softmax_grad", "grad", grad)
+    if upstream.shape != y.shape:
+        raise ValueError(f"gumbel_softmax_grad: grad must have shape {y.shape}, got {upstream.shape}")
+    soft = np.moveaxis(y, axis, -1).astype(np.float64)
+    if where is not None:  # what is absent has no gradient, whatever stands there
+        mask = np.broadcast_to(np.asarray(where), y.shape)
+        upstream = np.where(mask, upstream, 0)
+    above = np.moveaxis(upstream, axis, -1).astype(np.float64)
+    t = np.asarray(temperature, dtype=np.float64)
+    if t.ndim:
+        t = (np.moveaxis(t, axis, -1) if t.ndim == y.ndim else t).reshape((*soft.shape[:-1], 1))
+    found = soft * (above - _tree_sum(soft * above)[..., None]) / t + 0.0  # one sign of zero
+    return np.moveaxis(found.astype(y.dtype), -1, axis)
+
+
+@functools.lru_cache(maxsize=64)
+def _log_factorial(n: int) -> float:
+    return float(_tree_sum(log(np.arange(1.0, n + 1))))
+
+
+def _concrete(
+    function: str, log_points: npt.ArrayLike, logits: npt.ArrayLike, temperature: npt.ArrayLike, axis: int
+) -> tuple[Array, Array, Array]:
+    """Return y, x and the temperature with a last axis of length 1, the categories along the last axis, in float64."""
+    y = _floats(function, "log_points", log_points)
+    x = _floats(function, "logits", logits)
+    try:
+        shape = np.broadcast_shapes(x.shape, y.shape)
+    except ValueError:
+        rule = f"must broadcast with log_points of shape {y.shape}"
+        raise ValueError(f"{function}: logits {rule}, got shape {x.shape}") from None
+    rows = _rows(function, np.broadcast_to(x, shape), axis, temperature, None, None, 0)
+    t = _positive_temperature(function, rows._per_row(function, "temperature", rows.temperature))
+    points = np.moveaxis(np.broadcast_to(y, shape), axis, -1)
+    return points.astype(np.float64), rows.logits.astype(np.float64), t[..., None] if t.ndim else t
+
+
+def concrete_log_prob(
+    log_points: npt.ArrayLike,
+    logits: npt.ArrayLike,
+    *,
+    temperature: npt.ArrayLike,
+    axis: int = -1,
+    of_points: bool = False,
+) -> Any:
+    """Return the logarithm of the density of the Concrete distribution, that of `gumbel_softmax`.
+
+    Parameters
+    ----------
+    log_points : array_like
+        Logarithms y of points of the simplex: points themselves underflow at low temperatures. A constant added to a
+        row changes nothing unless `of_points` is set.
+    logits : array_like
+        The parameters x, broadcast against `log_points`; a constant added to a row changes nothing.
+    temperature : float or array_like
+        t, positive and finite: one for all rows or one per row.
+    axis : int, default -1
+        The axis of the categories.
+    of_points : bool, default False
+        The density of the points exp(y) on the simplex; else that of their logarithms (ExpConcrete).
+
+    Returns
+    -------
+    ndarray or scalar of float64
+        The rows' shape: log((n - 1)!) + (n - 1) log(t) + sum(x - t y) - n logsumexp(x - t y), less sum(y) for points.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a dtype or a shape does not fit, or the temperature is not positive and finite.
+
+    Notes
+    -----
+    Maddison, Mnih and Teh, "The Concrete Distribution", 2017, equations 10 and 22. In float64; sums by halves of the
+    row. Tier: bitwise.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import sorgum as sg
+    >>> y = np.log([0.2, 0.3, 0.5])  # at temperature 1 and equal logits: 2! prod(1 / y) / sum(1 / y)**3, for points
+    >>> density = np.exp([sg.random.concrete_log_prob(y, np.zeros(3), temperature=1.0, of_points=True)])
+    >>> bool(abs(density[0] - 2 / 0.03**2 / (1 / 0.2 + 1 / 0.3 + 1 / 0.5) ** 3) < 1e-12)
+    True
+    """
+    y, x, t = _concrete("concrete_log_prob", log_points, logits, temperature, axis)
+    n = y.shape[-1]
+    if n == 0:
+        raise ValueError("concrete_log_prob: log_points must have categories, got none")
+    s = x - t * y
+    scale = _log_factorial(n - 1) + (n - 1) * log(t[..., 0] if t.ndim else t)
+    found = scale + (_tree_sum(s) - n * logsumexp(s))
+    return (found - _tree_sum(y) if of_points else found)[()]
+
+
+def concrete_score(
+    log_points: npt.ArrayLike, logits: npt.ArrayLike, *, temperature: npt.ArrayLike, axis: int = -1
+) -> tuple[Array, Array]:
+    """Return the gradients of `concrete_log_prob` (of logarithms) with respect to `log_points` and `logits`.
+
+    Parameters
+    ----------
+    log_points, logits, temperature, axis : optional
+        As in `concrete_log_prob`.
+
+    Returns
+    -------
+    pair of ndarray of float64
+        -t + n t softmax(x - t y) and 1 - n softmax(x - t y). Rows sum to 0.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `concrete_log_prob`.
+
+    Notes
+    -----
+    With x the vertex e_k times beta and t = beta tau it is the conditional score of Gumbel-Softmax flow matching (Tang,
+    Zhang, Tong and Chatterjee, 2025). Tier: bitwise.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import sorgum as sg
+    >>> of_points, of_logits = sg.random.concrete_score(np.log([0.2, 0.8]), np.zeros(2), temperature=0.5)
+    >>> bool(np.all(abs(of_points + 0.5 * of_logits) < 1e-15))
+    True
+    """
+    y, x, t = _concrete("concrete_score", log_points, logits, temperature, axis)
+    p = softmax(x - t * y)
+    of_logits = 1 - y.shape[-1] * p
+    return np.moveaxis(-t * of_logits, -1, axis), np.moveaxis(of_logits, -1, axis)
+
+
+def binary_concrete(
+    logits: npt.ArrayLike,
+    *,
+    rng: Rng,
+    temperature: npt.ArrayLike = 1.0,
+    streams: npt.ArrayLike | None = None,
+    position: npt.ArrayLike = 0,
+    index_offset: int = 0,
+) -> Any:
+    """Draw gates from the binary Concrete distribution: sigmoid((logits + L) / temperature), L logistic.
+
+    Parameters
+    ----------
+    logits : array_like
+        log(odds) of each gate, any shape; the last axis makes the rows.
+    rng : Key, int or numpy.random.Generator
+        A key or its seed, or a Generator from which one key is drawn.
+    temperature : float or array_like, default 1.0
+        Positive and finite, broadcast to the shape of `logits`.
+    streams, position, index_offset : optional
+        Which words are drawn: as in `bits`.
+
+    Returns
+    -------
+    ndarray or scalar
+        The shape of `logits`, float32 or float64, from 0 to 1; above 1/2 with probability sigmoid(logits) at every
+        temperature.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `logistic`; and if the temperature is not positive and finite.
+
+    Notes
+    -----
+    Maddison, Mnih and Teh, "The Concrete Distribution", 2017, appendix B. It is the first of the two numbers of
+    `gumbel_softmax` with logits (x, 0), for one number of noise instead of two. L is what `logistic` returns with the
+    dtype of the result and ``bits=32``. Tier: bitwise.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import sorgum as sg
+    >>> gates = sg.random.binary_concrete(np.zeros(10000), rng=1, temperature=0.1)
+    >>> bool(abs((gates > 0.5).mean() - 0.5) < 0.02)
+    True
+    """
+    x = _floats("binary_concrete", "logits", logits)
+    t = _positive_temperature("binary_concrete", np.asarray(_floats("binary_concrete", "temperature", temperature)))
+    try:
+        divisor = np.broadcast_to(t, x.shape).astype(x.dtype)
+    except ValueError:
+        raise ValueError(
+            f"binary_concrete: temperature must broadcast to shape {x.shape}, got shape {t.shape}"
+        ) from None
+    place: dict[str, Any] = {"streams": streams, "position": position, "index_offset": index_offset}
+    z = (x + logistic(x.shape, rng=rng, dtype=x.dtype, bits=32, **place)) / divisor
+    small = exp(-np.abs(z))  # of the smaller of the two probabilities, so that neither overflows
+    return np.asarray(np.where(z < 0, small, x.dtype.type(1)) / (1 + small))[()]
+
+
+def hard_concrete(
+    logits: npt.ArrayLike,
+    *,
+    rng: Rng,
+    temperature: npt.ArrayLike = 2 / 3,
+    stretch: tuple[float, float] = (-0.1, 1.1),
+    streams: npt.ArrayLike | None = None,
+    position: npt.ArrayLike = 0,
+    index_offset: int = 0,
+) -> Any:
+    """Draw gates from the hard Concrete distribution: exactly 0 or 1 with some probability, between them otherwise.
+
+    Parameters
+    ----------
+    logits, rng, streams, position, index_offset : optional
+        As in `binary_concrete`.
+    temperature : float or array_like, default 2 / 3
+        Positive and finite.
+    stretch : pair of float, default (-0.1, 1.1)
+        The interval to which `binary_concrete` is stretched before it is cut to [0, 1]: below 0, above 1.
+
+    Returns
+    -------
+    ndarray or scalar
+        The shape of `logits`. Not 0 with probability sigmoid(logits - temperature log(-low / high)).
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `binary_concrete`; and if the interval is not finite or does not hold [0, 1].
+
+    Notes
+    -----
+    Louizos, Welling and Kingma, "Learning Sparse Neural Networks through L0 Regularization", 2018, equations 10 to 12.
+    Tier: bitwise.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import sorgum as sg
+    >>> gates = sg.random.hard_concrete(np.zeros(10000), rng=1)
+    >>> bool(0.1 < (gates == 0).mean() < 0.3)
+    True
+    """
+    low, high = (float(end) for end in stretch)
+    if not (-np.inf < low <= 0 and 1 <= high < np.inf):
+        raise ValueError(f"hard_concrete: stretch must hold [0, 1] and be finite, got ({low}, {high})")
+    place: dict[str, Any] = {"streams": streams, "position": position, "index_offset": index_offset}
+    gates = np.asarray(binary_concrete(logits, rng=rng, temperature=temperature, **place))
+    kind = gates.dtype.type
+    return np.clip(gates * kind(high - low) + kind(low), kind(0), kind(1))[()]
