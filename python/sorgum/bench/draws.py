@@ -20,10 +20,18 @@ __all__ = ["DATA", "DRAWS", "Draw", "Row", "compare", "draws", "make_logits"]
 
 Array = NDArray[Any]
 Call = Callable[[], Any]
-DRAWS = ("categorical", "categorical, inverse", "gumbel", "gumbel_softmax", "gumbel_top_k")
+DRAWS = (
+    "categorical",
+    "categorical, inverse",
+    "gumbel",
+    "gumbel_softmax",
+    "gumbel_top_k",
+    "top_p 0.9",
+    "top_k 50, top_p 0.9",
+)
 DATA = ("normal", "flat", "peaked")
 MODULES = {"NumPy": "numpy", "PyTorch": "torch", "JAX": "jax"}
-TOP = 50
+TOP, TOP_P = 50, 0.9
 
 
 class Draw(NamedTuple):
@@ -74,6 +82,8 @@ def _ours(draw: str, x: Array, out: Array) -> Call:
         "gumbel": lambda: random.gumbel(x.shape, rng=1, out=out),
         "gumbel_softmax": lambda: random.gumbel_softmax(x, rng=1, out=out),
         "gumbel_top_k": lambda: random.gumbel_top_k(x, TOP, rng=1).indices,
+        "top_p 0.9": lambda: random.categorical(x, rng=1, top_p=TOP_P),
+        "top_k 50, top_p 0.9": lambda: random.categorical(x, rng=1, top_k=TOP, top_p=TOP_P),
     }[draw]
 
 
@@ -107,6 +117,16 @@ def _torch(draw: str, x: Array, out: Array, threads: int) -> Iterator[tuple[str,
         yield "-log(exponential_)", lambda: noise.exponential_().log_().neg_()
     if draw == "gumbel_softmax":
         yield "gumbel_softmax", lambda: torch.nn.functional.gumbel_softmax(t)
+    if draw.startswith("top_"):
+        top = TOP if "top_k" in draw else None
+
+        def nucleus() -> Any:
+            values, ids = torch.sort(t, dim=-1, descending=True) if top is None else torch.topk(t, top)
+            p = torch.softmax(values, -1)
+            p[p.cumsum(-1) - p >= TOP_P] = 0
+            return ids.gather(-1, torch.multinomial(p, 1))
+
+        yield "sort, softmax, cumsum, multinomial" if top is None else "topk, softmax, cumsum, multinomial", nucleus
     if draw == "gumbel_top_k":
         yield "multinomial without replacement", lambda: torch.multinomial(torch.softmax(t, -1), TOP)
 
