@@ -7,10 +7,10 @@ import numpy.typing as npt
 
 from sorgum.random._keys import Rng
 from sorgum.random._noise import gumbel
-from sorgum.random._places import Array
+from sorgum.random._places import Array, _floats
 from sorgum.random._rows import _rows
 from sorgum.random._top_k import _log_one_minus_exp
-from sorgum.special import _floats, log, logsumexp
+from sorgum.special import log, logsumexp
 
 __all__ = ["gumbel_given_max", "truncated_gumbel"]
 

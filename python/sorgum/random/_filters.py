@@ -9,9 +9,9 @@ import numpy.typing as npt
 
 from sorgum import _core
 from sorgum.random._keys import _is_int
-from sorgum.random._places import Array, _out
+from sorgum.random._places import Array, _floats, _out
 from sorgum.random._rows import _rows
-from sorgum.special import _apart, _floats, _plain
+from sorgum.special import _apart, _plain
 
 __all__ = ["FilterOrder", "Ties", "apply_penalties", "filter_logits"]
 

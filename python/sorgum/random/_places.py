@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from sorgum.random._keys import _is_int, _word64
 from sorgum.runtime import _empty
+from sorgum.special import _plain
 
 __all__ = ["Array", "Shape"]
 
@@ -43,6 +44,17 @@ def _integers(function: str, argument: str, value: npt.ArrayLike) -> Array:
     if array.dtype.kind == "i" and array.size and int(array.min()) < 0:
         raise ValueError(f"{function}: {argument} must not be negative, got {int(array.min())}")
     return array.astype(np.uint64).view(np.int64)
+
+
+def _floats(function: str, argument: str, value: npt.ArrayLike) -> Array:
+    """Return `value` as a float32 or float64 array."""
+    array = _plain(function, argument, value)
+    dtype = array.dtype
+    if dtype.kind in "biu":
+        return array.astype(np.float64)
+    if dtype.kind != "f" or dtype.itemsize not in (4, 8) or not dtype.isnative:
+        raise TypeError(f"{function}: {argument} must be float32, float64, bool or integer, got dtype {dtype!r}")
+    return array
 
 
 def _index_offset(function: str, value: object) -> int:

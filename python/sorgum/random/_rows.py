@@ -9,8 +9,8 @@ import numpy.typing as npt
 
 from sorgum import _core
 from sorgum.random._keys import _is_int
-from sorgum.random._places import Array, _index_offset, _place
-from sorgum.special import _floats, _mask, _temperature
+from sorgum.random._places import Array, _floats, _index_offset, _place
+from sorgum.special import _mask, _temperature
 
 __all__: list[str] = []
 
