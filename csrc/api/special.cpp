@@ -18,6 +18,7 @@ constexpr index_t kLongRow = index_t(1) << 22;     // rows beyond it are always 
 constexpr index_t kManyBlocks = 16;                // so many rows keep all threads busy without being shared
 constexpr index_t kLongTask = index_t(1) << 20;    // elements of many rows that one task takes in turn
 constexpr index_t kTasksPerThread = 8;             // so many tasks end at about the same time on all threads
+constexpr index_t kShortestStreamed = 256;         // elements of a row that is written past the caches by itself
 constexpr index_t kBlockElements = 4 * kChunk;     // elements of short rows that are brought together at a time
 constexpr index_t kMostBlockRows = 256;            // and their rows
 constexpr index_t kMostPieces = index_t(1) << 16;  // partial sums kept at a time
@@ -407,7 +408,7 @@ private:
         for (index_t r = 0; dy_ >= 0 && r < b.rows; ++r) {
             T* const to = past_scratch ? out_row(b.first + r) + i : from + r * pitch_;
             special_times(table_, T())(from + r * pitch_, to, n, static_cast<double>(dy[r]) / temperature(b.first + r),
-                                       past_scratch && large_);
+                                       past_scratch && large_ && n >= kShortestStreamed);
         }
         if (!past_scratch)
             stored(kOut).write(b.first, b.rows, i, n, from, pitch_, large_);

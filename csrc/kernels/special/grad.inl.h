@@ -103,8 +103,8 @@ struct GradMap {
     }
 };
 
-// dx[i] = f(y[i], dy[i]); see map_elements.
-template <class T, class F>
+// dx[i] = f(y[i], dy[i]); see map_elements. `fetch`: y and dy are not in the cache any more.
+template <bool fetch, class T, class F>
 SORGUM_INLINE void map_pairs(const T* y, const T* dy, T* dx, index_t n, bool streaming, const F& f) {
     const index_t head = streaming ? elements_to_boundary(dx) : -1;
     index_t i = 0;
@@ -112,8 +112,10 @@ SORGUM_INLINE void map_pairs(const T* y, const T* dy, T* dx, index_t n, bool str
         if (head > 0)
             store_first(dx, f(load_first(y, head, T(0)), load_first(dy, head, T(0))), head);
         for (i = head; i + kLanes <= n; i += kLanes) {
-            prefetch_ahead(y + i);
-            prefetch_ahead(dy + i);
+            if constexpr (fetch) {
+                prefetch_ahead(y + i);
+                prefetch_ahead(dy + i);
+            }
             stream(dx + i, f(load(y + i), load(dy + i)));
         }
     } else {
@@ -139,7 +141,7 @@ SORGUM_INLINE void grad_rows(const GradRows<T>& r, double temperature) {
         const T *y = r.y + i * r.y_stride, *dy = r.dy + i * r.dy_stride;
         const SumPair chunk = grad_chunk<op>(y, dy, r.n);
         const GradMap<op, T> f(grad_total(&chunk, 1), temperature);
-        map_pairs(y, dy, r.dx + i * r.dx_stride, r.n, streaming, f);
+        map_pairs<false>(y, dy, r.dx + i * r.dx_stride, r.n, streaming, f);
     }
     if (streaming)
         stream_fence();
@@ -148,7 +150,7 @@ SORGUM_INLINE void grad_rows(const GradRows<T>& r, double temperature) {
 template <GradOp op, class T>
 SORGUM_INLINE void grad_write(const T* y, const T* dy, T* dx, index_t n, SumPair total, double temperature,
                               bool streaming) {
-    map_pairs(y, dy, dx, n, streaming, GradMap<op, T>(total, temperature));
+    map_pairs<true>(y, dy, dx, n, streaming, GradMap<op, T>(total, temperature));
     if (streaming)
         stream_fence();
 }
