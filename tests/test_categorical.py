@@ -513,11 +513,11 @@ def test_two_to_the_31_categories() -> None:
     ("keywords", "error", "message"),
     [
         ({"rng": None}, TypeError, "categorical: rng must be a Key, an int seed or a numpy Generator, got NoneType"),
-        ({"temperature": -1.0}, ValueError, "categorical: temperature must be in [0, 2**900], got -1"),
+        ({"temperature": -1.0}, ValueError, "categorical: temperature must be in [0, 2**900], got -1.0"),
         ({"temperature": np.nan}, ValueError, "categorical: temperature must be in [0, 2**900], got nan"),
         ({"temperature": np.inf}, ValueError, "categorical: temperature must be in [0, 2**900], got inf"),
         ({"temperature": 2.0**901}, ValueError, "categorical: temperature must be in [0, 2**900], got 1.6905"),
-        ({"temperature": [1.0, -2.0]}, ValueError, "categorical: temperature must be in [0, 2**900], got -2"),
+        ({"temperature": [1.0, -2.0]}, ValueError, "categorical: temperature must be in [0, 2**900], got -2.0"),
         (
             {"temperature": [1.0, 2.0, 3.0]},
             ValueError,

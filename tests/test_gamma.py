@@ -149,7 +149,7 @@ def test_moments_of_dirichlet() -> None:
         (
             lambda: random.gamma(0.0, rng=1),
             ValueError,
-            "gamma: concentration must be in [2**-1000, 2**1000], got 0",
+            "gamma: concentration must be in [2**-1000, 2**1000], got 0.0",
         ),
         (
             lambda: random.gamma([1.0, np.nan], rng=1),
@@ -184,7 +184,7 @@ def test_moments_of_dirichlet() -> None:
         (
             lambda: random.dirichlet([1.0, -1.0], rng=1),
             ValueError,
-            "dirichlet: concentration must be in [2**-1000, 2**1000], got -1",
+            "dirichlet: concentration must be in [2**-1000, 2**1000], got -1.0",
         ),
         (lambda: random.dirichlet([1.0], rng=1, axis=1), ValueError, "dirichlet: axis must be in [-1, 1), got 1"),
         (lambda: random.dirichlet([1.0], rng=1, axis=0.0), TypeError, "dirichlet: axis must be an int, got 0.0"),

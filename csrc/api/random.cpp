@@ -1,7 +1,6 @@
 #include "api/random.h"
 
 #include <algorithm>
-#include <charconv>
 
 #include "api/prefix_search.h"
 #include "api/rows.h"
@@ -19,11 +18,6 @@ constexpr index_t kPiece = 65536;                 // elements of a task
 constexpr index_t kSerial = 16384;                // elements that are not worth waking a thread for
 constexpr index_t kScratch = 4096;                // elements made before they are scattered
 constexpr index_t kLastIndex = index_t(1) << 62;  // two words per index keep within 63 bits
-
-std::string number_text(double value) {
-    char text[32];
-    return std::string(text, std::to_chars(text, text + sizeof text, value).ptr);
-}
 
 index_t ceil_div(index_t a, index_t b) { return a / b + (a % b != 0 ? 1 : 0); }
 

@@ -101,10 +101,10 @@ private:
         if (!masked_)
             return;
         gather(layout_, kWhere, row, rows, i, n, s.mask.data(), kPitch);
+        // What is absent adds nothing to the sum, whatever the function's value is there.
         for (index_t r = 0; r < rows; ++r) {
             clear_absent(s.y.data() + r * kPitch, s.mask.data() + r * kPitch, n);
             clear_absent(s.dy.data() + r * kPitch, s.mask.data() + r * kPitch, n);
-            // What is absent adds nothing to the sum, whatever the function's value is there.
         }
     }
 
