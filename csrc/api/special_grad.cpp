@@ -40,9 +40,10 @@ public:
         const index_t n = layout_.length;
         if (layout_.rows == 0 || n == 0)
             return;
-        if (direct_ && n <= kChunk)
-            run_short_rows();
-        else if (n <= kPiece || (layout_.rows >= kManyRows * threads_ && n <= kLongRow))
+        const bool whole = n <= kPiece || (layout_.rows >= kManyRows && n <= kLongRow);
+        if (direct_ && whole)
+            run_direct_rows();
+        else if (whole)
             run_rows();
         else
             for (index_t row = 0; row < layout_.rows; ++row)
@@ -58,14 +59,14 @@ private:
         return reinterpret_cast<T*>(layout_.row(operand, row)) + i;
     }
 
-    // ---- contiguous rows of one chunk ----
+    // ---- contiguous rows ----
 
-    void run_short_rows() const {
+    void run_direct_rows() const {
         constexpr auto size = static_cast<index_t>(sizeof(T));
         const index_t n = layout_.length, rows = layout_.rows, run = layout_.run();
         const index_t share = rows * n / (8 * threads_);
         const index_t wanted = share < kPiece ? kPiece : share > kTaskElements ? kTaskElements : share;
-        const index_t per_task = wanted / n > 0 ? wanted / n : 1;
+        const index_t per_task = wanted / n > 1 ? wanted / n : 2;  // one row is written while the next is read
         auto* const kernel =
             op_ == Grad::softmax ? special_softmax_grad_rows(table_, T()) : special_log_softmax_grad_rows(table_, T());
         const bool one_temperature = layout_.run_stride(kTemperature) == 0;
@@ -167,7 +168,7 @@ private:
     // Whole rows, several together where their elements share cache lines.
     void run_rows() const {
         const index_t n = layout_.length, rows = layout_.rows, run = layout_.run();
-        const index_t chunks = (n + kChunk - 1) / kChunk, per_block = direct_ ? 1 : kBlockRows;
+        const index_t chunks = (n + kChunk - 1) / kChunk, per_block = kBlockRows;
         const index_t per_run = (run + per_block - 1) / per_block, blocks = rows / run * per_run;
         const index_t per_task = kPiece / (n * per_block) > 0 ? kPiece / (n * per_block) : 1;
         std::vector<Scratch> scratch = make_scratch();

@@ -37,7 +37,7 @@ using softmax_grad_write_fn = void(const T* y, const T* dy, T* dx, index_t n, Su
 template <class T>
 using log_softmax_grad_write_fn = softmax_grad_write_fn<T>;
 
-// Rows of at most kChunk elements, strides in elements.
+// Whole rows, n > 0, strides in elements.
 template <class T>
 struct GradRows {
     const T* y;

@@ -4,6 +4,7 @@
 #include "kernels/special/extexp_sum.inl.h"
 #include "kernels/special/grad.h"
 #include "math/exp.h"
+#include "math/softmax_scale.h"
 
 SORGUM_ISA_BEGIN
 
@@ -63,33 +64,43 @@ SORGUM_INLINE SumPair grad_chunk(const T* y, const T* dy, index_t n) {
     return GradLanes<op, T>::fold(lanes[0], lanes[1]);
 }
 
-SORGUM_INLINE SumPair grad_total(const SumPair* chunks, index_t count) {
-    double high = chunks[0].high, low = chunks[0].low;
-    for (index_t c = 1; c < count; ++c) {
-        const double sum = high + chunks[c].high, added = sum - high;
-        low += ((high - (sum - added)) + (chunks[c].high - added)) + chunks[c].low;
-        high = sum;
-    }
-    const double total = high + low;
-    if (!(total - total == 0.0))
-        return {__builtin_nan(""), __builtin_nan("")};
-    return {total, (high - total) + low};
+// Sums of chunks are added in order, with Knuth's two-sum.
+SORGUM_INLINE SumPair add_chunk(SumPair before, SumPair chunk) {
+    const double sum = before.high + chunk.high, added = sum - before.high;
+    const double lost = ((before.high - (sum - added)) + (chunk.high - added)) + chunk.low;
+    return {sum, before.low + lost};
 }
 
-// The last step, in the type itself, with the sum and 1 / T as pairs: where dy and the sum cancel, nothing is lost.
+// What the last step takes for the sum: a row whose sum is not finite is NaN throughout.
+SORGUM_INLINE SumPair total_of(SumPair sum) {
+    const double total = sum.high + sum.low;
+    if (!(total - total == 0.0))
+        return {__builtin_nan(""), __builtin_nan("")};
+    return {total, (sum.high - total) + sum.low};
+}
+
+// A number as a pair of the type: with the sum and 1 / T as pairs nothing is lost where dy and the sum cancel.
+template <class V>
+SORGUM_INLINE V rest_of(f64x16 high, f64x16 low, V nearest) {
+    return from_f64<V>((high - to_f64(nearest)) + low);
+}
+
+// The last step, in the type itself.
 template <GradOp op, class T>
 struct GradMap {
     using V = vec<T>;
     V high, low, inverse, inverse_low;
-    SORGUM_INLINE GradMap(SumPair total, double temperature) {
+    SORGUM_INLINE GradMap(V sum_high, V sum_low, double temperature) : high(sum_high), low(sum_low) {
         const double reciprocal = 1.0 / temperature;
-        set(high, low, total);
-        set(inverse, inverse_low, {reciprocal, __builtin_fma(0.0 - reciprocal, temperature, 1.0) / temperature});
+        const double rest = __builtin_fma(0.0 - reciprocal, temperature, 1.0) / temperature;
+        set(inverse, inverse_low, {reciprocal, rest});
     }
-    static SORGUM_INLINE void set(V& rounded, V& rest, SumPair value) {
-        const T nearest = static_cast<T>(value.high);
-        rounded = splat<V>(nearest);
-        rest = splat<V>(static_cast<T>((value.high - static_cast<double>(nearest)) + value.low));
+    SORGUM_INLINE GradMap(SumPair total, double temperature) : GradMap(splat<V>(T(0)), splat<V>(T(0)), temperature) {
+        set(high, low, total);
+    }
+    static SORGUM_INLINE void set(V& nearest, V& rest, SumPair value) {
+        nearest = splat<V>(static_cast<T>(value.high));
+        rest = rest_of(splat<f64x16>(value.high), splat<f64x16>(value.low), nearest);
     }
     SORGUM_INLINE V operator()(V y, V dy) const {
         V d;
@@ -119,8 +130,13 @@ SORGUM_INLINE void map_pairs(const T* y, const T* dy, T* dx, index_t n, bool str
             stream(dx + i, f(load(y + i), load(dy + i)));
         }
     } else {
-        for (; i + kLanes <= n; i += kLanes)
+        for (; i + kLanes <= n; i += kLanes) {
+            if constexpr (fetch) {
+                prefetch_ahead(y + i);
+                prefetch_ahead(dy + i);
+            }
             store(dx + i, f(load(y + i), load(dy + i)));
+        }
     }
     if (i < n)
         store_first(dx + i, f(load_first(y + i, n - i, T(0)), load_first(dy + i, n - i, T(0))), n - i);
@@ -130,21 +146,6 @@ template <GradOp op, class T>
 SORGUM_INLINE void grad_sum(const T* y, const T* dy, index_t n, SumPair* chunks) {
     for (index_t i = 0; i < n; i += kChunk)
         *chunks++ = grad_chunk<op>(y + i, dy + i, n - i < kChunk ? n - i : kChunk);
-}
-
-template <GradOp op, class T>
-SORGUM_INLINE void grad_rows(const GradRows<T>& r, double temperature) {
-    // A short row would begin and end with a part of a line more often than it fills one.
-    const bool aligned = elements_to_boundary(r.dx) == 0 && (r.dx_stride * static_cast<index_t>(sizeof(T))) % 64 == 0;
-    const bool streaming = r.streaming && (aligned || r.n >= 16 * kLanes);
-    for (index_t i = 0; i < r.rows; ++i) {
-        const T *y = r.y + i * r.y_stride, *dy = r.dy + i * r.dy_stride;
-        const SumPair chunk = grad_chunk<op>(y, dy, r.n);
-        const GradMap<op, T> f(grad_total(&chunk, 1), temperature);
-        map_pairs<false>(y, dy, r.dx + i * r.dx_stride, r.n, streaming, f);
-    }
-    if (streaming)
-        stream_fence();
 }
 
 template <GradOp op, class T>
@@ -165,7 +166,10 @@ void log_softmax_grad_sum_kernel(const T* y, const T* dy, index_t n, SumPair* ch
 }
 template <class T>
 SumPair grad_total_kernel(const SumPair* chunks, index_t count) {
-    return grad_total(chunks, count);
+    SumPair sum = chunks[0];
+    for (index_t c = 1; c < count; ++c)
+        sum = add_chunk(sum, chunks[c]);
+    return total_of(sum);
 }
 template <class T>
 void softmax_grad_write_kernel(const T* y, const T* dy, T* dx, index_t n, SumPair total, double temperature,
@@ -177,15 +181,6 @@ void log_softmax_grad_write_kernel(const T* y, const T* dy, T* dx, index_t n, Su
                                    bool streaming) {
     grad_write<GradOp::log_softmax>(y, dy, dx, n, total, temperature, streaming);
 }
-template <class T>
-void softmax_grad_rows_kernel(const GradRows<T>& rows, double temperature) {
-    grad_rows<GradOp::softmax>(rows, temperature);
-}
-template <class T>
-void log_softmax_grad_rows_kernel(const GradRows<T>& rows, double temperature) {
-    grad_rows<GradOp::log_softmax>(rows, temperature);
-}
-
 template <class T>
 void times_kernel(const T* x, T* y, index_t n, double factor, bool streaming) {
     map_elements(x, y, n, streaming, [&](vec<T> e) SORGUM_LAMBDA {

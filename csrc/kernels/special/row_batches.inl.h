@@ -6,10 +6,9 @@
 #pragma once
 
 #include "kernels/special/row_lanes.inl.h"
+#include "kernels/special/writing.inl.h"
 
 SORGUM_ISA_BEGIN
-
-inline constexpr index_t kShortestApart = 16;  // vectors of a row from which Writing::apart pays
 
 template <class T>
 inline constexpr index_t kBatch = 16384 / static_cast<index_t>(sizeof(T));
@@ -116,29 +115,6 @@ SORGUM_INLINE void finish_batch(Batch<T>& b, const f64x16* sums, const vec<T>* c
         }
     }
 }
-
-// How results reach memory: through the caches; past them; past them where contiguous rows do not start on cache lines,
-// each line put together from two vectors; or past them in a loop of its own per row, since the rows start anywhere and
-// so their stores cannot keep step with the loads.
-enum class Writing { cached, streamed, slid, apart };
-
-// The end of the results written so far, which is a part of a line: `tail` lanes of `last`, which end before `end`.
-template <class T>
-struct OpenLine {
-    vec<T> last;
-    T* end = nullptr;  // nullptr: there is none
-    index_t tail;
-
-    SORGUM_INLINE void open(T* at) {
-        end = at;
-        last = load(end - kLanes);
-    }
-    SORGUM_INLINE void close() {
-        if (end != nullptr)
-            store_first(end - tail, slide(last, last, tail), tail);
-        end = nullptr;
-    }
-};
 
 // One row of each of the three batches in flight. The terms of the row before stand in `w` until they are written;
 // the same place then takes this row's.
@@ -390,16 +366,8 @@ SORGUM_INLINE void batched_rows(const Rows<T>& r, const ExpScale<T>& scale) {
     const index_t padded = (r.n + kLanes - 1) / kLanes * kLanes;
     alignas(64) T scratch[kChunk + 16 * kLanes];
     BatchState<T> s;
-    const bool aligned = elements_to_boundary(r.y) == 0 && (r.y_stride * static_cast<index_t>(sizeof(T))) % 64 == 0;
-    const index_t to_line = elements_to_boundary(r.y);
-    constexpr index_t per_line = 64 / static_cast<index_t>(sizeof(T));
-    const bool whole_vectors = to_line >= 0 && r.y_stride == r.n && r.n % kLanes == 0;
-    const Writing writing = !r.streaming                     ? Writing::cached
-                            : aligned                        ? Writing::streamed
-                            : whole_vectors                  ? Writing::slid
-                            : r.n >= kShortestApart * kLanes ? Writing::apart
-                                                             : Writing::cached;
-    s.line.tail = (per_line - to_line) % per_line;
+    const Writing writing = writing_of(r.y, r.y_stride, r.n, r.streaming);
+    s.line.start(r.y);
     for (index_t first = 0; s.here->rows > 0 || s.before->rows > 0 || first < r.rows; first += per_batch) {
         s.next->first = first;
         s.next->rows = first >= r.rows ? 0 : r.rows - first < per_batch ? r.rows - first : per_batch;

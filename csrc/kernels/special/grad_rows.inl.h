@@ -1,0 +1,245 @@
+// The products of whole rows: the last step of a row runs in the shadow of the sum of a row to come, so that memory is
+// read and written evenly. Short rows are taken in batches, whose folds are done together by the same trees.
+#pragma once
+
+#include "kernels/special/grad.inl.h"
+#include "kernels/special/writing.inl.h"
+
+SORGUM_ISA_BEGIN
+
+template <class T>
+inline constexpr index_t kGradBatch = 16384 / static_cast<index_t>(sizeof(T));  // elements of each input
+
+// Rows whose sums are known: one entry per row.
+template <class T>
+struct GradBatch {
+    index_t rows = 0;
+    const T *y, *dy;
+    T* dx;
+    T high[16], low[16];
+};
+
+// The sums of a batch's rows, in lanes.
+template <GradOp op, class T>
+struct GradSums {
+    f64x16 sums[16], errors[16];  // of float products there are no errors
+    SORGUM_INLINE GradSums() {
+        for (int i = 0; i < 16; ++i)
+            sums[i] = errors[i] = splat<f64x16>(0.0);
+    }
+    SORGUM_INLINE void set(index_t i, const GradLanes<op, T>& a, const GradLanes<op, T>& b) {
+        if constexpr (sizeof(T) == 4) {
+            sums[i] = a.sum + b.sum;
+        } else {
+            sums[i] = a.lanes.sum + b.lanes.sum;
+            errors[i] = a.lanes.error + b.lanes.error;
+        }
+    }
+    // total_of every row, as pairs of T.
+    SORGUM_INLINE void totals(T* high, T* low) const {
+        const f64x16 zero = splat<f64x16>(0.0), nan = splat<f64x16>(__builtin_nan(""));
+        const f64x16 sum = fold_sum_rows(sums);
+        const f64x16 error = sizeof(T) == 4 ? zero : fold_sum_rows(errors);
+        const f64x16 exact = sum + error;
+        const f64x16 total = select(eq(exact - exact, zero), exact, nan);
+        const vec<T> nearest = from_f64<vec<T>>(total);
+        store(high, nearest);
+        store(low, rest_of(total, (sum - total) + error, nearest));
+    }
+};
+
+// One row is summed, and one whose sum is known is written. Of rows longer than a chunk, all but the last chunks are
+// whole.
+template <GradOp op, bool sums, bool writes, Writing writing, class T>
+struct GradStep {
+    using V = vec<T>;
+    const T *y_next, *dy_next, *y, *dy;
+    T* dx;
+    GradMap<op, T> map;
+    V last;  // Writing::slid, as in OpenLine
+    index_t tail;
+    GradLanes<op, T> lanes[2];
+
+    template <bool whole>
+    SORGUM_INLINE void step(index_t i, index_t left, GradLanes<op, T>& into) {
+        const auto load_some = [&](const T* p)
+                                   SORGUM_LAMBDA { return whole ? load(p + i) : load_first(p + i, left, T(0)); };
+        if constexpr (sums) {
+            prefetch_ahead(dy_next + i);
+            if constexpr (op == GradOp::softmax) {
+                prefetch_ahead(y_next + i);
+                into.add(load_some(y_next), load_some(dy_next));
+            } else {
+                into.add(splat<V>(T(0)), load_some(dy_next));
+            }
+        }
+        if constexpr (writes) {
+            if constexpr (op == GradOp::log_softmax)
+                prefetch_ahead(y + i);
+            const V out = map(load_some(y), load_some(dy));
+            if constexpr (writing == Writing::slid) {  // such rows are whole vectors
+                stream(dx + i - tail, slide(last, out, tail));
+                last = out;
+            } else if constexpr (!whole) {
+                store_first(dx + i, out, left);
+            } else if constexpr (writing == Writing::streamed) {
+                stream(dx + i, out);
+            } else {
+                store(dx + i, out);
+            }
+        }
+        keep_in_step();
+    }
+
+    // A part of at most one chunk.
+    SORGUM_INLINE void run(index_t begin, index_t end) {
+        lanes[0] = lanes[1] = GradLanes<op, T>();
+        index_t i = begin;
+        for (; i + 2 * kLanes <= end; i += 2 * kLanes) {
+            step<true>(i, kLanes, lanes[0]);
+            step<true>(i + kLanes, kLanes, lanes[1]);
+        }
+        if (i + kLanes <= end) {
+            step<true>(i, kLanes, lanes[0]);
+            i += kLanes;
+            if (i < end)
+                step<false>(i, end - i, lanes[1]);
+        } else if (i < end) {
+            step<false>(i, end - i, lanes[0]);
+        }
+    }
+};
+
+// What is in flight: the rows to be written, and the sums of the next ones.
+template <GradOp op, class T>
+struct GradState {
+    GradBatch<T> batches[2];
+    GradBatch<T>*here = &batches[0], *next = &batches[1];
+    GradSums<op, T> sums;
+    SumPair long_row;
+    OpenLine<T> line;
+};
+
+template <GradOp op, bool sums, bool writes, Writing writing, class T>
+SORGUM_INLINE void grad_step(const GradRows<T>& r, const GradMap<op, T>& scale, GradState<op, T>& s, index_t i) {
+    using V = vec<T>;
+    const GradBatch<T>&here = *s.here, &next = *s.next;
+    GradMap<op, T> map = scale;
+    map.high = splat<V>(here.high[i]);
+    map.low = splat<V>(here.low[i]);
+    GradStep<op, sums, writes, writing, T> step = {next.y + i * r.y_stride,
+                                                   next.dy + i * r.dy_stride,
+                                                   here.y + i * r.y_stride,
+                                                   here.dy + i * r.dy_stride,
+                                                   here.dx + i * r.dx_stride,
+                                                   map,
+                                                   s.line.last,
+                                                   s.line.tail,
+                                                   {}};
+    SumPair total = {0.0, 0.0};
+    for (index_t begin = 0; begin < r.n; begin += kChunk) {
+        step.run(begin, r.n - begin < kChunk ? r.n : begin + kChunk);
+        if constexpr (sums) {
+            if (r.n <= kChunk) {
+                s.sums.set(i, step.lanes[0], step.lanes[1]);
+            } else {
+                const SumPair chunk = GradLanes<op, T>::fold(step.lanes[0], step.lanes[1]);
+                total = begin == 0 ? chunk : add_chunk(total, chunk);
+                s.long_row = total_of(total);
+            }
+        }
+    }
+    if constexpr (writes && writing == Writing::slid) {
+        s.line.last = step.last;
+        s.line.end = step.dx + r.n;
+    }
+}
+
+// The steps of the first and the last rows, and of those that begin a line, or are written apart.
+template <GradOp op, class T>
+SORGUM_NOINLINE void sum_apart(const GradRows<T>& r, const GradMap<op, T>& scale, GradState<op, T>& s, index_t i) {
+    grad_step<op, true, false, Writing::cached>(r, scale, s, i);
+}
+template <GradOp op, class T>
+SORGUM_NOINLINE void write_apart(const GradRows<T>& r, const GradMap<op, T>& scale, GradState<op, T>& s, index_t i,
+                                 bool streaming) {
+    using V = vec<T>;
+    GradMap<op, T> map = scale;
+    map.high = splat<V>(s.here->high[i]);
+    map.low = splat<V>(s.here->low[i]);
+    map_pairs<op == GradOp::log_softmax>(s.here->y + i * r.y_stride, s.here->dy + i * r.dy_stride,
+                                         s.here->dx + i * r.dx_stride, r.n, streaming, map);
+}
+
+template <GradOp op, Writing writing, class T>
+SORGUM_INLINE void step_rows(const GradRows<T>& r, const GradMap<op, T>& scale, GradState<op, T>& s) {
+    for (index_t i = 0; i < s.here->rows || i < s.next->rows; ++i) {
+        const bool sums = i < s.next->rows, writes = i < s.here->rows;
+        if (sums && writes && writing != Writing::apart && (writing != Writing::slid || s.line.end != nullptr)) {
+            grad_step<op, true, true, writing>(r, scale, s, i);
+            continue;
+        }
+        if (writes) {
+            if (writing == Writing::slid)
+                s.line.close();
+            write_apart<op>(r, scale, s, i, r.streaming && writing != Writing::cached);
+            if (writing == Writing::slid)
+                s.line.open(s.here->dx + i * r.dx_stride + r.n);
+        }
+        if (sums)
+            sum_apart<op>(r, scale, s, i);
+    }
+}
+
+template <GradOp op, class T>
+SORGUM_INLINE void grad_rows(const GradRows<T>& r, double temperature) {
+    using V = vec<T>;
+    const index_t fitting = kGradBatch<T> / r.n;
+    const index_t per_batch = fitting > 16 ? 16 : fitting < 1 ? 1 : fitting;
+    const GradMap<op, T> scale(splat<V>(T(0)), splat<V>(T(0)), temperature);
+    const Writing writing = writing_of(r.dx, r.dx_stride, r.n, r.streaming);
+    GradState<op, T> s;
+    s.line.start(r.dx);
+    for (index_t first = 0; s.here->rows > 0 || first < r.rows; first += per_batch) {
+        s.next->rows = first >= r.rows ? 0 : r.rows - first < per_batch ? r.rows - first : per_batch;
+        s.next->y = r.y + first * r.y_stride;
+        s.next->dy = r.dy + first * r.dy_stride;
+        s.next->dx = r.dx + first * r.dx_stride;
+        if (writing == Writing::cached)
+            step_rows<op, Writing::cached>(r, scale, s);
+        else if (writing == Writing::streamed)
+            step_rows<op, Writing::streamed>(r, scale, s);
+        else if (writing == Writing::slid)
+            step_rows<op, Writing::slid>(r, scale, s);
+        else
+            step_rows<op, Writing::apart>(r, scale, s);
+        if (s.next->rows > 0) {
+            if (r.n <= kChunk) {
+                s.sums.totals(s.next->high, s.next->low);
+            } else {
+                V high, low;
+                GradMap<op, T>::set(high, low, s.long_row);
+                store(s.next->high, high);
+                store(s.next->low, low);
+            }
+        }
+        GradBatch<T>* const written = s.here;
+        s.here = s.next;
+        s.next = written;
+    }
+    if (writing == Writing::slid)
+        s.line.close();
+    if (r.streaming)
+        stream_fence();
+}
+
+template <class T>
+void softmax_grad_rows_kernel(const GradRows<T>& rows, double temperature) {
+    grad_rows<GradOp::softmax>(rows, temperature);
+}
+template <class T>
+void log_softmax_grad_rows_kernel(const GradRows<T>& rows, double temperature) {
+    grad_rows<GradOp::log_softmax>(rows, temperature);
+}
+
+SORGUM_ISA_END
