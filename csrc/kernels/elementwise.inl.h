@@ -19,6 +19,20 @@ SORGUM_INLINE void prefetch_ahead(const T* x) {
     }
 }
 
+// The same for vector v of those that follow each other from x on: where v is a constant, four lines share the work of
+// finding the place. Of a last group that is not whole, prefetch_ahead(x + v * kLanes) fetches what this would leave
+// out.
+template <class T>
+SORGUM_INLINE void prefetch_ahead(const T* x, int v) {
+    constexpr std::uintptr_t page = 4096, block = 4 * page, line = 64, group = 4 * line;
+    constexpr unsigned lines = kLanes * sizeof(T) / line;
+    for (unsigned l = static_cast<unsigned>(v) * lines; l < (static_cast<unsigned>(v) + 1) * lines; ++l) {
+        const std::uintptr_t first = reinterpret_cast<std::uintptr_t>(x) + l / 4 * group;
+        const std::uintptr_t place = first / block * block + block + first / group % (page / line) * line;
+        prefetch(reinterpret_cast<const void*>(place + l % 4 * page));
+    }
+}
+
 // Ends the work on one vector in a loop that takes several. Its prefetch, loads and stores then reach memory evenly; a
 // compiler that puts those of several vectors together makes memory and arithmetic wait for each other (exp of an array
 // beyond the caches: 1.25 times the time of a copy, against 1.02).

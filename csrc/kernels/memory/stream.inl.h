@@ -17,7 +17,7 @@ T read_kernel(const T* x, index_t n) {
     for (; i + kReadSums * kLanes <= n; i += kReadSums * kLanes) {
 #pragma GCC unroll 8
         for (int v = 0; v < kReadSums; ++v) {
-            prefetch_ahead(x + i + v * kLanes);
+            prefetch_ahead(x + i, v);
             sums[v] = sums[v] + load(x + i + v * kLanes);
         }
     }

@@ -106,7 +106,7 @@ SORGUM_INLINE ChunkSum<T> sum_chunk(const T* x, index_t n, const ExpMap<T>& map,
         lanes.add(tree_sum<kGroup>([&](int v) SORGUM_LAMBDA {
             const T* p = x + i + v * kLanes;
             if constexpr (sweep) {
-                prefetch_ahead(p + kChunk);
+                prefetch_ahead(x + i + kChunk, v);
                 next = max(load(p + kChunk), next);
             }
             side.vector(at + i + v * kLanes);

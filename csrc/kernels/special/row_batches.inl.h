@@ -142,9 +142,21 @@ struct RowStep {
     // The vector at element i, of which `left` elements exist.
     template <bool whole>
     SORGUM_INLINE V step(index_t i, index_t left) {
+        if constexpr (sweep)
+            prefetch_ahead(next + i);
+        return work<whole>(i, left);
+    }
+    // Vector v of a group of four that begins at element `first`.
+    SORGUM_INLINE V step_in_group(index_t first, int v) {
+        if constexpr (sweep)
+            prefetch_ahead(next + first, v);
+        return work<true>(first + v * kLanes, kLanes);
+    }
+
+    template <bool whole>
+    SORGUM_INLINE V work(index_t i, index_t left) {
         const T least = -from_bits(Format<T>::infinity);
         if constexpr (sweep) {
-            prefetch_ahead(next + i);
             const V e = load_some<whole>(next + i, left, least);
             max_next = max(e, max_next);
             if constexpr (op == RowOp::softmax) {
@@ -184,7 +196,7 @@ struct RowStep {
 
     SORGUM_INLINE V half_group(index_t i) {
         if (i + kGroup / 2 * kLanes <= n)
-            return tree_sum<kGroup / 2>([&](int v) SORGUM_LAMBDA { return step<true>(i + v * kLanes, kLanes); });
+            return tree_sum<kGroup / 2>([&](int v) SORGUM_LAMBDA { return step_in_group(i, v); });
         V s[kGroup / 2];
         for (int v = 0; v < kGroup / 2; ++v)
             s[v] = splat<V>(T(0));

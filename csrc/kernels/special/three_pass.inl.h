@@ -38,7 +38,7 @@ SORGUM_INLINE ChunkSum<T> max_sum_chunk(const T* x, T* kept, index_t n, const Re
     index_t i = 0;
     for (; i + kGroup * kLanes <= n; i += kGroup * kLanes) {
         lanes.add(tree_sum<kGroup>([&](int v) SORGUM_LAMBDA {
-            prefetch_ahead(x + i + v * kLanes);
+            prefetch_ahead(x + i, v);
             return term(i + v * kLanes, true);
         }));
     }
