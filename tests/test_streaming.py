@@ -13,7 +13,7 @@ GUARD = 64  # elements
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("n", [32, 64, 100, 256, 1008, 4096])
+@pytest.mark.parametrize("n", [32, 64, 100, 256, 1008, 4096, 8192, 9001, 20000])
 @pytest.mark.parametrize("offset", [0, 1, 4, 7, 15])
 @pytest.mark.parametrize("function", [special.softmax, special.log_softmax])
 def test_streamed_rows_at_any_offset(function: Any, offset: int, n: int, dtype: Any, isa: str) -> None:
@@ -37,3 +37,24 @@ def test_streamed_rows_at_any_offset(function: Any, offset: int, n: int, dtype: 
     assert out.tobytes() == wanted.tobytes()
     assert np.all(memory[:start] == 7)
     assert np.all(memory[start + rows * n :] == 7)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("n", [8192, 20000, 3 * 4096 + 5])
+def test_terms_of_chunks_far_apart(n: int, dtype: Any, isa: str) -> None:
+    """A row's terms are kept relative to their chunk's maximum, where its factor is a normal number."""
+    if isa == "scalar" and n != 20000:
+        pytest.skip("slow: one length is enough")
+    few = logits((40, n), np.dtype(dtype), 3.0, seed=n)
+    for i, shift in enumerate((20, 35, 43, 60, 80, 100, 300, 620, 700, 3000, 1e5, 1e30, np.inf)):
+        few[i, 4096:8192] -= dtype(shift)
+        few[13 + i, :4096] -= dtype(shift)
+        few[26 + i, 8100:] -= dtype(shift)
+    x = np.resize(few, ((1 << 20) // n + 41, n))
+    wanted = np.resize(np.stack([special.softmax(row) for row in few]), x.shape)
+    memory = np.zeros(x.size + 16, dtype)
+    for offset in (0, 3):
+        start = -memory.ctypes.data % 64 // memory.itemsize + offset
+        out = memory[start : start + x.size].reshape(x.shape)
+        special.softmax(x, out=out)
+        assert out.tobytes() == wanted.tobytes()

@@ -265,7 +265,8 @@ private:
 
     bool in_turn() const {
         return direct_x_ && direct_out_ && streaming_ && one_temperature_ && algorithm_ == Algorithm::automatic &&
-               !in_two_calls() && layout_.length > kChunk && layout_.length <= kLongRow && layout_.rows >= kManyBlocks;
+               !in_two_calls() && layout_.length > kChunk && layout_.rows >= kManyBlocks &&
+               layout_.length <= (op_ == Op::softmax ? kMostKept : kLongRow);
     }
 
     void run_long_rows() {
@@ -276,12 +277,16 @@ private:
         constexpr auto size = static_cast<index_t>(sizeof(T));
         auto* const kernel =
             op_ == Op::softmax ? special_softmax_long_rows(table_, T()) : special_log_softmax_long_rows(table_, T());
-        parallel_for((rows + per_task - 1) / per_task, threads_, [&](index_t task, int) {
+        std::vector<AlignedArray<T>> terms(static_cast<std::size_t>(threads_));
+        parallel_for((rows + per_task - 1) / per_task, threads_, [&](index_t task, int slot) {
+            AlignedArray<T>& own = terms[static_cast<std::size_t>(slot)];
+            if (op_ == Op::softmax)
+                own.reserve((n + 15) / 16 * 16);
             const index_t end = rows - task * per_task < per_task ? rows : (task + 1) * per_task;
             for (index_t r = task * per_task; r < end;) {
                 const index_t count = run - r % run < end - r ? run - r % run : end - r;
                 kernel({reinterpret_cast<const T*>(layout_.row(kX, r)), out_row(r), count, n,
-                        layout_.run_stride(kX) / size, layout_.run_stride(kOut) / size, empty_, true},
+                        layout_.run_stride(kX) / size, layout_.run_stride(kOut) / size, empty_, true, own.data()},
                        scale_);
                 r += count;
             }

@@ -39,7 +39,11 @@ Output in_turn(const Choice& c, const Array& x) {
     ExpScale<T> scale;
     special_exp_scale(table, T())(c.temperature, scale);
     const T empty = c.zero_if_empty ? T(0) : static_cast<T>(__builtin_nan(""));
-    const special::Rows<T> rows = {x.data<T>(), reinterpret_cast<T*>(out.get()), c.rows, n, c.length, n, empty, true};
+    const auto terms_size = static_cast<std::size_t>(n) * sizeof(T);
+    const std::unique_ptr<unsigned char, decltype(free)> terms(
+        static_cast<unsigned char*>(::operator new(terms_size, line)), free);
+    const special::Rows<T> rows = {x.data<T>(), reinterpret_cast<T*>(out.get()),  c.rows, n, c.length, n, empty,
+                                   true,        reinterpret_cast<T*>(terms.get())};
     (c.masked ? special_softmax_long_rows(table, T()) : special_log_softmax_long_rows(table, T()))(rows, scale);
     return Output(out.get(), out.get() + size);
 }

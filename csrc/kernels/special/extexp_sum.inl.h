@@ -84,18 +84,22 @@ struct ChunkSum {
     double others;
 };
 
-// What a sum may do on its way: nothing.
+// What a sum may do on its way, a step for each vector: nothing. `until` catches up where a sum takes no steps. It is
+// also told of the chunks, their references' exponents where those are plain, and their terms.
 struct NoSide {
     static constexpr bool active = false;
-    SORGUM_INLINE void vector(index_t) const {}
-    SORGUM_INLINE void range(index_t, index_t) const {}
+    SORGUM_INLINE void step() const {}
+    SORGUM_INLINE void until(index_t) const {}
+    SORGUM_INLINE void chunk(index_t, bool, index_t) const {}
+    template <class V>
+    SORGUM_INLINE void keep(index_t, V) const {}
 };
 
-// `sweep`: on the way, `next_max` becomes the maximum of the kChunk elements at x + kChunk. `side` is called with the
-// places, from `at` on, of the vectors and ranges of the chunk: it does other work in the shadow of this one.
+// `sweep`: on the way, `next_max` becomes the maximum of the kChunk elements at x + kChunk. `side` does other work in
+// the shadow of this one; `at` is the chunk's place in the row.
 template <bool shifted, bool sweep, class T, class Side>
 SORGUM_INLINE ChunkSum<T> sum_chunk(const T* x, index_t n, const ExpMap<T>& map, const ExpScale<T>& scale, T max_x,
-                                    T& next_max, const Side& side, index_t at) {
+                                    T& next_max, Side&& side, index_t at) {
     using V = vec<T>;
     const T least = -from_bits(Format<T>::infinity);
     Terms<shifted, T> terms(map, scale, max_x);
@@ -105,25 +109,28 @@ SORGUM_INLINE ChunkSum<T> sum_chunk(const T* x, index_t n, const ExpMap<T>& map,
     for (; i + kGroup * kLanes <= n; i += kGroup * kLanes) {
         lanes.add(tree_sum<kGroup>([&](int v) SORGUM_LAMBDA {
             const T* p = x + i + v * kLanes;
-            if constexpr (sweep) {
-                prefetch_ahead(x + i + kChunk, v);
+            prefetch_ahead(x + i + kChunk, v);
+            if constexpr (sweep)
                 next = max(load(p + kChunk), next);
-            }
-            side.vector(at + i + v * kLanes);
+            side.step();
             const V e = load(p);
-            const V summand = terms.summand(e, terms.value(e));
+            const V w = terms.value(e);
+            side.keep(at + i + v * kLanes, w);
+            const V summand = terms.summand(e, w);
             keep_in_step();
             return summand;
         }));
     }
     if (i < n) {
-        side.range(at + i, at + n);
+        side.until(at + n);
         V w[kGroup];
         for (int v = 0; v < kGroup; ++v)
             w[v] = splat<V>(T(0));
         for (int v = 0; i < n; ++v, i += kLanes) {
             const V e = load_first(x + i, n - i, least);
-            w[v] = terms.summand(e, terms.value(e));
+            const V value = terms.value(e);
+            side.keep(at + i, value);
+            w[v] = terms.summand(e, value);
         }
         lanes.add(tree_sum<kGroup>([&](int v) SORGUM_LAMBDA { return w[v]; }));
     }
@@ -132,7 +139,7 @@ SORGUM_INLINE ChunkSum<T> sum_chunk(const T* x, index_t n, const ExpMap<T>& map,
     return {fold_count(terms.count), fold_sum(lanes.lanes())};
 }
 
-// A chunk at the end of a row, or one that needs a shift.
+// A chunk before which nothing else is known, or which needs a shift.
 template <class T>
 SORGUM_NOINLINE ChunkSum<T> sum_chunk_apart(const T* x, index_t n, const Reference<T>& ref, const ExpScale<T>& scale,
                                             T max_x) {
@@ -144,7 +151,7 @@ SORGUM_NOINLINE ChunkSum<T> sum_chunk_apart(const T* x, index_t n, const Referen
 
 // Adds a contiguous part of a row, which starts on a chunk border.
 template <class T, class Side>
-SORGUM_INLINE void sum_chunks(const T* x, index_t n, const ExpScale<T>& scale, RowSum<T>& row, const Side& side) {
+SORGUM_INLINE void sum_chunks(const T* x, index_t n, const ExpScale<T>& scale, RowSum<T>& row, Side& side) {
     if (n <= 0)
         return;
     T max_x = max_of(x, n < kChunk ? n : kChunk);
@@ -154,10 +161,16 @@ SORGUM_INLINE void sum_chunks(const T* x, index_t n, const ExpScale<T>& scale, R
         T next_max = T(0);
         const Reference<T> ref = make_reference(scale, max_x);
         ChunkSum<T> sum = {0, 0.0};
-        if (max_x != from_bits(Format<T>::infinity) && after == kChunk && !ref.shifted && scale.prescale == T(1)) {
+        const bool plain = max_x != from_bits(Format<T>::infinity) && !ref.shifted && scale.prescale == T(1);
+        side.chunk(i, plain && max_x != -from_bits(Format<T>::infinity), ref.exponent);
+        if (plain && after == kChunk) {
             sum = sum_chunk<false, true>(x + i, here, ref.map, scale, max_x, next_max, side, i);
+        } else if (plain && Side::active) {
+            sum = sum_chunk<false, false>(x + i, here, ref.map, scale, max_x, next_max, side, i);
+            if (after > 0)
+                next_max = max_of(x + i + kChunk, after);
         } else {
-            side.range(i, i + here);
+            side.until(i + here);
             if (max_x == from_bits(Format<T>::infinity)) {
                 row.has_inf = true;
                 row.has_nan = row.has_nan || any_nan(x + i, here);
@@ -175,7 +188,8 @@ SORGUM_INLINE void sum_chunks(const T* x, index_t n, const ExpScale<T>& scale, R
 
 template <class T>
 void exp_sum_kernel(const T* x, index_t n, const ExpScale<T>& scale, RowSum<T>& row) {
-    sum_chunks(x, n, scale, row, NoSide());
+    NoSide none;
+    sum_chunks(x, n, scale, row, none);
 }
 
 SORGUM_ISA_END

@@ -60,29 +60,22 @@ struct GradStep {
     index_t tail;
     GradLanes<op, T> lanes[2];
 
-    // Calls `fetch` for what this loop reads first.
-    template <class F>
-    SORGUM_INLINE void fetch(F&& ahead) const {
-        if constexpr (sums)
-            ahead(dy_next);
-        if constexpr (sums && op == GradOp::softmax)
-            ahead(y_next);
-        if constexpr (writes && op == GradOp::log_softmax)
-            ahead(y);
-    }
-
     template <bool whole>
     SORGUM_INLINE void step(index_t i, index_t left, GradLanes<op, T>& into) {
         const auto load_some = [&](const T* p)
                                    SORGUM_LAMBDA { return whole ? load(p + i) : load_first(p + i, left, T(0)); };
         if constexpr (sums) {
+            prefetch_ahead(dy_next + i);
             if constexpr (op == GradOp::softmax) {
+                prefetch_ahead(y_next + i);
                 into.add(load_some(y_next), load_some(dy_next));
             } else {
                 into.add(splat<V>(T(0)), load_some(dy_next));
             }
         }
         if constexpr (writes) {
+            if constexpr (op == GradOp::log_softmax)
+                prefetch_ahead(y + i);
             const V out = map(load_some(y), load_some(dy));
             if constexpr (writing == Writing::slid) {  // such rows are whole vectors
                 stream(dx + i - tail, slide(last, out, tail));
@@ -102,19 +95,17 @@ struct GradStep {
     SORGUM_INLINE void run(index_t begin, index_t end) {
         lanes[0] = lanes[1] = GradLanes<op, T>();
         index_t i = begin;
-        for (; i + 4 * kLanes <= end; i += 4 * kLanes) {
-#pragma GCC unroll 4
-            for (int v = 0; v < 4; ++v) {
-                fetch([&](const T* p) SORGUM_LAMBDA { prefetch_ahead(p + i, v); });
-                step<true>(i + v * kLanes, kLanes, lanes[v % 2]);
-            }
+        for (; i + 2 * kLanes <= end; i += 2 * kLanes) {
+            step<true>(i, kLanes, lanes[0]);
+            step<true>(i + kLanes, kLanes, lanes[1]);
         }
-        for (int v = 0; i < end; ++v, i += kLanes) {
-            fetch([&](const T* p) SORGUM_LAMBDA { prefetch_ahead(p + i); });
-            if (i + kLanes <= end)
-                step<true>(i, kLanes, lanes[v % 2]);
-            else
-                step<false>(i, end - i, lanes[v % 2]);
+        if (i + kLanes <= end) {
+            step<true>(i, kLanes, lanes[0]);
+            i += kLanes;
+            if (i < end)
+                step<false>(i, end - i, lanes[1]);
+        } else if (i < end) {
+            step<false>(i, end - i, lanes[0]);
         }
     }
 };

@@ -1,37 +1,151 @@
-// Whole rows of more than one chunk, one after the other: the second pass over a row runs in the shadow of the first
-// pass over the next one, so that memory is read and written while the sums are computed. The bits are those of the two
-// passes apart.
+// Whole rows of more than one chunk, one after the other: the last step of a row runs in the shadow of the sum of the
+// next one, so that memory is read and written while the sums are computed. The bits are those of the two passes apart.
 #pragma once
 
 #include "kernels/special/row_lanes.inl.h"
 
 SORGUM_ISA_BEGIN
 
-// The last step of the row before, on the vector or range at the same place.
+// The last step of the row before, a vector of results at a time. They begin on a cache line; what stands before the
+// first and behind the last is written by itself.
 template <RowOp op, class T>
-struct SecondPass {
+struct SecondPass;
+
+template <class T>
+struct SecondPass<RowOp::log_softmax, T> {
     static constexpr bool active = true;
     using V = vec<T>;
     const T* x;
     T* y;
-    Terms<false, T> terms;
-    Scale<V> factor;
+    index_t n = 0, done = 0;
     LogShift<T> shift;
 
-    SORGUM_INLINE V result(V e) const {
-        if constexpr (op == RowOp::softmax) {
-            const V w = terms.value(e);
-            if (__builtin_expect(any(both(lt(w, factor.tiny), lt(splat<V>(T(0)), w))), 0))
-                return scale_careful(w, factor);
-            return scale_plain(w, factor);
-        } else {
-            return shift(e);
+    SORGUM_INLINE SecondPass(const Rows<T>&) {}
+    SORGUM_INLINE void start(const Rows<T>& r, index_t i, const ExpScale<T>& scale, const RowResult<T>& row) {
+        x = r.x + i * r.x_stride;
+        y = r.y + i * r.y_stride;
+        n = r.n;
+        done = 0;
+        shift = LogShift<T>(static_cast<double>(row.max), 0.0 - row.log_excess, scale);
+        part(elements_to_boundary(y));
+    }
+    SORGUM_INLINE void part(index_t end) {
+        store_first(y + done, shift(load_first(x + done, end - done, T(0))), end - done);
+        done = end;
+    }
+    SORGUM_INLINE void step() {
+        if (__builtin_expect(done + kLanes > n, 0))
+            return part(n);
+        stream(y + done, shift(load(x + done)));
+        done += kLanes;
+    }
+    SORGUM_NOINLINE void until(index_t end) {
+        while (done < end && done < n)
+            step();
+    }
+    SORGUM_INLINE void chunk(index_t, bool, index_t) const {}
+    SORGUM_INLINE void keep(index_t, V) const {}
+};
+
+// The terms w of softmax, formed for the sum, are kept and scaled. They are relative to the maximum of their chunk; to
+// the row's they are so by a power of two, which goes into the factor, and no bit changes. A chunk whose terms were not
+// kept, or so small that its factor would not be normal, is done from x.
+template <class T>
+struct SecondPass<RowOp::softmax, T> {
+    static constexpr bool active = true;
+    using V = vec<T>;
+    static constexpr index_t kNotKept = INT64_MIN;
+    const T* x = nullptr;
+    T *y = nullptr, *terms;
+    index_t n = 0, done = 0, border = 0;  // border: the end of the chunk in hand
+    Scale<V> factor, of_row;
+    const ExpScale<T>* scale;
+    Reference<T> ref;
+    T max;
+    index_t exponents[2][kMostKept / kChunk];  // of the chunks' references: the row before, and the one that is summed
+    index_t *of_before = exponents[0], *of_next = exponents[1];
+
+    SORGUM_INLINE SecondPass(const Rows<T>& r) : terms(r.terms) {}
+    SORGUM_INLINE void start(const Rows<T>& r, index_t i, const ExpScale<T>& s, const RowResult<T>& row) {
+        x = r.x + i * r.x_stride;
+        y = r.y + i * r.y_stride;
+        n = r.n;
+        done = border = 0;
+        scale = &s;
+        ref = make_reference(s, row.max);
+        max = row.max;
+        of_row = make_scale<V>(row, Terms<false, T>(ref.map, s, max).value(splat<V>(max)));
+        index_t* const read = of_before;
+        of_before = of_next;
+        of_next = read;
+        enter();
+        to_line();
+    }
+    // The chunk at `done`.
+    SORGUM_NOINLINE void enter() {
+        while (done < n) {
+            const index_t exponent = of_before[done / kChunk];
+            border = n - done < kChunk ? n : done + kChunk;
+            const double up = exponent == kNotKept ? 0.0 : power_of_two_f64(ref.exponent - exponent);
+            const double down = exponent == kNotKept ? 0.0 : power_of_two_f64(exponent - ref.exponent);
+            double row_factor[16];
+            store(row_factor, to_f64(of_row.factor));
+            if (row_factor[0] * down >= kLeastFactor) {
+                const V higher = splat<V>(static_cast<T>(up)), lower = splat<V>(static_cast<T>(down));
+                factor = {of_row.factor * lower, of_row.low * lower,  of_row.fixed * lower,
+                          of_row.tiny * higher,  of_row.top * higher, of_row.top_result};
+                return;
+            }
+            const Terms<false, T> apart(ref.map, *scale, max);
+            map_elements(x + done, y + done, border - done, false,
+                         [&](V e) SORGUM_LAMBDA { return scale_careful(apart.value(e), of_row); });
+            done = border;
         }
     }
-    SORGUM_INLINE void vector(index_t i) const { stream(y + i, result(load(x + i))); }
-    SORGUM_INLINE void range(index_t begin, index_t end) const {
-        map_elements(x + begin, y + begin, end - begin, true, [&](V e) SORGUM_LAMBDA { return result(e); });
+    SORGUM_INLINE V result(V w) const {
+        if (__builtin_expect(any(both(lt(w, factor.tiny), lt(splat<V>(T(0)), w))), 0))
+            return scale_careful(w, factor);
+        return scale_plain(w, factor);
     }
+    SORGUM_INLINE void part(index_t end) {
+        store_first(y + done, result(load_first(terms + done, end - done, T(0))), end - done);
+        done = end;
+    }
+    SORGUM_INLINE void to_line() {
+        const index_t left = elements_to_boundary(y + done);
+        if (done < n)
+            part(left < border - done ? done + left : border);
+    }
+    // A step across the end of the chunk: as many elements as any other, since the sum's terms follow close behind.
+    SORGUM_NOINLINE void cross() {
+        const index_t end = done + kLanes;
+        part(border);
+        enter();
+        if (done < end)
+            part(end < border ? end : border);
+        else
+            to_line();
+    }
+    SORGUM_INLINE void step() {
+        if (__builtin_expect(done + kLanes > border, 0)) {
+            if (done < n)
+                cross();
+            return;
+        }
+        stream(y + done, result(load(terms + done)));
+        done += kLanes;
+    }
+    SORGUM_NOINLINE void until(index_t end) {
+        while (done < end && done < n)
+            step();
+    }
+    SORGUM_INLINE void chunk(index_t at, bool kept, index_t exponent) {
+        of_next[at / kChunk] = kept ? exponent : kNotKept;
+    }
+    SORGUM_INLINE void keep(index_t at, V w) const { store(terms + at, w); }
+
+private:
+    static constexpr double kLeastFactor = Format<T>::smallest_normal * (sizeof(T) == 4 ? 1.0 : 0x1p60);
 };
 
 template <RowOp op, class T>
@@ -46,40 +160,29 @@ SORGUM_NOINLINE void second_pass(const Rows<T>& r, index_t i, const ExpScale<T>&
 
 template <RowOp op, class T>
 SORGUM_INLINE void long_rows(const Rows<T>& r, const ExpScale<T>& scale) {
-    using V = vec<T>;
-    const bool aligned = elements_to_boundary(r.y) == 0 && (r.y_stride * static_cast<index_t>(sizeof(T))) % 64 == 0;
     RowResult<T> before = {};
-    for (index_t i = 0; i < r.rows; ++i) {
-        RowSum<T> sum;
-        row_sum_clear(sum);
-        const T* x = r.x + i * r.x_stride;
-        T value;
-        bool together = i > 0 && aligned && r.streaming && !special_row(before, r.empty, value);
-        if (together) {
-            const Reference<T> ref = make_reference(scale, before.max);
-            together = !ref.shifted && scale.prescale == T(1);
-            if (together) {
-                const Terms<false, T> terms(ref.map, scale, before.max);
-                const SecondPass<op, T> side = {
-                    x - r.x_stride, r.y + (i - 1) * r.y_stride, terms,
-                    make_scale<V>(before, terms.value(splat<V>(before.max))),
-                    LogShift<T>(static_cast<double>(before.max), 0.0 - before.log_excess, scale)};
-                sum_chunks(x, r.n, scale, sum, side);
-            }
-        }
-        if (!together) {
-            if (i > 0)
+    SecondPass<op, T> side(r);
+    for (index_t i = 0; i <= r.rows; ++i) {
+        if (i > 0) {
+            T value;
+            if (scale.prescale == T(1) && !special_row(before, r.empty, value) &&
+                !make_reference(scale, before.max).shifted)
+                side.start(r, i - 1, scale, before);
+            else
                 second_pass<op>(r, i - 1, scale, before);
-            exp_sum_kernel(x, r.n, scale, sum);
         }
-        before = row_result(sum, scale, false);
-        if constexpr (op == RowOp::log_softmax)
-            refine(before, x, r.n, scale);
+        if (i < r.rows) {
+            const T* x = r.x + i * r.x_stride;
+            RowSum<T> sum;
+            row_sum_clear(sum);
+            sum_chunks(x, r.n, scale, sum, side);
+            before = row_result(sum, scale, false);
+            if constexpr (op == RowOp::log_softmax)
+                refine(before, x, r.n, scale);
+        }
+        side.until(r.n);
     }
-    if (r.rows > 0)
-        second_pass<op>(r, r.rows - 1, scale, before);
-    if (r.streaming)
-        stream_fence();
+    stream_fence();
 }
 
 template <class T>

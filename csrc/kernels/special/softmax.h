@@ -60,6 +60,7 @@ struct Rows {
     index_t rows, n, x_stride, y_stride;
     T empty;
     bool streaming;
+    T* terms = nullptr;  // of softmax_long_rows
 };
 template <class T>
 using softmax_rows_fn = void(const Rows<T>& rows, const ExpScale<T>& scale);
@@ -102,7 +103,9 @@ using log_softmax_columns_fn = softmax_columns_fn<T>;
 template <class T>
 using logsumexp_columns_fn = softmax_columns_fn<T>;
 
-// Rows of any length, whole, one after the other.
+// Rows of more than kChunk elements, whole, one after the other, always streamed. softmax keeps a row's terms: `terms`
+// is 64-byte aligned and has a place for n <= kMostKept elements, n rounded up to a multiple of 16.
+inline constexpr index_t kMostKept = index_t(1) << 18;
 template <class T>
 using softmax_long_rows_fn = softmax_rows_fn<T>;
 template <class T>
