@@ -171,6 +171,12 @@ private:
         return own;
     }
 
+    // Of rows of one chunk. A kernel fills its pipeline at the start of every task: the fewer tasks the better.
+    index_t task_elements() const {
+        const index_t share = layout_.rows * layout_.length / (kTasksPerThread * threads_);
+        return share < kPiece ? kPiece : share > kLongTask ? kLongTask : share;
+    }
+
     // ---- contiguous rows of one chunk ----
 
     void batch_kernel(const Rows<T>& rows, const ExpScale<T>& scale) const {
@@ -182,10 +188,7 @@ private:
     void run_direct_batches() {
         const index_t n = layout_.length, rows = layout_.rows, run = layout_.run();
         constexpr auto size = static_cast<index_t>(sizeof(T));
-        // A kernel fills its pipeline at the start of every task: the fewer tasks the better.
-        const index_t share = rows * n / (kTasksPerThread * threads_);
-        const index_t wanted = share < kPiece ? kPiece : share > kLongTask ? kLongTask : share;
-        const index_t per_task = wanted / (n > 0 ? n : 1) > 0 ? wanted / (n > 0 ? n : 1) : 1;
+        const index_t wanted = task_elements(), per_task = wanted / (n > 0 ? n : 1) > 0 ? wanted / (n > 0 ? n : 1) : 1;
         const bool packed =
             op_ == Op::logsumexp && !(layout_.run_stride(kOut) % size == 0 && layout_.multiple_of(kOut, size));
         parallel_for((rows + per_task - 1) / per_task, threads_, [&](index_t task, int) {
@@ -229,11 +232,13 @@ private:
 
     void run_columns() {
         constexpr auto size = static_cast<index_t>(sizeof(T));
-        const index_t n = layout_.length, run = layout_.run(), most = columns_per_block<T>(n);
-        const index_t padded = (run + 15) / 16 * 16, block = padded < most ? padded : most;
-        const index_t wanted = kPiece / n < run ? kPiece / n : run;
-        const index_t per_task = (wanted / block > 0 ? wanted / block : 1) * block;
-        const index_t tasks_per_run = (run + per_task - 1) / per_task;
+        const index_t n = layout_.length, run = layout_.run(), block = columns_per_block<T>(n);
+        // A kernel fills its pipeline at the start of every task, and begins with a block of its own where the results
+        // do not begin a cache line: the first task of a run takes those columns besides.
+        const index_t lead =
+            op_ == Op::logsumexp ? 0 : (64 - reinterpret_cast<std::uintptr_t>(out_row(0)) % 64) % 64 / sizeof(T);
+        const index_t per_task = (task_elements() / n / block > 0 ? task_elements() / n / block : 1) * block;
+        const index_t tasks_per_run = run <= lead + per_task ? 1 : (run - lead + per_task - 1) / per_task;
         const auto along = [&](int operand) {
             return layout_.inner.n == 0 ? 0 : layout_.inner.stride[operand][0] / size;
         };
@@ -245,8 +250,9 @@ private:
         parallel_for(layout_.rows / run * tasks_per_run, threads_, [&](index_t task, int slot) {
             AlignedArray<T>& own = scratch[static_cast<std::size_t>(slot)];
             own.reserve(n * block);
-            const index_t row = task / tasks_per_run * run, begin = task % tasks_per_run * per_task;
-            const index_t end = run - begin < per_task ? run : begin + per_task;
+            const index_t row = task / tasks_per_run * run, t = task % tasks_per_run;
+            const index_t begin = t == 0 ? 0 : lead + t * per_task;
+            const index_t end = t + 1 == tasks_per_run ? run : lead + (t + 1) * per_task;
             T results[256];
             for (index_t i = begin; i < end;) {
                 const index_t count = op_ == Op::logsumexp && end - i > 256 ? 256 : end - i;

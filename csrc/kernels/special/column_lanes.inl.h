@@ -6,30 +6,36 @@
 
 SORGUM_ISA_BEGIN
 
-// The sum of term(0) .. term(n - 1), lane by lane in the order that kernels/special/softmax.h states.
-template <class T, class F>
-SORGUM_INLINE f64x16 column_sum(index_t n, F&& term) {
+// sums[c] = the sum of term(0, c) .. term(n - 1, c) for c < vectors <= most, lane by lane in the order that
+// kernels/special/softmax.h states.
+template <class T, index_t most, class F>
+SORGUM_INLINE void column_sums(index_t n, index_t vectors, F&& term, f64x16* sums) {
     using V = vec<T>;
-    LaneSum<T> lanes[kLanes];
+    LaneSum<T> lanes[kLanes][most];
     for (index_t group = 0; group < n; group += kGroup * kLanes) {
         for (index_t l = group; l < group + kLanes && l < n; ++l) {
             const index_t present = (n - l + kLanes - 1) / kLanes;
-            if (present == 1)
-                lanes[l - group].add(term(l));
-            else if (present >= kGroup)
-                lanes[l - group].add(tree_sum<kGroup>([&](int v) SORGUM_LAMBDA { return term(l + v * kLanes); }));
-            else
-                lanes[l - group].add(tree_sum<kGroup>(
-                    [&](int v) SORGUM_LAMBDA { return v < present ? term(l + v * kLanes) : splat<V>(T(0)); }));
+            for (index_t c = 0; c < vectors; ++c) {
+                LaneSum<T>& into = lanes[l - group][c];
+                if (present == 1)
+                    into.add(term(l, c));
+                else if (present >= kGroup)
+                    into.add(tree_sum<kGroup>([&](int v) SORGUM_LAMBDA { return term(l + v * kLanes, c); }));
+                else
+                    into.add(tree_sum<kGroup>(
+                        [&](int v) SORGUM_LAMBDA { return v < present ? term(l + v * kLanes, c) : splat<V>(T(0)); }));
+            }
         }
     }
-    f64x16 sums[kLanes];
-    for (index_t l = 0; l < kLanes; ++l)
-        sums[l] = lanes[l].lanes();
-    for (index_t half = kLanes / 2; half > 0; half /= 2)
-        for (index_t l = 0; l < half && l + half < n; ++l)
-            sums[l] = sums[l] + sums[l + half];
-    return sums[0];
+    for (index_t c = 0; c < vectors; ++c) {
+        f64x16 folded[kLanes];
+        for (index_t l = 0; l < kLanes; ++l)
+            folded[l] = lanes[l][c].lanes();
+        for (index_t half = kLanes / 2; half > 0; half /= 2)
+            for (index_t l = 0; l < half && l + half < n; ++l)
+                folded[l] = folded[l] + folded[l + half];
+        sums[c] = folded[0];
+    }
 }
 
 // What the last step needs of 16 rows.
@@ -53,64 +59,81 @@ struct ColumnResult<RowOp::logsumexp, T> {
     vec<T> value;
 };
 
-// 16 rows whose element j is e[16 j] to e[16 j + 15]. For softmax the terms take the elements' place.
-template <RowOp op, class T>
-struct ColumnLanes {
+// log_excess, with the others of peaked rows summed once more. Element j of 16 rows lies at e + j * pitch.
+template <class T>
+SORGUM_INLINE f64x16 refined_columns(const T* e, index_t pitch, index_t n, f64x16 excess, f64x16 count, f64x16 others,
+                                     const ReferenceLanes<T>& ref, const ExpScale<T>& scale) {
+    if constexpr (sizeof(T) == 4) {
+        const auto peaked = lt(excess, splat<f64x16>(special::kPreciseBelow<T>));
+        if (any(peaked)) {
+            const PreciseTerms terms(scale, ref.max64);
+            f64x16 precise;
+            column_sums<double, 1>(
+                n, 1, [&](index_t j, index_t) SORGUM_LAMBDA { return terms(load(e + j * pitch)); }, &precise);
+            return row_log_excess(count, select(peaked, precise, others),
+                                  select(peaked, splat<f64x16>(1.0), ref.max_mantissa));
+        }
+    }
+    return excess;
+}
+
+// `vectors` <= most times 16 rows: element j of the rows of vector c is e[16 (j vectors + c)] and the 15 that follow.
+// For softmax the terms take the elements' place.
+template <RowOp op, index_t most, class T>
+SORGUM_INLINE void sum_columns(T* e, index_t n, index_t vectors, const vec<T>* maxima, const vec<T>* minima,
+                               const ExpScale<T>& scale, ReferenceLanes<T>* refs, ColumnResult<op, T>* results) {
     using V = vec<T>;
     using D = f64x16;
-    ReferenceLanes<T> ref;
-
-    SORGUM_INLINE ColumnResult<op, T> sum(T* e, index_t n, V max_x, V min_x, const ExpScale<T>& scale) {
-        const V prescale = splat<V>(scale.prescale), c_hi = splat<V>(scale.c_hi), c_lo = splat<V>(scale.c_lo);
-        ref = make_reference_lanes<T>(max_x, scale);
-        const ExpMap<V> map = {splat<V>(T(0)), splat<V>(T(0)), ref.lowest, ref.magic};
-        auto counts = splat_integer<integer_t<V>>(0);
-        const D raw = column_sum<T>(n, [&](index_t j) SORGUM_LAMBDA {
-            const V x = load(e + j * kLanes);
+    const V prescale = splat<V>(scale.prescale), c_hi = splat<V>(scale.c_hi), c_lo = splat<V>(scale.c_lo);
+    const V zero = splat<V>(T(0));
+    integer_t<V> counts[most];
+    for (index_t c = 0; c < vectors; ++c) {
+        refs[c] = make_reference_lanes<T>(maxima[c], scale);
+        counts[c] = splat_integer<integer_t<V>>(0);
+    }
+    D sums[most];
+    column_sums<T, most>(
+        n, vectors,
+        [&](index_t j, index_t c) SORGUM_LAMBDA {
+            T* const at = e + (j * vectors + c) * kLanes;
+            const V x = load(at);
+            const ExpMap<V> map = {zero, zero, refs[c].lowest, refs[c].magic};
             const V w = extexp<false>(map, prescale, c_hi, c_lo, x);
             if constexpr (op == RowOp::softmax)
-                store(e + j * kLanes, w);
-            const auto hit = eq(x, ref.max);
-            counts = increment(counts, hit);
+                store(at, w);
+            const auto hit = eq(x, refs[c].max);
+            counts[c] = increment(counts[c], hit);
             return zero_where(hit, w);
-        });
-        mark_nan(raw, ref.odd);
-        const D count = to_f64(integer_to_float<V>(counts));
-        const D others = raw * splat<D>(power_of_two_f64(-kHeadroom<T>));
+        },
+        sums);
+    for (index_t c = 0; c < vectors; ++c) {
+        ReferenceLanes<T>& ref = refs[c];
+        mark_nan(sums[c], ref.odd);
+        const D count = to_f64(integer_to_float<V>(counts[c]));
+        const D others = sums[c] * splat<D>(power_of_two_f64(-kHeadroom<T>));
         if constexpr (op == RowOp::softmax) {
+            const ExpMap<V> map = {zero, zero, ref.lowest, ref.magic};
             const V top = extexp<false>(map, prescale, c_hi, c_lo, ref.max);
-            return {make_scale<V>(row_sum(count, others, ref.max_mantissa), ref.max_mantissa, top),
-                    any(lt(min_x, ref.small))};
+            results[c] = {make_scale<V>(row_sum(count, others, ref.max_mantissa), ref.max_mantissa, top),
+                          any(lt(minima[c], ref.small))};
         } else {
-            const D excess = row_log_excess(count, others, ref.max_mantissa);
-            if constexpr (op == RowOp::log_softmax)
-                return {LogShift<T>(ref.max64, splat<D>(0.0) - refined(e, n, excess, count, others, scale), scale)};
-            else
-                return {from_f64<V>(log_sum_exp(ref.max64, excess, scale))};
-        }
-    }
-
-    // log_excess, with the others of peaked rows summed once more.
-    SORGUM_INLINE D refined(const T* e, index_t n, D excess, D count, D others, const ExpScale<T>& scale) const {
-        if constexpr (sizeof(T) == 4) {
-            const auto peaked = lt(excess, splat<D>(special::kPreciseBelow<T>));
-            if (any(peaked)) {
-                const PreciseTerms terms(scale, ref.max64);
-                const D precise =
-                    column_sum<double>(n, [&](index_t j) SORGUM_LAMBDA { return terms(load(e + j * kLanes)); });
-                return row_log_excess(count, select(peaked, precise, others),
-                                      select(peaked, splat<D>(1.0), ref.max_mantissa));
+            D excess = row_log_excess(count, others, ref.max_mantissa);
+            if constexpr (op == RowOp::log_softmax) {
+                excess = refined_columns(e + c * kLanes, vectors * kLanes, n, excess, count, others, ref, scale);
+                results[c] = {LogShift<T>(ref.max64, splat<D>(0.0) - excess, scale)};
+            } else {
+                results[c] = {from_f64<V>(log_sum_exp(ref.max64, excess, scale))};
             }
         }
-        return excess;
     }
+}
 
-    SORGUM_INLINE bool any_odd(index_t rows) const {
-        bool found = false;
-        for (index_t i = 0; i < rows; ++i)
-            found = found || ref.odd[i];
-        return found;
-    }
-};
+template <class T>
+SORGUM_INLINE bool any_odd(const ReferenceLanes<T>& ref, index_t rows) {
+    bool found = false;
+    for (index_t i = 0; i < rows; ++i)
+        found = found || ref.odd[i];
+    return found;
+}
 
 SORGUM_ISA_END

@@ -7,8 +7,7 @@
 
 SORGUM_ISA_BEGIN
 
-inline constexpr index_t kTileRows = 16;   // rows of memory, and so pages, that are walked together
-inline constexpr index_t kRowsAhead = 32;  // how many rows of memory ahead a block is prefetched
+inline constexpr index_t kRowsAhead = 16;  // how many rows of memory ahead a block is prefetched
 
 template <class T>
 SORGUM_INLINE void prefetch_lines(const T* p) {
@@ -16,54 +15,69 @@ SORGUM_INLINE void prefetch_lines(const T* p) {
         prefetch(reinterpret_cast<const char*>(p) + line);
 }
 
-// Packs the block and tells the extremes of its rows.
+// Columns `first` to `first + width`, packed row by row of memory.
 template <class T>
-SORGUM_INLINE void pack_columns(const Columns<T>& r, index_t first, index_t width, vec<T>* maxima, vec<T>* minima) {
-    using V = vec<T>;
-    const T infinity = from_bits(Format<T>::infinity);
-    const index_t vectors = (width + kLanes - 1) / kLanes;
-    for (index_t c = 0; c < vectors; ++c) {
-        maxima[c] = splat<V>(-infinity);
-        minima[c] = splat<V>(infinity);
-    }
-    for (index_t tile = 0; tile < r.n; tile += kTileRows) {
-        const index_t end = r.n - tile < kTileRows ? r.n : tile + kTileRows;
-        for (index_t c = 0; c < vectors; ++c) {
-            const index_t at = c * kLanes, count = width - at < kLanes ? width - at : kLanes;
-            const T* x = r.x + tile * r.x_along + first + at;
-            T* packed = r.scratch + (c * r.n + tile) * kLanes;
-            V max_x = maxima[c], min_x = minima[c];
-            for (index_t j = tile; j < end; ++j, x += r.x_along, packed += kLanes) {
-                // Beyond the last row the next block begins.
-                prefetch_lines(j + kRowsAhead < r.n ? x + kRowsAhead * r.x_along
-                                                    : x + width + (kRowsAhead - r.n) * r.x_along);
-                const V e = count == kLanes ? load(x) : load_first(x, count, T(0));
-                max_x = max(e, max_x);
-                min_x = min(e, min_x);
-                store(packed, e);
-            }
-            maxima[c] = max_x;
-            minima[c] = min_x;
-        }
+struct ColumnBlock {
+    static constexpr index_t most = special::kMostColumnVectors;
+    index_t first, width, vectors;
+    vec<T> maxima[most], minima[most];
+};
+
+// Calls f(vector, its first column, how many of its columns exist) along a row of memory.
+template <class T, class F>
+SORGUM_INLINE void for_each_vector(const ColumnBlock<T>& b, F&& f) {
+    for (index_t c = 0; c < b.vectors; ++c) {
+        const index_t left = b.width - c * kLanes;
+        f(c, b.first + c * kLanes, left < kLanes ? left : kLanes);
     }
 }
 
-// Writes one vector's results of the rows of memory from `begin` to `end`; `count` of its lanes exist.
+template <class T>
+SORGUM_INLINE void pack_columns(const Columns<T>& r, ColumnBlock<T>& b) {
+    using V = vec<T>;
+    const T infinity = from_bits(Format<T>::infinity);
+    for (index_t c = 0; c < b.vectors; ++c) {
+        b.maxima[c] = splat<V>(-infinity);
+        b.minima[c] = splat<V>(infinity);
+    }
+    T* packed = r.scratch;
+    for (index_t j = 0; j < r.n; ++j) {
+        const T* const x = r.x + j * r.x_along;
+        // Beyond the last row the next block begins.
+        const T* const ahead =
+            j + kRowsAhead < r.n ? x + kRowsAhead * r.x_along : r.x + (j + kRowsAhead - r.n) * r.x_along + b.width;
+        for_each_vector(b, [&](index_t c, index_t at, index_t count) SORGUM_LAMBDA {
+            prefetch_lines(ahead + at);
+            const V e = count == kLanes ? load(x + at) : load_first(x + at, count, T(0));
+            b.maxima[c] = max(e, b.maxima[c]);
+            b.minima[c] = min(e, b.minima[c]);
+            store(packed, e);
+            packed += kLanes;
+        });
+    }
+}
+
+// Writes the results of a block but those of vectors that are odd.
 template <class T, class F>
-SORGUM_INLINE void write_column(const Columns<T>& r, index_t at, index_t count, const T* packed, index_t begin,
-                                index_t end, bool streaming, F&& result) {
-    T* y = r.y + begin * r.y_along + at;
-    packed += begin * kLanes;
-    for (index_t j = begin; j < end; ++j, y += r.y_along, packed += kLanes) {
-        const vec<T> out = result(load(packed));
-        if (count < kLanes) {
-            store_first(y, out, count);
-        } else if (streaming) {
-            stream(y, out);
-        } else {
-            prefetch_lines(y + kRowsAhead * r.y_along);
-            store(y, out);
-        }
+SORGUM_INLINE void write_columns(const Columns<T>& r, const ColumnBlock<T>& b, const bool* odd, bool streaming,
+                                 F&& result) {
+    const T* packed = r.scratch;
+    for (index_t j = 0; j < r.n; ++j) {
+        T* const y = r.y + j * r.y_along;
+        for_each_vector(b, [&](index_t c, index_t at, index_t count) SORGUM_LAMBDA {
+            if (!odd[c]) {
+                const vec<T> out = result(c, load(packed));
+                if (count < kLanes) {
+                    store_first(y + at, out, count);
+                } else if (streaming) {
+                    stream(y + at, out);
+                } else {
+                    prefetch_lines(y + at + kRowsAhead * r.y_along);
+                    store(y + at, out);
+                }
+            }
+            packed += kLanes;
+        });
     }
 }
 
@@ -83,41 +97,32 @@ SORGUM_NOINLINE void columns_one_by_one(const Columns<T>& r, index_t first, inde
 
 template <RowOp op, class T>
 SORGUM_INLINE void columns(const Columns<T>& r, const ExpScale<T>& scale) {
-    using V = vec<T>;
-    constexpr index_t most = special::kMostColumnVectors;
-    const index_t block = special::columns_per_block<T>(r.n);
+    constexpr index_t most = ColumnBlock<T>::most;
+    const index_t widest = special::columns_per_block<T>(r.n);
     // Results stream as whole cache lines, so the first block ends where one begins in every row of memory.
     const index_t head = elements_to_boundary(r.y);
     const bool streaming = r.streaming && head >= 0 && (r.y_along * static_cast<index_t>(sizeof(T))) % 64 == 0;
-    for (index_t first = 0, width; first < r.columns; first += width) {
-        width = streaming && first == 0 && head > 0 ? head : block;
-        if (width > r.columns - first)
-            width = r.columns - first;
-        const index_t vectors = (width + kLanes - 1) / kLanes;
-        V maxima[most], minima[most];
-        pack_columns(r, first, width, maxima, minima);
+    for (index_t first = 0; first < r.columns;) {
+        ColumnBlock<T> b;
+        const index_t wanted = streaming && first == 0 && head > 0 ? head : widest;
+        b.first = first;
+        b.width = wanted < r.columns - first ? wanted : r.columns - first;
+        b.vectors = (b.width + kLanes - 1) / kLanes;
+        first += b.width;
+        pack_columns(r, b);
+        ReferenceLanes<T> refs[most];
         ColumnResult<op, T> results[most];
         bool odd[most];
-        for (index_t c = 0; c < vectors; ++c) {
-            const index_t count = width - c * kLanes < kLanes ? width - c * kLanes : kLanes;
-            ColumnLanes<op, T> lanes;
-            results[c] = lanes.sum(r.scratch + c * r.n * kLanes, r.n, maxima[c], minima[c], scale);
-            odd[c] = lanes.any_odd(count);
+        sum_columns<op, most>(r.scratch, r.n, b.vectors, b.maxima, b.minima, scale, refs, results);
+        for_each_vector(b, [&](index_t c, index_t at, index_t count) SORGUM_LAMBDA {
+            odd[c] = any_odd(refs[c], count);
             if (odd[c])
-                columns_one_by_one<op>(r, first + c * kLanes, count, scale);
+                columns_one_by_one<op>(r, at, count, scale);
             else if constexpr (op == RowOp::logsumexp)
-                store_first(r.y + first + c * kLanes, results[c].value, count);
-        }
-        if constexpr (op != RowOp::logsumexp) {
-            for (index_t tile = 0; tile < r.n; tile += kTileRows) {
-                const index_t end = r.n - tile < kTileRows ? r.n : tile + kTileRows;
-                for (index_t c = 0; c < vectors; ++c) {
-                    const index_t at = c * kLanes, count = width - at < kLanes ? width - at : kLanes;
-                    if (!odd[c])
-                        write_column(r, first + at, count, r.scratch + at * r.n, tile, end, streaming, results[c]);
-                }
-            }
-        }
+                store_first(r.y + at, results[c].value, count);
+        });
+        if constexpr (op != RowOp::logsumexp)
+            write_columns(r, b, odd, streaming, [&](index_t c, vec<T> e) SORGUM_LAMBDA { return results[c](e); });
     }
     if (r.streaming)
         stream_fence();

@@ -29,13 +29,14 @@ SORGUM_INLINE void narrow_rows(const Rows<T>& r, const ExpScale<T>& scale) {
             min_x = min(e[j], min_x);
             store(columns + j * kLanes, e[j]);
         }
-        ColumnLanes<op, T> lanes;
-        const ColumnResult<op, T> result = lanes.sum(columns, n, max_x, min_x, scale);
+        ReferenceLanes<T> lanes;
+        ColumnResult<op, T> result;
+        sum_columns<op, 1>(columns, n, 1, &max_x, &min_x, scale, &lanes, &result);
         if constexpr (op == RowOp::logsumexp) {
             T values[kLanes];
             store(values, result.value);
             for (index_t i = 0; i < rows; ++i) {
-                if (lanes.ref.odd[i])
+                if (lanes.odd[i])
                     whole_row<op>(r, first + i, scale);
                 else
                     r.y[(first + i) * r.y_stride] = values[i];
@@ -45,7 +46,7 @@ SORGUM_INLINE void narrow_rows(const Rows<T>& r, const ExpScale<T>& scale) {
             for (index_t j = 0; j < kLanes; ++j)
                 e[j] = j < n ? result(load(columns + j * kLanes)) : splat<V>(T(0));
             transpose(e);
-            if (streaming && rows == kLanes && !lanes.any_odd(rows)) {
+            if (streaming && rows == kLanes && !any_odd(lanes, rows)) {
                 for (index_t i = 0; i < kLanes; ++i)
                     store_first(packed + i * n, e[i], n);
                 for (index_t i = 0; i < kLanes * n; i += kLanes)
@@ -53,7 +54,7 @@ SORGUM_INLINE void narrow_rows(const Rows<T>& r, const ExpScale<T>& scale) {
                 continue;
             }
             for (index_t i = 0; i < rows; ++i) {
-                if (lanes.ref.odd[i])
+                if (lanes.odd[i])
                     whole_row<op>(r, first + i, scale);
                 else
                     store_first(r.y + (first + i) * r.y_stride, e[i], n);

@@ -86,14 +86,13 @@ struct Columns {
     index_t columns, n, x_along, y_along;
     T empty;
     bool streaming;
-    T* scratch;  // 64-byte aligned; n elements for each of min(columns, columns_per_block(n)) columns,
-                 // that number rounded up to a multiple of 16
+    T* scratch;  // 64-byte aligned; n elements for each of columns_per_block(n) columns
 };
 inline constexpr index_t kMostColumnVectors = 16;
-// A block's scratch stays in the second-level cache, or not far from it; a page of memory is visited for many elements.
+// A block stays in the second-level cache, or not far from it; a page of memory is visited for many elements.
 template <class T>
 constexpr index_t columns_per_block(index_t n) {
-    const index_t fitting = (index_t(1) << 21) / (16 * static_cast<index_t>(sizeof(T)) * n);
+    const index_t fitting = (index_t(1) << 20) / (16 * static_cast<index_t>(sizeof(T)) * n);
     return 16 * (fitting < 1 ? 1 : fitting > kMostColumnVectors ? kMostColumnVectors : fitting);
 }
 template <class T>
