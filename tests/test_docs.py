@@ -43,7 +43,7 @@ def public_functions() -> list[str]:
         f"{name}.{attribute}"
         for name in modules
         for attribute in importlib.import_module(name).__all__
-        if inspect.isfunction(getattr(importlib.import_module(name), attribute))
+        if inspect.isroutine(getattr(importlib.import_module(name), attribute))
     ]
 
 

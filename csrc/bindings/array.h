@@ -48,7 +48,8 @@ inline ArrayView view_of(const py::array& array, const char* function, const cha
             view.dtype = DType::i64;
             break;
         default:
-            if (type < 0 || type != bfloat16_type)
+            // The bits alone: sorgum.interop.bfloat16, whose type Python has checked.
+            if (type < 0 || (type != bfloat16_type && !(type == detail::npy_api::NPY_VOID_ && array.itemsize() == 2)))
                 throw TypeError(std::string(function) + ": " + argument +
                                 " must have dtype float16, bfloat16, float32, float64, bool or int64 in native byte "
                                 "order, got " +

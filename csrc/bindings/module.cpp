@@ -9,6 +9,8 @@ void register_runtime(py::module_& module);
 void register_special(py::module_& module);
 void register_random(py::module_& module);
 void register_memory(py::module_& module);
+void register_dlpack(py::module_& module);
+void register_function(py::module_& module);
 
 }  // namespace sorgum
 
@@ -18,4 +20,6 @@ PYBIND11_MODULE(_core, module, py::mod_gil_not_used()) {
     sorgum::register_special(module);
     sorgum::register_random(module);
     sorgum::register_memory(module);
+    sorgum::register_dlpack(module);
+    sorgum::register_function(module);
 }

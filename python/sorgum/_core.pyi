@@ -1,6 +1,7 @@
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias, TypedDict
 
+from numpy import dtype
 from numpy.typing import NDArray
 
 __version__: str
@@ -20,6 +21,22 @@ def num_threads_source() -> str: ...
 def set_num_threads(n: int) -> None: ...
 def build_info() -> BuildInfo: ...
 def set_bfloat16_type(number: int) -> None: ...
+def function(function: Callable[..., Any], translate: Callable[..., Any]) -> Any: ...
+def dlpack_read(
+    capsule: object,
+) -> tuple[int, tuple[int, int], tuple[int, ...], tuple[int, ...], tuple[int, int, int], bool | None]: ...
+def dlpack_capsule(array: NDArray[Any], code: int, bits: int, versioned: bool) -> object: ...
+def array_at(
+    address: int,
+    shape: Sequence[int],
+    strides: Sequence[int],
+    dtype: dtype[Any],
+    writable: bool,
+    owner: object,
+) -> NDArray[Any]: ...
+
+class Function:
+    def __call__(self, *args: Any, **kwargs: Any) -> Any: ...
 
 POOLED_FROM: int
 

@@ -3,11 +3,10 @@
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
 from sorgum import _core
-from sorgum.special import Array, Axis, _apart, _axes, _floats, _mask, _out, _result, _temperature
+from sorgum.special import Array, Axis, _apart, _axes, _floats, _in_common_type, _mask, _out, _result, _temperature
 
 __all__ = ["log_softmax_grad", "logsumexp_grad", "softmax_grad"]
 
@@ -15,10 +14,7 @@ __all__ = ["log_softmax_grad", "logsumexp_grad", "softmax_grad"]
 def _pair(function: str, names: tuple[str, str], first: npt.ArrayLike, second: npt.ArrayLike) -> tuple[Array, Array]:
     """Both arrays in NumPy's common type."""
     a, b = _floats(function, names[0], first), _floats(function, names[1], second)
-    if a.dtype == b.dtype:
-        return a, b
-    dtype = np.result_type(a, second if isinstance(second, int | float) else b)  # a number of Python takes a's type
-    return a.astype(dtype, copy=False), b.astype(dtype, copy=False)
+    return _in_common_type(a, b, second if isinstance(second, int | float) else b)
 
 
 def _product(

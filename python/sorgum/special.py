@@ -6,12 +6,16 @@ results, rounded. Booleans, integers and lists of them become float64; anything 
 same bits on the scalar, AVX2 and AVX-512 kernels, for any number of threads, any batch a row stands in and any memory
 layout (tier: bitwise).
 
+Arrays of other libraries that offer `__dlpack__` on the CPU, PyTorch's and JAX's among them, are read without a copy,
+bfloat16 too. The result belongs to the library of the first argument, whatever the others are; an `out` of any library is
+written in place. Types meet by NumPy's rules; bfloat16 counts as float32 beside another type. JAX makes 32 bits of the
+64 of a result unless its 64-bit mode is on.
+
 exp, softmax and logsumexp also take float32 arrays on CUDA devices, of libraries that speak `__cuda_array_interface__`
 or DLPack, where the module for them is built: docs/cuda.md.
 """
 
 import operator
-import sys
 from collections.abc import Sequence
 from typing import Any, Literal, TypeAlias, overload
 
@@ -19,7 +23,8 @@ import numpy as np
 import numpy.typing as npt
 
 from sorgum import _core
-from sorgum.interop import cuda
+from sorgum.interop import bfloat16, cuda
+from sorgum.interop.libraries import open_to_libraries
 from sorgum.runtime import _empty
 
 __all__ = [
@@ -67,15 +72,6 @@ def _plain(function: str, argument: str, value: npt.ArrayLike) -> Array:
     return np.asarray(value)
 
 
-def _is_bfloat16(dtype: np.dtype[Any]) -> bool:
-    """Return whether this is the type of ml_dtypes; if so, the extension module knows it from now on."""
-    types = sys.modules.get("ml_dtypes")
-    if types is None or dtype != types.bfloat16:
-        return False
-    _core.set_bfloat16_type(dtype.num)
-    return True
-
-
 def _floats(function: str, argument: str, value: npt.ArrayLike) -> Array:
     """`value` as an array of a floating-point type, by the dtype policy of the module."""
     array = _plain(function, argument, value)
@@ -84,7 +80,7 @@ def _floats(function: str, argument: str, value: npt.ArrayLike) -> Array:
         return array.astype(np.float64)
     if dtype.kind == "f" and dtype.itemsize <= 8 and dtype.isnative:
         return array
-    if dtype.kind == "V" and _is_bfloat16(dtype):
+    if bfloat16.is_bfloat16(dtype):
         return array
     raise TypeError(
         f"{function}: {argument} must be float16, bfloat16, float32, float64, bool or integer, got dtype {dtype!r}"
@@ -152,13 +148,25 @@ def _apart(array: Array, out: Array | None) -> Array:
     return array if same else array.copy()
 
 
+def _in_common_type(first: Array, second: Array, given: Any) -> tuple[Array, Array]:
+    """Return both in the common type of the first and of what was given as the second; a number of Python has none."""
+    if first.dtype == second.dtype:
+        return first, second
+    is_number = isinstance(given, int | float)
+    if is_number and bfloat16.is_bfloat16(first.dtype):
+        return first, bfloat16.rounded(second, first.dtype)
+    first, second = bfloat16.widened(first), bfloat16.widened(second)
+    dtype = np.result_type(first.dtype, given if is_number else bfloat16.widened(given).dtype)
+    return first.astype(dtype, copy=False), second.astype(dtype, copy=False)
+
+
 def _weighted(function: str, array: Array, b: npt.ArrayLike | None) -> tuple[Array, Array | None]:
     """Return `array` and its weights in their common dtype, and the array in their common shape."""
     if b is None:
         return array, None
-    weights = _floats(function, "b", b)
-    dtype = np.result_type(array.dtype, b if isinstance(b, int | float) else np.asarray(b).dtype)
-    array, weights = array.astype(dtype, copy=False), weights.astype(dtype, copy=False)
+    array, weights = _in_common_type(
+        array, _floats(function, "b", b), b if isinstance(b, int | float) else np.asarray(b)
+    )
     try:
         return np.broadcast_to(array, np.broadcast_shapes(array.shape, weights.shape)), weights
     except ValueError:
@@ -500,7 +508,9 @@ def logsumexp(
     if not return_sign:
         return _result(result, out)
     if sign is None:
-        sign = np.where(np.isnan(result), result, (result > -np.inf).astype(array.dtype))
+        wide = bfloat16.widened(result)
+        sign = np.where(np.isnan(wide), wide, (wide > -np.inf).astype(wide.dtype))
+        sign = sign if wide is result else bfloat16.rounded(sign, result.dtype)
     return _result(result, out), _result(sign, None)
 
 
@@ -513,3 +523,5 @@ from sorgum._partial import (  # noqa: E402 (it uses what stands above)
     partial_dtype,
     softmax_from_partial,
 )
+
+open_to_libraries(globals())

@@ -1,49 +1,26 @@
-"""What a DLPack capsule says, read without taking it over.
+"""Arrays through DLPack: what a capsule says, its memory as a NumPy array, and NumPy arrays as capsules.
 
 The layout of the structures is that of the DLPack specification, version 1.0 (https://dmlc.github.io/dlpack/latest/).
 """
 
-import ctypes
 from typing import Any, NamedTuple
 
-__all__ = ["CPU", "CUDA", "CUDA_MANAGED", "Tensor", "read"]
+import numpy as np
+import numpy.typing as npt
 
-CPU, CUDA, CUDA_MANAGED = 1, 2, 13  # DLDeviceType
+from sorgum import _core
+from sorgum.interop import bfloat16
+
+__all__ = ["CPU", "CUDA", "CUDA_HOST", "CUDA_MANAGED", "ROCM_HOST", "Exported", "Tensor", "array_of", "capsule", "read"]
+
+CPU, CUDA, CUDA_HOST, ROCM_HOST, CUDA_MANAGED = 1, 2, 3, 11, 13  # DLDeviceType
 
 _KINDS = {0: "int", 1: "uint", 2: "float", 4: "bfloat", 5: "complex", 6: "bool"}  # DLDataTypeCode
-_READ_ONLY = 1  # DLPACK_FLAG_BITMASK_READ_ONLY
-
-
-class _Tensor(ctypes.Structure):
-    _fields_ = (
-        ("data", ctypes.c_void_p),
-        ("device_type", ctypes.c_int32),
-        ("device_id", ctypes.c_int32),
-        ("ndim", ctypes.c_int32),
-        ("code", ctypes.c_uint8),
-        ("bits", ctypes.c_uint8),
-        ("lanes", ctypes.c_uint16),
-        ("shape", ctypes.POINTER(ctypes.c_int64)),
-        ("strides", ctypes.POINTER(ctypes.c_int64)),
-        ("byte_offset", ctypes.c_uint64),
-    )
-
-
-class _Versioned(ctypes.Structure):
-    _fields_ = (
-        ("major", ctypes.c_uint32),
-        ("minor", ctypes.c_uint32),
-        ("manager", ctypes.c_void_p),
-        ("deleter", ctypes.c_void_p),
-        ("flags", ctypes.c_uint64),
-        ("tensor", _Tensor),
-    )
-
-
-_is_valid = ctypes.pythonapi.PyCapsule_IsValid
-_is_valid.argtypes, _is_valid.restype = (ctypes.py_object, ctypes.c_char_p), ctypes.c_int
-_pointer = ctypes.pythonapi.PyCapsule_GetPointer
-_pointer.argtypes, _pointer.restype = (ctypes.py_object, ctypes.c_char_p), ctypes.c_void_p
+_CODES = {"i": 0, "u": 1, "f": 2, "c": 5, "b": 6}  # of NumPy's kinds
+_DTYPES = {
+    dtype.name: dtype
+    for dtype in map(np.dtype, ("?", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8", "c8", "c16"))
+}
 
 
 class Tensor(NamedTuple):
@@ -54,7 +31,7 @@ class Tensor(NamedTuple):
     shape: tuple[int, ...]
     strides: tuple[int, ...]  # in bytes
     dtype: str  # "float32"; with the number of lanes behind an x where it is not 1
-    read_only: bool
+    read_only: bool | None  # None: an unversioned capsule does not tell
 
 
 def contiguous_strides(shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
@@ -85,41 +62,119 @@ def read(capsule: Any) -> Tensor:
     TypeError
         If it is no such capsule, or one that was consumed.
     ValueError
-        If it is of another major version.
+        If it is of another major version, or describes what no array can be.
 
     Examples
     --------
     >>> import numpy as np
     >>> from sorgum.interop import dlpack
     >>> dlpack.read(np.zeros((2, 3), np.float32).__dlpack__())[1:]
-    ((1, 0), (2, 3), (12, 4), 'float32', False)
+    ((1, 0), (2, 3), (12, 4), 'float32', None)
     """
-    read_only = False
-    if _is_valid(capsule, b"dltensor_versioned"):
-        versioned = _Versioned.from_address(_pointer(capsule, b"dltensor_versioned"))
-        if versioned.major != 1:
-            raise ValueError(f"__dlpack__: the version must be 1, got {versioned.major}.{versioned.minor}")
-        read_only = bool(versioned.flags & _READ_ONLY)
-        tensor = versioned.tensor
-    elif _is_valid(capsule, b"dltensor"):
-        tensor = _Tensor.from_address(_pointer(capsule, b"dltensor"))
-    else:
-        raise TypeError(f"__dlpack__: the result must be an unused DLPack capsule, got {capsule!r}")
-    kind = _KINDS.get(tensor.code, f"code{tensor.code}")
-    dtype = "bool" if kind == "bool" else f"{kind}{tensor.bits}"
-    if tensor.lanes != 1:
-        dtype = f"{dtype}x{tensor.lanes}"
-    itemsize = (tensor.bits * tensor.lanes + 7) // 8
-    shape = tuple(tensor.shape[: tensor.ndim]) if tensor.ndim else ()
-    if tensor.ndim and tensor.strides:
-        strides = tuple(step * itemsize for step in tensor.strides[: tensor.ndim])
-    else:
-        strides = contiguous_strides(shape, itemsize)
-    return Tensor(
-        (tensor.data or 0) + tensor.byte_offset,
-        (tensor.device_type, tensor.device_id),
-        shape,
-        strides,
-        dtype,
-        read_only,
-    )
+    address, device, shape, strides, (code, bits, lanes), read_only = _core.dlpack_read(capsule)
+    kind = _KINDS.get(code, f"code{code}_")
+    dtype = "bool" if kind == "bool" and bits == 8 else f"{kind}{bits}"
+    return Tensor(address, device, shape, strides, dtype if lanes == 1 else f"{dtype}x{lanes}", read_only)
+
+
+def array_of(capsule: Any, *, writable: bool = False) -> npt.NDArray[Any] | None:
+    """Return the memory that a capsule tells of as a NumPy array, without a copy.
+
+    Parameters
+    ----------
+    capsule : PyCapsule
+        As `read` takes it, of memory that the CPU reads. The array keeps it alive, and with it the producer's array.
+    writable : bool, default False
+        Whether the array may be written where the capsule does not tell.
+
+    Returns
+    -------
+    ndarray or None
+        None if there is no such type in NumPy and in `sorgum.interop.bfloat16`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `read`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sorgum.interop import dlpack
+    >>> x = np.zeros(3)
+    >>> dlpack.array_of(x.__dlpack__())[1:].ctypes.data == x.ctypes.data + 8
+    True
+    """
+    tensor = read(capsule)
+    dtype = bfloat16.dtype() if tensor.dtype == "bfloat16" else _DTYPES.get(tensor.dtype)
+    if dtype is None:
+        return None
+    writable = writable if tensor.read_only is None else not tensor.read_only
+    return _core.array_at(tensor.address, tensor.shape, tensor.strides, dtype, writable, capsule)
+
+
+def capsule(array: npt.NDArray[Any], *, versioned: bool) -> Any:
+    """Return a capsule of an array, without a copy; whoever takes it keeps the array alive.
+
+    Parameters
+    ----------
+    array : ndarray
+        Of numbers, booleans or bfloat16.
+    versioned : bool
+        Name it "dltensor_versioned", which tells of read-only arrays; else "dltensor".
+
+    Returns
+    -------
+    PyCapsule
+        To be consumed once, or not at all.
+
+    Raises
+    ------
+    ValueError
+        If strides are no multiples of the size of an element.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sorgum.interop import dlpack
+    >>> dlpack.read(dlpack.capsule(np.zeros(3), versioned=True)).dtype
+    'float64'
+    """
+    kind = array.dtype.kind
+    code = 4 if kind == "V" else _CODES[kind]
+    return _core.dlpack_capsule(array, code, 8 * array.dtype.itemsize, versioned)
+
+
+class Exported:
+    """A NumPy array, of bfloat16 too, that offers itself through DLPack.
+
+    Parameters
+    ----------
+    array : ndarray
+        As `capsule` takes it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sorgum.interop import dlpack
+    >>> np.from_dlpack(dlpack.Exported(np.arange(3)))
+    array([0, 1, 2])
+    """
+
+    def __init__(self, array: npt.NDArray[Any]) -> None:
+        self._array = array
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        """Return the CPU."""
+        return CPU, 0
+
+    def __dlpack__(
+        self,
+        *,
+        stream: object = None,
+        max_version: tuple[int, int] | None = None,
+        dl_device: object = None,
+        copy: bool | None = None,
+    ) -> Any:
+        """Return a capsule; see the specification of the array API."""
+        return capsule(self._array, versioned=max_version is not None and max_version[0] >= 1)

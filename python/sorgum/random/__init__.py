@@ -9,8 +9,12 @@ docs/numerics.md.
 Each function draws from streams of its own: a uniform and a Gumbel number of the same key, stream, position and index
 have nothing in common. The same function called twice with the same arguments returns the same numbers; for new ones,
 change `position`, `streams` or the key (`fold_in`, `split`).
+
+Arrays of other libraries that offer `__dlpack__` on the CPU are read without a copy; the result belongs to the library
+of the first argument, and an `out` of any library is written in place.
 """
 
+from sorgum.interop.libraries import open_to_libraries
 from sorgum.random._categorical import categorical, gumbel_merge, gumbel_partial
 from sorgum.random._concrete import (
     binary_concrete,
@@ -58,3 +62,5 @@ __all__ = [
     "truncated_gumbel",
     "uniform",
 ]
+
+open_to_libraries(globals())

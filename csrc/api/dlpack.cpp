@@ -1,0 +1,46 @@
+#include "api/dlpack.h"
+
+#include <string>
+
+#include "core/error.h"
+
+namespace sorgum::dlpack {
+
+ArrayView layout_of(const DLTensor& tensor) {
+    const auto refuse = [](const char* rule, index_t got) {
+        throw ValueError(std::string("__dlpack__: ") + rule + ", got " + std::to_string(got));
+    };
+    if (tensor.ndim < 0 || tensor.ndim > kMaxDims)
+        refuse("ndim must be in [0, 64]", tensor.ndim);
+    if (tensor.ndim > 0 && tensor.shape == nullptr)
+        refuse("shape must be given for axes", tensor.ndim);
+    ArrayView view = {};
+    view.ndim = tensor.ndim;
+    view.data = static_cast<char*>(tensor.data) + tensor.byte_offset;
+    const index_t itemsize = (index_t(tensor.bits) * tensor.lanes + 7) / 8;
+    index_t contiguous = itemsize, elements = 1;
+    for (int d = view.ndim - 1; d >= 0; --d) {
+        const index_t length = tensor.shape[d];
+        if (length < 0)
+            refuse("shape must not be negative", length);
+        view.shape[d] = length;
+        view.strides[d] = tensor.strides != nullptr ? tensor.strides[d] * itemsize : contiguous;
+        if (__builtin_mul_overflow(contiguous, length > 1 ? length : 1, &contiguous))
+            refuse("the size must fit in 63 bits, for axes", tensor.ndim);
+        elements = length == 0 ? 0 : elements;
+    }
+    if (elements != 0 && tensor.data == nullptr)
+        refuse("data must be given for elements of so many bits", tensor.bits);
+    return view;
+}
+
+bool strides_in_elements(const ArrayView& view, index_t itemsize, std::int64_t* strides) {
+    for (int d = 0; d < view.ndim; ++d) {
+        if (view.strides[d] % itemsize != 0)
+            return false;
+        strides[d] = view.strides[d] / itemsize;
+    }
+    return true;
+}
+
+}  // namespace sorgum::dlpack

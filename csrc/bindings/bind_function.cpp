@@ -1,0 +1,182 @@
+// Functions whose arguments may be arrays of any library. One is called like the function in Python that it stands for,
+// with as little in between as can be: three questions are asked of a call's arguments, without looking at their
+// values.
+#include <pybind11/numpy.h>
+#include <structmember.h>
+
+#include <iterator>
+
+#include "bindings/function.h"
+#include "core/types.h"
+
+namespace sorgum {
+
+namespace {
+
+namespace py = pybind11;
+
+struct Function {
+    PyObject_HEAD;
+    vectorcallfunc vectorcall;
+    PyObject *attributes, *weak_references;
+    PyObject* function;   // takes NumPy's arrays
+    PyObject* translate;  // called with function, args and kwargs where there are arrays of other libraries
+    SmallCall small;
+};
+
+Function* self_of(PyObject* object) { return reinterpret_cast<Function*>(object); }
+
+bool speaks_dlpack(PyTypeObject* type) {
+    static PyObject* const name = PyUnicode_InternFromString("__dlpack__");
+    return PyObject_HasAttr(reinterpret_cast<PyObject*>(type), name) != 0;
+}
+
+// Whether an argument is an array of another library than NumPy, or a named tuple with one.
+bool is_foreign(PyObject* value) {
+    static PyTypeObject* const ndarray = py::detail::npy_api::get().PyArray_Type_;
+    PyTypeObject* const type = Py_TYPE(value);
+    if (type == ndarray || value == Py_None || type == &PyFloat_Type || type == &PyLong_Type || type == &PyBool_Type ||
+        type == &PyUnicode_Type || type == &PyTuple_Type || type == &PyList_Type || PyType_IsSubtype(type, ndarray))
+        return false;
+    if (PyTuple_Check(value)) {
+        for (index_t i = 0; i < PyTuple_GET_SIZE(value); ++i)
+            if (is_foreign(PyTuple_GET_ITEM(value, i)))
+                return true;
+        return false;
+    }
+    return speaks_dlpack(type);
+}
+
+// The arguments of a call as they come: positional ones, then those that have names.
+struct Arguments {
+    PyObject* const* positional;
+    index_t count;
+    PyObject* const* named;
+    PyObject* names;
+    index_t named_count;
+};
+
+bool any_foreign(PyObject* const* values, index_t count) {
+    for (index_t i = 0; i < count; ++i)
+        if (is_foreign(values[i]))
+            return true;
+    return false;
+}
+
+PyObject* translated(const Function* self, const Arguments& a) {
+    py::tuple positional(static_cast<std::size_t>(a.count));
+    for (index_t i = 0; i < a.count; ++i)
+        positional[static_cast<std::size_t>(i)] = py::reinterpret_borrow<py::object>(a.positional[i]);
+    py::dict named;
+    for (index_t i = 0; i < a.named_count; ++i)
+        named[PyTuple_GET_ITEM(a.names, i)] = py::reinterpret_borrow<py::object>(a.named[i]);
+    return PyObject_CallFunctionObjArgs(self->translate, self->function, positional.ptr(), named.ptr(), nullptr);
+}
+
+PyObject* call(PyObject* object, PyObject* const* args, std::size_t flagged, PyObject* names) {
+    const Function* const self = self_of(object);
+    const index_t count = PyVectorcall_NARGS(flagged);
+    if (self->small != nullptr) {
+        PyObject* const result = self->small(args, count, names);
+        if (result != nullptr || PyErr_Occurred() != nullptr)
+            return result;
+    }
+    const Arguments a = {args, count, std::next(args, count), names, names == nullptr ? 0 : PyTuple_GET_SIZE(names)};
+    if (any_foreign(a.positional, a.count) || any_foreign(a.named, a.named_count))
+        return translated(self, a);
+    return PyObject_Vectorcall(self->function, args, flagged, names);
+}
+
+int traverse(PyObject* object, visitproc visit, void* arg) {
+    Py_VISIT(Py_TYPE(object));
+    Py_VISIT(self_of(object)->attributes);
+    Py_VISIT(self_of(object)->function);
+    Py_VISIT(self_of(object)->translate);
+    return 0;
+}
+
+int clear(PyObject* object) {
+    Py_CLEAR(self_of(object)->attributes);
+    Py_CLEAR(self_of(object)->function);
+    Py_CLEAR(self_of(object)->translate);
+    return 0;
+}
+
+void deallocate(PyObject* object) {
+    PyTypeObject* const type = Py_TYPE(object);
+    PyObject_GC_UnTrack(object);
+    if (self_of(object)->weak_references != nullptr)
+        PyObject_ClearWeakRefs(object);
+    clear(object);
+    type->tp_free(object);
+    Py_DECREF(type);
+}
+
+PyObject* represent(PyObject* object) { return PyObject_Repr(self_of(object)->function); }
+
+// Pickled by name, as functions are.
+PyObject* reduce(PyObject* object, PyObject*) { return PyObject_GetAttrString(object, "__qualname__"); }
+
+PyObject* bind(PyObject* object, PyObject* instance, PyObject*) {
+    if (instance == nullptr || instance == Py_None)
+        return Py_NewRef(object);
+    return PyMethod_New(object, instance);
+}
+
+py::object make_type() {
+    static PyMethodDef methods[] = {{"__reduce__", reduce, METH_NOARGS, nullptr}, {nullptr, nullptr, 0, nullptr}};
+    static PyMemberDef members[] = {
+        {"__vectorcalloffset__", T_PYSSIZET, offsetof(Function, vectorcall), READONLY, nullptr},
+        {"__dictoffset__", T_PYSSIZET, offsetof(Function, attributes), READONLY, nullptr},
+        {"__weaklistoffset__", T_PYSSIZET, offsetof(Function, weak_references), READONLY, nullptr},
+        {nullptr, 0, 0, 0, nullptr},
+    };
+    static PyGetSetDef properties[] = {
+        {"__dict__", PyObject_GenericGetDict, PyObject_GenericSetDict, nullptr, nullptr},
+        {nullptr, nullptr, nullptr, nullptr, nullptr},
+    };
+    static PyType_Slot slots[] = {
+        {Py_tp_call, reinterpret_cast<void*>(PyVectorcall_Call)},
+        {Py_tp_traverse, reinterpret_cast<void*>(traverse)},
+        {Py_tp_clear, reinterpret_cast<void*>(clear)},
+        {Py_tp_dealloc, reinterpret_cast<void*>(deallocate)},
+        {Py_tp_repr, reinterpret_cast<void*>(represent)},
+        {Py_tp_descr_get, reinterpret_cast<void*>(bind)},
+        {Py_tp_methods, methods},
+        {Py_tp_members, members},
+        {Py_tp_getset, properties},
+        {0, nullptr},
+    };
+    static PyType_Spec spec = {"sorgum._core.Function", sizeof(Function), 0,
+                               Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_HAVE_VECTORCALL |
+                                   Py_TPFLAGS_DISALLOW_INSTANTIATION | Py_TPFLAGS_METHOD_DESCRIPTOR,
+                               slots};
+    PyObject* const type = PyType_FromSpec(&spec);
+    if (type == nullptr)
+        throw py::error_already_set();
+    return py::reinterpret_steal<py::object>(type);
+}
+
+}  // namespace
+
+void register_function(py::module_& module) {
+    const py::object type = make_type();
+    module.add_object("Function", type);
+    module.def(
+        "function",
+        [type](const py::object& function, const py::object& translate) {
+            auto* const made = PyObject_GC_New(Function, reinterpret_cast<PyTypeObject*>(type.ptr()));
+            if (made == nullptr)
+                throw py::error_already_set();
+            made->vectorcall = call;
+            made->attributes = made->weak_references = nullptr;
+            made->function = Py_NewRef(function.ptr());
+            made->translate = Py_NewRef(translate.ptr());
+            made->small = small_call(function.attr("__name__").cast<std::string>().c_str());
+            PyObject_GC_Track(made);
+            return py::reinterpret_steal<py::object>(reinterpret_cast<PyObject*>(made));
+        },
+        py::arg("function"), py::arg("translate"));
+}
+
+}  // namespace sorgum

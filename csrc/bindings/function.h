@@ -1,0 +1,17 @@
+// Public functions as Python calls them.
+#pragma once
+
+#include <pybind11/pybind11.h>
+
+#include "core/types.h"
+
+namespace sorgum {
+
+// Answers a call of the common kind at once. Returns null, without an error set, for every other: it goes the usual
+// way, on which its arguments are checked.
+using SmallCall = PyObject* (*)(PyObject* const* args, index_t count, PyObject* names);
+
+// The one that goes with the function of this name, or null.
+SmallCall small_call(const char* name);
+
+}  // namespace sorgum

@@ -1,0 +1,153 @@
+"""Arrays of other libraries as arguments of every public function: PyTorch's, JAX's, any that offers `__dlpack__`.
+
+An argument on the CPU is seen as a NumPy array over the same memory. The result belongs to the library of the first
+argument, whatever the others are; an `out` is written in place and returned itself.
+"""
+
+import functools
+import sys
+from collections.abc import Callable
+from types import FunctionType
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from sorgum import _core
+from sorgum.interop import bfloat16, dlpack
+
+__all__ = ["open_to_libraries", "translate"]
+
+_ON_CPU = {dlpack.CPU, dlpack.CUDA_HOST, dlpack.ROCM_HOST}
+_ON_CUDA = {dlpack.CUDA, dlpack.CUDA_MANAGED}
+
+
+def open_to_libraries(module: dict[str, Any]) -> None:
+    """Let the functions that a module exports take arrays of any library.
+
+    Parameters
+    ----------
+    module : dict
+        The names of the module; those of functions in its `__all__` are replaced.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sorgum.interop import dlpack, libraries
+    >>> names = {"__name__": "here", "__all__": ["double"], "double": lambda x: 2 * x}
+    >>> libraries.open_to_libraries(names)
+    >>> names["double"](dlpack.Exported(np.arange(3.0)))
+    array([0., 2., 4.])
+    """
+    for name in module["__all__"]:
+        if isinstance(module[name], FunctionType):
+            opened = _core.function(module[name], translate)
+            functools.update_wrapper(opened, module[name])
+            opened.__module__ = module["__name__"]
+            module[name] = opened
+
+
+def translate(function: FunctionType, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Call a function of NumPy arrays with arrays of other libraries.
+
+    Parameters
+    ----------
+    function : function
+        Its first parameter decides about the library of the result.
+    args, kwargs : tuple and dict
+        The arguments of the call.
+
+    Returns
+    -------
+    array of the library of the first argument, or a tuple of them
+        `out` itself where it was given; records and keys as they are.
+
+    Raises
+    ------
+    TypeError
+        If an array lies on a device that is neither the CPU nor a CUDA device, or has a type that NumPy lacks.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sorgum.interop import dlpack, libraries
+    >>> libraries.translate(np.add, (dlpack.Exported(np.arange(3.0)), 1), {})
+    array([1., 2., 3.])
+    """
+    names = function.__code__.co_varnames if isinstance(function, FunctionType) else ()
+    names = (*names, *("an argument" for _ in args))
+    originals: _Originals = {}
+    views = [_seen(function, name, value, originals) for name, value in zip(names, args, strict=False)]
+    named = {name: _seen(function, name, value, originals) for name, value in kwargs.items()}
+    first, seen = (args[0], views[0]) if args else (kwargs.get(names[0]), named.get(names[0]))
+    return _given_back(function(*views, **named), _at_numpy if seen is first else _home(first), originals)
+
+
+# The arrays that a function was given, by their identity, each with what it is a view of.
+_Originals: TypeAlias = dict[int, tuple[npt.NDArray[Any], Any]]
+
+
+def _seen(function: FunctionType, argument: str, value: Any, originals: _Originals) -> Any:
+    """Return what the function is given in the place of an argument."""
+    if isinstance(value, tuple) and hasattr(value, "_fields"):
+        return type(value)(*(_seen(function, argument, item, originals) for item in value))
+    view = value
+    if not isinstance(value, np.ndarray):
+        view = _view(function.__name__, argument, value) if hasattr(type(value), "__dlpack__") else None
+    if view is None:
+        return value
+    originals[id(view)] = view, value
+    return view
+
+
+def _given_back(result: Any, home: Callable[[npt.NDArray[Any]], Any], originals: _Originals) -> Any:
+    """Return what the caller is given in the place of a result: `out` itself, arrays and scalars at home."""
+    if id(result) in originals:
+        return originals[id(result)][1]
+    if isinstance(result, tuple):
+        items = [_given_back(item, home, originals) for item in result]
+        return type(result)(*items) if hasattr(result, "_fields") else tuple(items)
+    is_array = isinstance(result, np.ndarray | np.generic)
+    if not is_array or (result.dtype.names and result.dtype != bfloat16.bits):
+        return result
+    return home(np.asarray(result))
+
+
+def _view(function: str, argument: str, value: Any) -> npt.NDArray[Any] | None:
+    """Return an array of another library as one of NumPy over the same memory; None for one on a CUDA device."""
+    device = int(value.__dlpack_device__()[0])
+    if device in _ON_CUDA:
+        return None
+    if device not in _ON_CPU:
+        raise TypeError(
+            f"{function}: {argument} must be on the CPU or a CUDA device, got an array on device {device} of DLPack"
+        )
+    try:
+        capsule = value.__dlpack__(max_version=(1, 0))
+    except TypeError:  # a producer of unversioned capsules; or its own error, which it raises again
+        capsule = value.__dlpack__()
+    view = dlpack.array_of(capsule, writable=_is_of_torch(value))  # JAX's, which is constant, does not tell either
+    if view is None:
+        raise TypeError(
+            f"{function}: {argument} must have a type of NumPy or bfloat16, got {dlpack.read(capsule).dtype}"
+        )
+    return view
+
+
+def _is_of_torch(value: Any) -> bool:
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(value, torch.Tensor)
+
+
+def _at_numpy(array: npt.NDArray[Any]) -> Any:
+    return array[()]
+
+
+def _home(first: Any) -> Callable[[npt.NDArray[Any]], Any]:
+    """Return what hands a NumPy array to the library of `first`; it stays where it is for one that takes none."""
+    if _is_of_torch(first):
+        return lambda array: sys.modules["torch"].from_dlpack(dlpack.capsule(array, versioned=True))
+    if not hasattr(first, "__array_namespace__"):
+        return _at_numpy
+    namespace = first.__array_namespace__()
+    return lambda array: namespace.from_dlpack(dlpack.Exported(array))

@@ -1,0 +1,153 @@
+"""Plays another library: arrays that speak DLPack over memory of NumPy, in every way that a producer may."""
+
+import ctypes
+from typing import Any
+
+import numpy as np
+
+from sorgum.interop import dlpack
+
+
+class Fields(ctypes.Structure):
+    """DLTensor."""
+
+    _fields_ = (
+        ("data", ctypes.c_void_p),
+        ("device_type", ctypes.c_int32),
+        ("device_id", ctypes.c_int32),
+        ("ndim", ctypes.c_int32),
+        ("code", ctypes.c_uint8),
+        ("bits", ctypes.c_uint8),
+        ("lanes", ctypes.c_uint16),
+        ("shape", ctypes.POINTER(ctypes.c_int64)),
+        ("strides", ctypes.POINTER(ctypes.c_int64)),
+        ("byte_offset", ctypes.c_uint64),
+    )
+
+
+class Managed(ctypes.Structure):
+    """DLManagedTensor."""
+
+    _fields_ = (("tensor", Fields), ("context", ctypes.c_void_p), ("deleter", ctypes.c_void_p))
+
+
+class Versioned(ctypes.Structure):
+    """DLManagedTensorVersioned."""
+
+    _fields_ = (
+        ("major", ctypes.c_uint32),
+        ("minor", ctypes.c_uint32),
+        ("context", ctypes.c_void_p),
+        ("deleter", ctypes.c_void_p),
+        ("flags", ctypes.c_uint64),
+        ("tensor", Fields),
+    )
+
+
+_new = ctypes.pythonapi.PyCapsule_New
+_new.argtypes, _new.restype = (ctypes.c_void_p, ctypes.c_char_p, ctypes.c_void_p), ctypes.py_object
+_is_valid = ctypes.pythonapi.PyCapsule_IsValid
+_is_valid.argtypes, _is_valid.restype = (ctypes.c_void_p, ctypes.c_char_p), ctypes.c_int
+_pointer = ctypes.pythonapi.PyCapsule_GetPointer
+_pointer.argtypes, _pointer.restype = (ctypes.c_void_p, ctypes.c_char_p), ctypes.c_void_p
+
+_NAMES = {False: b"dltensor", True: b"dltensor_versioned"}
+_DELETER = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
+_live: dict[int, Any] = {}  # address of a structure: what it needs
+deleted: list[int] = []  # addresses of structures whose deleter was called
+
+
+@_DELETER
+def _delete(address: int) -> None:
+    deleted.append(address)
+    del _live[address]
+
+
+@_DELETER
+def _destroy(capsule: int) -> None:  # of an object that is going: it must not be touched by Python
+    for name in _NAMES.values():
+        if _is_valid(capsule, name):
+            _delete(_pointer(capsule, name))
+
+
+def new_capsule(structure: ctypes.Structure, versioned: bool) -> Any:
+    """Return a capsule of a structure that nobody deletes."""
+    return _new(ctypes.addressof(structure), _NAMES[versioned], None)
+
+
+class Foreign:
+    """An array of a library of its own, which takes arrays back.
+
+    `fields` changes what the capsule says; `versions` are those that the library can make: (), as before version 1.0
+    and without a word of them, or the one that is told.
+    """
+
+    def __init__(
+        self,
+        array: np.ndarray,
+        *,
+        code: int | None = None,
+        version: tuple[int, int] | None = (1, 0),
+        read_only: bool = False,
+        device: tuple[int, int] = (dlpack.CPU, 0),
+        strides: bool = True,
+        **fields: Any,
+    ) -> None:
+        self.array, self.version, self.read_only, self.device = array, version, read_only, device
+        self.code = {"i": 0, "u": 1, "f": 2, "c": 5, "b": 6}.get(array.dtype.kind, 2) if code is None else code
+        self.with_strides, self.fields = strides, fields
+        self.asked = 0
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return self.device
+
+    def _tensor(self) -> tuple[Fields, Any]:
+        a, n = self.array, self.array.ndim
+        shape = (ctypes.c_int64 * n)(*a.shape)
+        strides = (ctypes.c_int64 * n)(*(s // a.itemsize for s in a.strides))
+        tensor = Fields(a.ctypes.data, *self.device, n, self.code, 8 * a.itemsize, 1, shape, None, 0)
+        if self.with_strides:
+            tensor.strides = strides
+        for name, value in self.fields.items():
+            setattr(tensor, name, value)
+        return tensor, (a, shape, strides)
+
+    def __dlpack__(self, **options: Any) -> Any:
+        self.asked += 1
+        deleter = ctypes.cast(_delete, ctypes.c_void_p)
+        tensor, kept = self._tensor()
+        structure: Any
+        if self.version is None:
+            if options:
+                raise TypeError("__dlpack__() got an unexpected keyword argument")
+            structure = Managed(tensor, None, deleter)
+        else:
+            assert options == {"max_version": (1, 0)}
+            structure = Versioned(*self.version, None, deleter, int(self.read_only), tensor)
+        _live[ctypes.addressof(structure)] = structure, kept
+        destroy = ctypes.cast(_destroy, ctypes.c_void_p)
+        return _new(ctypes.addressof(structure), _NAMES[self.version is not None], destroy)
+
+    def __array_namespace__(self) -> Any:
+        return Namespace
+
+    def __array__(self, *_: Any, **__: Any) -> Any:
+        raise AssertionError("copied")
+
+
+class Namespace:
+    """The library."""
+
+    @staticmethod
+    def from_dlpack(array: Any) -> Foreign:
+        assert array.__dlpack_device__() == (dlpack.CPU, 0)
+        capsule = array.__dlpack__(max_version=(1, 0))
+        tensor = dlpack.read(capsule)
+        view = dlpack.array_of(capsule)
+        assert view is not None
+        return Foreign(view, code=4 if tensor.dtype == "bfloat16" else None)
+
+
+def live() -> int:
+    """Return how many capsules have not been let go of."""
+    return len(_live)
