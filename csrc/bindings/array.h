@@ -20,44 +20,56 @@ namespace py = pybind11;
 inline constexpr int kFloat16Type = 23;
 inline std::atomic<int> bfloat16_type{-1};
 
-// float16, bfloat16, float32, float64, bool and int64 in native byte order; anything else is a TypeError that names the
-// argument. Nothing is converted or copied: the view is valid as long as the array lives.
-inline ArrayView view_of(const py::array& array, const char* function, const char* argument) {
+// The type of an array's elements, if they are float16, bfloat16, float32, float64, bool or int64 in native byte order.
+inline bool dtype_of(PyObject* array, DType& dtype) {
     namespace detail = py::detail;
-    const auto* const proxy = detail::array_proxy(array.ptr());
     // Type number, kind and byte order stand at the same place in the descriptors of NumPy 1 and 2.
-    const auto* const descriptor = detail::array_descriptor_proxy(proxy->descr);
-    const bool native = descriptor->byteorder == '=' || descriptor->byteorder == '|';
-
-    ArrayView view;
-    const int type = native ? descriptor->type_num : -1;
+    const auto* const descriptor = detail::array_descriptor_proxy(detail::array_proxy(array)->descr);
+    if (descriptor->byteorder != '=' && descriptor->byteorder != '|')
+        return false;
+    const int type = descriptor->type_num;
     switch (type) {
         case kFloat16Type:
-            view.dtype = DType::f16;
-            break;
+            dtype = DType::f16;
+            return true;
         case detail::npy_api::NPY_FLOAT_:
-            view.dtype = DType::f32;
-            break;
+            dtype = DType::f32;
+            return true;
         case detail::npy_api::NPY_DOUBLE_:
-            view.dtype = DType::f64;
-            break;
+            dtype = DType::f64;
+            return true;
         case detail::npy_api::NPY_BOOL_:
-            view.dtype = DType::boolean;
-            break;
+            dtype = DType::boolean;
+            return true;
         case detail::npy_api::NPY_INT64_:
-            view.dtype = DType::i64;
-            break;
+            dtype = DType::i64;
+            return true;
         default:
-            // The bits alone: sorgum.interop.bfloat16, whose type Python has checked.
-            if (type < 0 || (type != bfloat16_type && !(type == detail::npy_api::NPY_VOID_ && array.itemsize() == 2)))
-                throw TypeError(std::string(function) + ": " + argument +
-                                " must have dtype float16, bfloat16, float32, float64, bool or int64 in native byte "
-                                "order, got " +
-                                py::str(array.dtype()).cast<std::string>());
-            view.dtype = DType::bf16;
+            dtype = DType::bf16;
+            return type == bfloat16_type.load(std::memory_order_relaxed);
     }
+}
+
+// Two bytes of no type of NumPy: the bits of bfloat16 (sorgum.interop.bfloat16), whose type Python has checked.
+inline bool is_bits(const py::array& array) {
+    return array.dtype().num() == py::detail::npy_api::NPY_VOID_ && array.itemsize() == 2;
+}
+
+// An array as the functions of api take it; a dtype that they do not know is a TypeError that names the argument.
+// Nothing is converted or copied: the view is valid as long as the array lives.
+inline ArrayView view_of(const py::array& array, const char* function, const char* argument) {
+    ArrayView view;
+    if (!dtype_of(array.ptr(), view.dtype)) {
+        if (!is_bits(array))
+            throw TypeError(std::string(function) + ": " + argument +
+                            " must have dtype float16, bfloat16, float32, float64, bool or int64 in native byte "
+                            "order, got " +
+                            py::str(array.dtype()).cast<std::string>());
+        view.dtype = DType::bf16;
+    }
+    const auto* const proxy = py::detail::array_proxy(array.ptr());
     view.data = proxy->data;
-    view.writable = (proxy->flags & detail::npy_api::NPY_ARRAY_WRITEABLE_) != 0;
+    view.writable = (proxy->flags & py::detail::npy_api::NPY_ARRAY_WRITEABLE_) != 0;
     view.ndim = proxy->nd;
     for (int i = 0; i < proxy->nd; ++i) {
         view.shape[i] = proxy->dimensions[i];

@@ -162,6 +162,7 @@ py::object make_type() {
 void register_function(py::module_& module) {
     const py::object type = make_type();
     module.add_object("Function", type);
+    module.def("set_key_type", [](const py::object& type) { set_key_type(type.ptr()); }, py::arg("type"));
     module.def(
         "function",
         [type](const py::object& function, const py::object& translate) {

@@ -14,4 +14,7 @@ using SmallCall = PyObject* (*)(PyObject* const* args, index_t count, PyObject* 
 // The one that goes with the function of this name, or null.
 SmallCall small_call(const char* name);
 
+// Tells the type of keys.
+void set_key_type(PyObject* type);
+
 }  // namespace sorgum

@@ -7,9 +7,9 @@ same bits on the scalar, AVX2 and AVX-512 kernels, for any number of threads, an
 layout (tier: bitwise).
 
 Arrays of other libraries that offer `__dlpack__` on the CPU, PyTorch's and JAX's among them, are read without a copy,
-bfloat16 too. The result belongs to the library of the first argument, whatever the others are; an `out` of any library is
-written in place. Types meet by NumPy's rules; bfloat16 counts as float32 beside another type. JAX makes 32 bits of the
-64 of a result unless its 64-bit mode is on.
+bfloat16 too. The result belongs to the library of the first argument, whatever the others are; an `out` of any library
+is written in place. Types meet by NumPy's rules; bfloat16 counts as float32 beside another type. JAX makes 32 bits of
+the 64 of a result unless its 64-bit mode is on.
 
 exp, softmax and logsumexp also take float32 arrays on CUDA devices, of libraries that speak `__cuda_array_interface__`
 or DLPack, where the module for them is built: docs/cuda.md.

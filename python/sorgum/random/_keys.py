@@ -43,6 +43,9 @@ class Key:
         return f"Key(0x{self.value:016x})"
 
 
+_core.set_key_type(Key)
+
+
 def _is_int(value: object) -> TypeGuard[SupportsIndex]:
     """Tell integers, of NumPy too, from the rest; isinstance(value, SupportsIndex) would take microseconds."""
     return hasattr(value, "__index__") and not isinstance(value, bool | np.bool_)

@@ -1,0 +1,193 @@
+#include "api/small.h"
+
+#include "api/random.h"
+#include "api/stored.h"
+#include "core/fp_env.h"
+#include "dispatch/dispatch.h"
+
+namespace sorgum::small {
+
+namespace {
+
+constexpr index_t kMost = kChunk;  // elements: a few microseconds, for which the interpreter's lock is kept
+
+index_t size_of(const index_t* shape, int ndim) {
+    index_t size = 1;
+    for (int d = 0; d < ndim && size <= kMost; ++d)  // lengths above kMost end it before it could overflow
+        size = shape[d] > kMost ? kMost + 1 : size * shape[d];
+    return size;
+}
+
+bool same_shape(const index_t* a, const index_t* b, int ndim) {
+    for (int d = 0; d < ndim; ++d)
+        if (a[d] != b[d])
+            return false;
+    return true;
+}
+
+bool apart(const Array& a, const Array& b) {
+    const auto end = [](const Array& array) {
+        return array.data + size_of(array.shape, array.ndim) * element_size(array.dtype);
+    };
+    return end(a) <= b.data || end(b) <= a.data;
+}
+
+struct Rows {
+    index_t count, length;
+};
+
+Rows rows_of(const Array& x) {
+    const index_t length = x.shape[x.ndim - 1];
+    return {size_of(x.shape, x.ndim) / length, length};
+}
+
+template <class T>
+void compute(Function f, const T* x, const T* dy, T* out, const Rows& rows, double temperature) {
+    using namespace special;
+    const KernelTable& table = kernels();
+    const index_t n = rows.length;
+    switch (f) {
+        case Function::exp:
+            return special_exp(table, T())(x, out, rows.count * n, false);
+        case Function::log:
+            return special_log(table, T())(x, out, rows.count * n, false);
+        case Function::softmax_grad:
+            return special_softmax_grad_rows(table, T())({x, dy, out, rows.count, n, n, n, n, false}, temperature);
+        case Function::log_softmax_grad:
+            return special_log_softmax_grad_rows(table, T())({x, dy, out, rows.count, n, n, n, n, false}, temperature);
+        case Function::softmax:
+        case Function::log_softmax:
+        case Function::logsumexp:
+            break;
+    }
+    ExpScale<T> scale;
+    special_exp_scale(table, T())(temperature, scale);
+    const index_t y_stride = f == Function::logsumexp ? 1 : n;
+    (f == Function::softmax       ? special_softmax_rows(table, T())
+     : f == Function::log_softmax ? special_log_softmax_rows(table, T())
+                                  : special_logsumexp_rows(table, T()))(
+        {x, out, rows.count, n, n, y_stride, static_cast<T>(__builtin_nan("")), false}, scale);
+}
+
+template <class H>
+void compute_halves(Function f, const char* x, const char* dy, char* out, const Rows& rows, double temperature) {
+    auto* const widen = memory_widen(kernels(), H());
+    alignas(64) float wide_x[kMost], wide_dy[kMost];
+    const index_t size = rows.count * rows.length;
+    widen(reinterpret_cast<const H*>(x), wide_x, size);
+    if (dy != nullptr)
+        widen(reinterpret_cast<const H*>(dy), wide_dy, size);
+    compute<float>(f, wide_x, wide_dy, wide_x, rows, temperature);
+    memory_narrow(kernels(), H())(wide_x, reinterpret_cast<H*>(out), f == Function::logsumexp ? rows.count : size,
+                                  false);
+}
+
+template <class T>
+void compute_direct(Function f, const char* x, const char* dy, char* out, const Rows& rows, double temperature) {
+    compute(f, reinterpret_cast<const T*>(x), reinterpret_cast<const T*>(dy), reinterpret_cast<T*>(out), rows,
+            temperature);
+}
+
+}  // namespace
+
+bool takes(const Array& x) {
+    if (x.ndim < 1 || x.dtype == DType::boolean || x.dtype == DType::i64)
+        return false;
+    const index_t size = size_of(x.shape, x.ndim);
+    return size > 0 && size <= kMost;
+}
+
+bool goes_with(const Array& x, const Array& other) {
+    return other.dtype == x.dtype && other.ndim == x.ndim && same_shape(other.shape, x.shape, x.ndim) &&
+           (other.data == x.data || apart(x, other));
+}
+
+bool holds_rows_of(const Array& x, const Array& out) {
+    return out.dtype == x.dtype && out.ndim == x.ndim - 1 && same_shape(out.shape, x.shape, out.ndim) && apart(x, out);
+}
+
+int row_axes(const Array& x) { return x.ndim - 1; }
+
+bool is_last(index_t axis, int ndim) { return axis == -1 || axis == ndim - 1; }
+
+bool is_temperature(double temperature) { return temperature >= 0x1p-1022 && temperature <= 0x1.fffffffffffffp+1023; }
+
+void run(Function function, const Array& x, const char* dy, char* out, double temperature) {
+    const FpGuard guard;
+    const Rows rows = rows_of(x);
+    switch (x.dtype) {
+        case DType::f32:
+            return compute_direct<float>(function, x.data, dy, out, rows, temperature);
+        case DType::f64:
+            return compute_direct<double>(function, x.data, dy, out, rows, temperature);
+        case DType::f16:
+            return compute_halves<float16>(function, x.data, dy, out, rows, temperature);
+        case DType::bf16:
+            return compute_halves<bfloat16>(function, x.data, dy, out, rows, temperature);
+        case DType::boolean:
+        case DType::i64:
+            break;
+    }
+}
+
+namespace {
+
+template <class T>
+ArrayView scalar_view(DType dtype, T* value) {
+    ArrayView view;
+    view.data = value;
+    view.dtype = dtype;
+    view.writable = false;
+    view.ndim = 0;
+    return view;
+}
+
+// Contiguous, of the shape of the rows and a last axis of `length`.
+ArrayView rows_view(const Array& like, void* data, DType dtype, index_t length) {
+    ArrayView view;
+    view.data = data;
+    view.dtype = dtype;
+    view.writable = true;
+    view.ndim = like.ndim;
+    index_t step = element_size(dtype);
+    for (int d = like.ndim - 1; d >= 0; --d) {
+        view.shape[d] = d == like.ndim - 1 ? length : like.shape[d];
+        view.strides[d] = step;
+        step *= view.shape[d];
+    }
+    return view;
+}
+
+}  // namespace
+
+bool categorical(const Array& logits, Draw& draw, index_t* drawn) {
+    if (!takes(logits) || (logits.dtype != DType::f32 && logits.dtype != DType::f64))
+        return false;
+    const Rows rows = rows_of(logits);
+    if (rows.count > kMostDraws || !(draw.own_stream || logits.ndim == 1))
+        return false;
+    draw.rows = rows.count;
+    constexpr index_t kFields = 4, kIndex = 2;  // of a result of random::draw
+    double results[kMostDraws * kFields];
+    random::Source source;
+    source.key = draw.key;
+    source.position = scalar_view(DType::i64, &draw.position);
+    if (!draw.own_stream)
+        source.streams = scalar_view(DType::i64, &draw.stream);
+    try {
+        random::draw({"categorical", rows_view(logits, logits.data, logits.dtype, rows.length),
+                      scalar_view(DType::f64, &draw.temperature), std::nullopt,
+                      rows_view(logits, results, DType::f64, kFields), false, false, std::nullopt},
+                     source);
+    } catch (...) {
+        return false;
+    }
+    for (index_t r = 0; r < rows.count; ++r) {
+        __builtin_memcpy(drawn + r, results + r * kFields + kIndex, sizeof(index_t));
+        if (drawn[r] < 0)
+            return false;
+    }
+    return true;
+}
+
+}  // namespace sorgum::small

@@ -1,0 +1,52 @@
+// exp, log and functions of rows on small contiguous arrays, for which it takes longer to look at a call from all sides
+// than to answer it. Nothing is refused here: what is not taken goes to special.h, which checks it and has the same
+// bits.
+#pragma once
+
+#include "core/types.h"
+
+namespace sorgum::small {
+
+enum class Function { exp, log, softmax, log_softmax, logsumexp, softmax_grad, log_softmax_grad };
+
+// Contiguous in C order, and aligned. The rows lie along the last axis.
+struct Array {
+    char* data;
+    DType dtype;
+    int ndim;
+    const index_t* shape;
+};
+
+// Whether x has a floating-point type, elements, axes, and not too many of them.
+bool takes(const Array& x);
+
+// Whether `other` has the type and the shape of x, and is x itself or lies apart.
+bool goes_with(const Array& x, const Array& other);
+
+// Whether `out` has the type of x and the shape of its rows, and lies apart.
+bool holds_rows_of(const Array& x, const Array& out);
+
+// The axes of its rows: all but the last.
+int row_axes(const Array& x);
+bool is_last(index_t axis, int ndim);
+
+// Whether a temperature needs no error message.
+bool is_temperature(double temperature);
+
+// Computes what special.h does; dy is used by the gradients.
+void run(Function function, const Array& x, const char* dy, char* out, double temperature);
+
+// A draw by Gumbel-max with one temperature, one position and, if it is not each row's own number, one stream for the
+// only row.
+struct Draw {
+    std::uint64_t key, stream, position;
+    bool own_stream;
+    double temperature;
+    index_t rows;  // is told
+};
+inline constexpr index_t kMostDraws = 64;
+
+// Draws a category per row of the logits, float32 or float64. False where random::draw has to say why it cannot.
+bool categorical(const Array& logits, Draw& draw, index_t* drawn);
+
+}  // namespace sorgum::small

@@ -1,0 +1,302 @@
+"""Calls of small contiguous arrays, which are answered without a look at the function in Python: the same bits."""
+
+import gc
+import inspect
+import itertools
+import sys
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import sorgum as sg
+from sorgum import _core
+from sorgum.interop import bfloat16
+
+s, r = sg.special, sg.random
+ONE = {"exp": s.exp, "log": s.log, "softmax": s.softmax, "log_softmax": s.log_softmax, "logsumexp": s.logsumexp}
+TWO = {"softmax_grad": s.softmax_grad, "log_softmax_grad": s.log_softmax_grad}
+OF_ROWS = {name: f for name, f in {**ONE, **TWO}.items() if name not in ("exp", "log")}
+SHAPES = [(1,), (2,), (15,), (16,), (17,), (64,), (1000,), (4096,), (3, 5), (2, 3, 4), (64, 64), (4096, 1), (1, 1, 7)]
+
+
+class TheUsualWayError(Exception):
+    """A call was not answered at once."""
+
+
+def only_small(name: str) -> Callable[..., Any]:
+    """Return the function without its usual way."""
+
+    def usual(*_: Any, **__: Any) -> Any:
+        raise TheUsualWayError
+
+    usual.__name__ = name
+    return _core.function(usual, usual)  # type: ignore[no-any-return]
+
+
+def numbers(shape: tuple[int, ...], dtype: Any, seed: int = 0) -> np.ndarray:
+    values = np.random.default_rng(seed).normal(0, 4, shape)
+    values.flat[:: values.size // 3 + 7] = -np.inf
+    return values.astype(np.float32).astype(dtype)
+
+
+def dtypes() -> list[Any]:
+    types: list[Any] = [np.float32, np.float64, np.float16]
+    try:
+        import ml_dtypes
+    except ModuleNotFoundError:
+        return types
+    assert bfloat16.is_bfloat16(np.dtype(ml_dtypes.bfloat16))
+    return [*types, ml_dtypes.bfloat16]
+
+
+def same(got: Any, want: Any) -> None:
+    assert type(got) is type(want)
+    assert (got.dtype, got.shape) == (want.dtype, want.shape)
+    assert got.tobytes() == want.tobytes()
+
+
+def arguments(name: str, shape: tuple[int, ...], dtype: Any) -> list[np.ndarray]:
+    return [numbers(shape, dtype)] if name in ONE else [abs(numbers(shape, dtype)), numbers(shape, dtype, 1)]
+
+
+@pytest.mark.parametrize("dtype", dtypes(), ids=lambda dtype: np.dtype(dtype).name)
+@pytest.mark.parametrize("name", [*ONE, *TWO])
+def test_the_same_bits_as_on_the_usual_way(isa: str, name: str, dtype: Any) -> None:
+    usual, small = inspect.unwrap({**ONE, **TWO}[name]), only_small(name)
+    options: list[dict[str, Any]] = [{}]
+    if name in OF_ROWS:
+        options += [{"axis": -1}, {"temperature": 0.7}, {"temperature": 1e300, "axis": -1}]
+    for shape, option in itertools.product(SHAPES, options):
+        given = arguments(name, shape, dtype)
+        expected = usual(*given, **option)
+        same(small(*given, **option), expected)
+        if name in OF_ROWS:
+            same(small(*given, len(shape) - 1), usual(*given))
+        out = np.zeros(np.shape(expected), dtype)
+        assert small(*given, **option, out=out) is out
+        same(out, np.asarray(expected))
+        same(small(*given, **option, out=None), expected)
+        for i in range(len(given) if name != "logsumexp" else 0):  # in place
+            copies = [x.copy() for x in given]
+            assert small(*copies, **option, out=copies[i]) is copies[i]
+            same(copies[i], np.asarray(expected))
+
+
+def test_special_values_and_rows_without_elements() -> None:
+    x = np.float32([[np.nan, 1], [np.inf, 1], [-np.inf, -np.inf], [-np.inf, 0], [1e-45, -0.0]])
+    for name, f in ONE.items():
+        same(only_small(name)(x), inspect.unwrap(f)(x))
+        same(only_small(name)(x.astype(np.float16)), inspect.unwrap(f)(x.astype(np.float16)))
+
+
+def test_what_goes_the_usual_way() -> None:
+    x, y = numbers((4, 6), np.float32), np.zeros((4, 6), np.float32)
+    longer = np.zeros(30, np.float32)
+    read_only, misaligned = np.zeros((4, 6), np.float32), np.zeros(101, np.int8)[1:97].view(np.float32).reshape(4, 6)
+    read_only.flags.writeable = False
+    subclass = x.view(type("Sub", (np.ndarray,), {}))
+    softmax, exp, grad, lse = (only_small(name) for name in ("softmax", "exp", "softmax_grad", "logsumexp"))
+    assert softmax(x, out=y) is y
+    calls = {
+        "no argument": lambda: softmax(),
+        "x by its name": lambda: softmax(x=x),
+        "three": lambda: softmax(x, -1, 1.0),
+        "axis twice": lambda: softmax(x, -1, axis=-1),
+        "an axis of exp": lambda: exp(x, axis=-1),
+        "an unknown name": lambda: softmax(x, nonsense=1),
+        "where": lambda: softmax(x, where=x > 0),
+        "keepdims": lambda: lse(x, keepdims=True),
+        "empty": lambda: softmax(x, empty="nan"),
+        "a name that is not interned": lambda: softmax(x, **{"".join(["o", "ut"]): y}),
+        "list": lambda: softmax([1.0]),
+        "number": lambda: softmax(1.0),
+        "None": lambda: softmax(None),
+        "scalar": lambda: softmax(np.float32(1)),
+        "no axes": lambda: softmax(np.array(1.0)),
+        "no elements": lambda: softmax(np.zeros((0, 3))),
+        "rows of nothing": lambda: softmax(np.zeros((3, 0))),
+        "more elements": lambda: softmax(np.zeros(4097)),
+        "more rows": lambda: softmax(np.zeros((64, 65))),
+        "many more": lambda: softmax(np.zeros((4096, 4096), np.float16)),
+        "integers": lambda: softmax(np.arange(3)),
+        "booleans": lambda: softmax(np.array([True])),
+        "complex": lambda: softmax(np.zeros(3, complex)),
+        "longdouble": lambda: softmax(np.zeros(3, np.longdouble)),
+        "bytes swapped": lambda: softmax(x.astype(">f4")),
+        "bits of bfloat16": lambda: softmax(np.zeros(3, bfloat16.bits)),
+        "Fortran": lambda: softmax(np.asfortranarray(x)),
+        "strides": lambda: softmax(x[:, ::2]),
+        "reversed": lambda: softmax(x[0, ::-1]),
+        "misaligned": lambda: softmax(misaligned),
+        "subclass": lambda: softmax(subclass),
+        "masked": lambda: softmax(np.ma.masked_array(x)),
+        "another axis": lambda: softmax(x, 0),
+        "all axes": lambda: softmax(x, None),
+        "axes": lambda: softmax(x, (1,)),
+        "no such axis": lambda: softmax(x, 2),
+        "an axis beyond": lambda: softmax(x, 2**70),
+        "True": lambda: softmax(x, True),
+        "an axis of NumPy": lambda: softmax(x, np.int64(1)),
+        "T 0": lambda: softmax(x, temperature=0.0),
+        "T negative": lambda: softmax(x, temperature=-1.0),
+        "T NaN": lambda: softmax(x, temperature=np.nan),
+        "T infinite": lambda: softmax(x, temperature=np.inf),
+        "T subnormal": lambda: softmax(x, temperature=5e-324),
+        "T int": lambda: softmax(x, temperature=1),
+        "T of NumPy": lambda: softmax(x, temperature=np.float64(1)),
+        "T array": lambda: softmax(x, temperature=np.ones(4)),
+        "out read-only": lambda: softmax(x, out=read_only),
+        "out misaligned": lambda: softmax(x, out=misaligned),
+        "out strided": lambda: softmax(x, out=np.zeros((4, 12), np.float32)[:, ::2]),
+        "out of another shape": lambda: softmax(x, out=np.zeros((6, 4), np.float32)),
+        "out of other axes": lambda: softmax(x, out=np.zeros((1, 4, 6), np.float32)),
+        "out of another type": lambda: softmax(x, out=np.zeros((4, 6))),
+        "out a list": lambda: softmax(x, out=[0.0]),
+        "out overlaps": lambda: softmax(longer[:24].reshape(4, 6), out=longer[6:].reshape(4, 6)),
+        "out overlaps in front": lambda: softmax(longer[6:].reshape(4, 6), out=longer[:24].reshape(4, 6)),
+        "out overlaps a gradient": lambda: grad(x, longer[:24].reshape(4, 6), out=longer[6:].reshape(4, 6)),
+        "out with the axis": lambda: lse(x, out=np.zeros((4, 1), np.float32)),
+        "out in x": lambda: lse(x, out=x.reshape(-1)[:4]),
+        "one array": lambda: grad(x),
+        "a gradient of another shape": lambda: grad(x, x[0]),
+        "a gradient of another type": lambda: grad(x, x.astype(np.float64)),
+    }
+    for what, call in calls.items():
+        try:
+            call()
+        except TheUsualWayError:
+            continue
+        pytest.fail(f"answered at once: {what}")
+    np.testing.assert_array_equal(longer, 0)
+
+
+def test_names_that_are_not_interned_are_understood() -> None:
+    x = numbers((8,), np.float32)
+    out = np.zeros(8, np.float32)
+    assert s.softmax(x, **{"".join(["o", "ut"]): out}) is out
+    same(out, s.softmax(x))
+
+
+def test_arrays_next_to_each_other_are_apart() -> None:
+    memory = np.zeros(48, np.float32)
+    memory[:24] = numbers((24,), np.float32)
+    expected = inspect.unwrap(s.softmax)(memory[:24].reshape(4, 6))
+    softmax = only_small("softmax")
+    softmax(memory[:24].reshape(4, 6), out=memory[24:].reshape(4, 6))
+    np.testing.assert_array_equal(memory[24:].reshape(4, 6), expected)
+
+
+# ---- draws ----
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_categorical_is_the_same_draw(isa: str, dtype: Any) -> None:
+    usual, small = inspect.unwrap(r.categorical), only_small("categorical")
+    for shape in [(1,), (2,), (17,), (64,), (4096,), (3, 5), (2, 3, 4), (64, 64), (64, 1)]:
+        x = numbers(shape, dtype)
+        x[..., 0] = 0
+        for options in ({}, {"temperature": 0.3}, {"position": 7}, {"position": 2**64 - 1, "temperature": 2.0}):
+            for rng in (0, 2**64 - 1, r.key(5)):
+                same(small(x, rng=rng, **options), usual(x, rng=rng, **options))
+        if len(shape) == 1:
+            for stream in (0, 41, 2**64 - 1):
+                same(small(x, rng=3, streams=stream), usual(x, rng=3, streams=stream))
+        same(small(x, rng=3, streams=None), usual(x, rng=3))
+
+
+def test_categorical_that_goes_the_usual_way() -> None:
+    x = numbers((4, 6), np.float32)
+    small = only_small("categorical")
+    row = np.float32([0, 1])
+    assert small(row, rng=1) in (0, 1)
+    calls = {
+        "no rng": lambda: small(row),
+        "rng by position": lambda: small(row, 1),
+        "a Generator": lambda: small(row, rng=np.random.default_rng(1)),
+        "a negative rng": lambda: small(row, rng=-1),
+        "rng beyond": lambda: small(row, rng=2**64),
+        "rng True": lambda: small(row, rng=True),
+        "rng of NumPy": lambda: small(row, rng=np.int64(1)),
+        "position negative": lambda: small(row, rng=1, position=-1),
+        "position beyond": lambda: small(row, rng=1, position=2**64),
+        "positions": lambda: small(x, rng=1, position=np.arange(4)),
+        "streams": lambda: small(x, rng=1, streams=np.arange(4)),
+        "a stream for rows": lambda: small(x, rng=1, streams=1),
+        "streams negative": lambda: small(row, rng=1, streams=-1),
+        "T 0": lambda: small(row, rng=1, temperature=0.0),
+        "T too large": lambda: small(row, rng=1, temperature=1e300),
+        "top_k": lambda: small(row, rng=1, top_k=1),
+        "half": lambda: small(row.astype(np.float16), rng=1),
+        "NaN": lambda: small(np.float32([0, np.nan]), rng=1),
+        "inf": lambda: small(np.float32([[0, 1], [0, np.inf]]), rng=1),
+        "no element": lambda: small(np.float32([[0, 1], [-np.inf, -np.inf]]), rng=1),
+        "many rows": lambda: small(np.zeros((65, 2)), rng=1),
+        "strided": lambda: small(x.T, rng=1),
+    }
+    for what, call in calls.items():
+        try:
+            call()
+        except TheUsualWayError:
+            continue
+        pytest.fail(f"answered at once: {what}")
+    assert sys.exc_info() == (None, None, None)
+
+
+# ---- what it must not do ----
+
+
+def test_references_do_not_grow() -> None:
+    x, out, token = numbers((8, 8), np.float32), np.zeros((8, 8), np.float32), r.key(3)
+    rows = np.zeros(8, np.float32)
+    watched = (x, out, rows, token, x.dtype, np.dtype(np.int64), np.ndarray, r.Key, None, ())
+    counts = []
+    for _ in range(3):
+        for _ in range(1000):
+            s.softmax(x, out=out)
+            s.softmax(x)
+            s.softmax_grad(x, x, -1, temperature=2.0)
+            s.logsumexp(x, out=rows)
+            s.logsumexp(x[0])
+            r.categorical(x[0] - 100, rng=token)
+            r.categorical(x - 100, rng=2**63, position=2)
+        gc.collect()
+        counts.append([sys.getrefcount(o) for o in watched])
+    assert np.ptp(counts, axis=0).max() < 100
+
+
+def test_many_threads_and_instruction_sets() -> None:
+    x = numbers((64,), np.float32)
+    expected = s.softmax(x).tobytes()
+    wrong: list[bytes] = []
+    stop = threading.Event()
+
+    def work() -> None:
+        out = np.empty_like(x)
+        while not stop.is_set():
+            for _ in range(100):
+                if s.softmax(x, out=out).tobytes() != expected or s.softmax(x).tobytes() != expected:
+                    wrong.append(out.tobytes())
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    before = sg.isa()
+    for isa in sg.available_isas() * 5:
+        sg.set_isa(isa)
+        threading.Event().wait(0.02)
+    stop.set()
+    for thread in threads:
+        thread.join()
+    sg.set_isa(before)
+    assert wrong == []
+
+
+def test_no_floating_point_warning_and_no_error_is_left() -> None:
+    x = np.float32([-200.0, 88.0, 1e-45, np.nan])
+    with np.errstate(all="raise"):
+        for name in ONE:
+            only_small(name)(x)
+        assert np.float32(1) + np.float32(1) == 2
