@@ -180,6 +180,15 @@ ArrayView per_row(const char* function, const char* argument, const ArrayView& f
     return view;
 }
 
+bool is_short_work(const ArrayView& x) {
+    constexpr index_t kMost = 4096;
+    index_t elements = 1;
+    for (int d = 0; d < x.ndim; ++d)
+        if (x.shape[d] > kMost || (elements *= x.shape[d]) > kMost)
+            return false;
+    return true;
+}
+
 const char* dtype_text(DType dtype) {
     static const char* const names[] = {"float32", "float64", "bool", "int64", "float16", "bfloat16"};
     return names[static_cast<int>(dtype)];

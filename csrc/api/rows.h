@@ -57,6 +57,9 @@ ArrayView broadcast_like(const char* function, const char* argument, const Array
 ArrayView per_row(const char* function, const char* argument, const ArrayView& from, const ArrayView& x,
                   const std::vector<bool>& reduced);
 
+// Whether work on all elements of x is done within microseconds.
+bool is_short_work(const ArrayView& x);
+
 const char* dtype_text(DType dtype);
 index_t element_size(DType dtype);  // bytes
 

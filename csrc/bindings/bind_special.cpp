@@ -30,7 +30,7 @@ void bind_elementwise(py::module_& module, const char* name) {
         name,
         [name](const py::array& x, const py::array& out) {
             const ArrayView from = view_of(x, name, "x"), to = view_of(out, name, "out");
-            without_gil([&] { f(from, to); });
+            without_gil(from, [&] { f(from, to); });
         },
         py::arg("x"), py::arg("out"));
 }
@@ -45,7 +45,7 @@ void bind_normalised(py::module_& module, const char* name) {
             special::Arguments a = arguments_of(name, x, axes, temperature, where, out);
             a.empty = empty;
             a.algorithm = algorithm;
-            without_gil([&] { f(a); });
+            without_gil(a.x, [&] { f(a); });
         },
         py::arg("x"), py::arg("axes"), py::arg("temperature"), py::arg("where"), py::arg("out"), py::arg("empty"),
         py::arg("algorithm"));
@@ -65,7 +65,7 @@ void bind_grad(py::module_& module, const char* name) {
             a.axes = axes.value_or(std::vector<index_t>());
             a.temperature = view_of(temperature, name, "temperature");
             a.where = optional_view(where, name, "where");
-            without_gil([&] { f(a); });
+            without_gil(a.y, [&] { f(a); });
         },
         py::arg("y"), py::arg("dy"), py::arg("axes"), py::arg("temperature"), py::arg("where"), py::arg("out"));
 }
@@ -75,7 +75,7 @@ void logsumexp_grad(const py::array& x, const py::array& dy, const Axes& axes, c
     special::Arguments a = arguments_of("logsumexp_grad", x, axes, temperature, where, out);
     a.dy = view_of(dy, "logsumexp_grad", "dy");
     a.empty = "zero";
-    without_gil([&] { special::logsumexp_grad(a); });
+    without_gil(a.x, [&] { special::logsumexp_grad(a); });
 }
 
 void logsumexp(const py::array& x, const Axes& axes, const py::array& temperature,
@@ -85,25 +85,25 @@ void logsumexp(const py::array& x, const Axes& axes, const py::array& temperatur
     a.weights = optional_view(b, "logsumexp", "b");
     a.sign = optional_view(sign, "logsumexp", "sign");
     a.keepdims = keepdims;
-    without_gil([&] { special::logsumexp(a); });
+    without_gil(a.x, [&] { special::logsumexp(a); });
 }
 
 void logsumexp_partial(const py::array& x, const Axes& axes, const py::array& temperature,
                        const std::optional<py::array>& where, const std::optional<py::array>& b, const py::array& out) {
     special::Arguments a = arguments_of("logsumexp_partial", x, axes, temperature, where, out);
     a.weights = optional_view(b, "logsumexp_partial", "b");
-    without_gil([&] { special::logsumexp_partial(a); });
+    without_gil(a.x, [&] { special::logsumexp_partial(a); });
 }
 
 void logsumexp_merge(const py::array& p, const py::array& out) {
     const ArrayView from = view_of(p, "logsumexp_merge", "p"), to = view_of(out, "logsumexp_merge", "out");
-    without_gil([&] { special::logsumexp_merge(from, to); });
+    without_gil(from, [&] { special::logsumexp_merge(from, to); });
 }
 
 void logsumexp_finish(const py::array& p, const py::array& out, const std::optional<py::array>& sign) {
     const ArrayView from = view_of(p, "logsumexp_finish", "p"), to = view_of(out, "logsumexp_finish", "out");
     const std::optional<ArrayView> signs = optional_view(sign, "logsumexp_finish", "sign");
-    without_gil([&] { special::logsumexp_finish(from, to, signs); });
+    without_gil(from, [&] { special::logsumexp_finish(from, to, signs); });
 }
 
 void softmax_from_partial(const py::array& x, const py::array& p, const Axes& axes,
@@ -111,7 +111,7 @@ void softmax_from_partial(const py::array& x, const py::array& p, const Axes& ax
     special::Arguments a = arguments_of("softmax_from_partial", x, axes, p, where, out);
     a.records = a.temperature;
     a.empty = empty;
-    without_gil([&] { special::softmax_from_partial(a); });
+    without_gil(a.x, [&] { special::softmax_from_partial(a); });
 }
 
 }  // namespace
