@@ -8,6 +8,7 @@ import pytest
 from cases import CHUNK, DTYPES, HALVES, layouts
 from numpy.typing import NDArray
 
+import sorgum as sg
 from sorgum import reference, special
 from sorgum._data.inputs import hashed, logits
 
@@ -207,3 +208,118 @@ def test_bad_input(name: str) -> None:
         assert message in str(caught.value)
     with pytest.raises(ValueError, match="logsumexp_grad: dy must be a scalar or have the shape of the rows"):
         special.logsumexp_grad(y, np.ones(3, np.float32))
+
+
+# ---- logsumexp with weights ----
+
+
+def weights_of(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+    """Return weights of either sign, some of them 0, whose sums do not cancel."""
+    b = np.random.default_rng(4).normal(1.5, 1, shape)
+    b.flat[::5] = 0
+    return b.astype(dtype)
+
+
+@each_dtype
+@pytest.mark.parametrize("shape", SHAPES[1:], ids=str)
+def test_weighted_logsumexp_against_the_definition(dtype: Any, shape: tuple[int, ...], isa: str) -> None:
+    x, dy, b = logits(shape, dtype, 3.0, seed=1), logits(shape[0], dtype, 1.0, seed=2), weights_of(shape, dtype)
+    for keywords in ({}, {"temperature": 0.37}, {"where": mask_of(shape)}):
+        exact = reference.special.logsumexp_grad(x, dy, b=b, dtype=np.longdouble, **keywords)
+        got = special.logsumexp_grad(x, dy, b=b, **keywords)
+        assert got.dtype == dtype
+        t = np.longdouble(keywords.get("temperature", 1.0))
+        present = (b != 0) & keywords.get("where", True)
+        top = np.max(np.where(present, x, -np.inf), axis=-1, keepdims=True)
+        d = np.abs(np.where(present & (top > -np.inf), x - top, 0)) / t
+        terms = np.where(present, b, 0) * np.exp(-d)
+        total = np.sum(terms, axis=-1, keepdims=True)
+        with np.errstate(all="ignore"):
+            log_s = np.where(total == 0, 0, np.abs(np.log(np.abs(total))))
+            cancelled = np.where(total == 0, 0, np.sum(np.abs(terms), axis=-1, keepdims=True) / np.abs(total))
+        # Units of 2^-53: d is rounded twice, d - log S once, log S is off by 8 of its own, exp by 2, products by 3.
+        ulps = 1 + cancelled * 2**-28 if dtype == np.float32 else 5 + 3 * d + 9 * log_s + 2 * cancelled
+        limit = ulps * np.spacing(np.abs(exact).astype(dtype)).astype(np.longdouble)
+        assert np.all(np.abs(got - exact) <= limit)
+        for wrong in (np.zeros_like(got), np.full_like(got, 1 / shape[-1]), got[:, ::-1]):
+            assert shape[-1] < 3 or not np.all(np.abs(wrong - exact) <= limit)
+        assert np.all(got[~present] == 0)
+        before = sg.isa()
+        sg.set_isa("scalar")
+        assert bits(special.logsumexp_grad(x, dy, b=b, **keywords)) == bits(got)
+        sg.set_isa(before)
+
+
+def test_weighted_logsumexp_by_finite_differences() -> None:
+    x, dy = logits((3, 4, 5), np.float64, 1.0), np.array([0.5, -1.0, 2.0])
+    b, t = np.array([2.0, -0.5, 0.0, 1.0, 3.0]), np.array([0.5, 1.0, 2.0])
+    got = special.logsumexp_grad(x, dy, (1, 2), b=b, temperature=t)
+    for i in np.ndindex(x.shape):
+        step = np.zeros(x.shape)
+        step[i] = 1e-6
+        up, down = (special.logsumexp(x + s, (1, 2), b=b, temperature=t) for s in (step, -step))
+        assert abs(got[i] - np.sum((up - down) * dy) / 2e-6) <= 1e-8
+    negative = special.logsumexp_grad(x, dy, (1, 2), b=-b, temperature=t)  # of log(abs(sum))
+    np.testing.assert_array_equal(negative, got)
+
+
+def test_weighted_logsumexp_of_special_rows() -> None:
+    nan, inf = np.nan, np.inf
+    grad = special.logsumexp_grad
+    cases = [
+        ([0.0, 0.0], [3.0, -1.0], [1.5, -0.5]),
+        ([0.0, 0.0], [1.0, -1.0], [nan, nan]),  # the sum is 0
+        ([0.0, 5.0], [0.0, 0.0], [0.0, 0.0]),
+        ([nan, inf, 2.0], [0.0, 0.0, -4.0], [0.0, 0.0, 1.0]),
+        ([nan, 1.0], [1.0, 1.0], [nan, nan]),
+        ([inf, 1.0], [-1.0, 1.0], [nan, nan]),
+        ([-inf, -inf], [1.0, 1.0], [0.0, 0.0]),
+        ([-inf, 3.0], [inf, 2.0], [0.0, 1.0]),
+        ([1.0, 3.0], [nan, 2.0], [nan, nan]),
+        ([1e308, -1e308], [1.0, 1.0], [1.0, 0.0]),
+    ]
+    for x, b, expected in cases:
+        for dtype in (np.float64, np.float32, np.float16):
+            if max(map(abs, x)) == 1e308 and dtype != np.float64:
+                continue
+            got = grad(np.array(x, dtype), 1.0, b=np.array(b, dtype))
+            np.testing.assert_array_equal(got, np.array(expected, dtype))
+            assert not np.signbit(got[np.isnan(got)]).any()
+    assert grad(3.0, 2.0, b=-4.0) == 2.0
+    assert grad(np.zeros((0, 3)), np.zeros(0), b=1.0).shape == (0, 3)
+    assert grad(np.zeros((2, 0)), np.zeros(2), b=1.0).shape == (2, 0)
+
+
+def test_weighted_logsumexp_types_and_places() -> None:
+    x, dy, b = logits((4, 6), np.float32, 2.0), np.float32([1, 2, 3, 4]), weights_of((6,), np.float32)
+    expected = special.logsumexp_grad(x, dy, b=b)
+    assert special.logsumexp_grad(x, dy, b=b.astype(np.float64)).dtype == np.float64
+    assert special.logsumexp_grad(x, dy.astype(np.float64), b=b).dtype == np.float64
+    own = x.copy()
+    assert special.logsumexp_grad(own, dy, b=b, out=own) is own
+    assert bits(own) == bits(expected)
+    own = weights = np.broadcast_to(b, x.shape).copy()
+    assert special.logsumexp_grad(x, dy, b=weights, out=own) is own
+    assert bits(own) == bits(expected)
+    assert bits(special.logsumexp_grad(x.T, dy, 0, b=b[:, None]).T) == bits(expected)
+    halves = special.logsumexp_grad(x.astype(np.float16), dy.astype(np.float16), b=b.astype(np.float16))
+    single = special.logsumexp_grad(*(a.astype(np.float16).astype(np.float32) for a in (x, dy)), b=b.astype(np.float16))
+    assert bits(halves) == bits(single.astype(np.float16))
+
+
+def test_weighted_logsumexp_errors() -> None:
+    x, dy, broadcast = np.zeros((2, 3)), np.zeros(2), "logsumexp_grad: b must broadcast to shape (2, 3)"
+    cases: list[tuple[dict[str, Any], type, str]] = [
+        ({"b": [1.0, 2.0]}, ValueError, f"{broadcast}, got shape (2,)"),
+        ({"b": np.ones((1, 2, 3))}, ValueError, f"{broadcast}, got shape (1, 2, 3)"),
+        ({"b": 1.0, "axis": 2}, ValueError, "logsumexp_grad: axis must be in [-2, 2), got 2"),
+        ({"b": 1.0, "temperature": 0.0}, ValueError,
+         "logsumexp_grad: temperature must be positive and finite, got 0.0"),
+        ({"b": 1.0, "out": np.zeros((3, 2))}, ValueError, "logsumexp_grad: out must have shape (2, 3), got (3, 2)"),
+        ({"b": 1j}, TypeError, "logsumexp_grad: b must be float16, bfloat16, float32, float64, bool or integer, got "
+         "dtype dtype('complex128')"),
+    ]  # fmt: skip
+    for keywords, kind, message in cases:
+        with pytest.raises((TypeError, ValueError)) as caught:
+            special.logsumexp_grad(x, dy, **keywords)
+        assert (caught.type, str(caught.value)) == (kind, message)

@@ -255,6 +255,7 @@ def test_bfloat16(bf16: str) -> None:
         (s.logsumexp(f, where=x > -1), s.logsumexp(x, where=x > -1)),
         (s.softmax_grad(f, g), s.softmax_grad(x, y)),
         (s.logsumexp_grad(f, brain(y[:, 0])), s.logsumexp_grad(x, y[:, 0])),
+        (s.logsumexp_grad(f, brain(y[:, 0]), b=g), s.logsumexp_grad(x, y[:, 0], b=y)),
         (s.logsumexp(f, b=g, return_sign=True)[0], s.logsumexp(x, b=y, return_sign=True)[0]),
         (s.logsumexp(f, b=g, return_sign=True)[1], s.logsumexp(x, b=y, return_sign=True)[1]),
         (s.logsumexp(f, return_sign=True)[1], s.logsumexp(x, return_sign=True)[1]),

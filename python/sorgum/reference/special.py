@@ -581,11 +581,12 @@ def logsumexp_grad(
     dy: ArrayLike,
     axis: Axis = -1,
     *,
+    b: ArrayLike | None = None,
     temperature: ArrayLike = 1.0,
     where: ArrayLike | None = None,
     dtype: DTypeLike = np.float64,
 ) -> Array:
-    """Return softmax(x) dy / T, the vector-Jacobian product of logsumexp.
+    """Return softmax(x) dy / T, or b exp(x / T) / sum(b exp(x / T)) dy / T, the vector-Jacobian product of logsumexp.
 
     Parameters
     ----------
@@ -593,7 +594,7 @@ def logsumexp_grad(
         The argument of logsumexp.
     dy : array_like of real numbers
         The gradient with respect to its result: a scalar or one per row.
-    axis, temperature, where
+    axis, b, temperature, where
         As in `sorgum.special.logsumexp_grad`.
     dtype : dtype, optional
         The type of the computation and of the result.
@@ -609,6 +610,16 @@ def logsumexp_grad(
     [0.5, 1.5]
     """
     x = np.asarray(x, dtype=dtype)
+    if b is not None:
+        weights = np.broadcast_to(np.asarray(b, dtype=dtype), x.shape)
+        present = (weights != 0) & (True if where is None else np.asarray(where))
+        x = np.where(present, x, np.asarray(-np.inf, dtype=dtype))
+        t = _per_row(temperature, x, axis, dtype)
+        with np.errstate(all="ignore"):
+            top = np.max(x, axis=axis, keepdims=True, initial=-np.inf)
+            terms = np.where(x == -np.inf, 0, weights * np.exp((x - top) / t))
+            found = terms / np.sum(terms, axis=axis, keepdims=True) * (_per_row(dy, x, axis, dtype) / t)
+        return np.asarray(np.where(x == -np.inf, np.where(np.isnan(found) & (top > -np.inf), found, 0), found))
     p = softmax(x, axis, temperature=temperature, where=where, empty="zero", dtype=dtype)
     with np.errstate(all="ignore"):
         return np.asarray(p * (_per_row(dy, x, axis, dtype) / _per_row(temperature, x, axis, dtype)))
