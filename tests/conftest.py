@@ -1,5 +1,6 @@
 """Fixtures that every test file shares."""
 
+import sys
 from collections.abc import Callable, Iterator
 
 import hypothesis
@@ -51,3 +52,13 @@ def threads() -> Iterator[Callable[[int], None]]:
 def rng() -> np.random.Generator:
     """Give a generator with a fixed seed."""
     return np.random.default_rng(20180617)
+
+
+@pytest.fixture(params=["with ml_dtypes", "without"])
+def bf16(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Let bfloat16 have a type, or only bits."""
+    if request.param == "without":
+        monkeypatch.delitem(sys.modules, "ml_dtypes", raising=False)
+    else:
+        pytest.importorskip("ml_dtypes")
+    return str(request.param)

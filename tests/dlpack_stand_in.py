@@ -151,3 +151,12 @@ class Namespace:
 def live() -> int:
     """Return how many capsules have not been let go of."""
     return len(_live)
+
+
+def logits(*shape: int, dtype: Any = np.float32) -> np.ndarray:
+    return ((np.arange(np.prod(shape)) * 7 % 23 - 9).reshape(shape) / 4).astype(dtype)
+
+
+def as_bits(array: np.ndarray) -> np.ndarray:
+    """Return what distinguishes arrays: bytes, so that NaN is NaN."""
+    return np.frombuffer(np.ascontiguousarray(array).tobytes(), np.uint8)

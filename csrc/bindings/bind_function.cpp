@@ -20,7 +20,7 @@ struct Function {
     vectorcallfunc vectorcall;
     PyObject *attributes, *weak_references;
     PyObject* function;   // takes NumPy's arrays
-    PyObject* translate;  // called with function, args and kwargs where there are arrays of other libraries
+    PyObject* translate;  // called with this object, args and kwargs where there are arrays of other libraries
     SmallCall small;
 };
 
@@ -63,28 +63,39 @@ bool any_foreign(PyObject* const* values, index_t count) {
     return false;
 }
 
-PyObject* translated(const Function* self, const Arguments& a) {
+PyObject* translated(PyObject* object, const Arguments& a) {
     py::tuple positional(static_cast<std::size_t>(a.count));
     for (index_t i = 0; i < a.count; ++i)
         positional[static_cast<std::size_t>(i)] = py::reinterpret_borrow<py::object>(a.positional[i]);
     py::dict named;
     for (index_t i = 0; i < a.named_count; ++i)
         named[PyTuple_GET_ITEM(a.names, i)] = py::reinterpret_borrow<py::object>(a.named[i]);
-    return PyObject_CallFunctionObjArgs(self->translate, self->function, positional.ptr(), named.ptr(), nullptr);
+    return PyObject_CallFunctionObjArgs(self_of(object)->translate, object, positional.ptr(), named.ptr(), nullptr);
+}
+
+// Null, and no error, for a call that is not small.
+PyObject* answered_at_once(PyObject* object, PyObject* const* args, index_t count, PyObject* names) {
+    const SmallCall small = self_of(object)->small;
+    return small == nullptr ? nullptr : small(args, count, names);
 }
 
 PyObject* call(PyObject* object, PyObject* const* args, std::size_t flagged, PyObject* names) {
-    const Function* const self = self_of(object);
     const index_t count = PyVectorcall_NARGS(flagged);
-    if (self->small != nullptr) {
-        PyObject* const result = self->small(args, count, names);
-        if (result != nullptr || PyErr_Occurred() != nullptr)
-            return result;
-    }
+    PyObject* const result = answered_at_once(object, args, count, names);
+    if (result != nullptr || PyErr_Occurred() != nullptr)
+        return result;
     const Arguments a = {args, count, std::next(args, count), names, names == nullptr ? 0 : PyTuple_GET_SIZE(names)};
     if (any_foreign(a.positional, a.count) || any_foreign(a.named, a.named_count))
-        return translated(self, a);
-    return PyObject_Vectorcall(self->function, args, flagged, names);
+        return translated(object, a);
+    return PyObject_Vectorcall(self_of(object)->function, args, flagged, names);
+}
+
+// The same, but that nothing is translated.
+PyObject* call_untranslated(PyObject* object, PyObject* const* args, Py_ssize_t count, PyObject* names) {
+    PyObject* const result = answered_at_once(object, args, count, names);
+    if (result != nullptr || PyErr_Occurred() != nullptr)
+        return result;
+    return PyObject_Vectorcall(self_of(object)->function, args, static_cast<std::size_t>(count), names);
 }
 
 int traverse(PyObject* object, visitproc visit, void* arg) {
@@ -124,7 +135,12 @@ PyObject* bind(PyObject* object, PyObject* instance, PyObject*) {
 }
 
 py::object make_type() {
-    static PyMethodDef methods[] = {{"__reduce__", reduce, METH_NOARGS, nullptr}, {nullptr, nullptr, 0, nullptr}};
+    static PyMethodDef methods[] = {
+        {"__reduce__", reduce, METH_NOARGS, nullptr},
+        {"untranslated", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(call_untranslated)),
+         METH_FASTCALL | METH_KEYWORDS, nullptr},
+        {nullptr, nullptr, 0, nullptr},
+    };
     static PyMemberDef members[] = {
         {"__vectorcalloffset__", T_PYSSIZET, offsetof(Function, vectorcall), READONLY, nullptr},
         {"__dictoffset__", T_PYSSIZET, offsetof(Function, attributes), READONLY, nullptr},

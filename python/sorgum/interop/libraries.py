@@ -47,13 +47,13 @@ def open_to_libraries(module: dict[str, Any]) -> None:
             module[name] = opened
 
 
-def translate(function: FunctionType, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def translate(function: _core.Function, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Call a function of NumPy arrays with arrays of other libraries.
 
     Parameters
     ----------
-    function : function
-        Its first parameter decides about the library of the result.
+    function : Function
+        One that `open_to_libraries` made. Its first parameter decides about the library of the result.
     args, kwargs : tuple and dict
         The arguments of the call.
 
@@ -66,34 +66,39 @@ def translate(function: FunctionType, args: tuple[Any, ...], kwargs: dict[str, A
     ------
     TypeError
         If an array lies on a device that is neither the CPU nor a CUDA device, or has a type that NumPy lacks.
+    ValueError
+        If a tensor holds the negatives of its numbers.
 
     Examples
     --------
     >>> import numpy as np
+    >>> import sorgum as sg
     >>> from sorgum.interop import dlpack, libraries
-    >>> libraries.translate(np.add, (dlpack.Exported(np.arange(3.0)), 1), {})
-    array([1., 2., 3.])
+    >>> libraries.translate(sg.special.exp, (dlpack.Exported(np.zeros(3)),), {})
+    array([1., 1., 1.])
     """
-    names = function.__code__.co_varnames if isinstance(function, FunctionType) else ()
-    names = (*names, *("an argument" for _ in args))
+    names = function.__wrapped__.__code__.co_varnames
+    if len(names) < len(args):
+        names += ("an argument",) * len(args)  # the function refuses it
     originals: _Originals = {}
     views = [_seen(function, name, value, originals) for name, value in zip(names, args, strict=False)]
     named = {name: _seen(function, name, value, originals) for name, value in kwargs.items()}
     first, seen = (args[0], views[0]) if args else (kwargs.get(names[0]), named.get(names[0]))
-    return _given_back(function(*views, **named), _at_numpy if seen is first else _home(first), originals)
+    home = _at_numpy if seen is first else _home(first)
+    return _given_back(function.untranslated(*views, **named), home, originals)
 
 
 # The arrays that a function was given, by their identity, each with what it is a view of.
 _Originals: TypeAlias = dict[int, tuple[npt.NDArray[Any], Any]]
 
 
-def _seen(function: FunctionType, argument: str, value: Any, originals: _Originals) -> Any:
+def _seen(function: _core.Function, argument: str, value: Any, originals: _Originals) -> Any:
     """Return what the function is given in the place of an argument."""
-    if isinstance(value, tuple) and hasattr(value, "_fields"):
-        return type(value)(*(_seen(function, argument, item, originals) for item in value))
     view = value
     if not isinstance(value, np.ndarray):
-        view = _view(function.__name__, argument, value) if hasattr(type(value), "__dlpack__") else None
+        if isinstance(value, tuple) and hasattr(value, "_fields"):
+            return type(value)(*(_seen(function, argument, item, originals) for item in value))
+        view = _view(function, argument, value) if hasattr(type(value), "__dlpack__") else None
     if view is None:
         return value
     originals[id(view)] = view, value
@@ -113,25 +118,33 @@ def _given_back(result: Any, home: Callable[[npt.NDArray[Any]], Any], originals:
     return home(np.asarray(result))
 
 
-def _view(function: str, argument: str, value: Any) -> npt.NDArray[Any] | None:
+def _view(function: _core.Function, argument: str, value: Any) -> npt.NDArray[Any] | None:
     """Return an array of another library as one of NumPy over the same memory; None for one on a CUDA device."""
-    device = int(value.__dlpack_device__()[0])
-    if device in _ON_CUDA:
+    torch = _is_of_torch(value)
+    if torch and value.is_cpu:  # known in a tenth of the time
+        if value.is_neg():  # its capsule would not tell
+            name = function.__wrapped__.__name__
+            raise ValueError(f"{name}: {argument} must hold its own numbers, got their negatives (see resolve_neg)")
+    elif not _is_on_cpu(function, argument, value):
         return None
-    if device not in _ON_CPU:
-        raise TypeError(
-            f"{function}: {argument} must be on the CPU or a CUDA device, got an array on device {device} of DLPack"
-        )
     try:
         capsule = value.__dlpack__(max_version=(1, 0))
     except TypeError:  # a producer of unversioned capsules; or its own error, which it raises again
         capsule = value.__dlpack__()
-    view = dlpack.array_of(capsule, writable=_is_of_torch(value))  # JAX's, which is constant, does not tell either
+    view = dlpack.array_of(capsule, writable=torch)  # JAX's, which is constant, does not tell either
     if view is None:
-        raise TypeError(
-            f"{function}: {argument} must have a type of NumPy or bfloat16, got {dlpack.read(capsule).dtype}"
-        )
+        found, name = dlpack.read(capsule).dtype, function.__wrapped__.__name__
+        raise TypeError(f"{name}: {argument} must have a type of NumPy or bfloat16, got {found}")
     return view
+
+
+def _is_on_cpu(function: _core.Function, argument: str, value: Any) -> bool:
+    """Return whether an array is on the CPU; else it is on a CUDA device."""
+    device = int(value.__dlpack_device__()[0])
+    if device in _ON_CPU or device in _ON_CUDA:
+        return device in _ON_CPU
+    name, rule = function.__wrapped__.__name__, "must be on the CPU or a CUDA device"
+    raise TypeError(f"{name}: {argument} {rule}, got an array on device {device} of DLPack")
 
 
 def _is_of_torch(value: Any) -> bool:
