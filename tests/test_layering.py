@@ -28,7 +28,7 @@ MAY_INCLUDE = {
     "dispatch": r"core/|dispatch/|isa/units\.inc$|kernels/(?!.*\.inl\.h$)",
     "api": r"api/|core/|dispatch/|kernels/(?!.*\.inl\.h$)",
     "cuda": r"(core|math|cuda)/|api/rows\.h$",
-    "bindings": r"(bindings|api|core)/|cuda/special\.h$",
+    "bindings": r"(bindings|api|core)/|cuda/(special|random)\.h$",
 }
 COMPILED_PER_ISA = {"math", "simd", "kernels", "kernels/*.inl.h", "isa"}
 

@@ -3,10 +3,12 @@
 #include <pybind11/stl.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "bindings/array.h"
 #include "bindings/cuda_build_info.h"
 #include "bindings/errors.h"
+#include "cuda/random.h"
 #include "cuda/special.h"
 
 namespace py = pybind11;
@@ -65,6 +67,51 @@ void logsumexp(const py::tuple& x, const Axes& axes, double temperature, const s
     without_gil([&] { cuda::logsumexp(a, {device, stream}); });
 }
 
+DType dtype_of(const std::string& name) {
+    static const std::pair<const char*, DType> known[] = {
+        {"float32", DType::f32}, {"float64", DType::f64}, {"float16", DType::f16}, {"bfloat16", DType::bf16}};
+    for (const auto& [text, dtype] : known)
+        if (name == text)
+            return dtype;
+    throw TypeError("dtype must be float32, float64, float16 or bfloat16, got " + name);
+}
+
+using OptionalArray = std::optional<py::array>;
+
+cuda::Source source_of(const char* function, std::uint64_t key, const OptionalArray& streams,
+                       const OptionalArray& positions, std::uint64_t position, index_t index_offset) {
+    return {key, optional_view(streams, function, "streams"), optional_view(positions, function, "position"), position,
+            index_offset};
+}
+
+void noise(const std::string& law, bool wide, std::uint64_t key, const OptionalArray& streams,
+           const OptionalArray& positions, std::uint64_t position, index_t index_offset, const py::tuple& out,
+           const std::string& dtype, int device, cuda::Stream stream) {
+    const cuda::Source source = source_of(law.c_str(), key, streams, positions, position, index_offset);
+    const ArrayView to = device_view(out, dtype_of(dtype));
+    without_gil([&] { cuda::noise(law, wide, source, to, {device, stream}); });
+}
+
+std::uint64_t categorical(const py::tuple& logits, const std::string& dtype, const OptionalArray& temperatures,
+                          double temperature, const std::optional<py::tuple>& where, const py::tuple& out,
+                          std::optional<index_t> samples, std::uint64_t key, const OptionalArray& streams,
+                          const OptionalArray& positions, std::uint64_t position, index_t index_offset, bool wait,
+                          int device, cuda::Stream stream) {
+    const char* const function = "categorical";
+    const cuda::Source source = source_of(function, key, streams, positions, position, index_offset);
+    cuda::DrawArguments a;
+    a.logits = device_view(logits, dtype_of(dtype));
+    if (where)
+        a.where = device_view(*where, DType::boolean);
+    a.out = device_view(out, DType::i64);
+    a.samples = samples.value_or(1);
+    a.several = samples.has_value();
+    a.temperatures = optional_view(temperatures, function, "temperature");
+    a.temperature = temperature;
+    a.wait = wait;
+    return without_gil([&] { return cuda::categorical(a, source, {device, stream}); });
+}
+
 py::tuple device_count() {
     std::string reason;
     const int count = without_gil([&] { return cuda::device_count(reason); });
@@ -98,4 +145,11 @@ PYBIND11_MODULE(_cuda, module, py::mod_gil_not_used()) {
                py::arg("out"), py::arg("zero_empty"), py::arg("device"), py::arg("stream"));
     module.def("logsumexp", &sorgum::logsumexp, py::arg("x"), py::arg("axes"), py::arg("temperature"), py::arg("where"),
                py::arg("out"), py::arg("keepdims"), py::arg("device"), py::arg("stream"));
+    module.def("noise", &sorgum::noise, py::arg("law"), py::arg("wide"), py::arg("key"), py::arg("streams"),
+               py::arg("positions"), py::arg("position"), py::arg("index_offset"), py::arg("out"), py::arg("dtype"),
+               py::arg("device"), py::arg("stream"));
+    module.def("categorical", &sorgum::categorical, py::arg("logits"), py::arg("dtype"), py::arg("temperatures"),
+               py::arg("temperature"), py::arg("where"), py::arg("out"), py::arg("samples"), py::arg("key"),
+               py::arg("streams"), py::arg("positions"), py::arg("position"), py::arg("index_offset"), py::arg("wait"),
+               py::arg("device"), py::arg("stream"));
 }

@@ -3,71 +3,14 @@
 #include <algorithm>
 #include <string>
 
-#include "api/rows.h"
 #include "core/error.h"
 #include "core/fp_env.h"
+#include "cuda/layout.h"
 #include "math/extexp.h"
 
 namespace sorgum::cuda {
 
 namespace {
-
-constexpr index_t kSize = sizeof(float);
-
-// The bytes that an array spans, as an interval of addresses; empty where it has no elements.
-struct Span {
-    std::uintptr_t begin = 0, end = 0;
-};
-
-Span span_of(const ArrayView& a) {
-    index_t low = 0, high = element_size(a.dtype);
-    for (int d = 0; d < a.ndim; ++d) {
-        if (a.shape[d] == 0)
-            return {};
-        (a.strides[d] < 0 ? low : high) += (a.shape[d] - 1) * a.strides[d];
-    }
-    const auto at = reinterpret_cast<std::uintptr_t>(a.data);
-    return {at + static_cast<std::uintptr_t>(low), at + static_cast<std::uintptr_t>(high)};
-}
-
-bool same_layout(const ArrayView& a, const ArrayView& b) {
-    bool same = a.data == b.data && a.ndim == b.ndim;
-    for (int d = 0; same && d < a.ndim; ++d)
-        same = a.shape[d] == b.shape[d] && (a.strides[d] == b.strides[d] || a.shape[d] == 1);
-    return same;
-}
-
-// Blocks run in any order: what one has written must not be what another is to read.
-void check_apart(const char* function, const char* argument, const ArrayView& a, const ArrayView& out,
-                 bool may_be_out) {
-    const Span read = span_of(a), written = span_of(out);
-    if (read.begin < written.end && written.begin < read.end && !(may_be_out && same_layout(a, out)))
-        throw ValueError(std::string(function) + ": out must " +
-                         (may_be_out ? std::string("be ") + argument + " itself or " : std::string()) +
-                         "share no memory with " + argument + " on a CUDA device, got arrays that overlap");
-}
-
-// x, out and, where there is one, the mask as rows. A row's elements are adjacent in x and out, and a step that is the
-// same for all rows leads to the next row.
-RowLayout rows_of(const char* function, const ArrayView& x, const std::vector<bool>& reduced,
-                  const std::vector<ArrayView>& operands, const char* const* names, std::size_t dense) {
-    std::vector<ArrayView> some;
-    RowLayout layout;
-    for (std::size_t k = 0; k < operands.size(); ++k) {
-        some.push_back(operands[k]);
-        const Span span = span_of(x);
-        if (span.begin == span.end && k != 1)  // no elements, whatever the strides
-            std::fill_n(some[k].strides, x.ndim, 0);
-        layout = make_rows(x, reduced, some);
-        if (layout.outer.n > 1 || layout.inner.n > 1 ||
-            (k < dense && span.begin != span.end && !layout.contiguous(static_cast<int>(k), kSize)))
-            throw ValueError(std::string(function) + ": " + names[k] +
-                             " must have rows of adjacent elements, all at one distance, on a CUDA device, got shape " +
-                             shape_text(operands[k].shape, operands[k].ndim) + " with strides " +
-                             shape_text(operands[k].strides, operands[k].ndim) + " in bytes");
-    }
-    return layout;
-}
 
 // The call as rows; `results`: whether there is a result per element, else one per row.
 Rows rows_of(const char* function, const Arguments& a, bool results) {
@@ -86,15 +29,15 @@ Rows rows_of(const char* function, const Arguments& a, bool results) {
         check_apart(function, "where", *a.where, a.out, false);
     }
     static const char* const names[] = {"x", "out", "where"};
-    const RowLayout layout = rows_of(function, a.x, reduced, operands, names, results ? 2 : 1);
+    const RowLayout layout = device_rows(function, a.x, reduced, operands, names, results ? 2 : 1);
     const FpGuard guard;
     Rows r = {};
     r.x = reinterpret_cast<const float*>(layout.row(0, 0));
     r.y = reinterpret_cast<float*>(layout.row(1, 0));
     r.rows = layout.rows;
     r.n = layout.length;
-    r.x_row = layout.run_stride(0) / kSize;
-    r.y_row = layout.run_stride(1) / kSize;
+    r.x_row = layout.run_stride(0) / index_t(sizeof(float));
+    r.y_row = layout.run_stride(1) / index_t(sizeof(float));
     if (a.where) {
         r.mask = reinterpret_cast<const unsigned char*>(layout.row(2, 0));
         r.mask_row = layout.run_stride(2);
@@ -112,7 +55,7 @@ void exp(const ArrayView& x, const ArrayView& out, const Place& place) {
     check_apart("exp", "x", x, out, true);
     const std::vector<bool> all(static_cast<std::size_t>(x.ndim), true);
     static const char* const names[] = {"x", "out"};
-    const RowLayout layout = rows_of("exp", x, all, {x, out}, names, 2);
+    const RowLayout layout = device_rows("exp", x, all, {x, out}, names, 2);
     if (layout.length == 0)
         return;
     const DeviceGuard device("exp", place.device);

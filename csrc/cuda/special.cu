@@ -1,11 +1,7 @@
 // The kernels of the family special for CUDA: the groups of group.h put to work.
-#include "cuda/launch.h"
-
-#include <cuda_runtime.h>
-
-#include "core/error.h"
 #include "cuda/elementwise.h"
 #include "cuda/rows.h"
+#include "cuda/runtime.h"
 
 namespace sorgum {
 namespace cuda {
@@ -64,35 +60,6 @@ __global__ void __launch_bounds__(kBlock, 2) write_pieces_kernel(const __grid_co
 
 // ---- the host's side ----
 
-void check(const char* function, cudaError_t status) {
-    if (status != cudaSuccess)
-        throw MachineError(std::string(function) + ": CUDA reports error " + std::to_string(static_cast<int>(status)) +
-                           ", " + cudaGetErrorString(status));
-}
-
-cudaStream_t handle(Stream stream) { return reinterpret_cast<cudaStream_t>(stream); }
-
-unsigned grid_for(index_t blocks) {
-    constexpr index_t most = index_t(1) << 30;  // a grid may have twice as many; kernels take what is beyond by turns
-    return static_cast<unsigned>(blocks < most ? blocks : most);
-}
-
-// Memory that is there from now to the end of a call, in the order of its stream.
-class Workspace {
-public:
-    Workspace(const char* function, std::size_t bytes, Stream stream) : stream_(handle(stream)) {
-        check(function, cudaMallocAsync(&memory_, bytes, stream_));
-    }
-    ~Workspace() { static_cast<void>(cudaFreeAsync(memory_, stream_)); }
-    Workspace(const Workspace&) = delete;
-    Workspace& operator=(const Workspace&) = delete;
-    void* memory() const { return memory_; }
-
-private:
-    void* memory_;
-    cudaStream_t stream_;
-};
-
 template <bool normalise>
 void launch_split_rows(const char* function, Rows r, Stream stream) {
     r.piece = piece_size(r.n);
@@ -126,38 +93,6 @@ void launch_rows(const char* function, const Rows& r, Stream stream) {
 }
 
 }  // namespace
-
-int device_count(std::string& reason) {
-    int count = 0;
-    const cudaError_t status = cudaGetDeviceCount(&count);
-    static_cast<void>(cudaGetLastError());  // the answer is no failure of a later call
-    if (status == cudaSuccess && count > 0)
-        return count;
-    reason = status == cudaSuccess
-                 ? "CUDA reports no device"
-                 : "CUDA reports error " + std::to_string(static_cast<int>(status)) + ", " + cudaGetErrorString(status);
-    return 0;
-}
-
-int device_of(const void* pointer) {
-    cudaPointerAttributes attributes;
-    const cudaError_t status = cudaPointerGetAttributes(&attributes, pointer);
-    static_cast<void>(cudaGetLastError());
-    const bool known =
-        status == cudaSuccess && (attributes.type == cudaMemoryTypeDevice || attributes.type == cudaMemoryTypeManaged);
-    return known ? attributes.device : -1;
-}
-
-DeviceGuard::DeviceGuard(const char* function, int device) : device_(device) {
-    check(function, cudaGetDevice(&before_));
-    if (before_ != device)
-        check(function, cudaSetDevice(device));
-}
-
-DeviceGuard::~DeviceGuard() {
-    if (before_ != device_)
-        static_cast<void>(cudaSetDevice(before_));
-}
 
 void launch_exp(const float* x, float* y, index_t n, Stream stream) {
     constexpr index_t per_block = kBlock * kPerThread;

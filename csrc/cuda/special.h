@@ -10,11 +10,6 @@
 
 namespace sorgum::cuda {
 
-struct Place {
-    int device;
-    Stream stream;
-};
-
 void exp(const ArrayView& x, const ArrayView& out, const Place& place);
 
 struct Arguments {

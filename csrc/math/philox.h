@@ -26,7 +26,11 @@ SORGUM_HD Block<I> philox(Block<I> c, PhiloxKey<I> key) {
     // Two multipliers, and the Weyl increments of the key: the golden ratio and sqrt(3) - 1.
     const I multiplier0 = splat_integer<I>(0xD2511F53), multiplier1 = splat_integer<I>(0xCD9E8D57);
     const I step0 = splat_integer<I>(0x9E3779B9), step1 = splat_integer<I>(0xBB67AE85);
+#if defined(__CUDACC__)
+#pragma unroll
+#else
 #pragma GCC unroll 10
+#endif
     for (int round = 0; round < rounds; ++round) {
         const I high0 = multiply_high(c.word[0], multiplier0), low0 = multiply_low(c.word[0], multiplier0);
         const I high1 = multiply_high(c.word[2], multiplier1), low1 = multiply_low(c.word[2], multiplier1);

@@ -26,4 +26,10 @@ SORGUM_HD PhiloxKey<std::int32_t> row_key(const NoiseRow& row, index_t attempt =
     return {{b.word[0], b.word[1]}};
 }
 
+// Words 4 block to 4 block + 3 of a row.
+SORGUM_HD Block<std::int32_t> words_of_block(PhiloxKey<std::int32_t> own, std::uint64_t position, std::uint64_t block) {
+    return philox<kPhiloxRounds>(
+        Block<std::int32_t>{{low_word(block), high_word(block), low_word(position), high_word(position)}}, own);
+}
+
 SORGUM_ISA_END

@@ -2,72 +2,25 @@
 
 #include "kernels/random/gumbel_max.h"
 #include "kernels/random/words.inl.h"
-#include "math/uniform.h"
+#include "math/gumbel_max.h"
 
 SORGUM_ISA_BEGIN
 
 using namespace sorgum::random;
 
-SORGUM_INLINE double minus_infinity() { return -from_bits(Format<double>::infinity); }
-
-// A logit that is out of the question: true once and for all.
-SORGUM_INLINE bool spoilt(const Draw& best) { return best.value != best.value; }
-
-// Enters x + noise for one element, as the exact sum of two float64 (Knuth's two-sum).
-SORGUM_INLINE void enter(double x, double noise, index_t index, Draw& best) {
-    if (x == minus_infinity() || spoilt(best))
-        return;
-    if (x - x != 0.0) {
-        best = {from_bits(Format<double>::quiet_nan), 0.0, -1};
-        return;
-    }
-    const double value = x + noise, added = value - x;
-    const double low = (x - (value - added)) + (noise - added);
-    const Draw one = {value, low, index};
-    if (precedes(one, best))
-        best = one;
-}
-
-// Which elements cannot win. With B(w) the encoding of the float w / 2, log2 v >= B 2^-23 - 158; rejected is who has
-// B > 2^23 (c (x - best) + 158 + margin), c = log2(e) / T.
 template <class T>
-struct Screen {
-    vec<T> slope, offset;
-
-    SORGUM_INLINE Screen(double temperature, const Draw& best) {
-        constexpr double log2e = 0x1.71547652b82fep0, unit = 0x1p23, lowest = 158.0;
-        // Beyond 2^60 the slope may be smaller than it ought to be: who passes is only worked out in vain.
-        const double c = temperature > log2e * 0x1p-60 ? log2e / temperature : 0x1p60;
-        const double level = c * best.value, size = level < 0 ? -level : level;
-        // Roundings of slope, offset and their sum: below 2^-22 of the level; of B: below 2^-16.
-        const double margin = 0x1p-13 + size * 0x1p-21;
-        const bool known = size < 0x1p80;  // not for -inf and NaN
-        slope = splat<vec<T>>(known ? static_cast<T>(c * unit) : T(0));
-        offset = splat<vec<T>>(static_cast<T>(known ? (lowest + margin - level) * unit : -minus_infinity()));
-    }
-    // NaN is not rejected: it will be worked out what to make of it.
-    SORGUM_INLINE auto rejects(vec<T> x, i32x16 w) const {
-        const f32x16 encoding = to_float(bits(to_float(shift_right<1>(w))));
-        if constexpr (sizeof(T) == 4)
-            return lt(fma(x, slope, offset), encoding);
-        else
-            return lt(fma(x, slope, offset), widen(encoding));
-    }
-};
-
-template <class T>
-SORGUM_INLINE bool rejects_all(const Screen<T>& screen, const T* x, const i32x16* w) {
-    const auto a = screen.rejects(load(x), w[0]), b = screen.rejects(load(x + kLanes), w[1]);
-    const auto c = screen.rejects(load(x + 2 * kLanes), w[2]), d = screen.rejects(load(x + 3 * kLanes), w[3]);
+SORGUM_INLINE bool rejects_all(const Screen<vec<T>>& screen, const T* x, const i32x16* w) {
+    const auto a = rejects(screen, load(x), w[0]), b = rejects(screen, load(x + kLanes), w[1]);
+    const auto c = rejects(screen, load(x + 2 * kLanes), w[2]), d = rejects(screen, load(x + 3 * kLanes), w[3]);
     return all(both(both(a, b), both(c, d)));
 }
 
 // Elements [at, at + 64), of which the words are w: those that pass, worked out.
 template <class T>
-SORGUM_NOINLINE void enter_group(Screen<T>& screen, const T* x, const i32x16* w, index_t at, double temperature,
+SORGUM_NOINLINE void enter_group(Screen<vec<T>>& screen, const T* x, const i32x16* w, index_t at, double temperature,
                                  Draw& best) {
     for (int k = 0; k < 4; ++k) {
-        if (all(screen.rejects(load(x + k * kLanes), w[k])))
+        if (all(rejects(screen, load(x + k * kLanes), w[k])))
             continue;
         const index_t before = best.index;
         double noise[kLanes];
@@ -75,7 +28,7 @@ SORGUM_NOINLINE void enter_group(Screen<T>& screen, const T* x, const i32x16* w,
         for (int i = 0; i < kLanes; ++i)
             enter(static_cast<double>(x[k * kLanes + i]), noise[i], at + k * kLanes + i, best);
         if (best.index != before)
-            screen = Screen<T>(temperature, best);
+            screen = make_screen<vec<T>>(temperature, best.value);
     }
 }
 
@@ -116,7 +69,7 @@ template <class T>
 void gumbel_max_kernel(const NoiseRow& row, double temperature, const T* x, index_t first, index_t n, Draw& best) {
     if (temperature == 0.0)
         return largest(x, first, n, best);
-    Screen<T> screen(temperature, best);
+    Screen<vec<T>> screen = make_screen<vec<T>>(temperature, best.value);
     for_each_padded_group(row, x, first, n, [&](const T* here, const i32x16* w, index_t at) SORGUM_LAMBDA {
         if (spoilt(best) || rejects_all(screen, here, w))
             return;
@@ -154,14 +107,14 @@ void gumbel_listed_kernel(const NoiseRow& row, double temperature, const T* x, c
                           index_t n, Draw& best) {
     const PhiloxKey<std::int32_t> own = row_key(row);
     const PhiloxKey<i32x16> key = {{splat_integer<i32x16>(own.word[0]), splat_integer<i32x16>(own.word[1])}};
-    Screen<T> screen(temperature, best);
+    Screen<vec<T>> screen = make_screen<vec<T>>(temperature, best.value);
     for (index_t i = 0; i < n; i += kLanes) {
         const index_t here = n - i < kLanes ? n - i : kLanes;
         index_t index[kLanes];
         for (index_t k = 0; k < kLanes; ++k)
             index[k] = first + bits(places[k < here ? i + k : i]);
         const i32x16 w = words_at(row, key, index);
-        if (all(screen.rejects(load_first(x + i, here, static_cast<T>(minus_infinity())), w)))
+        if (all(rejects(screen, load_first(x + i, here, static_cast<T>(minus_infinity())), w)))
             continue;
         double noise[kLanes];
         store(noise, gumbel(open_unit<f64x16>(zero_extend(w))) * splat<f64x16>(temperature));
@@ -169,7 +122,7 @@ void gumbel_listed_kernel(const NoiseRow& row, double temperature, const T* x, c
         for (index_t k = 0; k < here; ++k)
             enter(static_cast<double>(x[i + k]), noise[k], index[k], best);
         if (best.index != before)
-            screen = Screen<T>(temperature, best);
+            screen = make_screen<vec<T>>(temperature, best.value);
     }
 }
 
@@ -207,13 +160,13 @@ struct Heap {
             swap(at, (at - 1) / 2);
     }
     // Whom a newcomer has to beat.
-    SORGUM_INLINE Draw bar() const { return count == most ? best[0] : Draw{minus_infinity(), 0.0, -1}; }
+    SORGUM_INLINE double bar() const { return count == most ? best[0].value : minus_infinity(); }
 };
 
 template <class T>
-SORGUM_NOINLINE void enter_group(Screen<T>& screen, const T* x, const i32x16* w, index_t at, Heap& heap) {
+SORGUM_NOINLINE void enter_group(Screen<vec<T>>& screen, const T* x, const i32x16* w, index_t at, Heap& heap) {
     for (int k = 0; k < 4; ++k) {
-        if (all(screen.rejects(load(x + k * kLanes), w[k])))
+        if (all(rejects(screen, load(x + k * kLanes), w[k])))
             continue;
         double noise[kLanes];
         store(noise, gumbel(open_unit<f64x16>(zero_extend(w[k]))));
@@ -227,7 +180,7 @@ SORGUM_NOINLINE void enter_group(Screen<T>& screen, const T* x, const i32x16* w,
             if (one.index >= 0)
                 heap.enter(one);
         }
-        screen = Screen<T>(1.0, heap.bar());
+        screen = make_screen<vec<T>>(1.0, heap.bar());
     }
 }
 
@@ -235,7 +188,7 @@ template <class T>
 void gumbel_top_kernel(const NoiseRow& row, const T* x, index_t first, index_t n, Draw* best, index_t most,
                        index_t& count) {
     Heap heap = {best, most, count};
-    Screen<T> screen(1.0, heap.bar());
+    Screen<vec<T>> screen = make_screen<vec<T>>(1.0, heap.bar());
     for_each_padded_group(row, x, first, n, [&](const T* here, const i32x16* w, index_t at) SORGUM_LAMBDA {
         if (heap.count < 0 || rejects_all(screen, here, w))
             return;
