@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from cuda_stand_in import Module
+from cuda_stand_in import Capsule, Interface, Module, Undisclosed
 from dlpack_stand_in import Fields, Managed, Versioned, new_capsule
 
 import sorgum as sg
@@ -27,48 +27,6 @@ from sorgum.interop import cuda, dlpack
 ROOT = Path(__file__).resolve().parents[1]
 
 # ---- stand-ins ----
-
-
-class Interface:
-    """An array that speaks `__cuda_array_interface__`."""
-
-    def __init__(self, array: np.ndarray, device: int = 0, stream: int | None = None, **changes: Any) -> None:
-        self.array, self.number, self.stream, self.changes = array, device, stream, changes
-
-    @property
-    def __cuda_array_interface__(self) -> dict[str, Any]:
-        told = dict(self.array.__array_interface__, version=3, stream=self.stream)
-        return {**told, **self.changes}
-
-    def __dlpack_device__(self) -> tuple[int, int]:
-        return dlpack.CUDA, self.number
-
-
-class Undisclosed:
-    """An array that speaks `__cuda_array_interface__` and does not tell its device."""
-
-    def __init__(self, array: np.ndarray) -> None:
-        self.array = array
-
-    @property
-    def __cuda_array_interface__(self) -> dict[str, Any]:
-        return dict(self.array.__array_interface__, version=3)
-
-
-class Capsule:
-    """An array that speaks DLPack alone."""
-
-    def __init__(self, array: np.ndarray, device: tuple[int, int] = (dlpack.CUDA, 0), versioned: bool = False) -> None:
-        self.array, self.device, self.versioned = array, device, versioned
-        self.streams: list[object] = []
-
-    def __dlpack_device__(self) -> tuple[int, int]:
-        return self.device
-
-    def __dlpack__(self, *, stream: object = None) -> object:
-        self.streams.append(stream)
-        capsule = self.array.__dlpack__(max_version=(1, 0)) if self.versioned else self.array.__dlpack__()
-        return capsule
 
 
 @pytest.fixture
@@ -267,7 +225,7 @@ def error_of(call: Any) -> tuple[type, str]:
 def test_errors(module: Module) -> None:
     x, y, b = Interface(logits(2, 3)), Interface(np.zeros((2, 3), np.float32)), Interface(np.zeros((2, 3), bool))
     s, lse = sg.special.softmax, sg.special.logsumexp
-    there, here = "on a CUDA device", __name__.partition(".")[0]
+    there, here = "on a CUDA device", Interface.__module__.partition(".")[0]
     cases = [
         (
             lambda: s(Interface(np.zeros(3)), out=y),

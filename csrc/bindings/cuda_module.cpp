@@ -85,11 +85,12 @@ cuda::Source source_of(const char* function, std::uint64_t key, const OptionalAr
 }
 
 void noise(const std::string& law, bool wide, std::uint64_t key, const OptionalArray& streams,
-           const OptionalArray& positions, std::uint64_t position, index_t index_offset, const py::tuple& out,
-           const std::string& dtype, int device, cuda::Stream stream) {
+           const OptionalArray& positions, std::uint64_t position, index_t index_offset,
+           const std::vector<index_t>& shape, const py::tuple& out, const std::string& dtype, int device,
+           cuda::Stream stream) {
     const cuda::Source source = source_of(law.c_str(), key, streams, positions, position, index_offset);
     const ArrayView to = device_view(out, dtype_of(dtype));
-    without_gil([&] { cuda::noise(law, wide, source, to, {device, stream}); });
+    without_gil([&] { cuda::noise(law, wide, source, shape, to, {device, stream}); });
 }
 
 std::uint64_t categorical(const py::tuple& logits, const std::string& dtype, const OptionalArray& temperatures,
@@ -146,8 +147,8 @@ PYBIND11_MODULE(_cuda, module, py::mod_gil_not_used()) {
     module.def("logsumexp", &sorgum::logsumexp, py::arg("x"), py::arg("axes"), py::arg("temperature"), py::arg("where"),
                py::arg("out"), py::arg("keepdims"), py::arg("device"), py::arg("stream"));
     module.def("noise", &sorgum::noise, py::arg("law"), py::arg("wide"), py::arg("key"), py::arg("streams"),
-               py::arg("positions"), py::arg("position"), py::arg("index_offset"), py::arg("out"), py::arg("dtype"),
-               py::arg("device"), py::arg("stream"));
+               py::arg("positions"), py::arg("position"), py::arg("index_offset"), py::arg("shape"), py::arg("out"),
+               py::arg("dtype"), py::arg("device"), py::arg("stream"));
     module.def("categorical", &sorgum::categorical, py::arg("logits"), py::arg("dtype"), py::arg("temperatures"),
                py::arg("temperature"), py::arg("where"), py::arg("out"), py::arg("samples"), py::arg("key"),
                py::arg("streams"), py::arg("positions"), py::arg("position"), py::arg("index_offset"), py::arg("wait"),

@@ -1,5 +1,5 @@
-// The Gumbel-max draw by a group of threads: the winner is that of csrc/kernels/random/gumbel_max.h, whoever takes which
-// element, since sums are compared exactly and of equal ones the lowest index wins.
+// The Gumbel-max draw by a group of threads: the winner is that of csrc/kernels/random/gumbel_max.h, whoever takes
+// which element, since sums are compared exactly and of equal ones the lowest index wins.
 //
 // A thread takes whole blocks of Philox, kQuads of four elements at a time. Of those that may win it works out, with
 // logarithms, the one that looks best; the threads of a warp tell each other the largest sum; then there is little left

@@ -41,7 +41,7 @@ void check_apart(const char* function, const char* argument, const ArrayView& a,
 }
 
 RowLayout device_rows(const char* function, const ArrayView& x, const std::vector<bool>& reduced,
-                  const std::vector<ArrayView>& operands, const char* const* names, std::size_t dense) {
+                      const std::vector<ArrayView>& operands, const char* const* names, std::size_t dense) {
     std::vector<ArrayView> some;
     RowLayout layout;
     for (std::size_t k = 0; k < operands.size(); ++k) {
@@ -51,7 +51,8 @@ RowLayout device_rows(const char* function, const ArrayView& x, const std::vecto
             std::fill_n(some[k].strides, x.ndim, 0);
         layout = make_rows(x, reduced, some);
         if (layout.outer.n > 1 || layout.inner.n > 1 ||
-            (k < dense && span.begin != span.end && !layout.contiguous(static_cast<int>(k), element_size(operands[k].dtype))))
+            (k < dense && span.begin != span.end &&
+             !layout.contiguous(static_cast<int>(k), element_size(operands[k].dtype))))
             throw ValueError(std::string(function) + ": " + names[k] +
                              " must have rows of adjacent elements, all at one distance, on a CUDA device, got shape " +
                              shape_text(operands[k].shape, operands[k].ndim) + " with strides " +

@@ -13,9 +13,11 @@ using sorgum::cuda::RowPlaces;
 
 SORGUM_GROUP NoiseRow noise_row(const RowPlaces& p, index_t row, index_t sample, Purpose purpose, bool wide) {
     const std::uint64_t position = p.positions == nullptr ? p.position : p.positions[row];
-    return {p.key,   p.streams == nullptr ? static_cast<std::uint64_t>(row) : p.streams[row],
+    return {p.key,
+            p.streams == nullptr ? static_cast<std::uint64_t>(row) : p.streams[row],
             position + static_cast<std::uint64_t>(sample),
-            purpose, wide,
+            purpose,
+            wide,
             nullptr};
 }
 SORGUM_GROUP double temperature_of(const RowPlaces& p, index_t row) {

@@ -1,7 +1,5 @@
 #include "cuda/random.h"
 
-#include <vector>
-
 #include "core/error.h"
 #include "cuda/layout.h"
 
@@ -84,7 +82,8 @@ std::uint64_t draw(const DrawArguments& a, const Source& source, const RowLayout
 
 }  // namespace
 
-void noise(const std::string& name, bool wide, const Source& source, const ArrayView& out, const Place& place) {
+void noise(const std::string& name, bool wide, const Source& source, const std::vector<index_t>& shape,
+           const ArrayView& out, const Place& place) {
     const Law* law = nullptr;
     for (const Law& known : kLaws)
         if (name == known.name)
@@ -93,7 +92,8 @@ void noise(const std::string& name, bool wide, const Source& source, const Array
         throw ValueError("noise: law must be a distribution of this family, got '" + name + "'");
     const char* const function = law->name;
     const bool half = out.dtype == DType::bf16 && law->purpose == Purpose::gumbel;
-    check_out(function, "out", out, half || out.dtype == DType::f64 ? out.dtype : DType::f32, out.shape, out.ndim);
+    check_out(function, "out", out, half || out.dtype == DType::f64 ? out.dtype : DType::f32, shape.data(),
+              static_cast<int>(shape.size()));
     static const char* const names[] = {"out"};
     const RowLayout layout = device_rows(function, out, last_axis(out), {out}, names, 1);
     if (layout.rows == 0 || layout.length == 0)

@@ -85,7 +85,8 @@ template <Purpose law, bool wide, class T>
 void launch_law(const char* function, NoiseRows<T> r, Stream stream) {
     const DevicePlaces device(function, r.places, r.rows, stream);
     r.places = device.places();
-    const index_t threads = r.rows * noise_threads<wide>(r.places.offset, r.n), groups = (threads + kBlock - 1) / kBlock;
+    const index_t threads = r.rows * noise_threads<wide>(r.places.offset, r.n),
+                  groups = (threads + kBlock - 1) / kBlock;
     noise_kernel<law, wide><<<grid_for(groups), kBlock, 0, handle(stream)>>>(r, groups);
     check(function, cudaGetLastError());
 }
@@ -164,8 +165,7 @@ std::uint64_t launch_draws(const char* function, DrawRows<X> r, bool wait, Strea
     }
     check(function, cudaGetLastError());
     if (wait) {
-        check(function,
-              cudaMemcpyAsync(&invalid, r.invalid, sizeof invalid, cudaMemcpyDeviceToHost, handle(stream)));
+        check(function, cudaMemcpyAsync(&invalid, r.invalid, sizeof invalid, cudaMemcpyDeviceToHost, handle(stream)));
         check(function, cudaStreamSynchronize(handle(stream)));
     }
     return invalid;

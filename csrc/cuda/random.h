@@ -1,9 +1,10 @@
-// Noise and Gumbel-max draws on a CUDA device: what csrc/api/random.h is for those of the CPU. Arrays of numbers per row
-// are the host's, all else is the device's. Work is put on the stream.
+// Noise and Gumbel-max draws on a CUDA device: what csrc/api/random.h is for those of the CPU. Arrays of numbers per
+// row are the host's, all else is the device's. Work is put on the stream.
 #pragma once
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "core/types.h"
 #include "cuda/launch.h"
@@ -20,7 +21,8 @@ struct Source {
 
 // Fills `out`, whose last axis makes rows: float32, float64, for "gumbel" bfloat16 too; for "bits" the encodings of
 // words as long.
-void noise(const std::string& law, bool wide, const Source& source, const ArrayView& out, const Place& place);
+void noise(const std::string& law, bool wide, const Source& source, const std::vector<index_t>& shape,
+           const ArrayView& out, const Place& place);
 
 struct DrawArguments {
     ArrayView logits;                // float32, float16 or bfloat16; the categories lie along the last axis

@@ -1,5 +1,5 @@
-// The arithmetic of the Gumbel-max draw: which elements may win, and x + T G as an exact sum (kernels/random/gumbel_max.h
-// says what for). One text for the vectors of the CPU and the threads of a device.
+// The arithmetic of the Gumbel-max draw: which elements may win, and x + T G as an exact sum
+// (kernels/random/gumbel_max.h says what for). One text for the vectors of the CPU and the threads of a device.
 #pragma once
 
 #include "math/random_state.h"

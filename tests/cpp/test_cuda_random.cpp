@@ -1,5 +1,5 @@
-// The index logic of csrc/cuda for the family random, on the host: for every length, cut, place in a stream and order of
-// the threads the bits of the CPU's kernels.
+// The index logic of csrc/cuda for the family random, on the host: for every length, cut, place in a stream and order
+// of the threads the bits of the CPU's kernels.
 #include <algorithm>
 #include <cmath>
 #include <cstring>
@@ -442,7 +442,8 @@ void test_lengths() {
     for (index_t n = 0; n <= 70; ++n)
         for (const index_t offset : {index_t(0), n % 4})
             check_call(make_call(Kind::logits, 2, n, offset), "logits");
-    for (const index_t n : {127, 128, 129, 511, 512, 513, 1023, 1024, 1025, 4095, 4096, 4097, 16383, 16385, 65537, 131072})
+    for (const index_t n :
+         {127, 128, 129, 511, 512, 513, 1023, 1024, 1025, 4095, 4096, 4097, 16383, 16385, 65537, 131072})
         check_call(make_call(Kind::logits, n > 20000 ? 1 : 2, n, n % 3), "logits");
 }
 

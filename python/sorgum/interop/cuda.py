@@ -1,8 +1,9 @@
 """Arrays on CUDA devices, of any library that speaks `__cuda_array_interface__` or DLPack.
 
-`sorgum.special` calls this module when it is given such an array. The compiled module `_cuda` is imported then, and not
-before. Work runs on the stream that the array's library uses at that moment, and nobody waits for it; results are
-allocated by that library. No other library is imported here: a caller who has one of its arrays has imported it.
+`sorgum.special` and `sorgum.random` call this module when they are given such an array. The compiled module `_cuda` is
+imported then, and not before. Work runs on the stream that the array's library uses at that moment, and nobody waits
+for it, but where `categorical` is to raise an error; results are allocated by that library. No other library is
+imported here: a caller who has one of its arrays has imported it.
 """
 
 import functools
@@ -101,14 +102,14 @@ def _module() -> tuple[ModuleType | None, str]:
         return None, f"cannot be loaded: {error}"
 
 
-def _compiled(function: str) -> ModuleType:
+def _compiled(function: str, argument: str) -> ModuleType:
     module, reason = _module()
     if module is not None:
         devices, why = module.device_count()
         if devices:
             return module
         reason = f"no GPU: {why}"
-    raise RuntimeError(f"{function}: x must be on the CPU here, got an array on a CUDA device ({reason})")
+    raise RuntimeError(f"{function}: {argument} must be on the CPU here, got an array on a CUDA device ({reason})")
 
 
 def _dlpack_device(x: Any) -> tuple[int, int]:
@@ -122,8 +123,8 @@ def _library(x: object) -> str:
 
 def _read(function: str, argument: str, x: Any, stream: int, module: ModuleType) -> _DeviceArray:
     """Read what an array tells of itself. DLPack's producer sees to it that `stream` waits for the array's content."""
-    if hasattr(type(x), "__cuda_array_interface__"):
-        told = x.__cuda_array_interface__
+    told = getattr(x, "__cuda_array_interface__", None)
+    if told is not None and not (told["typestr"].endswith("V2") and hasattr(type(x), "__dlpack__")):  # bfloat16
         if told.get("mask") is not None:
             raise TypeError(f"{function}: {argument} must be a plain array (masks go to `where`), got a masked array")
         dtype = np.dtype(told["typestr"])
@@ -165,60 +166,63 @@ def _stream(x: Any) -> int:
     return int(handle) or _LEGACY_STREAM
 
 
-def _empty(function: str, x: Any, shape: tuple[int, ...]) -> Any:
-    """Return a new float32 array of the library of `x`, on its device."""
+def _empty(x: Any, shape: tuple[int, ...], dtype: str) -> Any:
+    """Return a new array of the library of `x`, on its device; None for a library that is not known here."""
     library = _library(x)
     if library == "torch":
         torch = sys.modules["torch"]
-        return torch.empty(shape, dtype=torch.float32, device=x.device)
+        return torch.empty(shape, dtype=getattr(torch, dtype), device=x.device)
     if library == "cupy":
         cupy = sys.modules["cupy"]
         with x.device:
-            return cupy.empty(shape, cupy.float32)
+            return cupy.empty(shape, getattr(cupy, dtype))
     if library == "numba":
-        return sys.modules["numba"].cuda.device_array(shape, np.float32)
-    raise TypeError(f"{function}: out must be given for x of {library}, whose arrays are not allocated here, got None")
-
-
-def _operand(function: str, argument: str, value: Any, dtype: str, x: _DeviceArray, stream: int, module: Any) -> Any:
-    """Return an array that goes with `x`, read and found on the same device."""
-    if not is_cuda_array(value):
-        raise TypeError(
-            f"{function}: {argument} must be an array on a CUDA device, as x is, got {type(value).__name__}"
-        )
-    array = _read(function, argument, value, stream, module)
-    if array.dtype != dtype:
-        raise TypeError(f"{function}: {argument} must have dtype {dtype}, got {array.dtype}")
-    if -1 not in (x.device, array.device) and array.device != x.device:
-        raise ValueError(
-            f"{function}: {argument} must be on CUDA device {x.device}, as x is, got device {array.device}"
-        )
-    return array
+        return sys.modules["numba"].cuda.device_array(shape, np.dtype(dtype))
+    return None
 
 
 class _Call:
-    """A call on a device: x, the stream, and the compiled module."""
+    """A call on a device: the array that decides where (`x`, or what it is called), the stream, the compiled module."""
 
-    def __init__(self, function: str, x: Any) -> None:
-        self.function = function
+    def __init__(self, function: str, x: Any, argument: str = "x", dtypes: tuple[str, ...] = ("float32",)) -> None:
+        self.function, self.argument = function, argument
         self.given = x
-        self.module = _compiled(function)
+        self.module = _compiled(function, argument)
         self.stream = _stream(x)
-        self.x = _read(function, "x", x, self.stream, self.module)
-        if self.x.dtype != "float32":
-            raise TypeError(f"{function}: x must have dtype float32 on a CUDA device, got {self.x.dtype}")
+        self.x = _read(function, argument, x, self.stream, self.module)
+        if self.x.dtype not in dtypes:
+            names = " or ".join(name for name in (", ".join(dtypes[:-1]), dtypes[-1]) if name)
+            raise TypeError(f"{function}: {argument} must have dtype {names} on a CUDA device, got {self.x.dtype}")
+
+    def operand(self, argument: str, value: Any, dtype: str) -> _DeviceArray:
+        """Return an array that goes with `x`, read and found on the same device."""
+        function, as_x = self.function, f"as {self.argument} is"
+        if not is_cuda_array(value):
+            raise TypeError(
+                f"{function}: {argument} must be an array on a CUDA device, {as_x}, got {type(value).__name__}"
+            )
+        array = _read(function, argument, value, self.stream, self.module)
+        if array.dtype != dtype:
+            raise TypeError(f"{function}: {argument} must have dtype {dtype}, got {array.dtype}")
+        if -1 not in (self.x.device, array.device) and array.device != self.x.device:
+            raise ValueError(
+                f"{function}: {argument} must be on CUDA device {self.x.device}, {as_x}, got device {array.device}"
+            )
+        return array
 
     def out(self, out: Any, shape: tuple[int, ...]) -> tuple[Any, _DeviceArray]:
         """Return where to write, as the caller sees it and as it was read."""
-        result = _empty(self.function, self.given, shape) if out is None else out
-        return result, _operand(self.function, "out", result, "float32", self.x, self.stream, self.module)
+        result = _empty(self.given, shape, "float32") if out is None else out
+        if result is None:
+            raise TypeError(
+                f"{self.function}: out must be given for x of {_library(self.given)}, whose arrays are not allocated "
+                "here, got None"
+            )
+        return result, self.operand("out", result, "float32")
 
     def where(self, where: Any) -> _DeviceArray | None:
         """Return the mask."""
-        if where is None:
-            return None
-        mask: _DeviceArray = _operand(self.function, "where", where, "bool", self.x, self.stream, self.module)
-        return mask
+        return None if where is None else self.operand("where", where, "bool")
 
     def temperature(self, temperature: np.ndarray[Any, np.dtype[Any]]) -> float:
         """Return it, a number."""

@@ -8,10 +8,12 @@ import numpy as np
 import numpy.typing as npt
 
 from sorgum import _core
+from sorgum.random import _device
 from sorgum.random._filters import _FILTER_ORDER, FilterOrder, Ties, _filters
 from sorgum.random._keys import Rng, _is_int, _key_of, _word64
 from sorgum.random._places import Array
 from sorgum.random._rows import _DRAW, _draw, _refuse_invalid, _rows
+from sorgum.special import _on_cuda
 
 __all__ = ["categorical", "gumbel_merge", "gumbel_partial"]
 
@@ -114,14 +116,21 @@ def categorical(
     >>> sg.random.categorical(logits, rng=0, num_samples=10000).mean(-1).round(1)
     array([0.4, 1.5])
     """
-    secret, rows = (
-        _key_of("categorical", rng),
-        _rows("categorical", logits, axis, temperature, where, streams, position),
-    )
     if method not in ("gumbel", "inverse"):
         raise ValueError(f"categorical: method must be 'gumbel' or 'inverse', got {method!r}")
     if on_invalid not in ("raise", "minus_one"):
         raise ValueError(f"categorical: on_invalid must be 'raise' or 'minus_one', got {on_invalid!r}")
+    if _on_cuda(logits):
+        _device._refuse("categorical", top_k=top_k, top_p=top_p, min_p=min_p, return_log_prob=return_log_prob)
+        if method != "gumbel":
+            raise ValueError(f"categorical: method must be 'gumbel' on a CUDA device, got {method!r}")
+        return _device._categorical(
+            logits, rng, axis, temperature, where, num_samples, streams, position, index_offset, on_invalid
+        )
+    secret, rows = (
+        _key_of("categorical", rng),
+        _rows("categorical", logits, axis, temperature, where, streams, position),
+    )
     filters = None
     if top_k is not None or top_p is not None or min_p is not None:
         ndim = rows.logits.ndim

@@ -6,8 +6,10 @@ import numpy as np
 import numpy.typing as npt
 
 from sorgum import _core
+from sorgum.random import _device
 from sorgum.random._keys import Rng, _key_of
 from sorgum.random._places import Array, Shape, _index_offset, _out, _place, _shape
+from sorgum.special import _on_cuda
 
 __all__ = ["bits", "exponential", "gumbel", "logistic", "normal", "uniform"]
 
@@ -40,6 +42,12 @@ def _noise(
     width: object,
     out: Array | None,
 ) -> Any:
+    if _on_cuda(out):
+        # A float32 rounded once more; NumPy does not know the type, so that its name will do.
+        half = law == "gumbel" and getattr(dtype, "__name__", str(dtype)).endswith("bfloat16")
+        kind = np.dtype(np.float32) if half else _float_dtype(law, dtype)
+        name, wide = "bfloat16" if half else kind.name, _wide(law, width, kind)
+        return _device._noise(law, _shape(law, shape), wide, name, rng, streams, position, index_offset, out)
     secret = _key_of(law, rng)
     sizes, kind = _shape(law, shape), _float_dtype(law, dtype)
     result = _out(law, out, sizes, kind)
@@ -104,11 +112,13 @@ def bits(
     >>> bool((whole[:, 3:] == part).all())
     True
     """
-    secret, sizes, kind = _key_of("bits", rng), _shape("bits", shape), np.dtype(dtype)
+    sizes, kind = _shape("bits", shape), np.dtype(dtype)
     if kind not in (np.dtype(np.uint32), np.dtype(np.uint64)):
         raise TypeError(f"bits: dtype must be uint32 or uint64, got {kind!r}")
-    result = _out("bits", out, sizes, kind)
     wide = kind.itemsize == 8
+    if _on_cuda(out):
+        return _device._noise("bits", sizes, wide, kind.name, rng, streams, position, index_offset, out)
+    secret, result = _key_of("bits", rng), _out("bits", out, sizes, kind)
     ids, at = _place("bits", streams, position)
     encoded = result.view(np.float64 if wide else np.float32)
     _core.noise("bits", wide, secret, ids, at, _index_offset("bits", index_offset), sizes, encoded)

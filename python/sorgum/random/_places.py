@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from sorgum.random._keys import _is_int, _word64
 from sorgum.runtime import _empty
-from sorgum.special import _plain
+from sorgum.special import _on_cuda, _plain
 
 __all__ = ["Array", "Shape"]
 
@@ -48,6 +48,10 @@ def _integers(function: str, argument: str, value: npt.ArrayLike) -> Array:
 
 def _floats(function: str, argument: str, value: npt.ArrayLike) -> Array:
     """Return `value` as a float32 or float64 array."""
+    if _on_cuda(value):
+        raise TypeError(
+            f"{function}: {argument} must be on the CPU, got an array on a CUDA device, where there is no {function}"
+        )
     array = _plain(function, argument, value)
     dtype = array.dtype
     if dtype.kind in "biu":

@@ -1,0 +1,128 @@
+"""Noise and draws on CUDA devices: the calls of the compiled module `_cuda`.
+
+Arguments are checked by the functions that check them for the CPU, on rows of the same number without elements.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from sorgum import _core
+from sorgum.interop import cuda
+from sorgum.random._keys import _key_of, _word64
+from sorgum.random._places import _FIRST, Array, _index_offset, _place
+from sorgum.random._rows import _draw, _refuse_invalid, _Rows, _rows
+
+__all__: list[str] = []
+
+_LOGITS = ("float32", "float16", "bfloat16")
+_ALL_VALID = 2**64 - 1  # csrc/cuda/random_state.h
+
+
+def _refuse(function: str, **arguments: Any) -> None:
+    for name, value in arguments.items():
+        if value is not None and value is not False:
+            got = value if isinstance(value, bool | int | float | str) else type(value).__name__
+            raise ValueError(f"{function}: {name} must not be given on a CUDA device, got {got}")
+
+
+def _on_host(function: str, **arguments: Any) -> None:
+    for name, value in arguments.items():
+        if cuda.is_cuda_array(value):
+            raise TypeError(f"{function}: {name} must be on the CPU, got an array on a CUDA device")
+
+
+def _per_row(array: Array | None, rows: tuple[int, ...]) -> Array | None:
+    """Return one element per row, contiguous; None for a number."""
+    return None if array is None else np.ascontiguousarray(array.reshape(rows)).reshape(-1)
+
+
+def _number(position: Array) -> int:
+    return int(position.view(np.uint64)) if position.ndim == 0 else 0
+
+
+def _noise(
+    law: str,
+    shape: tuple[int, ...],
+    wide: bool,
+    dtype: str,
+    rng: Any,
+    streams: Any,
+    position: Any,
+    offset: Any,
+    out: Any,
+) -> Any:
+    """Fill `out`, an array on a device; see `sorgum.random.gumbel`."""
+    _on_host(law, streams=streams, position=position)
+    call = cuda._Call(law, out, "out", (dtype,))
+    secret, (ids, at) = _key_of(law, rng), _place(law, streams, position)
+    index = _index_offset(law, offset)
+    encoding = {"uint32": "float32", "uint64": "float64"}.get(dtype, dtype)
+    kind = np.float64 if encoding == "float64" else np.float32
+    rows, length = shape[:-1], shape[-1:]
+    none, whole = np.empty((*rows, 0) if shape else (), kind), np.empty((0, *length), kind)
+    _core.noise(law, wide, secret, ids, at, index, none.shape, none)
+    _core.noise(law, wide, secret, None, _FIRST, index, whole.shape, whole)
+    ids, many = _per_row(ids, rows), _per_row(at, rows) if at.ndim else None
+    view = call.x.view()
+    call.module.noise(law, wide, secret, ids, many, _number(at), index, shape, view, encoding, *call.place)
+    return out
+
+
+def _categorical(
+    logits: Any,
+    rng: Any,
+    axis: Any,
+    temperature: Any,
+    where: Any,
+    num_samples: Any,
+    streams: Any,
+    position: Any,
+    index_offset: Any,
+    on_invalid: str,
+) -> Any:
+    """Draw on a device; see `sorgum.random.categorical`."""
+    function = "categorical"
+    _on_host(function, temperature=temperature, streams=streams, position=position)
+    call = cuda._Call(function, logits, "logits", _LOGITS)
+    shape, secret = call.x.shape, _key_of(function, rng)
+    none = np.empty((*shape[:-1], 0) if shape else (), np.float32)
+    rows = _rows(function, none, axis, temperature, None, streams, position)
+    if axis not in (-1, len(shape) - 1):
+        raise ValueError(f"{function}: axis must be the last one on a CUDA device, got {axis}")
+    samples = None if num_samples is None else _word64(function, "num_samples", num_samples)
+    if samples is not None:
+        rows.repeated(function, samples)  # whether positions leave room
+    _draw(function, rows, secret, index_offset)
+    whole = _Rows(np.empty((0, shape[-1]), np.float32), np.array(1.0), None, None, _FIRST)
+    _draw(function, whole, secret, index_offset)
+    mask = call.where(where)
+    drawn = shape[:-1] if samples is None else (*shape[:-1], samples)
+    result = cuda._empty(logits, drawn, "int64")
+    if result is None:
+        library = cuda._library(logits)
+        raise TypeError(
+            f"{function}: logits must be of torch, cupy or numba on a CUDA device, got an array of {library}"
+        )
+    t, at = rows.temperature, rows.position
+    invalid = call.module.categorical(
+        call.x.view(),
+        call.x.dtype,
+        _per_row(t, shape[:-1]) if t.ndim else None,
+        float(t) if t.ndim == 0 else 1.0,
+        None if mask is None else mask.view(),
+        call.operand("out", result, "int64").view(),
+        samples,
+        secret,
+        _per_row(rows.streams, shape[:-1]),
+        _per_row(at, shape[:-1]) if at.ndim else None,
+        _number(at),
+        _index_offset(function, index_offset),
+        on_invalid == "raise",
+        *call.place,
+    )
+    if invalid != _ALL_VALID:
+        bad = np.zeros(drawn, np.bool_)
+        bad.flat[invalid // 2] = True
+        _refuse_invalid(function, bad, bad & bool(invalid % 2))
+    return result
