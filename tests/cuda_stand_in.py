@@ -136,7 +136,7 @@ class Module:
         bad = np.flatnonzero(drawn < 0)
         if not wait or not bad.size:
             return 2**64 - 1
-        row = np.reshape(x, (-1, x.shape[-1]))[bad[0] // (samples or 1)]
+        row = x.reshape(int(np.prod(rows)), x.shape[-1])[bad[0] // (samples or 1)]
         return 2 * int(bad[0]) + int(np.isnan(row).any() or np.isposinf(row).any())
 
 

@@ -16,7 +16,7 @@ import pytest
 from cuda_stand_in import Capsule, Interface, Module, Undisclosed, of_bfloat16, to_bfloat16
 
 import sorgum as sg
-from sorgum.interop import cuda, dlpack
+from sorgum.interop import cuda
 
 categorical = sg.random.categorical
 LAWS = ("uniform", "exponential", "gumbel", "logistic", "normal")
@@ -51,38 +51,9 @@ class Tensor(Interface):
 Tensor.__module__ = "torch"
 
 
-class Brain(Tensor):
-    """A tensor of bfloat16, given by its 16 bits: PyTorch calls them void in one protocol and bfloat16 in the other."""
-
-    def __init__(self, words: np.ndarray) -> None:
-        super().__init__(words, typestr="<V2")
-
-    def __dlpack__(self, *, stream: object = None) -> object:
-        structure = dlpack_of_bfloat16(self.array)
-        self.kept = structure
-        return structure.capsule
-
-
-Brain.__module__ = "torch"
-
-
-def dlpack_of_bfloat16(words: np.ndarray) -> Any:
-    """Return an object whose `capsule` tells of bfloat16 numbers."""
-    import ctypes
-
-    class Fields(ctypes.Structure):
-        _fields_ = (
-            ("data", ctypes.c_void_p), ("device_type", ctypes.c_int32), ("device_id", ctypes.c_int32),
-            ("ndim", ctypes.c_int32), ("code", ctypes.c_uint8), ("bits", ctypes.c_uint8), ("lanes", ctypes.c_uint16),
-            ("shape", ctypes.POINTER(ctypes.c_int64)), ("strides", ctypes.POINTER(ctypes.c_int64)),
-            ("byte_offset", ctypes.c_uint64), ("context", ctypes.c_void_p), ("deleter", ctypes.c_void_p),
-        )  # fmt: skip
-
-    shape = (ctypes.c_int64 * words.ndim)(*words.shape)
-    fields = Fields(words.ctypes.data, dlpack.CUDA, 0, words.ndim, 4, 16, 1, shape, None, 0, None, None)
-    new = ctypes.pythonapi.PyCapsule_New
-    new.argtypes, new.restype = (ctypes.c_void_p, ctypes.c_char_p, ctypes.c_void_p), ctypes.py_object
-    return SimpleNamespace(capsule=new(ctypes.addressof(fields), b"dltensor", None), fields=fields, shape=shape)
+def brain(words: np.ndarray) -> Tensor:
+    """Return a tensor of bfloat16, given by its 16 bits."""
+    return Tensor(words, typestr="<V2")
 
 
 def logits(*shape: int) -> np.ndarray:
@@ -134,7 +105,7 @@ class bfloat16:
 @pytest.mark.parametrize("dtype", ["bfloat16", "torch.bfloat16", bfloat16])
 def test_gumbel_numbers_in_bfloat16(module: Module, torch: None, bits: Any, dtype: Any) -> None:
     y = np.zeros((2, 9), np.uint16)
-    out = Brain(y)
+    out = brain(y)
     assert sg.random.gumbel((2, 9), rng=4, dtype=dtype, bits=bits, out=out) is out
     np.testing.assert_array_equal(y, to_bfloat16(sg.random.gumbel((2, 9), rng=4, bits=bits)))
     assert len(np.unique(y)) > 12
@@ -183,7 +154,7 @@ def test_draws_from_arrays_on_devices(torch: None, module: Module, kind: str) ->
     x = logits(2, 3, 50)
     if kind == "bfloat16":
         words = to_bfloat16(x)
-        given, x = Brain(words), of_bfloat16(words)
+        given, x = brain(words), of_bfloat16(words)
     else:
         x = x.astype(kind)
         given, x = Tensor(x), x.astype(np.float32)

@@ -5,10 +5,14 @@ Needs no network: nvcc, CMake, a C++ compiler, NumPy and pybind11. What it does,
     build       CMake, for the architecture of this GPU; it checks the PTX (tools/check_ptx.py)
     exp         all 2**32 inputs, against the CPU
     golden      the golden digests, the calls that the device can do being done by it
+    noise       words, uniform, exponential, Gumbel, logistic and normal numbers, of every place in a stream,
+                against the CPU, bit for bit; 2**29 Gumbel numbers more
+    draws       categorical of every class of length, values, masks, temperatures, streams, types, against the CPU;
+                what it tells of rows without a draw; many times the same
     rows        softmax and logsumexp of every class of length, values, masks, temperatures, alignments, streams,
                 against the CPU, bit for bit; many times the same
     speed       time per call beside the time of a copy of as many bytes, on the device
-    sanitizer   compute-sanitizer's memcheck and racecheck over a part of `rows`
+    sanitizer   compute-sanitizer's memcheck and racecheck over a part of `rows`, `noise` and `draws`
 
 Writes DIR/gpu-NAME.json, after every step. A step whose tool is missing or for which no time is left is "not run", with
 the reason. The exit status is 0 where all steps that ran passed, 1 where one failed, 2 where there is no GPU.
@@ -17,7 +21,6 @@ device. That shows nothing about a GPU, and the file says so.
 """
 
 import argparse
-import ctypes
 import itertools
 import json
 import os
@@ -32,198 +35,18 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import gpu_random
 import numpy as np
+from gpu_device import ROOT, DeviceArray, Driver, Rehearsal, assert_same_bits
 
-ROOT = Path(__file__).resolve().parents[1]
-STEPS = ("exp", "golden", "rows", "speed", "sanitizer")
-LIMITS = {"build": 300, "exp": 150, "golden": 90, "rows": 120, "speed": 60, "sanitizer": 150}  # seconds
+STEPS = ("exp", "golden", "noise", "draws", "rows", "speed", "sanitizer")
+LIMITS = {
+    "build": 300, "exp": 150, "golden": 90, "noise": 60, "draws": 60, "rows": 120, "speed": 60, "sanitizer": 150,
+}  # fmt: skip # seconds
 DEADLINE = 540  # seconds for all
 
 
-# ---- the device, by CUDA's driver ----
-
-
-class Driver:
-    """Memory, streams and events of one device; arrays that speak the CUDA array interface."""
-
-    def __init__(self) -> None:
-        self.lib = ctypes.CDLL("libcuda.so.1")
-        self.check("cuInit", 0)
-        self.device = ctypes.c_int()
-        self.check("cuDeviceGet", ctypes.byref(self.device), 0)
-        context = ctypes.c_void_p()
-        self.check("cuDevicePrimaryCtxRetain", ctypes.byref(context), self.device)
-        self.check("cuCtxSetCurrent", context)
-
-    def check(self, name: str, *arguments: Any) -> None:
-        status = getattr(self.lib, name)(*arguments)
-        if status != 0:
-            raise RuntimeError(f"{name}: CUDA's driver reports error {status}")
-
-    def name(self) -> str:
-        text = ctypes.create_string_buffer(100)
-        self.check("cuDeviceGetName", text, 100, self.device)
-        return text.value.decode()
-
-    def capability(self) -> str:
-        parts = [ctypes.c_int(), ctypes.c_int()]
-        for part, attribute in zip(
-            parts, (75, 76), strict=True
-        ):  # CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR, _MINOR
-            self.check("cuDeviceGetAttribute", ctypes.byref(part), attribute, self.device)
-        return "".join(str(part.value) for part in parts)
-
-    def allocate(self, nbytes: int) -> int:
-        address = ctypes.c_uint64()
-        self.check("cuMemAlloc_v2", ctypes.byref(address), ctypes.c_size_t(max(nbytes, 1)))
-        return address.value
-
-    def free(self, address: int) -> None:
-        self.check("cuMemFree_v2", ctypes.c_uint64(address))
-
-    def write(self, address: int, array: np.ndarray) -> None:
-        self.check(
-            "cuMemcpyHtoD_v2",
-            ctypes.c_uint64(address),
-            ctypes.c_void_p(array.ctypes.data),
-            ctypes.c_size_t(array.nbytes),
-        )
-        self.synchronise()  # the last part may be on its way still, and other streams do not wait for it
-
-    def read(self, array: np.ndarray, address: int) -> None:
-        self.synchronise()
-        self.check(
-            "cuMemcpyDtoH_v2",
-            ctypes.c_void_p(array.ctypes.data),
-            ctypes.c_uint64(address),
-            ctypes.c_size_t(array.nbytes),
-        )
-
-    def copy(self, to: int, source: int, nbytes: int, stream: int) -> None:
-        self.check(
-            "cuMemcpyDtoDAsync_v2", ctypes.c_uint64(to), ctypes.c_uint64(source), ctypes.c_size_t(nbytes),
-            ctypes.c_void_p(stream),
-        )  # fmt: skip
-
-    def synchronise(self) -> None:
-        self.check("cuCtxSynchronize")
-
-    def stream(self) -> int:
-        handle = ctypes.c_void_p()
-        self.check("cuStreamCreate", ctypes.byref(handle), 1)  # CU_STREAM_NON_BLOCKING
-        return handle.value or 0
-
-    def seconds(self, work: Callable[[], object], stream: int) -> float:
-        """Return how long the device takes for what `work` puts on the stream."""
-        events = [ctypes.c_void_p(), ctypes.c_void_p()]
-        for event in events:
-            self.check("cuEventCreate", ctypes.byref(event), 0)
-        self.check("cuEventRecord", events[0], ctypes.c_void_p(stream))
-        work()
-        self.check("cuEventRecord", events[1], ctypes.c_void_p(stream))
-        self.check("cuEventSynchronize", events[1])
-        milliseconds = ctypes.c_float()
-        self.check("cuEventElapsedTime", ctypes.byref(milliseconds), *events)
-        for event in events:
-            self.check("cuEventDestroy_v2", event)
-        return milliseconds.value / 1000
-
-
-class Rehearsal:
-    """The same on memory of the host."""
-
-    def __init__(self) -> None:
-        sys.path.insert(0, str(ROOT / "tests"))
-        from cuda_stand_in import Module
-
-        from sorgum.interop import cuda
-
-        module = Module()
-        cuda._module = lambda: (module, "")  # type: ignore[assignment]
-        self.blocks: dict[int, np.ndarray] = {}
-
-    def name(self) -> str:
-        return "rehearsal on the CPU"
-
-    def allocate(self, nbytes: int) -> int:
-        block = np.zeros(max(nbytes, 1) + 256, np.uint8)
-        address = (block.ctypes.data + 255) // 256 * 256  # as cudaMalloc aligns
-        self.blocks[address] = block
-        return address
-
-    def free(self, address: int) -> None:
-        del self.blocks[address]
-
-    def write(self, address: int, array: np.ndarray) -> None:
-        ctypes.memmove(address, array.ctypes.data, array.nbytes)
-
-    def read(self, array: np.ndarray, address: int) -> None:
-        ctypes.memmove(array.ctypes.data, address, array.nbytes)
-
-    def copy(self, to: int, source: int, nbytes: int, stream: int) -> None:
-        ctypes.memmove(to, source, nbytes)
-
-    def synchronise(self) -> None:
-        pass
-
-    def stream(self) -> int:
-        return 3
-
-    def seconds(self, work: Callable[[], object], stream: int) -> float:
-        start = time.perf_counter()
-        work()
-        return time.perf_counter() - start
-
-
-class DeviceArray:
-    """An array on the device, `shift` bytes behind where an allocation begins."""
-
-    def __init__(
-        self, driver: Any, shape: tuple[int, ...], dtype: str, shift: int = 0, stream: int | None = None
-    ) -> None:
-        self.driver, self.shape, self.dtype, self.shift, self.stream = driver, shape, np.dtype(dtype), shift, stream
-        self.block = driver.allocate(int(np.prod(shape)) * self.dtype.itemsize + shift)
-        self.address = self.block + shift
-
-    @classmethod
-    def of(cls, driver: Any, array: np.ndarray, shift: int = 0, stream: int | None = None) -> "DeviceArray":
-        made = cls(driver, array.shape, array.dtype.str, shift, stream)
-        made.write(array)
-        return made
-
-    def write(self, array: np.ndarray) -> None:
-        self.driver.write(self.address, np.ascontiguousarray(array))
-
-    def read(self) -> np.ndarray:
-        array = np.empty(self.shape, self.dtype)
-        self.driver.read(array, self.address)
-        return array
-
-    def __del__(self) -> None:
-        self.driver.free(self.block)
-
-    @property
-    def __cuda_array_interface__(self) -> dict[str, Any]:
-        return {
-            "shape": self.shape, "typestr": self.dtype.str, "data": (self.address, False), "version": 3,
-            "strides": None, "stream": self.stream,
-        }  # fmt: skip
-
-    def __dlpack_device__(self) -> tuple[int, int]:
-        return 2, 0
-
-
 # ---- steps: what they return stands in the file; AssertionError is a failure ----
-
-
-def assert_same_bits(got: np.ndarray, expected: np.ndarray, what: str) -> None:
-    a, b = got.view(np.uint32).ravel(), expected.view(np.uint32).ravel()
-    if not np.array_equal(a, b):
-        at = int(np.flatnonzero(a != b)[0])
-        count = int((a != b).sum())
-        raise AssertionError(
-            f"{what}: {count} of {a.size} differ, the first at {at}: {a[at]:#010x} instead of {b[at]:#010x}"
-        )
 
 
 def check_exp(driver: Any, quick: bool) -> dict[str, Any]:
@@ -284,16 +107,19 @@ class OnDevice:
 def check_golden(driver: Any, quick: bool) -> dict[str, Any]:
     from sorgum._data import golden, load
 
-    on_device = OnDevice(driver)
-    names = ["special.exp.f32", "special.softmax.f32", "special.logsumexp.f32"]
-    before, golden.special = golden.special, on_device  # type: ignore[assignment]
+    special, random = OnDevice(driver), gpu_random.OnDevice(driver)
+    names = ["special.exp.f32", "special.softmax.f32", "special.logsumexp.f32", "random.categorical.f32"]
+    names += [f"random.{law}.{suffix}" for law in golden.LAWS for suffix in ("f32", "f64")]
+    before = golden.special, golden.random
+    golden.special, golden.random = special, random  # type: ignore[assignment]
     try:
         for name in names:
             assert golden.digest(name) == load("golden")[name], f"{name}: the digest is not the golden one"
     finally:
-        golden.special = before
-    assert on_device.calls["device"] > 0
-    return {"digests": names, "calls": on_device.calls}
+        golden.special, golden.random = before
+    assert special.calls["device"] > 0
+    assert random.calls["device"] > 0
+    return {"digests": names, "calls": {"special": special.calls, "random": random.calls}}
 
 
 LENGTHS = (
@@ -370,13 +196,19 @@ def check_rows(driver: Any, quick: bool, every: int = 1) -> dict[str, Any]:
 
 
 def check_speed(driver: Any, quick: bool) -> dict[str, Any]:
-    from sorgum import special
+    from sorgum import random, special
 
     stream = driver.stream()
     total = 1 << (20 if quick else 27)  # elements per call: beyond the caches of any device
     shapes = [(total,)] + [(total // n, n) for n in (16, 64, 256, 1024, 4096, 16384, 65536, 131072)] + [(1, total)]
     x, y = DeviceArray(driver, (total,), "f4", 0, stream), DeviceArray(driver, (total,), "f4", 0, stream)
     x.write(rows_of("plain", 1, total)[0])
+    brain = DeviceArray.of(driver, gpu_random.to_bfloat16(rows_of("plain", 1, total)[0]), 0, stream, "bfloat16")
+    drawn = DeviceArray(driver, (total,), "i8", 0, stream)
+    bytes_per_element = {
+        "exp": 8, "softmax": 8, "logsumexp": 4, "gumbel": 4, "categorical": 4, "categorical, bfloat16": 2,
+    }  # fmt: skip
+    draw = {"rng": 1, "on_invalid": "minus_one"}
     results = []
 
     def view(array: DeviceArray, shape: tuple[int, ...]) -> Any:
@@ -393,6 +225,10 @@ def check_speed(driver: Any, quick: bool) -> dict[str, Any]:
             row = view(y, shape[:1])
             works["softmax"] = lambda given=given, out=out: special.softmax(given, out=out)
             works["logsumexp"] = lambda given=given, row=row: special.logsumexp(given, out=row)
+            works["gumbel"] = lambda shape=shape, out=out: random.gumbel(shape, rng=1, out=out)
+            ids = view(drawn, shape[:1])
+            for name, logits in (("categorical", given), ("categorical, bfloat16", view(brain, shape))):
+                works[name] = lambda logits=logits, ids=ids: gpu_random.draw_into(ids, logits, **draw)
         times: dict[str, list[float]] = {name: [] for name in works}
         for repeat in range(3 if quick else 15):  # interleaved
             for name, work in works.items():
@@ -403,7 +239,7 @@ def check_speed(driver: Any, quick: bool) -> dict[str, Any]:
         copied = 8 * total / median["copy"]
         for name in works:
             if name != "copy":
-                moved = (4 if name == "logsumexp" else 8) * total
+                moved = bytes_per_element[name] * total
                 results.append(
                     {
                         "call": name, "shape": shape, "seconds": median[name], "bytes_per_second": moved / median[name],
@@ -417,22 +253,14 @@ def check_sanitizer(arguments: argparse.Namespace, environment: dict[str, str], 
     program = shutil.which("compute-sanitizer") or shutil.which("/usr/local/cuda/bin/compute-sanitizer")
     if program is None or arguments.rehearse:
         return {"status": "not run", "reason": "no compute-sanitizer" if program is None else "a rehearsal"}
-    for tool in ("memcheck", "racecheck"):
-        command = [
-            program,
-            "--tool",
-            tool,
-            "--error-exitcode",
-            "9",
-            sys.executable,
-            __file__,
-            "--step",
-            "rows",
-            "--quick",
-        ]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=LIMITS["sanitizer"])
-        assert done.returncode == 0, f"{tool}: {(done.stdout + done.stderr)[-2000:]}"
-    return {"tools": ["memcheck", "racecheck"]}
+    steps, started = ("rows", "noise", "draws"), time.monotonic()
+    for tool, step in itertools.product(("memcheck", "racecheck"), steps):
+        command = [program, "--tool", tool, "--error-exitcode", "9", sys.executable, __file__]
+        command += ["--step", step, "--quick", "--every", "3"]
+        left = max(1.0, limit - (time.monotonic() - started))
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=left)
+        assert done.returncode == 0, f"{tool} of {step}: {(done.stdout + done.stderr)[-2000:]}"
+    return {"tools": ["memcheck", "racecheck"], "steps": steps}
 
 
 # ---- the whole ----
@@ -473,7 +301,7 @@ def build(work: Path, limit: float, capability: str) -> dict[str, Any]:
 def run_step(name: str, arguments: argparse.Namespace, environment: dict[str, str], limit: float) -> dict[str, Any]:
     """Run a step in a process of its own: a fault of the device ends that process alone."""
     if name == "sanitizer":
-        return check_sanitizer(arguments, environment, limit / 2)
+        return check_sanitizer(arguments, environment, limit)
     command = [sys.executable, __file__, "--step", name]
     command += ["--quick"] if arguments.quick else []
     command += ["--rehearse"] if arguments.rehearse else []
@@ -509,7 +337,8 @@ def main() -> int:
     if arguments.step:
         driver = Rehearsal() if arguments.rehearse else Driver()
         steps: dict[str, Callable[..., dict[str, Any]]] = {
-            "exp": check_exp, "golden": check_golden, "rows": check_rows, "speed": check_speed,
+            "exp": check_exp, "golden": check_golden, "noise": gpu_random.check_noise, "draws": gpu_random.check_draws,
+            "rows": check_rows, "speed": check_speed,
         }  # fmt: skip
         options = {"every": arguments.every} if arguments.every != 1 else {}
         print(json.dumps(steps[arguments.step](driver, arguments.quick, **options)))

@@ -124,10 +124,11 @@ def _library(x: object) -> str:
 def _read(function: str, argument: str, x: Any, stream: int, module: ModuleType) -> _DeviceArray:
     """Read what an array tells of itself. DLPack's producer sees to it that `stream` waits for the array's content."""
     told = getattr(x, "__cuda_array_interface__", None)
-    if told is not None and not (told["typestr"].endswith("V2") and hasattr(type(x), "__dlpack__")):  # bfloat16
+    if told is not None:
         if told.get("mask") is not None:
             raise TypeError(f"{function}: {argument} must be a plain array (masks go to `where`), got a masked array")
         dtype = np.dtype(told["typestr"])
+        name = "bfloat16" if told["typestr"] == "<V2" else dtype.name if dtype.isnative else dtype.str  # as ml_dtypes
         shape = tuple(int(n) for n in told["shape"])
         strides = told.get("strides")
         address, read_only = told["data"]
@@ -141,7 +142,7 @@ def _read(function: str, argument: str, x: Any, stream: int, module: ModuleType)
             shape,
             dlpack.contiguous_strides(shape, dtype.itemsize) if strides is None else tuple(int(s) for s in strides),
             not read_only,
-            dtype.name if dtype.isnative else dtype.str,
+            name,
             device,
             told.get("stream"),
             x,
