@@ -60,7 +60,8 @@ SORGUM_GROUP void work_out(Drawing& d, int bit, index_t first, index_t step, dou
             w = d.w[k];
             index = first + k / 4 * step + k % 4;
         }
-    enter(widen(x), gumbel(open_unit<double>(zero_extend(w))) * temperature, index, d.best);
+    const double noise = temperature == 0.0 ? 0.0 : gumbel(open_unit<double>(zero_extend(w))) * temperature;
+    enter(widen(x), noise, index, d.best);
 }
 
 // Loads element 4 quad + v - offset of the row into x[v] where it lies in [begin, end).

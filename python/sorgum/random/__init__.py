@@ -4,7 +4,7 @@ Nothing here has state. What is drawn for an element depends on the key, the pur
 row (a request's id, by default the row's number), the `position` (the step of a sequence) and the element's index in
 the row (the category): never on the batch, the thread, the shard or the instruction set (tier: bitwise). The generator
 is Philox4x32-10 (Salmon, Moraes, Dror and Shaw 2011); the layout of its counters is frozen and stands in
-docs/numerics.md.
+docs/numerics.md. On CUDA devices there are `categorical` and the noise element by element: docs/cuda.md.
 
 Each function draws from streams of its own: a uniform and a Gumbel number of the same key, stream, position and index
 have nothing in common. The same function called twice with the same arguments returns the same numbers; for new ones,

@@ -44,7 +44,8 @@ def categorical(
     ----------
     logits : array_like
         Unnormalised logarithms of probabilities, any shape with at least one axis; float32, float64, or bool and
-        integers, which become float64. -inf is probability 0.
+        integers, which become float64; on a CUDA device float32, float16 or bfloat16 (docs/cuda.md has the options
+        there). -inf is probability 0.
     rng : Key, int or numpy.random.Generator
         A key or its seed, or a Generator from which one key is drawn.
     axis : int, default -1

@@ -83,7 +83,7 @@ def bits(
     index_offset : int, default 0
         The index of the first element of every row, where the array is a part of a longer row.
     out : ndarray, optional
-        Where to write: that shape and dtype.
+        Where to write: that shape and dtype. An array on a CUDA device is filled there (docs/cuda.md).
 
     Returns
     -------
@@ -151,7 +151,7 @@ def uniform(
     bits : {32, 64}, optional
         The length of the words; by default that of the dtype.
     out : ndarray, optional
-        Where to write: that shape and dtype.
+        Where to write: that shape and dtype. An array on a CUDA device is filled there (docs/cuda.md).
 
     Returns
     -------
@@ -206,7 +206,7 @@ def exponential(
     bits : {32, 64}, optional
         The length of the words; by default that of the dtype.
     out : ndarray, optional
-        Where to write: that shape and dtype.
+        Where to write: that shape and dtype. An array on a CUDA device is filled there (docs/cuda.md).
 
     Returns
     -------
@@ -252,13 +252,13 @@ def gumbel(
     rng : Key, int or numpy.random.Generator
         A key or its seed, or a Generator from which one key is drawn.
     dtype : dtype, default float32
-        float32 or float64.
+        float32 or float64; for an `out` on a CUDA device bfloat16, too.
     streams, position, index_offset : optional
         Which words are drawn: as in `bits`.
     bits : {32, 64}, optional
         The length of the words; by default that of the dtype.
     out : ndarray, optional
-        Where to write: that shape and dtype.
+        Where to write: that shape and dtype. An array on a CUDA device is filled there (docs/cuda.md).
 
     Returns
     -------
@@ -313,7 +313,7 @@ def logistic(
     bits : {32, 64}, optional
         The length of the words; by default that of the dtype.
     out : ndarray, optional
-        Where to write: that shape and dtype.
+        Where to write: that shape and dtype. An array on a CUDA device is filled there (docs/cuda.md).
 
     Returns
     -------
@@ -365,7 +365,7 @@ def normal(
     bits : {32, 64}, optional
         The length of the words; by default that of the dtype.
     out : ndarray, optional
-        Where to write: that shape and dtype.
+        Where to write: that shape and dtype. An array on a CUDA device is filled there (docs/cuda.md).
 
     Returns
     -------
