@@ -99,9 +99,13 @@ class Module:
 
     def noise(
         self, law: str, wide: bool, key: int, streams: Any, positions: Any, position: int, index_offset: int,
-        shape: tuple[int, ...], out: Any, dtype: str, device: int, stream: int,
+        shape: tuple[int, ...], out: Any, dtype: str, device: int, stream: int, given: Any = None,
     ) -> None:  # fmt: skip
         self.places.append((device, stream))
+        if given is not None:
+            zero, to = np.array(0), host(out, "f8" if dtype == "float64" else "f4")
+            sg._core.noise(law, wide, key, None, zero, index_offset, shape, to, host(given, "f4"))
+            return
         assert out[1] == shape
         options = {
             "rng": key, "streams": _of_rows(streams, shape[:-1]), "index_offset": index_offset,

@@ -4,9 +4,10 @@ Needs no network: nvcc, CMake, a C++ compiler, NumPy and pybind11. What it does,
 
     build       CMake, for the architecture of this GPU; it checks the PTX (tools/check_ptx.py)
     exp         all 2**32 inputs, against the CPU
+    gumbel      of all 2**32 words, likewise
     golden      the golden digests, the calls that the device can do being done by it
     noise       words, uniform, exponential, Gumbel, logistic and normal numbers, of every place in a stream,
-                against the CPU, bit for bit; 2**29 Gumbel numbers more
+                against the CPU, bit for bit
     draws       categorical of every class of length, values, masks, temperatures, streams, types, against the CPU;
                 what it tells of rows without a draw; many times the same
     rows        softmax and logsumexp of every class of length, values, masks, temperatures, alignments, streams,
@@ -39,9 +40,10 @@ import gpu_random
 import numpy as np
 from gpu_device import ROOT, DeviceArray, Driver, Rehearsal, assert_same_bits
 
-STEPS = ("exp", "golden", "noise", "draws", "rows", "speed", "sanitizer")
+STEPS = ("exp", "gumbel", "golden", "noise", "draws", "rows", "speed", "sanitizer")
 LIMITS = {
-    "build": 300, "exp": 150, "golden": 90, "noise": 60, "draws": 60, "rows": 120, "speed": 60, "sanitizer": 150,
+    "build": 300, "exp": 150, "gumbel": 150, "golden": 90, "noise": 60, "draws": 60, "rows": 120, "speed": 60,
+    "sanitizer": 150,
 }  # fmt: skip # seconds
 DEADLINE = 540  # seconds for all
 
@@ -337,7 +339,8 @@ def main() -> int:
     if arguments.step:
         driver = Rehearsal() if arguments.rehearse else Driver()
         steps: dict[str, Callable[..., dict[str, Any]]] = {
-            "exp": check_exp, "golden": check_golden, "noise": gpu_random.check_noise, "draws": gpu_random.check_draws,
+            "exp": check_exp, "gumbel": gpu_random.check_gumbel, "golden": check_golden,
+            "noise": gpu_random.check_noise, "draws": gpu_random.check_draws,
             "rows": check_rows, "speed": check_speed,
         }  # fmt: skip
         options = {"every": arguments.every} if arguments.every != 1 else {}

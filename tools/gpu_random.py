@@ -116,11 +116,31 @@ def check_noise(driver: Any, quick: bool, every: int = 1) -> dict[str, Any]:
                     check(law, shape, dtype, expected, options)
                     if law == "gumbel" and dtype == "f4":
                         check(law, shape, "bfloat16", to_bfloat16(expected), options)
-    for n in range(1 if quick else 8):
-        options = {"rng": n, "position": n}
-        shape = (1, 1 << (18 if quick else 26))
-        check("gumbel", shape, "f4", random.gumbel(shape, **options), options)
     return {"calls": calls, "numbers": numbers}
+
+
+def check_gumbel(driver: Any, quick: bool) -> dict[str, Any]:
+    """Compare the Gumbel numbers of all words."""
+    from sorgum import _core
+    from sorgum.interop import cuda
+
+    block = 1 << (20 if quick else 26)
+    step = (1 << 32) // 8 if quick else block
+    given, out = DeviceArray(driver, (block,), "f4"), DeviceArray(driver, (block,), "f4")
+    call, expected = cuda._Call("gumbel", out), np.empty(block, np.float32)
+    to, source, (device, stream) = call.x.view(), cuda._Call("gumbel", given).x.view(), call.place
+    arguments = {"law": "gumbel", "wide": False, "key": 0, "streams": None, "index_offset": 0, "shape": (block,)}
+    count = 0
+    for first in range(0, 1 << 32, step):
+        words = np.arange(first, first + block, dtype=np.uint64).astype(np.uint32).view(np.float32)
+        given.write(words)
+        call.module.noise(
+            **arguments, positions=None, position=0, dtype="float32", out=to, given=source, device=device, stream=stream
+        )
+        _core.noise(**arguments, position=np.array(0), out=expected, given=words)
+        assert_same_bits(out.read(), expected, f"gumbel of the words from {first:#010x} on")
+        count += block
+    return {"inputs": count}
 
 
 # ---- draws ----

@@ -80,15 +80,21 @@ using OptionalArray = std::optional<py::array>;
 
 cuda::Source source_of(const char* function, std::uint64_t key, const OptionalArray& streams,
                        const OptionalArray& positions, std::uint64_t position, index_t index_offset) {
-    return {key, optional_view(streams, function, "streams"), optional_view(positions, function, "position"), position,
-            index_offset};
+    return {key,
+            optional_view(streams, function, "streams"),
+            optional_view(positions, function, "position"),
+            position,
+            index_offset,
+            std::nullopt};
 }
 
 void noise(const std::string& law, bool wide, std::uint64_t key, const OptionalArray& streams,
            const OptionalArray& positions, std::uint64_t position, index_t index_offset,
            const std::vector<index_t>& shape, const py::tuple& out, const std::string& dtype, int device,
-           cuda::Stream stream) {
-    const cuda::Source source = source_of(law.c_str(), key, streams, positions, position, index_offset);
+           cuda::Stream stream, const std::optional<py::tuple>& given) {
+    cuda::Source source = source_of(law.c_str(), key, streams, positions, position, index_offset);
+    if (given)
+        source.given = device_view(*given, DType::f32);
     const ArrayView to = device_view(out, dtype_of(dtype));
     without_gil([&] { cuda::noise(law, wide, source, shape, to, {device, stream}); });
 }
@@ -148,7 +154,7 @@ PYBIND11_MODULE(_cuda, module, py::mod_gil_not_used()) {
                py::arg("out"), py::arg("keepdims"), py::arg("device"), py::arg("stream"));
     module.def("noise", &sorgum::noise, py::arg("law"), py::arg("wide"), py::arg("key"), py::arg("streams"),
                py::arg("positions"), py::arg("position"), py::arg("index_offset"), py::arg("shape"), py::arg("out"),
-               py::arg("dtype"), py::arg("device"), py::arg("stream"));
+               py::arg("dtype"), py::arg("device"), py::arg("stream"), py::arg("given") = py::none());
     module.def("categorical", &sorgum::categorical, py::arg("logits"), py::arg("dtype"), py::arg("temperatures"),
                py::arg("temperature"), py::arg("where"), py::arg("out"), py::arg("samples"), py::arg("key"),
                py::arg("streams"), py::arg("positions"), py::arg("position"), py::arg("index_offset"), py::arg("wait"),

@@ -72,6 +72,14 @@ SORGUM_GROUP index_t noise_threads(index_t offset, index_t n) {
     return (noise_blocks<wide>(offset, n) + kNoiseBlocks - 1) / kNoiseBlocks;
 }
 
+SORGUM_GROUP Block<std::int32_t> given_block(const std::uint32_t* words, index_t block) {
+    Block<std::int32_t> b;
+    SORGUM_UNROLL
+    for (int k = 0; k < 4; ++k)
+        b.word[k] = static_cast<std::int32_t>(words[4 * block + k]);
+    return b;
+}
+
 // Group `group` of the grid. Neighbouring threads take neighbouring blocks.
 template <Purpose law, bool wide, class T, class G>
 SORGUM_GROUP void noise_group(const G& g, const NoiseRows<T>& r, index_t group) {
@@ -88,7 +96,8 @@ SORGUM_GROUP void noise_group(const G& g, const NoiseRows<T>& r, index_t group) 
         T* const y = r.y + row * r.y_row;
         for (index_t block = thread % threads; block < blocks; block += threads) {
             const Block<std::int32_t> words =
-                words_of_block(own, noise.position, static_cast<std::uint64_t>(first + block));
+                r.given == nullptr ? words_of_block(own, noise.position, static_cast<std::uint64_t>(first + block))
+                                   : given_block(r.given, first + block);
             Elements e;
             SORGUM_UNROLL
             for (int k = 0; k < share; ++k)

@@ -46,6 +46,7 @@ void fill(Purpose law, bool wide, const Source& source, const char* function, co
     r.n = layout.length;
     r.y_row = layout.run_stride(0) / index_t(sizeof(T));
     r.places = places_of(function, source, layout.rows);
+    r.given = source.given ? static_cast<const std::uint32_t*>(source.given->data) : nullptr;
     const DeviceGuard device(function, place.device);
     launch_noise(law, wide, r, place.stream);
 }
@@ -96,6 +97,11 @@ void noise(const std::string& name, bool wide, const Source& source, const std::
               static_cast<int>(shape.size()));
     static const char* const names[] = {"out"};
     const RowLayout layout = device_rows(function, out, last_axis(out), {out}, names, 1);
+    if (source.given) {  // whole blocks of them are read
+        const index_t words = (wide ? 2 : 1) * (source.index_offset + layout.length);
+        if (source.given->ndim != 1 || source.given->shape[0] < (words + 3) / 4 * 4)
+            throw ValueError(name + ": given must hold the words of a row, got too few");
+    }
     if (layout.rows == 0 || layout.length == 0)
         return;
     if (law->purpose == Purpose::bits && out.dtype == DType::f32)

@@ -17,6 +17,7 @@ struct Source {
     std::optional<ArrayView> streams, positions;
     std::uint64_t position;  // of all rows, without `positions`
     index_t index_offset;
+    std::optional<ArrayView> given;  // words of every row in the encoding of float32, on the device: for tests of noise
 };
 
 // Fills `out`, whose last axis makes rows: float32, float64, for "gumbel" bfloat16 too; for "bits" the encodings of

@@ -17,12 +17,14 @@ struct RowPlaces {
     index_t offset;
 };
 
-// Noise for `rows` rows of n adjacent elements, `y_row` elements from one to the next.
+// Noise for `rows` rows of n adjacent elements, `y_row` elements from one to the next. `given`: null, or words to be
+// used instead of those of every row, for tests; a multiple of four.
 template <class T>
 struct NoiseRows {
     T* y;
     index_t rows, n, y_row;
     RowPlaces places;
+    const std::uint32_t* given;
 };
 
 // `samples` draws from each row, at positions that count up; distances between rows in elements.

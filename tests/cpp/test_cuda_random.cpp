@@ -57,6 +57,7 @@ struct Places {
     std::uint64_t position = 0;
     double temperature = 1.0;
     index_t offset = 0;
+    std::vector<std::uint32_t> given;  // words, for noise
 };
 
 Places random_places(index_t rows, index_t offset, Random& r) {
@@ -90,6 +91,8 @@ random::Source for_cpu(const Places& p) {
     };
     if (!p.streams.empty())
         s.streams = rows(p.streams);
+    if (!p.given.empty())
+        s.given = view(p.given.data(), DType::f32, {static_cast<index_t>(p.given.size())}, {4});
     s.position = p.positions.empty() ? view(&p.position, DType::i64, {}, {}) : rows(p.positions);
     return s;
 }
@@ -107,7 +110,8 @@ T nothing() {
 template <Purpose law, bool wide, class T>
 std::vector<T> noise_on_group(const Places& p, index_t rows, index_t n, index_t shift, index_t gap, int shuffle) {
     std::vector<T> y(static_cast<std::size_t>(shift + rows * (n + gap)), nothing<T>());
-    cuda::NoiseRows<T> r = {y.data() + shift, rows, n, n + gap, for_group(p)};
+    cuda::NoiseRows<T> r = {y.data() + shift, rows,         n,
+                            n + gap,          for_group(p), p.given.empty() ? nullptr : p.given.data()};
     const index_t threads = rows * noise_threads<wide>(p.offset, n);
     for (index_t group = (threads + BlockGroup::size - 1) / BlockGroup::size - 1; group >= 0; --group)
         noise_group<law, wide>(BlockGroup{shuffle}, r, group);
@@ -196,6 +200,13 @@ void test_noise() {
     check_noise(random_places(1, 5, r), 1, 131072, 0, 0);
     check_noise(random_places(701, 1, r), 701, 3, 1, 0);
     check_noise(Places(), 5, 40, 0, 0);  // streams by the rows' numbers, one position
+    Places given;                        // words at both ends and about powers of two
+    for (int shift = 0; shift < 32; ++shift)
+        for (const std::uint32_t less : {0u, 1u, 2u})
+            for (const std::uint32_t side : {0u, ~0u})
+                given.given.push_back(((std::uint32_t(1) << shift) - less) ^ side);
+    given.given.resize(given.given.size() * 2, 0x80000000u);
+    check_noise(given, 2, static_cast<index_t>(given.given.size() / 2) - 1, 0, 1);
 }
 
 // ---- draws ----
