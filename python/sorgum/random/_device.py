@@ -62,7 +62,8 @@ def _noise(
     rows, length = shape[:-1], shape[-1:]
     none, whole = np.empty((*rows, 0) if shape else (), kind), np.empty((0, *length), kind)
     _core.noise(law, wide, secret, ids, at, index, none.shape, none)
-    _core.noise(law, wide, secret, None, _FIRST, index, whole.shape, whole)
+    if index:
+        _core.noise(law, wide, secret, None, _FIRST, index, whole.shape, whole)
     ids, many = _per_row(ids, rows), _per_row(at, rows) if at.ndim else None
     view = call.x.view()
     call.module.noise(law, wide, secret, ids, many, _number(at), index, shape, view, encoding, *call.place)
@@ -93,9 +94,12 @@ def _categorical(
     samples = None if num_samples is None else _word64(function, "num_samples", num_samples)
     if samples is not None:
         rows.repeated(function, samples)  # whether positions leave room
-    _draw(function, rows, secret, index_offset)
-    whole = _Rows(np.empty((0, shape[-1]), np.float32), np.array(1.0), None, None, _FIRST)
-    _draw(function, whole, secret, index_offset)
+    t, at = rows.temperature, rows.position
+    numbers = rows.streams is None and t.ndim == at.ndim == 0  # then one row will do
+    _draw(function, _Rows(np.empty(0, np.float32), t, None, None, at) if numbers else rows, secret, index_offset)
+    if index_offset:
+        whole = _Rows(np.empty((0, shape[-1]), np.float32), np.array(1.0), None, None, _FIRST)
+        _draw(function, whole, secret, index_offset)
     mask = call.where(where)
     drawn = shape[:-1] if samples is None else (*shape[:-1], samples)
     result = cuda._empty(logits, drawn, "int64")
@@ -104,7 +108,6 @@ def _categorical(
         raise TypeError(
             f"{function}: logits must be of torch, cupy or numba on a CUDA device, got an array of {library}"
         )
-    t, at = rows.temperature, rows.position
     invalid = call.module.categorical(
         call.x.view(),
         call.x.dtype,
