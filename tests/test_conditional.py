@@ -108,6 +108,10 @@ def test_rows_layouts_and_places(isa: str) -> None:
         sg.set_isa(isa)
     assert again.tobytes() == whole.tobytes()
     assert random.gumbel_given_max(np.zeros((3, 0)), 1.0, rng=1).shape == (3, 0)
+    for last in (2**63, 2**64 - 1):  # ids and positions of 64 bits
+        far = random.gumbel_given_max(x[0, 0], 1.0, rng=5, streams=last, position=last)
+        noise = x[0, 0] + random.gumbel(30, rng=5, dtype=np.float64, streams=last, position=last)
+        assert far.argmax() == noise.argmax()
     assert np.all(random.gumbel_given_max(np.full((2, 3), -np.inf), 1.0, rng=1) == -np.inf)
 
 

@@ -143,7 +143,7 @@ def gumbel_given_max(
         wrong = float(top[~np.isfinite(top)].flat[0]) if top.ndim else float(top)
         raise ValueError(f"gumbel_given_max: maximum must be finite, got {wrong}")
     t = (top[..., None] if top.ndim else top).astype(np.float64)
-    place: dict[str, Any] = {"streams": rows.streams, "position": rows.position, "index_offset": index_offset}
+    place: dict[str, Any] = {"streams": streams, "position": position, "index_offset": index_offset}
     g = x + gumbel(x.shape, rng=rng, dtype=np.float64, **place)
     largest = np.max(g, axis=-1, keepdims=True, initial=-np.inf)
     first = np.arange(g.shape[-1]) == np.argmax(g, axis=-1)[..., None] if g.size else np.zeros(g.shape, np.bool_)
