@@ -223,6 +223,18 @@ def gamma(dtype: np.dtype[Any]) -> Iterator[Array]:
     yield random.gamma(np.full(100, 2.0**900), rng=1, log=True, dtype=dtype)
 
 
+def mixed(dtype: np.dtype[Any]) -> Iterator[Array]:
+    """Sums of rows of a table of any of the four types; any encodings, too."""
+    for d in (1, 15, 16, 17, 63, 64, 65, 300, CHUNK + 1):
+        for k in (1, 2, 5, 15):
+            table = logits((50, d), np.float32, seed=d).astype(dtype)
+            at = (hashed(7 * k, d) % np.uint64(51)).astype(np.int64).reshape(7, k) - 1
+            yield random.embedding_mix(logits((7, k), np.float64, 1.0, seed=k), at, table)
+    with np.errstate(over="ignore", invalid="ignore"):
+        table = words(300 * 40, np.float32).astype(dtype).reshape(300, 40)
+    yield random.embedding_mix(logits((300, 3), np.float64), np.arange(900).reshape(300, 3) % 300, table)
+
+
 def philox(dtype: np.dtype[Any]) -> Iterator[Array]:
     for n, rounds in ((0, 10), (1, 10), (16, 7), (37, 10), (200, 7)):
         counter = hashed(4 * n, 1).astype(np.uint32).reshape(4, n)
@@ -325,6 +337,7 @@ CASES: dict[str, Callable[[np.dtype[Any]], Iterator[Array]]] = {
     "random.normal": lambda dtype: noise("normal", dtype),
     "random.gamma": gamma,
     "random.penalise": penalties,
+    "random.mix": mixed,
     **dict.fromkeys(
         [f"random.{name}" for name in ("peaks", "mass", "collect", "tally", "narrow", "find_equal", "logit_at", "keep")]
         + ["random.gumbel_listed"],

@@ -9,6 +9,7 @@ import pytest
 if sys.platform != "linux":
     pytest.skip("maps memory as Linux does", allow_module_level=True)
 
+from cases import HALVES
 from guarded import Guarded
 
 from sorgum import random
@@ -113,3 +114,16 @@ def test_filters_and_gamma(dtype: Any, room: tuple[Guarded, Guarded, Guarded], i
             )
             random.gamma(np.exp(plain), rng=n, dtype=dtype, index_offset=n % 67, out=out)
             assert out.tobytes() == numbers.tobytes()
+
+
+@pytest.mark.parametrize("dtype", [*HALVES.values(), np.float32, np.float64], ids=str)
+def test_embeddings(dtype: Any, room: tuple[Guarded, Guarded, Guarded], isa: str) -> None:
+    """Tables that end where memory does, and one whose rows begin at odd multiples of an element."""
+    at = np.array([[2, 0, -1], [1, 2, 0]])
+    weights = np.array([[0.5, 0.25, np.nan], [0.5, 0.25, 0.25]])
+    for n in LENGTHS:
+        plain = logits((3, n), np.float32, seed=n).astype(dtype)
+        expected = random.embedding_mix(weights, at, plain)
+        for table in places(room[0], (3, n), dtype):
+            table[...] = plain
+            assert random.embedding_mix(weights, at, table).tobytes() == expected.tobytes(), n

@@ -2,6 +2,7 @@
 #include <pybind11/stl.h>
 
 #include "api/random.h"
+#include "api/soft_tokens.h"
 #include "bindings/array.h"
 
 namespace sorgum {
@@ -114,6 +115,28 @@ void gumbel_add(const std::string& function, const py::array& logits, std::uint6
     without_gil([&] { random::gumbel_add(name, from, source, to); });
 }
 
+void noise_of_chosen(const std::string& function, std::uint64_t key, const py::array& streams,
+                     const py::array& positions, const py::array& indices, const OptionalArray& concentration,
+                     const py::array& out) {
+    const char* const name = function.c_str();
+    const random::ChosenNoise a = {name,
+                                   key,
+                                   view_of(streams, name, "streams"),
+                                   view_of(positions, name, "positions"),
+                                   view_of(indices, name, "indices"),
+                                   optional_view(concentration, name, "concentration"),
+                                   view_of(out, name, "out")};
+    without_gil([&] { random::noise_of_chosen(a); });
+}
+
+void embedding_mix(const std::string& function, const py::array& weights, const py::array& indices,
+                   const py::array& table, const py::array& out) {
+    const char* const name = function.c_str();
+    const random::EmbeddingMix a = {name, view_of(weights, name, "weights"), view_of(indices, name, "indices"),
+                                    view_of(table, name, "embeddings"), view_of(out, name, "out")};
+    without_gil([&] { random::embedding_mix(a); });
+}
+
 }  // namespace
 
 void register_random(py::module_& module) {
@@ -141,6 +164,10 @@ void register_random(py::module_& module) {
                py::arg("key"), py::arg("streams"), py::arg("position"), py::arg("index_offset"), py::arg("out"));
     module.def("gumbel_add", &gumbel_add, py::arg("function"), py::arg("logits"), py::arg("key"), py::arg("streams"),
                py::arg("position"), py::arg("index_offset"), py::arg("out"));
+    module.def("noise_of_chosen", &noise_of_chosen, py::arg("function"), py::arg("key"), py::arg("streams"),
+               py::arg("positions"), py::arg("indices"), py::arg("concentration"), py::arg("out"));
+    module.def("embedding_mix", &embedding_mix, py::arg("function"), py::arg("weights"), py::arg("indices"),
+               py::arg("embeddings"), py::arg("out"));
 }
 
 }  // namespace sorgum

@@ -204,3 +204,19 @@ def gumbel_add(
     index_offset: int,
     out: NDArray[Any],
 ) -> None: ...
+def noise_of_chosen(
+    function: str,
+    key: int,
+    streams: NDArray[Any],
+    positions: NDArray[Any],
+    indices: NDArray[Any],
+    concentration: NDArray[Any] | None,
+    out: NDArray[Any],
+) -> None: ...
+def embedding_mix(
+    function: str,
+    weights: NDArray[Any],
+    indices: NDArray[Any],
+    embeddings: NDArray[Any],
+    out: NDArray[Any],
+) -> None: ...

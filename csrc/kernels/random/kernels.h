@@ -5,4 +5,5 @@
 #include "kernels/random/gamma.h"
 #include "kernels/random/gumbel_max.h"
 #include "kernels/random/inverse.h"
+#include "kernels/random/mix.h"
 #include "kernels/random/noise.h"

@@ -5,4 +5,5 @@
 #include "kernels/random/gamma.inl.h"
 #include "kernels/random/gumbel_max.inl.h"
 #include "kernels/random/inverse.inl.h"
+#include "kernels/random/mix.inl.h"
 #include "kernels/random/noise.inl.h"

@@ -23,7 +23,10 @@ LAWS = ("bits", "uniform", "exponential", "gumbel", "logistic", "normal")
 NAMES = tuple(f"special.{function}.{suffix}" for function in (*FUNCTIONS, *REDUCTIONS) for suffix in ("f32", "f64"))
 NAMES += tuple(
     f"random.{function}.{suffix}"
-    for function in (*LAWS, "gamma", "categorical", "categorical_filtered", "inverse", "gumbel_softmax")
+    for function in (
+        *(*LAWS, "gamma", "categorical", "categorical_filtered", "inverse", "gumbel_softmax"),
+        *("soft_tokens", "embedding_mix", "flow", "mixture"),
+    )
     for suffix in ("f32", "f64")
 )
 DTYPES: dict[str, np.dtype[Any]] = {"f32": np.dtype(np.float32), "f64": np.dtype(np.float64)}
@@ -126,6 +129,62 @@ def relaxed_draws(dtype: np.dtype[Any]) -> Iterator[Array]:
         yield from (array.astype(dtype) for array in random.gumbel_top_k(x, n // 2, rng=n))
 
 
+def soft_tokens(dtype: np.dtype[Any]) -> Iterator[Array]:
+    for n in LENGTHS:
+        x, k = logits((5, n), dtype, seed=n), min(n, 6)
+        place: dict[str, Any] = {"rng": n, "position": n, "temperature": 0.6875}
+        filters: tuple[dict[str, Any], ...] = ({}, {"top_p": 0.75}, {"top_k": 30, "min_p": 0.05})
+        for keywords in filters:
+            drawn = [
+                random.soft_token_step(x, k, **place, **keywords),
+                random.gumbel_resample(x, k, **place, **keywords),
+            ]
+            if keywords or n < 300:  # without a filter it takes a gamma number per category
+                drawn.append(random.dirichlet_resample(x, k, concentration=4.0, **place, **keywords))
+            for tokens in drawn:
+                yield from (array.astype(dtype) for array in tokens)
+                value = random.soft_token_log_prob(logits((5, n), dtype, seed=n + 1), *tokens[::2])
+                yield value.astype(dtype)
+                yield random.soft_token_log_prob_grad(1.0, x, *tokens[::2], clamp=(-9.0, 9.0)).astype(dtype)
+
+
+def embedding_mixes(dtype: np.dtype[Any]) -> Iterator[Array]:
+    for d in LENGTHS:
+        for k in (1, 5, 15):
+            at = (hashed(3 * k, d) % np.uint64(21)).astype(np.int64).reshape(3, k) - 1
+            table = logits((20, d), dtype, seed=d)
+            yield random.embedding_mix(special.softmax(logits((3, k), dtype, seed=k)), at, table)
+
+
+def flows(dtype: np.dtype[Any]) -> Iterator[Array]:
+    for v in (2, 4, 21, 300):
+        targets = (hashed(35, v) % np.uint64(v)).astype(np.int64).reshape(5, 7)
+        for time in (0.0, 0.5, 1.0):
+            t = random.flow_temperature(time, maximum=10.0, decay=3.0)
+            place: dict[str, Any] = {"rng": v, "temperature": t, "beta": 2.0, "dtype": dtype}
+            x = random.flow_interpolant(targets, v, **place)
+            y = random.flow_interpolant(targets, v, log=True, **place)
+            p = special.softmax(logits(x.shape, dtype, seed=v))
+            velocity = random.flow_velocity(x, p, temperature=t, decay=3.0)
+            yield from (
+                x,
+                y,
+                velocity,
+                random.frozen_flow_velocity(y, decay=3.0),
+                random.flow_step(x, velocity, 0.0625),
+            )
+            yield random.flow_score(y, targets, temperature=t, beta=2.0).astype(dtype)
+            yield random.flow_guidance(logits((3, *x.shape), dtype), p)
+
+
+def mixtures(dtype: np.dtype[Any]) -> Iterator[Array]:
+    for k, d in ((1, 1), (2, 3), (4, 17), (21, 6)):
+        x, means = logits((50, k), dtype, 1.0, seed=k), logits((50, k, d), dtype, 1.0, seed=d)
+        scales = np.ldexp(1.0, (hashed(k * d) >> np.uint64(61)).astype(np.int64) - 4).reshape(k, d).astype(dtype)
+        yield random.gaussian_mixture_log_prob(logits((50, d), dtype), x, means, scales).astype(dtype)
+        yield from (array.astype(dtype) for array in random.frequency_gradient(x, logits((50, k), dtype, seed=9)))
+
+
 def outputs(name: str) -> Iterator[Array]:
     """Return what a digest is taken over, one array at a time.
 
@@ -153,6 +212,10 @@ def outputs(name: str) -> Iterator[Array]:
             "categorical_filtered": filtered_draws,
             "inverse": inverse_draws,
             "gumbel_softmax": relaxed_draws,
+            "soft_tokens": soft_tokens,
+            "embedding_mix": embedding_mixes,
+            "flow": flows,
+            "mixture": mixtures,
         }.get(function)
         yield from noise(function, dtype) if made is None else made(dtype)
         return

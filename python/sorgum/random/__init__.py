@@ -24,15 +24,29 @@ from sorgum.random._concrete import (
     hard_concrete,
 )
 from sorgum.random._conditional import gumbel_given_max, truncated_gumbel
+from sorgum.random._embedding import embedding_mix
 from sorgum.random._filters import apply_penalties, filter_logits
+from sorgum.random._flow import (
+    flow_guidance,
+    flow_interpolant,
+    flow_score,
+    flow_step,
+    flow_temperature,
+    flow_velocity,
+    frozen_flow_velocity,
+)
 from sorgum.random._gamma import dirichlet, gamma
 from sorgum.random._keys import Key, fold_in, key, split
+from sorgum.random._mixture import frequency_gradient, gaussian_mixture_log_prob
 from sorgum.random._noise import bits, exponential, gumbel, logistic, normal, uniform
 from sorgum.random._relaxed import gumbel_softmax
+from sorgum.random._soft_policy import soft_token_log_prob, soft_token_log_prob_grad
+from sorgum.random._soft_tokens import SoftTokens, dirichlet_resample, gumbel_resample, soft_token_step
 from sorgum.random._top_k import TopK, gumbel_top_k, inclusion_weights, top_k_log_prob
 
 __all__ = [
     "Key",
+    "SoftTokens",
     "TopK",
     "apply_penalties",
     "binary_concrete",
@@ -41,14 +55,26 @@ __all__ = [
     "concrete_log_prob",
     "concrete_score",
     "dirichlet",
+    "dirichlet_resample",
+    "embedding_mix",
     "exponential",
     "filter_logits",
+    "flow_guidance",
+    "flow_interpolant",
+    "flow_score",
+    "flow_step",
+    "flow_temperature",
+    "flow_velocity",
     "fold_in",
+    "frequency_gradient",
+    "frozen_flow_velocity",
     "gamma",
+    "gaussian_mixture_log_prob",
     "gumbel",
     "gumbel_given_max",
     "gumbel_merge",
     "gumbel_partial",
+    "gumbel_resample",
     "gumbel_softmax",
     "gumbel_softmax_grad",
     "gumbel_top_k",
@@ -57,6 +83,9 @@ __all__ = [
     "key",
     "logistic",
     "normal",
+    "soft_token_log_prob",
+    "soft_token_log_prob_grad",
+    "soft_token_step",
     "split",
     "top_k_log_prob",
     "truncated_gumbel",

@@ -75,6 +75,11 @@ def _place(function: str, streams: npt.ArrayLike | None, position: npt.ArrayLike
     return ids, _integers(function, "position", position)
 
 
+def _one_nan(array: Array) -> Array:
+    """Return the array with the one NaN that results may have (N10 in docs/numerics.md): arithmetic keeps any."""
+    return np.asarray(np.where(np.isnan(array), np.nan, array), dtype=array.dtype)
+
+
 def _out(function: str, out: Array | None, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
     if out is None:
         return _empty(shape, dtype)

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from sorgum import _core
 from sorgum.random._keys import _is_int
 from sorgum.random._places import Array, _floats, _index_offset, _place
-from sorgum.special import _mask, _temperature
+from sorgum.special import _mask, _plain, _temperature
 
 __all__: list[str] = []
 
@@ -142,6 +142,26 @@ def _draw(
     )
     drawn: Array = out.view(_DRAW_WITH_LOG_PROB)[..., 0]
     return drawn
+
+
+def _categories(function: str, indices: npt.ArrayLike, rows: Array) -> Array:
+    """Return some categories of each row, -1 for none, as int64."""
+    chosen, length = _plain(function, "indices", indices), rows.shape[-1]
+    if chosen.size == 0 and not isinstance(indices, np.ndarray):
+        chosen = chosen.astype(np.int64)
+    if chosen.dtype.kind not in "iu":
+        raise TypeError(f"{function}: indices must be an array of integers, got dtype {chosen.dtype!r}")
+    if chosen.ndim != rows.ndim or chosen.shape[:-1] != rows.shape[:-1]:
+        rule = f"must have the shape of the rows, {rows.shape[:-1]}, and one axis more"
+        raise ValueError(f"{function}: indices {rule}, got shape {chosen.shape}")
+    if chosen.size and not (chosen.min() >= -1 and chosen.max() < length):
+        wrong = chosen[(chosen < -1) | (chosen >= length)].flat[0]
+        raise ValueError(f"{function}: indices must be in [-1, {length}), got {wrong}")
+    at: Array = chosen.astype(np.int64)
+    ranked = np.sort(at, axis=-1)
+    if np.any((ranked[..., 1:] == ranked[..., :-1]) & (ranked[..., 1:] >= 0)):
+        raise ValueError(f"{function}: indices must not repeat in a row, got one that does")
+    return at
 
 
 def _refuse_invalid(function: str, invalid: Array, spoilt: Array) -> None:

@@ -9,8 +9,8 @@ import numpy.typing as npt
 from sorgum import _core
 from sorgum.random._keys import Rng, _is_int, _key_of
 from sorgum.random._places import Array, _index_offset
-from sorgum.random._rows import _DRAW, _refuse_invalid, _rows
-from sorgum.special import _plain, exp, log, log_softmax, logsumexp
+from sorgum.random._rows import _DRAW, _categories, _refuse_invalid, _rows
+from sorgum.special import exp, log, log_softmax, logsumexp
 
 __all__ = ["TopK", "gumbel_top_k", "inclusion_weights", "top_k_log_prob"]
 
@@ -116,23 +116,10 @@ _BLOCK = 1 << 18  # numbers worked on at a time
 def _chosen(function: str, logits: npt.ArrayLike, indices: npt.ArrayLike, axis: int) -> tuple[Array, Array, Array]:
     """Return the chosen logits (-inf for index -1), which of them there are, and the logsumexp of all others."""
     rows = _rows(function, logits, axis, 1.0, None, None, 0).logits
-    chosen, length = _plain(function, "indices", indices), rows.shape[-1]
-    if chosen.size == 0 and not isinstance(indices, np.ndarray):
-        chosen = chosen.astype(np.int64)
-    if chosen.dtype.kind not in "iu":
-        raise TypeError(f"{function}: indices must be an array of integers, got dtype {chosen.dtype!r}")
-    if chosen.ndim != rows.ndim or chosen.shape[:-1] != rows.shape[:-1]:
-        rule = f"must have the shape of the rows, {rows.shape[:-1]}, and one axis more"
-        raise ValueError(f"{function}: indices {rule}, got shape {chosen.shape}")
-    if chosen.size and not (chosen.min() >= -1 and chosen.max() < length):
-        wrong = chosen[(chosen < -1) | (chosen >= length)].flat[0]
-        raise ValueError(f"{function}: indices must be in [-1, {length}), got {wrong}")
-    at = chosen.astype(np.int64)
+    at = _categories(function, indices, rows)
     there = at >= 0
-    rest = np.concatenate([np.ones(rows.shape, np.bool_), np.ones((*rows.shape[:-1], 1), np.bool_)], axis=-1)
+    rest = np.ones((*rows.shape[:-1], rows.shape[-1] + 1), np.bool_)
     np.put_along_axis(rest, at, False, axis=-1)  # -1: the one behind the row
-    if np.count_nonzero(~rest[..., :-1]) != np.count_nonzero(there):
-        raise ValueError(f"{function}: indices must not repeat in a row, got one that does")
     wide = rows.astype(np.float64)
     padded = np.concatenate([wide, np.full((*rows.shape[:-1], 1), -np.inf)], axis=-1)
     return np.take_along_axis(padded, at, axis=-1), there, logsumexp(wide, where=rest[..., :-1])

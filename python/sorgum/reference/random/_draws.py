@@ -1,8 +1,4 @@
-"""NumPy versions of the family random: words in 64-bit integers, noise in float64, as plainly as can be.
-
-Words agree with those of `sorgum.random` bit for bit. Logarithms are NumPy's, which differ in the last digit from
-processor to processor.
-"""
+"""Words, noise made from them, and draws of categories."""
 
 import statistics
 from collections.abc import Sequence

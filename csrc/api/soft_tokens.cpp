@@ -1,0 +1,145 @@
+#include "api/soft_tokens.h"
+
+#include <string>
+#include <vector>
+
+#include "api/rows.h"
+#include "api/work.h"
+#include "core/error.h"
+#include "core/fp_env.h"
+#include "dispatch/dispatch.h"
+
+namespace sorgum::random {
+
+namespace {
+
+constexpr index_t kChosen = 1024;                 // numbers of a task
+constexpr index_t kColumns = 4096;                // columns of a task
+constexpr index_t kLastIndex = index_t(1) << 62;  // two words per index keep within 63 bits
+
+index_t ceil_div(index_t a, index_t b) { return a / b + (a % b != 0 ? 1 : 0); }
+
+template <class V>
+V at(const ArrayView& x, index_t i, index_t j = 0) {
+    V value;
+    const char* const p = static_cast<const char*>(x.data) + i * x.strides[0] + (j != 0 ? j * x.strides[1] : 0);
+    __builtin_memcpy(&value, p, sizeof value);
+    return value;
+}
+
+void check_operand(const char* function, const char* argument, const ArrayView& x, DType dtype, const ArrayView& like) {
+    check_dtype(function, argument, x, dtype);
+    bool same = x.ndim == like.ndim;
+    for (int d = 0; same && d < x.ndim; ++d)
+        same = x.shape[d] == like.shape[d];
+    if (!same)
+        throw ValueError(std::string(function) + ": " + argument + " must have shape " +
+                         shape_text(like.shape, like.ndim) + ", got " + shape_text(x.shape, x.ndim));
+}
+
+void check_concentration(const char* function, const ArrayView& indices, const ArrayView& concentration) {
+    for (index_t e = 0; e < indices.shape[0]; ++e) {
+        const double a = at<double>(concentration, e);
+        if (at<index_t>(indices, e) >= 0 && !(a >= 0x1p-1000 && a <= 0x1p1000))
+            throw ValueError(std::string(function) + ": concentration must be in [2**-1000, 2**1000], got " +
+                             number_text(a));
+    }
+}
+
+template <class T>
+void mix_rows(const EmbeddingMix& a) {
+    using A = typename MixSum<T>::type;
+    const index_t rows = a.indices.shape[0], k = a.indices.shape[1], n = a.table.shape[1];
+    const index_t pieces = ceil_div(n, kColumns);
+    const index_t elements = saturated_product(saturated_product(rows, k), n);
+    parallel_for(rows * pieces, threads_for(elements), [&](index_t task, int) {
+        const index_t r = task / pieces, first = task % pieces * kColumns;
+        const index_t here = n - first < kColumns ? n - first : kColumns;
+        std::vector<const T*> chosen;
+        std::vector<A> weights;
+        for (index_t j = 0; j < k; ++j) {
+            const index_t i = at<index_t>(a.indices, r, j);
+            if (i < 0)
+                continue;
+            const char* const row = static_cast<const char*>(a.table.data) + i * a.table.strides[0];
+            chosen.push_back(reinterpret_cast<const T*>(row) + first);
+            weights.push_back(static_cast<A>(at<double>(a.weights, r, j)));
+        }
+        random_mix(kernels(), T())(chosen.data(), weights.data(), static_cast<index_t>(chosen.size()), here,
+                                   static_cast<T*>(a.out.data) + r * n + first);
+    });
+}
+
+}  // namespace
+
+void noise_of_chosen(const ChosenNoise& a) {
+    check_operand(a.function, "streams", a.streams, DType::i64, a.indices);
+    check_operand(a.function, "positions", a.positions, DType::i64, a.indices);
+    check_out(a.function, "out", a.out, DType::f64, a.indices.shape, 1);
+    for (index_t e = 0; e < a.indices.shape[0]; ++e)
+        if (at<index_t>(a.indices, e) >= kLastIndex)
+            throw ValueError(std::string(a.function) + ": indices must be below 2**62, got " +
+                             std::to_string(at<index_t>(a.indices, e)));
+    if (a.concentration) {
+        check_operand(a.function, "concentration", *a.concentration, DType::f64, a.indices);
+        check_concentration(a.function, a.indices, *a.concentration);
+    }
+    const FpGuard guard;
+    const index_t n = a.indices.shape[0];
+    parallel_for(ceil_div(n, kChosen), threads_for(16 * n), [&](index_t task, int) {
+        for (index_t e = task * kChosen; e < n && e < (task + 1) * kChosen; ++e) {
+            const index_t index = at<index_t>(a.indices, e);
+            double number = __builtin_nan("");
+            if (index >= 0) {
+                NoiseRow row;
+                row.key = a.key;
+                row.stream = at<std::uint64_t>(a.streams, e);
+                row.position = at<std::uint64_t>(a.positions, e);
+                row.purpose = a.concentration ? Purpose::gamma : Purpose::gumbel;
+                row.wide = false;
+                row.given = nullptr;
+                if (a.concentration) {
+                    const double shape = at<double>(*a.concentration, e);
+                    random_gamma(kernels(), double())(row, index, 1, &shape, true, &number);
+                } else {
+                    random_gumbel(kernels(), double())(row, index, 1, &number);
+                }
+            }
+            __builtin_memcpy(static_cast<char*>(a.out.data) + e * a.out.strides[0], &number, sizeof number);
+        }
+    });
+}
+
+void embedding_mix(const EmbeddingMix& a) {
+    check_operand(a.function, "weights", a.weights, DType::f64, a.indices);
+    check_dtype(a.function, "indices", a.indices, DType::i64);
+    const index_t shape[2] = {a.indices.shape[0], a.table.shape[1]};
+    check_out(a.function, "out", a.out, a.table.dtype, shape, 2);
+    for (index_t r = 0; r < a.indices.shape[0]; ++r)
+        for (index_t j = 0; j < a.indices.shape[1]; ++j) {
+            const index_t i = at<index_t>(a.indices, r, j);
+            if (i < -1 || i >= a.table.shape[0])
+                throw ValueError(std::string(a.function) + ": indices must be in [-1, " +
+                                 std::to_string(a.table.shape[0]) + "), got " + std::to_string(i));
+        }
+    if (shape[0] == 0 || shape[1] == 0)
+        return;
+    const FpGuard guard;
+    switch (a.table.dtype) {
+        case DType::f32:
+            return mix_rows<float>(a);
+        case DType::f64:
+            return mix_rows<double>(a);
+        case DType::f16:
+            return mix_rows<float16>(a);
+        case DType::bf16:
+            return mix_rows<bfloat16>(a);
+        case DType::boolean:
+        case DType::i64:
+            break;
+    }
+    throw TypeError(std::string(a.function) + ": embeddings must be float16, bfloat16, float32 or float64, got dtype " +
+                    dtype_text(a.table.dtype));
+}
+
+}  // namespace sorgum::random

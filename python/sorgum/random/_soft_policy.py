@@ -1,0 +1,183 @@
+"""The probability of soft tokens under a policy, and its gradient."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sorgum.random._concrete import _positive_temperature
+from sorgum.random._places import Array, _floats, _one_nan
+from sorgum.random._rows import _categories, _rows
+from sorgum.random._soft_tokens import _CLAMP, _FLOOR, _clamp_of, _floor_of, _log_probabilities
+from sorgum.random._top_k import _tree_sum
+from sorgum.special import exp
+
+__all__ = ["soft_token_log_prob", "soft_token_log_prob_grad"]
+
+_MASK_THRESHOLD = -3.0
+
+
+def _policy(
+    function: str,
+    logits: npt.ArrayLike,
+    indices: npt.ArrayLike,
+    log_weights: npt.ArrayLike,
+    temperature: npt.ArrayLike,
+    clamp: tuple[float, float],
+    floor: float,
+    mask_threshold: float,
+    axis: int,
+) -> tuple[Array, Array, Array, Array, Array]:
+    """Return q, the share of the mean of each category, clamped noise, where that is clamped, and T."""
+    rows = _rows(function, logits, axis, temperature, None, None, 0)
+    low, high = _clamp_of(function, clamp)
+    least = _floor_of(function, floor)
+    if mask_threshold != mask_threshold:
+        raise ValueError(f"{function}: mask_threshold must not be NaN, got {mask_threshold}")
+    t = rows._per_row(function, "temperature", _positive_temperature(function, rows.temperature))
+    at = _categories(function, indices, rows.logits)
+    g = _floats(function, "log_weights", log_weights)
+    if g.shape != at.shape:
+        raise ValueError(f"{function}: log_weights must have the shape of indices, {at.shape}, got {g.shape}")
+    there = at >= 0
+    x = np.take_along_axis(rows.logits, np.maximum(at, 0), axis=-1) if at.size else np.zeros(at.shape)
+    q, logs = _log_probabilities(np.where(there, x, -np.inf).astype(np.float64), t, least)
+    counted = there & ~(logs <= mask_threshold)  # NaN counts
+    with np.errstate(invalid="ignore"):
+        noise = np.where(counted, g.astype(np.float64) - logs, 0.0)
+    share = counted / np.maximum(1, np.count_nonzero(counted, axis=-1))[..., None]
+    inside = ~((noise <= low) | (noise >= high))
+    return q, share, np.clip(noise, low, high), inside, t
+
+
+def soft_token_log_prob(
+    logits: npt.ArrayLike,
+    indices: npt.ArrayLike,
+    log_weights: npt.ArrayLike,
+    *,
+    temperature: npt.ArrayLike = 1.0,
+    clamp: tuple[float, float] = _CLAMP,
+    floor: float = _FLOOR,
+    mask_threshold: float = _MASK_THRESHOLD,
+    axis: int = -1,
+) -> Any:
+    """Return SofT-GRPO's logarithm of the probability with which a policy draws these soft tokens.
+
+    Parameters
+    ----------
+    logits : array_like
+        The policy's, as in `categorical`. Only those at `indices` are read: a gathered array of k logits per row, with
+        ``indices=np.arange(k)``, gives the same.
+    indices, log_weights : array_like
+        What `soft_token_step` returned: the rows' shape and k; index -1 is none.
+    temperature : float or array_like, default 1.0
+        T, positive and finite: one for all rows or one per row.
+    clamp, floor : optional
+        As in `soft_token_step`.
+    mask_threshold : float, default -3.0
+        Categories count whose log(q + floor) is above it; -inf: all.
+    axis : int, default -1
+        The axis of the categories.
+
+    Returns
+    -------
+    ndarray or scalar of float64
+        The rows' shape: the mean over the categories that count of -e - exp(-e), e = clamp(g - log(q + floor)), with q
+        = softmax(x / T) over `indices` and g the log_weights. 0 where none counts. NaN where a logit is, or a weight
+        that counts.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a dtype or a shape does not fit, an index is out of range or repeats, or a number is out of range.
+
+    Notes
+    -----
+    Zheng and Lee 2025 (arXiv 2511.06411), as its code has it, without the softmax over the vocabulary, whose
+    denominator cancels in q. With the policy of the rollout the value is always the same bits, so that the ratio is
+    exactly 1.
+
+    It is no logarithm of a density: it is the mean over the categories, where that has the sum (k independent Gumbel
+    numbers); categories of small q are left out; clamped noise has atoms of probability 0.0113 at -1.5 and 0.0486 at 3;
+    and it is of g, not of the weights, which have lost a constant. Its k terms are formed in float64 and summed by
+    halves. Rows whose policy draws a single token have their usual log_softmax, which is not this function's.
+    Tier: bitwise.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import sorgum as sg
+    >>> logits = np.float32([[2.0, 1.0, 0.5, -1.0, 0.0]])
+    >>> tokens = sg.random.soft_token_step(logits, 3, rng=1)
+    >>> old, new = (sg.random.soft_token_log_prob(x, *tokens[::2]) for x in (logits, logits + np.float32(1.0)))
+    >>> sg.special.exp(new - old)  # a constant added to the logits is the same policy
+    array([1.])
+    """
+    _, share, noise, _, _ = _policy(
+        "soft_token_log_prob", logits, indices, log_weights, temperature, clamp, floor, mask_threshold, axis
+    )
+    return _one_nan(_tree_sum(np.where(share > 0, -noise - exp(-noise), 0.0) * share))[()]
+
+
+def soft_token_log_prob_grad(
+    grad: npt.ArrayLike,
+    logits: npt.ArrayLike,
+    indices: npt.ArrayLike,
+    log_weights: npt.ArrayLike,
+    *,
+    temperature: npt.ArrayLike = 1.0,
+    clamp: tuple[float, float] = _CLAMP,
+    floor: float = _FLOOR,
+    mask_threshold: float = _MASK_THRESHOLD,
+    axis: int = -1,
+) -> Array:
+    """Pull a gradient back through `soft_token_log_prob` to the logits at the indices; that of all others is 0.
+
+    Parameters
+    ----------
+    grad : array_like
+        The gradient with respect to what `soft_token_log_prob` returned: the rows' shape, or one number for all.
+    logits, indices, log_weights : array_like
+        As in `soft_token_log_prob`.
+    temperature, clamp, floor, mask_threshold, axis : optional
+        As in `soft_token_log_prob`.
+
+    Returns
+    -------
+    ndarray of float64
+        The shape of `indices`; 0 for index -1. To the whole vocabulary:
+        ``np.put_along_axis(zeros, indices, gradient, -1)``, where no index is -1.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `soft_token_log_prob`; and if the shape of `grad` is another.
+
+    Notes
+    -----
+    (w - q sum(w)) / T with w = (1 - exp(-e)) q / (q + floor) / n for the n categories that count and whose noise e is
+    not clamped, else 0. Which categories count is taken as given. Rows sum to 0. Tier: bitwise.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import sorgum as sg
+    >>> x = np.float64([2.0, 1.0, 0.5, -1.0, 0.0])
+    >>> tokens = sg.random.soft_token_step(x, 3, rng=1)
+    >>> g = sg.random.soft_token_log_prob_grad(1.0, x, *tokens[::2])
+    >>> step = 1e-6 * (np.arange(5) == tokens.indices[0])
+    >>> up, down = (sg.random.soft_token_log_prob(x + s, *tokens[::2]) for s in (step, -step))
+    >>> bool(abs((up - down) / 2e-6 - g[0]) < 1e-8)
+    True
+    """
+    function = "soft_token_log_prob_grad"
+    q, share, noise, inside, t = _policy(
+        function, logits, indices, log_weights, temperature, clamp, floor, mask_threshold, axis
+    )
+    upstream = _floats(function, "grad", grad).astype(np.float64)
+    if upstream.shape not in ((), q.shape[:-1]):
+        raise ValueError(f"{function}: grad must have the shape of the rows, {q.shape[:-1]}, got {upstream.shape}")
+    of_log = np.where(inside & (share > 0), (1 - exp(-noise)) * share, 0.0)
+    w = of_log * np.where(q > 0, q / np.where(q > 0, q + floor, 1.0), 0.0)
+    found = (w - q * _tree_sum(w)[..., None]) / (t[..., None] if t.ndim else t)
+    return _one_nan(found * (upstream[..., None] if upstream.ndim else upstream) + 0.0)  # one sign of zero

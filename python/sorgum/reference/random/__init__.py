@@ -1,0 +1,98 @@
+"""NumPy versions of the family random: words in 64-bit integers, noise in float64, as plainly as can be.
+
+Words agree with those of `sorgum.random` bit for bit. Logarithms are NumPy's, which differ in the last digit from
+processor to processor. Where a key is taken it is the number itself, and categories lie along the last axis.
+"""
+
+from sorgum.reference.random._draws import (
+    PURPOSES,
+    categorical,
+    exponential,
+    filtered,
+    gamma,
+    gumbel,
+    gumbel_softmax,
+    gumbel_top_k,
+    inverse,
+    logistic,
+    normal,
+    open_unit,
+    penalised,
+    philox,
+    uniform,
+    words,
+)
+from sorgum.reference.random._flow import (
+    flow_guidance,
+    flow_interpolant,
+    flow_score,
+    flow_step,
+    flow_temperature,
+    flow_velocity,
+    frozen_flow_velocity,
+)
+from sorgum.reference.random._mixture import frequency_gradient, gaussian_mixture_log_prob
+from sorgum.reference.random._relaxed import (
+    binary_concrete,
+    concrete_log_prob,
+    concrete_score,
+    dirichlet,
+    gumbel_given_max,
+    gumbel_softmax_grad,
+    hard_concrete,
+    inclusion_weights,
+    top_k_log_prob,
+    truncated_gumbel,
+)
+from sorgum.reference.random._soft_tokens import (
+    dirichlet_resample,
+    embedding_mix,
+    gumbel_resample,
+    soft_token_log_prob,
+    soft_token_log_prob_grad,
+    soft_token_step,
+)
+
+__all__ = [
+    "PURPOSES",
+    "binary_concrete",
+    "categorical",
+    "concrete_log_prob",
+    "concrete_score",
+    "dirichlet",
+    "dirichlet_resample",
+    "embedding_mix",
+    "exponential",
+    "filtered",
+    "flow_guidance",
+    "flow_interpolant",
+    "flow_score",
+    "flow_step",
+    "flow_temperature",
+    "flow_velocity",
+    "frequency_gradient",
+    "frozen_flow_velocity",
+    "gamma",
+    "gaussian_mixture_log_prob",
+    "gumbel",
+    "gumbel_given_max",
+    "gumbel_resample",
+    "gumbel_softmax",
+    "gumbel_softmax_grad",
+    "gumbel_top_k",
+    "hard_concrete",
+    "inclusion_weights",
+    "inverse",
+    "logistic",
+    "normal",
+    "open_unit",
+    "penalised",
+    "philox",
+    "soft_token_log_prob",
+    "soft_token_log_prob_grad",
+    "soft_token_step",
+    "top_k_log_prob",
+    "truncated_gumbel",
+    "uniform",
+    "words",
+]
