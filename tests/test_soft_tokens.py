@@ -283,6 +283,23 @@ def test_clamped_and_masked_tokens_have_no_gradient() -> None:
     assert random.soft_token_log_prob(flat, *tokens[::2], mask_threshold=-np.inf) < -0.5
 
 
+@each_dtype
+def test_what_the_rollout_clamped_has_no_gradient(dtype: Any, isa: str) -> None:
+    """Log_weights are rounded to either side of the clamp: under the policy that drew them this must not show."""
+    x = logits((300, 200), dtype, 2.0)
+    tokens = random.soft_token_step(x, 5, rng=4)
+    noise = np.take_along_axis(random.gumbel(x.shape, rng=4, dtype=np.float64, bits=32), tokens.indices, -1)
+    q = special.softmax(np.take_along_axis(x, tokens.indices, -1).astype(np.float64))
+    counted = np.log(q + 1e-6) > -3
+    inside = (noise > -1.5) & (noise < 3)
+    assert np.count_nonzero(counted & ~inside) > 20
+    w = counted * inside * (1 - np.exp(-noise)) * q / (q + 1e-6) / counted.sum(-1, keepdims=True)
+    expected = w - q * w.sum(-1, keepdims=True)
+    found = random.soft_token_log_prob_grad(1.0, x, *tokens[::2])
+    assert np.max(np.abs(found - expected)) < (1e-4 if dtype is np.float32 else 1e-13)
+    assert np.max(np.abs(expected)) > 0.5
+
+
 def test_hostile_logits_of_the_policy(isa: str) -> None:
     x = logits((3, 20), np.float64)
     tokens = random.soft_token_step(x, 4, rng=1)

@@ -46,7 +46,9 @@ def _policy(
     with np.errstate(invalid="ignore"):
         noise = np.where(counted, g.astype(np.float64) - logs, 0.0)
     share = counted / np.maximum(1, np.count_nonzero(counted, axis=-1))[..., None]
-    inside = ~((noise <= low) | (noise >= high))
+    # What the rollout clamped stands next to the clamp, on either side, since g was rounded.
+    near = (1 + np.abs(np.where(counted, g, 0).astype(np.float64))) * max(float(np.finfo(g.dtype).eps), 2.0**-49)
+    inside = ~((noise <= low + near) | (noise >= high - near))
     return q, share, np.clip(noise, low, high), inside, t
 
 
@@ -156,7 +158,9 @@ def soft_token_log_prob_grad(
     Notes
     -----
     (w - q sum(w)) / T with w = (1 - exp(-e)) q / (q + floor) / n for the n categories that count and whose noise e is
-    not clamped, else 0. Which categories count is taken as given. Rows sum to 0. Tier: bitwise.
+    not clamped, else 0. Noise counts as clamped within (1 + |g|) eps of the clamp too, eps that of the dtype of
+    `log_weights`: what the rollout clamped has no gradient under its own policy, where in the paper's code the rounding
+    of g decides. Which categories count is taken as given. Rows sum to 0. Tier: bitwise.
 
     Examples
     --------

@@ -12,6 +12,7 @@ from sorgum.random._filters import _FILTER_ORDER, FilterOrder, Ties, _filters
 from sorgum.random._keys import Rng, _is_int, _key_of
 from sorgum.random._places import Array, _floats
 from sorgum.random._rows import _refuse_invalid, _Rows, _rows
+from sorgum.runtime import _empty
 from sorgum.special import log, log_softmax, softmax
 
 __all__ = [
@@ -71,14 +72,18 @@ def _keep(
     if not 1 <= most <= length:
         raise ValueError(f"{function}: k must be in [1, {length}], got {most}")
     t = _positive_temperature(function, rows.temperature)
-    given, ndim = _filters(function, axis, rows.logits.ndim, **filters), rows.logits.ndim
-    kept = np.empty(rows.logits.shape, rows.logits.dtype)
-    _core.keep_filtered(function, rows.logits, t, rows.where, given, kept)
+    order, ndim = filters["order"], rows.logits.ndim
+    if limit and filters["top_k"] is None and filters["ties"] == "first" and list(order).count("top_k") == 1:
+        # Every filter keeps a prefix of one order, so that the limit may be the last of them.
+        filters = filters | {"top_k": most, "order": [*(step for step in order if step != "top_k"), "top_k"]}
+        limit = False
+    kept = _empty(rows.logits.shape, rows.logits.dtype)
+    _core.keep_filtered(function, rows.logits, t, rows.where, _filters(function, axis, ndim, **filters), kept)
     if limit:
         first = _filters(function, -1, ndim, most, None, None, _FILTER_ORDER, "first")
         _core.keep_filtered(function, kept, t, None, first, kept)
     flat = kept.reshape(int(np.prod(kept.shape[:-1], dtype=np.int64)), length)
-    row, index = np.nonzero(flat > -np.inf)
+    row, index = np.divmod(np.flatnonzero(flat > -np.inf), length)
     count = np.bincount(row, minlength=flat.shape[0])
     slot = np.arange(row.size) - np.repeat(np.cumsum(count) - count, count)
     shape = (flat.shape[0], max(most, int(count.max(initial=0))))

@@ -228,7 +228,9 @@ def soft_token_log_prob_grad(
     [0.0, 0.0]
     """
     q, counted, noise = _policy(row, indices, log_weights, temperature, clamp, floor, mask_threshold)
-    moves = counted & (clamp[0] < noise) & (noise < clamp[1])
+    g = np.asarray(log_weights)
+    near = (1 + np.abs(g)) * max(float(np.finfo(g.dtype).eps), 2.0**-49)  # what was clamped, and then rounded
+    moves = counted & (clamp[0] + near < noise) & (noise < clamp[1] - near)
     of_log = np.where(moves, 1 - np.exp(-np.clip(noise, *clamp)), 0.0) / max(1, int(counted.sum()))
     jacobian = (np.diag(q) - np.outer(q, q)) / temperature  # of q with respect to the chosen logits
     whole = np.zeros(np.shape(row))
