@@ -236,6 +236,11 @@ R = np.full((2, 3), 1 / 3)
             "flow_temperature: decay must be positive and finite, got nan",
         ),
         (
+            lambda: random.flow_temperature(0.0, maximum=1.0, decay=R),
+            TypeError,
+            "flow_temperature: decay must be a real number, got ndarray",
+        ),
+        (
             lambda: random.flow_interpolant([0.0], 3, rng=1, temperature=1.0),
             TypeError,
             "flow_interpolant: targets must be an array of integers, got dtype dtype('float64')",

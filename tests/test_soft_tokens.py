@@ -424,6 +424,21 @@ X = np.zeros((2, 5))
             "soft_token_step: clamp must be a lower and a higher number, got (1.0, nan)",
         ),
         (
+            lambda: random.soft_token_step(X, 2, rng=1, clamp=3.0),
+            TypeError,
+            "soft_token_step: clamp must be a pair of real numbers, got 3.0",
+        ),
+        (
+            lambda: random.soft_token_step(X, 2, rng=1, clamp=("a", 3.0)),
+            TypeError,
+            "soft_token_step: clamp must be a real number, got str",
+        ),
+        (
+            lambda: random.soft_token_step(X, 2, rng=1, floor=X),
+            TypeError,
+            "soft_token_step: floor must be a real number, got ndarray",
+        ),
+        (
             lambda: random.soft_token_step(X, 2, rng=1, floor=-1e-6),
             ValueError,
             "soft_token_step: floor must be in [0, 1), got -1e-06",

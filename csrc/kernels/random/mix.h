@@ -1,8 +1,8 @@
 // Weighted sums of rows of a table: the embedding of a soft token.
 //
-// computes  y[d] = the sum over j < k of weights[j] rows[j][d]
-// source    Zhang et al. 2025, "Soft Thinking", section 3
-// shapes    rows of n contiguous elements; y does not overlap them
+// computes  y[d] = the sum over j < k of weights[j] rows[j][first + d]
+// source    Zhang et al. 2025, "Soft Thinking"
+// shapes    rows of at least first + n contiguous elements; y, of n, does not overlap them
 // order     j = 0, 1, ..., one multiply-add each, from 0: float64 for float32 and float64, float32 for the half types
 // bound     float32: k 2^-53 of the sum of magnitudes, and half a unit in the last place; float64: k 2^-53 of it; the
 //           half types: k 2^-24 of it, and half a unit
@@ -28,6 +28,7 @@ struct MixSum<bfloat16> {
 };
 
 template <class T>
-using mix_fn = void(const T* const* rows, const typename MixSum<T>::type* weights, index_t k, index_t n, T* y);
+using mix_fn = void(const T* const* rows, const typename MixSum<T>::type* weights, index_t k, index_t first, index_t n,
+                    T* y);
 
 }  // namespace sorgum::random

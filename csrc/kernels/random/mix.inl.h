@@ -19,7 +19,8 @@ SORGUM_INLINE void mix_store(float16* y, f32x16 sum) { store_half(y, canonicalis
 SORGUM_INLINE void mix_store(bfloat16* y, f32x16 sum) { store_half(y, canonicalise_nan(sum)); }
 
 template <class T>
-void mix_kernel(const T* const* rows, const typename MixSum<T>::type* weights, index_t k, index_t n, T* y) {
+void mix_kernel(const T* const* rows, const typename MixSum<T>::type* weights, index_t k, index_t first, index_t n,
+                T* y) {
     using A = typename MixSum<T>::type;
     using V = vec<A>;
     constexpr index_t kTogether = 4;  // vectors: independent chains of multiply-adds
@@ -29,7 +30,7 @@ void mix_kernel(const T* const* rows, const typename MixSum<T>::type* weights, i
         for (index_t j = 0; j < k; ++j) {
             const V w = splat<V>(weights[j]);
             for (index_t v = 0; v < kTogether; ++v)
-                sum[v] = fma(w, mix_terms(rows[j] + d + v * kLanes), sum[v]);
+                sum[v] = fma(w, mix_terms(rows[j] + first + d + v * kLanes), sum[v]);
         }
         for (index_t v = 0; v < kTogether; ++v)
             mix_store(y + d + v * kLanes, sum[v]);
@@ -40,7 +41,7 @@ void mix_kernel(const T* const* rows, const typename MixSum<T>::type* weights, i
         V sum = splat<V>(A(0));
         for (index_t j = 0; j < k; ++j) {
             T last[kLanes] = {};
-            __builtin_memcpy(last, rows[j] + d, bytes);
+            __builtin_memcpy(last, rows[j] + first + d, bytes);
             sum = fma(splat<V>(weights[j]), mix_terms(last), sum);
         }
         T result[kLanes];

@@ -40,7 +40,7 @@ def embedding_mix(weights: npt.ArrayLike, indices: npt.ArrayLike, embeddings: np
 
     Notes
     -----
-    Zhang et al., "Soft Thinking", 2025 (arXiv 2505.15778), section 3. Added in the order of the indices, one fused
+    Zhang et al., "Soft Thinking", 2025 (arXiv 2505.15778). Added in the order of the indices, one fused
     multiply-add each: in float64 for float32 and float64, in float32 for the half types (weights are rounded to that
     first); rounded once at the end. Bound: half a unit in the last place, and k 2**-53 (half types: k 2**-24) of the
     sum of magnitudes. Tier: bitwise.

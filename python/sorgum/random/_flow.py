@@ -8,7 +8,7 @@ import numpy.typing as npt
 from sorgum.random._concrete import _positive_temperature, concrete_score
 from sorgum.random._keys import Rng
 from sorgum.random._noise import _float_dtype, gumbel
-from sorgum.random._places import Array, _floats, _one_nan
+from sorgum.random._places import Array, _floats, _number, _one_nan
 from sorgum.random._relaxed import gumbel_softmax
 from sorgum.random._top_k import _tree_sum
 from sorgum.special import _plain, exp, log_softmax, softmax, softmax_grad
@@ -24,10 +24,11 @@ __all__ = [
 ]
 
 
-def _positive(function: str, argument: str, value: float) -> float:
-    if not 0 < value < np.inf:
-        raise ValueError(f"{function}: {argument} must be positive and finite, got {value}")
-    return float(value)
+def _positive(function: str, argument: str, value: object) -> float:
+    number = _number(function, argument, value)
+    if not 0 < number < np.inf:
+        raise ValueError(f"{function}: {argument} must be positive and finite, got {number}")
+    return number
 
 
 def _points(function: str, argument: str, value: npt.ArrayLike) -> Array:
@@ -93,7 +94,7 @@ def flow_temperature(time: npt.ArrayLike, *, maximum: float, decay: float) -> An
     Notes
     -----
     Tang, Zhang, Tong and Chatterjee, "Gumbel-Softmax Flow Matching with Straight-Through Guidance for Controllable
-    Biological Sequence Generation", 2025 (arXiv 2503.17361), section 3. The formulas of the `flow_` functions are
+    Biological Sequence Generation", 2025 (arXiv 2503.17361). The formulas of the `flow_` functions are
     derived from its interpolant; the names are ours. Tier: bitwise.
 
     Examples

@@ -75,6 +75,12 @@ def _place(function: str, streams: npt.ArrayLike | None, position: npt.ArrayLike
     return ids, _integers(function, "position", position)
 
 
+def _number(function: str, argument: str, value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
+        raise TypeError(f"{function}: {argument} must be a real number, got {type(value).__name__}")
+    return float(value)
+
+
 def _one_nan(array: Array) -> Array:
     """Return the array with the one NaN that results may have (N10 in docs/numerics.md): arithmetic keeps any."""
     return np.asarray(np.where(np.isnan(array), np.nan, array), dtype=array.dtype)

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sorgum.random._concrete import _positive_temperature
-from sorgum.random._places import Array, _floats, _one_nan
+from sorgum.random._places import Array, _floats, _number, _one_nan
 from sorgum.random._rows import _categories, _rows
 from sorgum.random._soft_tokens import _CLAMP, _FLOOR, _clamp_of, _floor_of, _log_probabilities
 from sorgum.random._top_k import _tree_sum
@@ -32,8 +32,9 @@ def _policy(
     rows = _rows(function, logits, axis, temperature, None, None, 0)
     low, high = _clamp_of(function, clamp)
     least = _floor_of(function, floor)
-    if mask_threshold != mask_threshold:
-        raise ValueError(f"{function}: mask_threshold must not be NaN, got {mask_threshold}")
+    threshold = _number(function, "mask_threshold", mask_threshold)
+    if np.isnan(threshold):
+        raise ValueError(f"{function}: mask_threshold must not be NaN, got {threshold}")
     t = rows._per_row(function, "temperature", _positive_temperature(function, rows.temperature))
     at = _categories(function, indices, rows.logits)
     g = _floats(function, "log_weights", log_weights)
@@ -42,7 +43,7 @@ def _policy(
     there = at >= 0
     x = np.take_along_axis(rows.logits, np.maximum(at, 0), axis=-1) if at.size else np.zeros(at.shape)
     q, logs = _log_probabilities(np.where(there, x, -np.inf).astype(np.float64), t, least)
-    counted = there & ~(logs <= mask_threshold)  # NaN counts
+    counted = there & ~(logs <= threshold)  # NaN counts
     with np.errstate(invalid="ignore"):
         noise = np.where(counted, g.astype(np.float64) - logs, 0.0)
     share = counted / np.maximum(1, np.count_nonzero(counted, axis=-1))[..., None]

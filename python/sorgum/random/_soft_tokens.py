@@ -10,7 +10,7 @@ from sorgum import _core
 from sorgum.random._concrete import _positive_temperature
 from sorgum.random._filters import _FILTER_ORDER, FilterOrder, Ties, _filters
 from sorgum.random._keys import Rng, _is_int, _key_of
-from sorgum.random._places import Array, _floats
+from sorgum.random._places import Array, _floats, _number
 from sorgum.random._rows import _refuse_invalid, _Rows, _rows
 from sorgum.runtime import _empty
 from sorgum.special import log, log_softmax, softmax
@@ -123,17 +123,20 @@ def _heaviest(kept: _Kept, logs: Array, k: int, dtype: Any) -> tuple[Array, Arra
     return np.take_along_axis(kept.indices, order, -1), np.take_along_axis(logs, order, -1)
 
 
-def _clamp_of(function: str, clamp: tuple[float, float]) -> tuple[float, float]:
-    low, high = (float(end) for end in clamp)
+def _clamp_of(function: str, clamp: object) -> tuple[float, float]:
+    if not isinstance(clamp, tuple | list) or len(clamp) != 2:
+        raise TypeError(f"{function}: clamp must be a pair of real numbers, got {clamp!r}")
+    low, high = (_number(function, "clamp", end) for end in clamp)
     if not low < high:
         raise ValueError(f"{function}: clamp must be a lower and a higher number, got ({low}, {high})")
     return low, high
 
 
-def _floor_of(function: str, floor: float) -> float:
-    if not 0 <= floor < 1:
-        raise ValueError(f"{function}: floor must be in [0, 1), got {floor}")
-    return float(floor)
+def _floor_of(function: str, floor: object) -> float:
+    number = _number(function, "floor", floor)
+    if not 0 <= number < 1:
+        raise ValueError(f"{function}: floor must be in [0, 1), got {number}")
+    return number
 
 
 def _log_probabilities(logits: Array, temperature: Array, floor: float) -> tuple[Array, Array]:
