@@ -127,6 +127,16 @@ def test_clamped_noise_has_atoms() -> None:
 
 
 @each_dtype
+def test_of_equal_weights_the_lower_index_comes_first(dtype: Any, isa: str) -> None:
+    """Clamped noise of equal logits; and the first of equal logits are kept."""
+    tokens = random.soft_token_step(np.zeros((3, 900), dtype), 400, rng=2)
+    assert np.all(np.sort(tokens.indices, axis=-1) == np.arange(400))
+    equal = np.diff(tokens.log_weights, axis=-1) == 0
+    assert np.count_nonzero(equal) > 40
+    assert np.all(np.diff(tokens.indices, axis=-1)[equal] > 0)
+
+
+@each_dtype
 def test_a_filtered_row_is_the_row_with_those_tokens_masked(dtype: Any, isa: str) -> None:
     x = logits((30, 900), dtype)
     for filters in FILTERS[1:]:
