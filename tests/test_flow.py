@@ -219,6 +219,21 @@ def test_in_any_batch_layout_and_thread(dtype: Any, threads: Callable[[int], Non
         assert again.tobytes() == whole.tobytes()
 
 
+def test_numbers_of_no_use_become_nan(isa: str) -> None:
+    """And no warnings, which pytest makes errors."""
+    nan = np.float64(np.nan).tobytes()
+    for found in (
+        random.flow_step([0.5, 0.5], [np.inf, -np.inf], 1.0)[:1],
+        random.flow_step([0.5, 0.5], [1e308, -1e308], 100.0)[:1],
+        random.flow_step([0.5, 0.5], [-np.nan, 1.0], 1.0),
+        random.flow_velocity([-np.nan, 1.0], [0.0, 1.0], temperature=1.0, decay=1.0),
+        random.frozen_flow_velocity([-np.inf, -np.inf], decay=1.0),
+        random.flow_guidance([[np.inf, 0.0], [-np.inf, 0.0]], [0.5, 0.5]),
+    ):
+        assert all(v.tobytes() == nan for v in found)
+    assert random.flow_velocity(np.zeros((0, 3)), np.zeros((0, 3)), temperature=1.0, decay=1.0).shape == (0, 3)
+
+
 R = np.full((2, 3), 1 / 3)
 
 

@@ -64,6 +64,9 @@ def test_far_points_and_absent_experts(isa: str) -> None:
     assert found == pytest.approx(-0.5 * (1e6 - 1) ** 2 - 0.5 * np.log(2 * np.pi) - np.log(2), rel=1e-14)
     assert random.gaussian_mixture_log_prob([0.0], [-np.inf, 0.0], m, s) == pytest.approx(stats.norm.logpdf(0, 1))
     assert random.gaussian_mixture_log_prob([1e200], [0.0, 0.0], m, s) == -np.inf
+    assert np.isnan(random.gaussian_mixture_log_prob([np.inf], [0.0, 0.0], [[np.inf], [1.0]], s))
+    assert np.isnan(random.frequency_gradient([np.inf, 0.0], [0.0, 1.0])[1]).all()
+    assert random.frequency_gradient(np.zeros((0, 3)), np.zeros((0, 3)))[1].shape == (0, 3)
     assert np.isnan(random.gaussian_mixture_log_prob([np.nan], [0.0, 0.0], m, s))
 
 

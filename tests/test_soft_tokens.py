@@ -13,7 +13,7 @@ from scipy import stats
 
 import sorgum as sg
 from sorgum import random, reference, special
-from sorgum._data.inputs import hashed, logits
+from sorgum._data.inputs import hashed, logits, words
 
 Array = Any
 each_dtype = pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -205,6 +205,43 @@ def test_rows_that_are_not_there(dtype: Any, isa: str) -> None:
         assert empty.indices.shape == (0, 5)
 
 
+@each_dtype
+def test_logits_of_any_encoding(dtype: Any, isa: str) -> None:
+    """Every magnitude, NaN and infinities: categories once each, weights of sum 1, the same with every kernel."""
+    x = words(200 * 60, dtype).reshape(200, 60)
+    huge = np.where(np.isfinite(x), x, 0)
+    for t in (1.0, 1e-30, 1e30):
+        for rows in (x, huge):
+            more: dict[str, Any] = {"rng": 1, "temperature": t, "on_invalid": "minus_one", "top_p": 0.9}
+            for function in (random.soft_token_step, random.gumbel_resample, random.dirichlet_resample):
+                found = function(rows, 9, **more)
+                there = found.indices >= 0
+                spoilt = np.isnan(rows).any(-1) | (rows == np.inf).any(-1)
+                assert np.array_equal(spoilt, ~there[:, 0])
+                assert np.isnan(found.weights[spoilt]).all()
+                assert np.max(np.abs(found.weights[~spoilt].sum(-1) - 1)) < 1e-6
+                assert np.all(found.weights[~spoilt][~there[~spoilt]] == 0)
+                for row, kept in zip(found.indices, there, strict=True):
+                    assert np.unique(row[kept]).size == kept.sum()
+                value = random.soft_token_log_prob(huge, *found[::2], temperature=t)
+                gradient = random.soft_token_log_prob_grad(1.0, huge, *found[::2], temperature=t)
+                assert np.all(np.isfinite(value))
+                assert np.all(np.isfinite(gradient))
+                before = sg.isa()
+                sg.set_isa("scalar")
+                again = function(rows, 9, **more)
+                sg.set_isa(before)
+                assert same(again, found)
+    assert np.count_nonzero(np.isnan(x).any(-1)) > 10
+    # Logarithms beyond the dtype are -inf, with weight 0, of categories that are there.
+    far = np.array([0, -np.finfo(dtype).max, -1], dtype)
+    found = random.gumbel_resample(far, 3, rng=1, temperature=1e-3)
+    assert found.indices.tolist() == [0, 2, 1]
+    assert found.log_weights[2] == -np.inf
+    assert found.weights.tolist() == [1, 0, 0]
+    assert random.dirichlet_resample(far, 3, rng=1, temperature=1e-3).indices[0] == 0
+
+
 # The policy
 
 
@@ -324,6 +361,10 @@ def test_hostile_logits_of_the_policy(isa: str) -> None:
     assert all(v.tobytes() == nan for v in gradient[:2].ravel())
     assert value[2] == 0
     assert not gradient[2].any()
+    free = (-np.inf, np.inf)
+    for g in ([np.inf, 0.0], [-1e308, 1e308], [np.nan, 0.0]):  # what no rollout stores: no warning, at least
+        assert not np.isfinite(random.soft_token_log_prob(x[0], [0, 1], g, clamp=free, mask_threshold=-np.inf))
+        assert random.soft_token_log_prob_grad(np.inf, x[0], [0, 1], g, clamp=free).shape == (2,)
 
 
 # Dirichlet

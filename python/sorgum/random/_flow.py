@@ -365,10 +365,11 @@ def flow_step(points: npt.ArrayLike, velocity: npt.ArrayLike, step: npt.ArrayLik
     except ValueError:
         rule = f"must broadcast to the rows' shape, {x.shape[:-1]}"
         raise ValueError(f"{function}: step {rule}, got shape {h.shape}") from None
-    moved = x.astype(np.float64) + lengths * v.astype(np.float64)
-    moved = np.where(moved < 0, 0.0, moved)
-    total = _tree_sum(moved)[..., None]
-    return _one_nan(np.where(total > 0, moved / np.where(total > 0, total, 1.0), np.nan).astype(x.dtype))
+    with np.errstate(over="ignore", invalid="ignore"):  # numbers of no use become NaN
+        moved = x.astype(np.float64) + lengths * v.astype(np.float64)
+        moved = np.where(moved < 0, 0.0, moved)
+        total = _tree_sum(moved)[..., None]
+        return _one_nan(np.where(total > 0, moved / np.where(total > 0, total, 1.0), np.nan).astype(x.dtype))
 
 
 def flow_guidance(grads: npt.ArrayLike, probabilities: npt.ArrayLike) -> Array:
@@ -412,5 +413,6 @@ def flow_guidance(grads: npt.ArrayLike, probabilities: npt.ArrayLike) -> Array:
         rule = f"must have an axis of samples and shape {p.shape}"
         raise ValueError(f"{function}: grads {rule}, got shape {g.shape}")
     kind = np.result_type(g, p)
-    mean = _tree_sum(np.moveaxis(g, 0, -1).astype(np.float64)) / g.shape[0]
-    return np.asarray(softmax_grad(p.astype(kind, copy=False), mean.astype(kind)))
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean = (_tree_sum(np.moveaxis(g, 0, -1).astype(np.float64)) / g.shape[0]).astype(kind)
+    return np.asarray(softmax_grad(p.astype(kind, copy=False), mean))

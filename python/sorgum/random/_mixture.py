@@ -71,10 +71,10 @@ def gaussian_mixture_log_prob(
     except ValueError:
         shapes = f"{a.shape}, {x.shape}, {m.shape} and {s.shape}"
         raise ValueError(f"{function}: points, logits, means and scales must broadcast, got shapes {shapes}") from None
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         z = (a[..., None, :] - m) / s
-        terms = _tree_sum(0.5 * (z * z) + (log(s) + _HALF_LOG_TAU))
-    return logsumexp(log_softmax(x) - terms)
+        terms = log_softmax(x) - _tree_sum(0.5 * (z * z) + (log(s) + _HALF_LOG_TAU))
+    return logsumexp(terms)
 
 
 def frequency_gradient(logits: npt.ArrayLike, values: npt.ArrayLike, *, axis: int = -1) -> tuple[Any, Array]:

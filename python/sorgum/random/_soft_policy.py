@@ -28,7 +28,7 @@ def _policy(
     mask_threshold: float,
     axis: int,
 ) -> tuple[Array, Array, Array, Array, Array]:
-    """Return q, the share of the mean of each category, clamped noise, where that is clamped, and T."""
+    """Return q, the share of each category in the mean, clamped noise, where it was not clamped, and T."""
     rows = _rows(function, logits, axis, temperature, None, None, 0)
     low, high = _clamp_of(function, clamp)
     least = _floor_of(function, floor)
@@ -44,12 +44,12 @@ def _policy(
     x = np.take_along_axis(rows.logits, np.maximum(at, 0), axis=-1) if at.size else np.zeros(at.shape)
     q, logs = _log_probabilities(np.where(there, x, -np.inf).astype(np.float64), t, least)
     counted = there & ~(logs <= threshold)  # NaN counts
-    with np.errstate(invalid="ignore"):
-        noise = np.where(counted, g.astype(np.float64) - logs, 0.0)
     share = counted / np.maximum(1, np.count_nonzero(counted, axis=-1))[..., None]
-    # What the rollout clamped stands next to the clamp, on either side, since g was rounded.
-    near = (1 + np.abs(np.where(counted, g, 0).astype(np.float64))) * max(float(np.finfo(g.dtype).eps), 2.0**-49)
-    inside = ~((noise <= low + near) | (noise >= high - near))
+    with np.errstate(over="ignore", invalid="ignore"):  # of numbers that no rollout stores
+        noise = np.where(counted, g.astype(np.float64) - logs, 0.0)
+        # What the rollout clamped stands next to the clamp, on either side, since g was rounded.
+        near = (1 + np.abs(np.where(counted, g, 0).astype(np.float64))) * max(float(np.finfo(g.dtype).eps), 2.0**-49)
+        inside = ~((noise <= low + near) | (noise >= high - near))
     return q, share, np.clip(noise, low, high), inside, t
 
 
@@ -119,7 +119,8 @@ def soft_token_log_prob(
     _, share, noise, _, _ = _policy(
         "soft_token_log_prob", logits, indices, log_weights, temperature, clamp, floor, mask_threshold, axis
     )
-    return _one_nan(_tree_sum(np.where(share > 0, -noise - exp(-noise), 0.0) * share))[()]
+    with np.errstate(over="ignore", invalid="ignore"):
+        return _one_nan(_tree_sum(np.where(share > 0, -noise - exp(-noise), 0.0) * share))[()]
 
 
 def soft_token_log_prob_grad(
@@ -182,7 +183,8 @@ def soft_token_log_prob_grad(
     upstream = _floats(function, "grad", grad).astype(np.float64)
     if upstream.shape not in ((), q.shape[:-1]):
         raise ValueError(f"{function}: grad must have the shape of the rows, {q.shape[:-1]}, got {upstream.shape}")
-    of_log = np.where(inside & (share > 0), (1 - exp(-noise)) * share, 0.0)
-    w = of_log * np.where(q > 0, q / np.where(q > 0, q + floor, 1.0), 0.0)
-    found = (w - q * _tree_sum(w)[..., None]) / (t[..., None] if t.ndim else t)
-    return _one_nan(found * (upstream[..., None] if upstream.ndim else upstream) + 0.0)  # one sign of zero
+    with np.errstate(over="ignore", invalid="ignore"):
+        of_log = np.where(inside & (share > 0), (1 - exp(-noise)) * share, 0.0)
+        w = of_log * np.where(q > 0, q / np.where(q > 0, q + floor, 1.0), 0.0)
+        found = (w - q * _tree_sum(w)[..., None]) / (t[..., None] if t.ndim else t)
+        return _one_nan(found * (upstream[..., None] if upstream.ndim else upstream) + 0.0)  # one sign of zero

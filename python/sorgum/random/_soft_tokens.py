@@ -118,7 +118,8 @@ def _noise_of(function: str, key: int, rows: _Rows, indices: Array, concentratio
 
 def _heaviest(kept: _Kept, logs: Array, k: int, dtype: Any) -> tuple[Array, Array]:
     """Return indices and logarithms of the k heaviest, in order, of equal ones the lower index first."""
-    logs = np.where(kept.indices >= 0, logs, -np.inf).astype(dtype)
+    with np.errstate(over="ignore"):  # to -inf
+        logs = np.where(kept.indices >= 0, logs, -np.inf).astype(dtype)
     order = np.argsort(-logs, axis=-1, kind="stable")[..., :k]
     return np.take_along_axis(kept.indices, order, -1), np.take_along_axis(logs, order, -1)
 
