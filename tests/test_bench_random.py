@@ -20,6 +20,9 @@ def test_every_way_draws_from_the_same_law(draw: str) -> None:
             assert stats.kstest(y.ravel()[:20000], stats.gumbel_r.cdf).pvalue > 1e-9, way.how
         elif draw == "gumbel_softmax":
             assert np.allclose(y.sum(-1), 1, atol=1e-5)
+        elif draw == "soft token policy":
+            assert np.allclose(y, found[0].call(), atol=1e-5)
+            assert np.std(y) > 0.1
         else:
             y = y.reshape(400, -1)
             assert y.shape[1] == (draws.TOP if draw == "gumbel_top_k" else 1)

@@ -2,7 +2,8 @@
 
 No two libraries draw the same numbers, so what is compared is what a user would write to draw from the same law:
 PyTorch's exponential trick, `multinomial` and `gumbel_softmax`, JAX's `categorical` and `gumbel`, NumPy's formula and
-generator.
+generator. "soft token policy" is the log probability of SofT-GRPO and its gradient, in PyTorch by the formula of the
+paper's code, a softmax over the vocabulary.
 """
 
 import importlib
@@ -28,10 +29,11 @@ DRAWS = (
     "gumbel_top_k",
     "top_p 0.9",
     "top_k 50, top_p 0.9",
+    "soft token policy",
 )
 DATA = ("normal", "flat", "peaked")
 MODULES = {"NumPy": "numpy", "PyTorch": "torch", "JAX": "jax"}
-TOP, TOP_P = 50, 0.9
+TOP, TOP_P, SOFT = 50, 0.9, 5
 
 
 class Draw(NamedTuple):
@@ -74,8 +76,38 @@ def make_logits(shape: tuple[int, int], data: str) -> Array:
     return 3.0 * rng.standard_normal(shape, np.float32)
 
 
+def _policy(x: Array) -> Call:
+    random = sorgum.random
+    indices, _, log_weights = random.soft_token_step(x, SOFT, rng=1)
+
+    def value_and_gradient() -> Array:
+        random.soft_token_log_prob_grad(1.0, x, indices, log_weights)
+        return np.asarray(random.soft_token_log_prob(x, indices, log_weights))
+
+    return value_and_gradient
+
+
+def _torch_policy(torch: Any, x: Array) -> Call:
+    ids, _, log_weights = map(torch.from_numpy, sorgum.random.soft_token_step(x, SOFT, rng=1))
+    t = torch.from_numpy(x).requires_grad_()
+
+    def value_and_gradient() -> Any:
+        with torch.enable_grad():
+            q = torch.softmax(t, -1).gather(-1, ids)
+            logs = (q / q.sum(-1, keepdim=True) + 1e-6).log()
+            noise = (log_weights - logs).clamp(-1.5, 3)
+            counted = (logs > -3).float()
+            value = ((-noise - (-noise).exp()) * counted).sum(-1) / counted.sum(-1)
+            torch.autograd.grad(value.sum(), t)
+        return value.detach()
+
+    return value_and_gradient
+
+
 def _ours(draw: str, x: Array, out: Array) -> Call:
     random = sorgum.random
+    if draw == "soft token policy":
+        return _policy(x)
     return {
         "categorical": lambda: random.categorical(x, rng=1),
         "categorical, inverse": lambda: random.categorical(x, rng=1, method="inverse"),
@@ -127,6 +159,8 @@ def _torch(draw: str, x: Array, out: Array, threads: int) -> Iterator[tuple[str,
             return ids.gather(-1, torch.multinomial(p, 1))
 
         yield "sort, softmax, cumsum, multinomial" if top is None else "topk, softmax, cumsum, multinomial", nucleus
+    if draw == "soft token policy":
+        yield "softmax, gather, backward", _torch_policy(torch, x)
     if draw == "gumbel_top_k":
         yield "multinomial without replacement", lambda: torch.multinomial(torch.softmax(t, -1), TOP)
 
