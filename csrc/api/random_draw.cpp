@@ -1,0 +1,260 @@
+#include <algorithm>
+
+#include "api/random_filter.h"
+#include "core/fp_env.h"
+
+namespace sorgum::random {
+
+namespace {
+
+template <class T>
+class DrawJob {
+public:
+    DrawJob(const DrawArguments& a, const Source& source)
+        : source_(source),
+          reduced_(last_axis(a.logits)),
+          rows_(a.function, source, a.logits, reduced_),
+          table_(kernels()),
+          inverse_(a.inverse),
+          log_prob_(a.log_prob),
+          operands_{a.logits, row_of_out(a, reduced_)},
+          rules_(a.function, a.temperature, a.filters, a.logits, reduced_, operands_) {
+        rows_.append_to(operands_);
+        where_ = append_where(a.function, a.where, a.logits, operands_);
+        layout_ = make_rows(a.logits, reduced_, operands_);
+        rows_.check(a.function, layout_);
+        rules_.check(layout_);
+    }
+
+    void run() {
+        const index_t n = layout_.length, rows = layout_.rows;
+        const bool whole = n <= kPiece || rows >= kManyRows || rules_.filtered();
+        const int threads = threads_for_rows(layout_);
+        if (whole) {
+            std::vector<PrefixSearch<T>> searches(rules_.filtered() ? static_cast<std::size_t>(threads) : 0);
+            for_each_row(layout_, [&](index_t r, int slot) {
+                if (rules_.filtered())
+                    filtered(r, searches[static_cast<std::size_t>(slot)]);
+                else
+                    write(r, nullptr, inverse_ ? inverse(r, nullptr) : part(r, nullptr, 0, n));
+            });
+            return;
+        }
+        const index_t pieces = ceil_div(n, kPiece);
+        if (inverse_)
+            return run_inverse_in_pieces(pieces, threads);
+        std::vector<Draw> parts(static_cast<std::size_t>(rows * pieces));
+        parallel_for(rows * pieces, threads, [&](index_t task, int) {
+            const index_t begin = task % pieces * kPiece, end = n - begin < kPiece ? n : begin + kPiece;
+            parts[static_cast<std::size_t>(task)] = part(task / pieces, nullptr, begin, end);
+        });
+        parallel_for(rows, log_prob_ ? threads : 1, [&](index_t r, int) {
+            const Draw* const of_row = &parts[static_cast<std::size_t>(r * pieces)];
+            Draw best = of_row[0];
+            for (index_t p = 1; p < pieces; ++p)
+                best = precedes(of_row[p], best) ? of_row[p] : best;
+            write(r, nullptr, best);
+        });
+    }
+
+private:
+    enum Operand { kLogits = 0, kOut = 1 };
+    static constexpr index_t kManyRows = 16;  // so many rows keep all threads busy without being shared
+
+    static ArrayView row_of_out(const DrawArguments& a, const std::vector<bool>& reduced) {
+        ArrayView out = a.out;  // four numbers as one element of a row
+        --out.ndim;
+        return per_row(a.function, "out", out, a.logits, reduced);
+    }
+
+    double temperature(index_t r) const { return rules_.temperature(layout_, r); }
+
+    // Draws from what the filters keep of a row: as from the row with -inf for all else.
+    void filtered(index_t r, PrefixSearch<T>& search) const {
+        const double t = temperature(r);
+        const auto parts = [&](auto&& f) { for_each_part(r, nullptr, 0, layout_.length, f); };
+        // Where T is 0 the first of the largest elements is drawn, which no filter drops.
+        const bool found = t > 0.0 && search.run(parts, layout_.length, rules_.filters(layout_, r), rules_.rules());
+        const Prefix<T>* const kept = found ? &search.prefix() : nullptr;
+        if (inverse_)
+            return write(r, kept, inverse(r, kept));
+        if (!found || !search.listed())
+            return write(r, kept, part(r, kept, 0, layout_.length));
+        Draw best = {-__builtin_inf(), 0.0, -1};
+        random_gumbel_listed(table_, T())(rows_.row(layout_, r, Purpose::gumbel, false), t, search.values(),
+                                          search.places(), source_.index_offset, search.count(), best);
+        write(r, kept, best);
+    }
+
+    Draw part(index_t r, const Prefix<T>* kept, index_t begin, index_t end) const {
+        const NoiseRow row = rows_.row(layout_, r, Purpose::gumbel, false);
+        const double t = inverse_ ? 0.0 : temperature(r);  // by inversion, parts are for T = 0 alone
+        Draw best = {-__builtin_inf(), 0.0, -1};
+        for_each_part(r, kept, begin, end, [&](const T* x, index_t i, index_t here) {
+            random_gumbel_max(table_, T())(row, t, x, source_.index_offset + i, here, best);
+        });
+        return best;
+    }
+
+    template <class F>
+    void for_each_part(index_t r, const Prefix<T>* kept, index_t begin, index_t end, F&& f) const {
+        random::for_each_part<T>(layout_, where_, kept, r, begin, end, f);
+    }
+
+    // The masses of the chunks from element `begin` on.
+    void add_masses(index_t r, const Prefix<T>* kept, index_t begin, index_t end, const ExpScale<T>& scale,
+                    ChunkMass* masses) const {
+        for_each_part(r, kept, begin, end, [&](const T* x, index_t i, index_t here) {
+            random_chunk_masses(table_, T())(x, here, scale, masses + i / kChunk);
+        });
+    }
+
+    // Chooses by words 0 and 1 of the row.
+    Draw inverse(index_t r, const Prefix<T>* kept, const ExpScale<T>& scale, const ChunkMass* masses,
+                 index_t chunks) const {
+        const NoiseRow row = rows_.row(layout_, r, Purpose::inverse, true);
+        double encoded[2];
+        std::uint64_t words[2];
+        random_bits(table_, double())(row, 0, 2, encoded);
+        __builtin_memcpy(words, encoded, sizeof words);
+        const index_t chunk = random_choose_chunk(table_, float())(masses, chunks, words[0]);
+        if (chunk < 0)
+            return {chunk == -2 ? __builtin_nan("") : -__builtin_inf(), 0.0, -1};
+        const index_t begin = chunk * kChunk, left = layout_.length - begin;
+        index_t index = 0;
+        for_each_part(r, kept, begin, begin + (left < kChunk ? left : kChunk), [&](const T* x, index_t, index_t here) {
+            index = random_draw_in_chunk(table_, T())(x, here, scale, masses[chunk].max, words[1]);
+        });
+        return {0.0, 0.0, source_.index_offset + begin + index};
+    }
+    Draw inverse(index_t r, const Prefix<T>* kept) const {
+        const double t = temperature(r);
+        const index_t n = layout_.length, chunks = ceil_div(n, kChunk);
+        if (t < kLeastTemperature)
+            return part(r, kept, 0, n);
+        ExpScale<T> scale;
+        special_exp_scale(table_, T())(t, scale);
+        std::vector<ChunkMass> masses(static_cast<std::size_t>(chunks));
+        add_masses(r, kept, 0, n, scale, masses.data());
+        return inverse(r, kept, scale, masses.data(), chunks);
+    }
+    void run_inverse_in_pieces(index_t pieces, int threads) const {
+        const index_t n = layout_.length, rows = layout_.rows, chunks = ceil_div(n, kChunk);
+        std::vector<ExpScale<T>> scales(static_cast<std::size_t>(rows));
+        for (index_t r = 0; r < rows; ++r)
+            if (temperature(r) >= kLeastTemperature)
+                special_exp_scale(table_, T())(temperature(r), scales[static_cast<std::size_t>(r)]);
+        std::vector<ChunkMass> masses(static_cast<std::size_t>(rows * chunks));
+        parallel_for(rows * pieces, threads, [&](index_t task, int) {
+            const index_t r = task / pieces, begin = task % pieces * kPiece;
+            if (temperature(r) >= kLeastTemperature)
+                add_masses(r, nullptr, begin, n - begin < kPiece ? n : begin + kPiece,
+                           scales[static_cast<std::size_t>(r)], &masses[static_cast<std::size_t>(r * chunks)]);
+        });
+        parallel_for(rows, threads, [&](index_t r, int) {
+            const bool drawn = temperature(r) >= kLeastTemperature;
+            write(r, nullptr,
+                  drawn ? inverse(r, nullptr, scales[static_cast<std::size_t>(r)],
+                                  &masses[static_cast<std::size_t>(r * chunks)], chunks)
+                        : part(r, nullptr, 0, n));
+        });
+    }
+
+    // log softmax(x / T) at one element: (x - max) / T - log(sum exp((x - max) / T)), in float64 but for the terms.
+    double log_prob(index_t r, const Prefix<T>* kept, index_t index) const {
+        const double t = temperature(r);
+        if (index < 0)
+            return __builtin_nan("");
+        if (t < kLeastTemperature)
+            return 0.0;
+        ExpScale<T> scale;
+        special_exp_scale(table_, T())(t, scale);
+        RowSum<T> sum;
+        special_row_clear(table_, T())(sum);
+        for_each_part(r, kept, 0, layout_.length,
+                      [&](const T* x, index_t, index_t here) { special_exp_sum(table_, T())(x, here, scale, sum); });
+        RowResult<T> row;
+        special_row_result(table_, T())(sum, scale, false, row);
+        T x;
+        gather(layout_, kLogits, r, 1, index - source_.index_offset, 1, &x, 1);
+        return (static_cast<double>(x) - static_cast<double>(row.max)) / t - row.log_excess;
+    }
+
+    void write(index_t r, const Prefix<T>* kept, const Draw& draw) const {
+        char* const to = layout_.row(kOut, r);
+        __builtin_memcpy(to, &draw, sizeof draw);
+        if (!log_prob_)
+            return;
+        const double value = log_prob(r, kept, draw.index);
+        __builtin_memcpy(to + sizeof draw, &value, sizeof value);
+    }
+
+    const Source& source_;
+    std::vector<bool> reduced_;
+    RowSource rows_;
+    const KernelTable& table_;
+    bool inverse_, log_prob_;
+    std::vector<ArrayView> operands_;
+    RowRules rules_;
+    RowLayout layout_;
+    int where_ = -1;
+};
+
+template <class T>
+void top_of_rows(const TopArguments& a, const Source& source) {
+    const std::vector<bool> reduced = last_axis(a.logits);
+    RowSource rows(a.function, source, a.logits, reduced);
+    ArrayView out = a.out;
+    --out.ndim;
+    std::vector<ArrayView> operands = {a.logits, per_row(a.function, "out", out, a.logits, reduced)};
+    rows.append_to(operands);
+    const int where = append_where(a.function, a.where, a.logits, operands);
+    const RowLayout layout = make_rows(a.logits, reduced, operands);
+    rows.check(a.function, layout);
+    std::vector<std::vector<Draw>> scratch(static_cast<std::size_t>(threads_for_rows(layout)),
+                                           std::vector<Draw>(static_cast<std::size_t>(a.most)));
+    for_each_row(layout, [&](index_t r, int slot) {
+        std::vector<Draw>& best = scratch[static_cast<std::size_t>(slot)];
+        const NoiseRow row = rows.row(layout, r, Purpose::gumbel, false);
+        index_t count = 0;
+        for_each_part<T>(layout, where, nullptr, r, 0, layout.length, [&](const T* x, index_t i, index_t here) {
+            if (count >= 0)
+                random_gumbel_top(kernels(), T())(row, x, source.index_offset + i, here, best.data(), a.most, count);
+        });
+        const Draw none = {count < 0 ? __builtin_nan("") : -__builtin_inf(), 0.0, -1};
+        const auto found = best.begin() + static_cast<std::ptrdiff_t>(count < 0 ? 0 : count);
+        std::fill(found, best.end(), none);
+        std::sort(best.begin(), found, precedes);
+        __builtin_memcpy(layout.row(1, r), best.data(), best.size() * sizeof(Draw));
+    });
+}
+
+}  // namespace
+
+void draw(const DrawArguments& a, const Source& source) {
+    check_logits(a.function, a.logits);
+    index_t shape[kMaxDims];
+    for (int d = 0; d < a.logits.ndim; ++d)
+        shape[d] = d + 1 < a.logits.ndim ? a.logits.shape[d] : 4;
+    check_out(a.function, "out", a.out, DType::f64, shape, a.logits.ndim);
+    const FpGuard guard;
+    if (a.logits.dtype == DType::f32)
+        DrawJob<float>(a, source).run();
+    else
+        DrawJob<double>(a, source).run();
+}
+
+void gumbel_top(const TopArguments& a, const Source& source) {
+    check_logits(a.function, a.logits);
+    index_t shape[kMaxDims];
+    for (int d = 0; d < a.logits.ndim; ++d)
+        shape[d] = d + 1 < a.logits.ndim ? a.logits.shape[d] : 3 * a.most;
+    check_out(a.function, "out", a.out, DType::f64, shape, a.logits.ndim);
+    const FpGuard guard;
+    if (a.logits.dtype == DType::f32)
+        top_of_rows<float>(a, source);
+    else
+        top_of_rows<double>(a, source);
+}
+
+}  // namespace sorgum::random

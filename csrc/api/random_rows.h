@@ -1,0 +1,112 @@
+// What the functions of random share: who draws in which row, and how work on rows is cut.
+#pragma once
+
+#include "api/random.h"
+#include "api/rows.h"
+#include "api/work.h"
+#include "dispatch/dispatch.h"
+
+namespace sorgum::random {
+
+// How work is cut (N7: by shape only). Neither number changes a bit of any result.
+inline constexpr index_t kPiece = 65536;   // elements of a task
+inline constexpr index_t kScratch = 4096;  // elements brought together, or made before they are scattered
+
+inline index_t ceil_div(index_t a, index_t b) { return a / b + (a % b != 0 ? 1 : 0); }
+
+// The categories of a row, or its numbers, lie along the last axis.
+std::vector<bool> last_axis(const ArrayView& x);
+
+// Throws unless `logits` have a type and an axis that all functions of logits accept.
+void check_logits(const char* function, const ArrayView& logits);
+
+// Appends the mask, broadcast to the logits, and returns which operand it is; -1 if there is none.
+int append_where(const char* function, const std::optional<ArrayView>& where, const ArrayView& logits,
+                 std::vector<ArrayView>& operands);
+
+// The streams and positions of rows, checked.
+class RowSource {
+public:
+    RowSource(const char* function, const Source& source, const ArrayView& x, const std::vector<bool>& reduced);
+    // The last operands that make_rows() is given.
+    void append_to(std::vector<ArrayView>& operands);
+    void check(const char* function, const RowLayout& layout) const;
+    NoiseRow row(const RowLayout& layout, index_t r, Purpose purpose, bool wide) const;
+
+private:
+    const Source& source_;
+    std::vector<ArrayView> operands_;
+    int first_ = 0;
+};
+
+template <class V>
+V value_of_row(const RowLayout& layout, int operand, index_t r) {
+    V value;
+    __builtin_memcpy(&value, layout.row(operand, r), sizeof value);
+    return value;
+}
+
+// Calls f(the value) for every element.
+template <class V, class F>
+void for_each_value(const ArrayView& x, F&& f) {
+    const RowLayout layout = make_rows(x, std::vector<bool>(static_cast<std::size_t>(x.ndim), false), {x});
+    for (index_t r = 0; r < layout.rows; ++r)
+        f(value_of_row<V>(layout, 0, r));
+}
+
+inline int threads_for_rows(const RowLayout& layout) {
+    return threads_for(saturated_product(layout.rows, layout.length));
+}
+
+// Calls f(row, slot) for all rows in parallel, several short ones to a task; `slot` is below threads_for_rows().
+template <class F>
+void for_each_row(const RowLayout& layout, F&& f) {
+    const index_t n = layout.length, rows_per_task = n >= kPiece ? 1 : kPiece / (n > 0 ? n : 1);
+    parallel_for(ceil_div(layout.rows, rows_per_task), threads_for_rows(layout), [&](index_t task, int slot) {
+        const index_t first = task * rows_per_task;
+        const index_t last = layout.rows - first < rows_per_task ? layout.rows : first + rows_per_task;
+        for (index_t r = first; r < last; ++r)
+            f(r, slot);
+    });
+}
+
+// Calls f(row, begin, end) for all elements in parallel: several short rows to a task, long ones in pieces.
+template <class F>
+void for_each_row_piece(const RowLayout& layout, F&& f) {
+    const index_t n = layout.length;
+    const index_t pieces = ceil_div(n, kPiece), rows_per_task = pieces > 1 ? 1 : kPiece / n;
+    const index_t tasks = pieces > 1 ? layout.rows * pieces : ceil_div(layout.rows, rows_per_task);
+    parallel_for(tasks, threads_for_rows(layout), [&](index_t task, int) {
+        const index_t first = pieces > 1 ? task / pieces : task * rows_per_task;
+        const index_t last = layout.rows - first < rows_per_task ? layout.rows : first + rows_per_task;
+        const index_t begin = task % pieces * kPiece, end = n - begin < kPiece ? n : begin + kPiece;
+        for (index_t r = first; r < last; ++r)
+            f(r, begin, end);
+    });
+}
+
+// Calls f(elements, the first one's place, their number) for elements [begin, end) of a row of operand 0, in chunks
+// where it must gather. Where the operand `where`, unless negative, is false the element is -inf, and so is what is not
+// in the prefix, unless that is null.
+template <class T, class F>
+void for_each_part(const RowLayout& layout, int where, const Prefix<T>* kept, index_t r, index_t begin, index_t end,
+                   F&& f) {
+    if (where < 0 && kept == nullptr && layout.contiguous(0, sizeof(T)))
+        return f(reinterpret_cast<const T*>(layout.row(0, r)) + begin, begin, end - begin);
+    alignas(64) T x[kScratch];
+    bool mask[kScratch];
+    for (index_t i = begin; i < end; i += kScratch) {
+        const index_t here = end - i < kScratch ? end - i : kScratch;
+        gather(layout, 0, r, 1, i, here, x, kScratch);
+        if (where >= 0) {
+            gather(layout, where, r, 1, i, here, mask, kScratch);
+            for (index_t k = 0; k < here; ++k)
+                x[k] = mask[k] ? x[k] : -static_cast<T>(__builtin_inf());
+        }
+        if (kept != nullptr)
+            random_keep(kernels(), T())(x, i, here, *kept, x);
+        f(x, i, here);
+    }
+}
+
+}  // namespace sorgum::random
