@@ -126,7 +126,7 @@ def test_logits_of_any_size(dtype: Any, isa: str) -> None:
 
 
 @each_dtype
-@pytest.mark.parametrize("data", ["normal", "flat", "peaked", "heavy", "two levels"])
+@pytest.mark.parametrize("data", ["normal", "flat", "peaked", "heavy", "two levels", "light sample", "heavy sample"])
 def test_long_rows(data: str, dtype: Any, isa: str) -> None:
     """Rows where the threshold is found by lists, by samples or without either."""
     n = 150001 if isa != "scalar" else 30011
@@ -140,6 +140,8 @@ def test_long_rows(data: str, dtype: Any, isa: str) -> None:
         x = np.sinh(x).astype(dtype)
     if data == "two levels":
         x = np.where(np.arange(n) % 3 == 0, 0.0, -2.0).astype(dtype)
+    if data.endswith("sample"):  # what the search samples, 16 of every 1024, says nothing of the others
+        x[np.arange(n) % 1024 < 16] += -20 if data == "light sample" else 5
     order = np.lexsort((np.arange(n), -x))
     weights = np.exp(x[order].astype(np.longdouble) - x.max())
     before = np.concatenate([[0], np.cumsum(weights)[:-1]]) / weights.sum()
@@ -257,6 +259,49 @@ def test_threads_and_batches(dtype: Any, threads: Callable[[int], None]) -> None
     for r in (0, 40):
         assert random.filter_logits(x[r], **keywords).tobytes() == expected[r].tobytes()
         assert random.categorical(x[r], rng=1, streams=r, **keywords) == draws[r]
+
+
+@each_dtype
+@pytest.mark.parametrize("step", [None, 0.5])
+def test_threads_share_a_long_row(step: float | None, dtype: Any, threads: Callable[[int], None]) -> None:
+    """The same as one thread finds, and as in a batch, where every row has a thread of its own."""
+    x = logits((2, 100_003), dtype, 3.0)
+    x = x if step is None else (np.round(x / step) * step).astype(dtype)
+    batch = np.concatenate([x] * 8)
+    streams = np.arange(16) % 2
+    where = np.arange(x.shape[-1]) % 11 > 0
+    for keywords in (
+        {"top_p": 0.9},
+        {"top_k": 700, "top_p": 0.9},
+        {"min_p": 0.01},
+        {"top_k": 60_000},
+        {"top_p": 0.999, "temperature": 5.0},
+        {"top_k": 300, "where": where},
+    ):
+        threads(1)
+        kept = random.filter_logits(batch, **keywords)
+        drawn = random.categorical(batch, rng=1, streams=streams, return_log_prob=True, **keywords)
+        inverse = random.categorical(batch, rng=1, streams=streams, method="inverse", **keywords)
+        for n in (1, 2, 3, 8):
+            threads(n)
+            assert random.filter_logits(x, **keywords).tobytes() == kept[:2].tobytes()
+            again = random.categorical(x, rng=1, return_log_prob=True, **keywords)
+            assert all(np.array_equal(a, b[:2]) for a, b in zip(again, drawn, strict=True))
+            assert np.array_equal(random.categorical(x, rng=1, method="inverse", **keywords), inverse[:2])
+
+
+@each_dtype
+def test_lists_across_the_counter(dtype: Any, isa: str) -> None:
+    """A list whose blocks' numbers pass 2^32, where a carry enters the counter's second word."""
+    x = logits(3000, dtype, 3.0)
+    for first in (2**34 - 1201, 2**34, 5):
+        drawn = {
+            int(random.categorical(x, rng=1, position=i, top_k=900, index_offset=first)) - first for i in range(40)
+        }
+        masked = np.where(kept(x, top_k=900), x, -np.inf)
+        expected = {int(random.categorical(masked, rng=1, position=i, index_offset=first)) - first for i in range(40)}
+        assert drawn == expected
+        assert len(drawn) > 5
 
 
 # What is no row, and what is refused

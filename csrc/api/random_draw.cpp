@@ -28,18 +28,16 @@ public:
 
     void run() {
         const index_t n = layout_.length, rows = layout_.rows;
-        const bool whole = n <= kPiece || rows >= kManyRows || rules_.filtered();
-        const int threads = threads_for_rows(layout_);
-        if (whole) {
-            std::vector<PrefixSearch<T>> searches(rules_.filtered() ? static_cast<std::size_t>(threads) : 0);
-            for_each_row(layout_, [&](index_t r, int slot) {
-                if (rules_.filtered())
-                    filtered(r, searches[static_cast<std::size_t>(slot)]);
-                else
-                    write(r, nullptr, inverse_ ? inverse(r, nullptr) : part(r, nullptr, 0, n));
+        if (rules_.filtered())
+            return search_rows<T>(layout_, where_, [&](const PiecedRow<T>& row, index_t r, PrefixSearch<T>& search) {
+                filtered(row, r, search);
             });
-            return;
-        }
+        const int threads = threads_for_rows(layout_);
+        if (!few_long_rows(layout_))
+            return for_each_row(layout_, threads, [&](index_t r, int) {
+                write(r, nullptr,
+                      inverse_ ? inverse(PiecedRow<T>(layout_, where_, r, false), r, nullptr) : part(r, nullptr, 0, n));
+            });
         const index_t pieces = ceil_div(n, kPiece);
         if (inverse_)
             return run_inverse_in_pieces(pieces, threads);
@@ -49,17 +47,13 @@ public:
             parts[static_cast<std::size_t>(task)] = part(task / pieces, nullptr, begin, end);
         });
         parallel_for(rows, log_prob_ ? threads : 1, [&](index_t r, int) {
-            const Draw* const of_row = &parts[static_cast<std::size_t>(r * pieces)];
-            Draw best = of_row[0];
-            for (index_t p = 1; p < pieces; ++p)
-                best = precedes(of_row[p], best) ? of_row[p] : best;
-            write(r, nullptr, best);
+            write(r, nullptr, first_of(&parts[static_cast<std::size_t>(r * pieces)], pieces));
         });
     }
 
 private:
     enum Operand { kLogits = 0, kOut = 1 };
-    static constexpr index_t kManyRows = 16;  // so many rows keep all threads busy without being shared
+    static constexpr Draw kNone = {-__builtin_inf(), 0.0, -1};
 
     static ArrayView row_of_out(const DrawArguments& a, const std::vector<bool>& reduced) {
         ArrayView out = a.out;  // four numbers as one element of a row
@@ -70,26 +64,38 @@ private:
     double temperature(index_t r) const { return rules_.temperature(layout_, r); }
 
     // Draws from what the filters keep of a row: as from the row with -inf for all else.
-    void filtered(index_t r, PrefixSearch<T>& search) const {
+    void filtered(const PiecedRow<T>& row, index_t r, PrefixSearch<T>& search) const {
         const double t = temperature(r);
-        const auto parts = [&](auto&& f) { for_each_part(r, nullptr, 0, layout_.length, f); };
         // Where T is 0 the first of the largest elements is drawn, which no filter drops.
-        const bool found = t > 0.0 && search.run(parts, layout_.length, rules_.filters(layout_, r), rules_.rules());
+        const bool found = t > 0.0 && search.run(row, rules_.filters(layout_, r), rules_.rules());
         const Prefix<T>* const kept = found ? &search.prefix() : nullptr;
         if (inverse_)
-            return write(r, kept, inverse(r, kept));
-        if (!found || !search.listed())
-            return write(r, kept, part(r, kept, 0, layout_.length));
-        Draw best = {-__builtin_inf(), 0.0, -1};
-        random_gumbel_listed(table_, T())(rows_.row(layout_, r, Purpose::gumbel, false), t, search.values(),
-                                          search.places(), source_.index_offset, search.count(), best);
-        write(r, kept, best);
+            return write(r, kept, inverse(row, r, kept));
+        const NoiseRow noise = rows_.row(layout_, r, Purpose::gumbel, false);
+        std::vector<Draw> parts(static_cast<std::size_t>(row.pieces()), kNone);
+        row.for_each_piece(layout_.length, [&](index_t piece, int) {
+            Draw& best = parts[static_cast<std::size_t>(piece)];
+            if (!found || !search.listed()) {
+                best = part(r, kept, row.begin(piece), row.end(piece));
+                return;
+            }
+            const auto& list = search.list(piece);
+            random_gumbel_listed(table_, T())(noise, t, list.values.data(), list.places.data(),
+                                              source_.index_offset + row.begin(piece), list.count, best);
+        });
+        write(r, kept, first_of(parts.data(), row.pieces()));
+    }
+    static Draw first_of(const Draw* draws, index_t n) {
+        Draw best = kNone;
+        for (index_t i = 0; i < n; ++i)
+            best = precedes(draws[i], best) ? draws[i] : best;
+        return best;
     }
 
     Draw part(index_t r, const Prefix<T>* kept, index_t begin, index_t end) const {
         const NoiseRow row = rows_.row(layout_, r, Purpose::gumbel, false);
         const double t = inverse_ ? 0.0 : temperature(r);  // by inversion, parts are for T = 0 alone
-        Draw best = {-__builtin_inf(), 0.0, -1};
+        Draw best = kNone;
         for_each_part(r, kept, begin, end, [&](const T* x, index_t i, index_t here) {
             random_gumbel_max(table_, T())(row, t, x, source_.index_offset + i, here, best);
         });
@@ -127,7 +133,7 @@ private:
         });
         return {0.0, 0.0, source_.index_offset + begin + index};
     }
-    Draw inverse(index_t r, const Prefix<T>* kept) const {
+    Draw inverse(const PiecedRow<T>& row, index_t r, const Prefix<T>* kept) const {
         const double t = temperature(r);
         const index_t n = layout_.length, chunks = ceil_div(n, kChunk);
         if (t < kLeastTemperature)
@@ -135,7 +141,9 @@ private:
         ExpScale<T> scale;
         special_exp_scale(table_, T())(t, scale);
         std::vector<ChunkMass> masses(static_cast<std::size_t>(chunks));
-        add_masses(r, kept, 0, n, scale, masses.data());
+        row.for_each_piece(n, [&](index_t piece, int) {
+            add_masses(r, kept, row.begin(piece), row.end(piece), scale, masses.data());
+        });
         return inverse(r, kept, scale, masses.data(), chunks);
     }
     void run_inverse_in_pieces(index_t pieces, int threads) const {
@@ -211,9 +219,10 @@ void top_of_rows(const TopArguments& a, const Source& source) {
     const int where = append_where(a.function, a.where, a.logits, operands);
     const RowLayout layout = make_rows(a.logits, reduced, operands);
     rows.check(a.function, layout);
-    std::vector<std::vector<Draw>> scratch(static_cast<std::size_t>(threads_for_rows(layout)),
+    const int threads = threads_for_rows(layout);
+    std::vector<std::vector<Draw>> scratch(static_cast<std::size_t>(threads),
                                            std::vector<Draw>(static_cast<std::size_t>(a.most)));
-    for_each_row(layout, [&](index_t r, int slot) {
+    for_each_row(layout, threads, [&](index_t r, int slot) {
         std::vector<Draw>& best = scratch[static_cast<std::size_t>(slot)];
         const NoiseRow row = rows.row(layout, r, Purpose::gumbel, false);
         index_t count = 0;

@@ -31,23 +31,21 @@ void keep_in_rows(const KeepArguments& a) {
     const int where = append_where(a.function, a.where, a.logits, operands);
     const RowLayout layout = make_rows(a.logits, reduced, operands);
     rules.check(layout);
-    std::vector<PrefixSearch<T>> searches(static_cast<std::size_t>(threads_for_rows(layout)));
-    for_each_row(layout, [&](index_t r, int slot) {
-        PrefixSearch<T>& search = searches[static_cast<std::size_t>(slot)];
-        const index_t n = layout.length;
-        const auto parts = [&](auto&& f) { for_each_part<T>(layout, where, nullptr, r, 0, n, f); };
-        const bool found = search.run(parts, n, rules.filters(layout, r), rules.rules());
+    search_rows<T>(layout, where, [&](const PiecedRow<T>& row, index_t r, PrefixSearch<T>& search) {
+        const bool found = search.run(row, rules.filters(layout, r), rules.rules());
         const T absent = search.spoilt() ? static_cast<T>(__builtin_nan("")) : -static_cast<T>(__builtin_inf());
-        alignas(64) T y[kScratch];
-        parts([&](const T* x, index_t i, index_t here) {
-            for (index_t k = 0; k < here; k += kScratch) {
-                const index_t some = here - k < kScratch ? here - k : kScratch;
-                if (found)
-                    random_keep(kernels(), T())(x + k, i + k, some, search.prefix(), y);
-                else
-                    std::fill(y, y + some, absent);
-                scatter(layout, 1, r, 1, i + k, some, y, kScratch);
-            }
+        row.for_each_piece(layout.length, [&](index_t piece, int) {
+            alignas(64) T y[kScratch];
+            row.for_each_part(piece, nullptr, [&](const T* x, index_t i, index_t here) {
+                for (index_t k = 0; k < here; k += kScratch) {
+                    const index_t some = here - k < kScratch ? here - k : kScratch;
+                    if (found)
+                        random_keep(kernels(), T())(x + k, i + k, some, search.prefix(), y);
+                    else
+                        std::fill(y, y + some, absent);
+                    scatter(layout, 1, r, 1, i + k, some, y, kScratch);
+                }
+            });
         });
     });
 }

@@ -1,7 +1,7 @@
 // The temperatures and filters of rows.
 #pragma once
 
-#include "api/prefix_search.h"
+#include "api/random_prefix.h"
 #include "api/random_rows.h"
 #include "api/temperature.h"
 

@@ -54,15 +54,18 @@ void for_each_value(const ArrayView& x, F&& f) {
         f(value_of_row<V>(layout, 0, r));
 }
 
+// Many rows keep all threads busy without being shared.
+inline bool few_long_rows(const RowLayout& layout) { return layout.rows < 16 && layout.length > kPiece; }
+
 inline int threads_for_rows(const RowLayout& layout) {
     return threads_for(saturated_product(layout.rows, layout.length));
 }
 
-// Calls f(row, slot) for all rows in parallel, several short ones to a task; `slot` is below threads_for_rows().
+// Calls f(row, slot) for all rows in parallel, several short ones to a task; `slot` is below `threads`.
 template <class F>
-void for_each_row(const RowLayout& layout, F&& f) {
+void for_each_row(const RowLayout& layout, int threads, F&& f) {
     const index_t n = layout.length, rows_per_task = n >= kPiece ? 1 : kPiece / (n > 0 ? n : 1);
-    parallel_for(ceil_div(layout.rows, rows_per_task), threads_for_rows(layout), [&](index_t task, int slot) {
+    parallel_for(ceil_div(layout.rows, rows_per_task), threads, [&](index_t task, int slot) {
         const index_t first = task * rows_per_task;
         const index_t last = layout.rows - first < rows_per_task ? layout.rows : first + rows_per_task;
         for (index_t r = first; r < last; ++r)
@@ -91,22 +94,68 @@ void for_each_row_piece(const RowLayout& layout, F&& f) {
 template <class T, class F>
 void for_each_part(const RowLayout& layout, int where, const Prefix<T>* kept, index_t r, index_t begin, index_t end,
                    F&& f) {
-    if (where < 0 && kept == nullptr && layout.contiguous(0, sizeof(T)))
-        return f(reinterpret_cast<const T*>(layout.row(0, r)) + begin, begin, end - begin);
+    const bool direct = where < 0 && layout.contiguous(0, sizeof(T));
+    const T* const row = reinterpret_cast<const T*>(layout.row(0, r));
+    if (direct && kept == nullptr)
+        return f(row + begin, begin, end - begin);
     alignas(64) T x[kScratch];
     bool mask[kScratch];
     for (index_t i = begin; i < end; i += kScratch) {
         const index_t here = end - i < kScratch ? end - i : kScratch;
-        gather(layout, 0, r, 1, i, here, x, kScratch);
+        if (!direct)
+            gather(layout, 0, r, 1, i, here, x, kScratch);
         if (where >= 0) {
             gather(layout, where, r, 1, i, here, mask, kScratch);
             for (index_t k = 0; k < here; ++k)
                 x[k] = mask[k] ? x[k] : -static_cast<T>(__builtin_inf());
         }
         if (kept != nullptr)
-            random_keep(kernels(), T())(x, i, here, *kept, x);
+            random_keep(kernels(), T())(direct ? row + i : x, i, here, *kept, x);
         f(x, i, here);
     }
 }
+
+// A row in pieces, which threads may share.
+template <class T>
+class PiecedRow {
+public:
+    static constexpr index_t kShared = 16384, kAlone = index_t(1) << 30;  // elements of a piece
+
+    // The operands are those of for_each_part. `shared`: by all threads; else the caller's thread does all of it.
+    PiecedRow(const RowLayout& layout, int where, index_t r, bool shared)
+        : layout_(layout),
+          where_(where),
+          r_(r),
+          threads_(shared ? threads_for(layout.length) : 1),
+          piece_(threads_ > 1 ? kShared : kAlone) {}
+    index_t length() const { return layout_.length; }
+    index_t pieces() const { return ceil_div(length(), piece_); }
+    index_t piece_length() const { return piece_; }  // of all but the last
+    index_t begin(index_t piece) const { return piece * piece_; }
+    index_t end(index_t piece) const { return length() - begin(piece) < piece_ ? length() : begin(piece + 1); }
+    // More than any slot below.
+    int slots() const { return threads_; }
+
+    // Calls f(piece, slot) for all pieces, in order unless the row is shared and the work is worth it.
+    template <class F>
+    void for_each_piece(index_t work, const F& f) const {
+        if (threads_ > 1 && threads_for(work) > 1)
+            return parallel_for(pieces(), threads_, [&](index_t piece, int slot) { f(piece, slot); });
+        for (index_t piece = 0; piece < pieces(); ++piece)
+            f(piece, 0);
+    }
+    // See for_each_part.
+    template <class F>
+    void for_each_part(index_t piece, const Prefix<T>* kept, F&& f) const {
+        random::for_each_part<T>(layout_, where_, kept, r_, begin(piece), end(piece), f);
+    }
+
+private:
+    const RowLayout& layout_;
+    int where_;
+    index_t r_;
+    int threads_;
+    index_t piece_;
+};
 
 }  // namespace sorgum::random

@@ -21,13 +21,15 @@ inline index_t saturated_product(index_t a, index_t b) {
     return __builtin_mul_overflow(a, b, &product) ? INT64_MAX : product;
 }
 
-// Scratch memory on a 64-byte boundary.
+// Scratch memory on a 64-byte boundary. Where it must grow, what it held is lost.
 template <class T>
 class AlignedArray {
 public:
     void reserve(index_t n) {
-        if (!data_)
-            data_.reset(static_cast<T*>(::operator new(static_cast<std::size_t>(n) * sizeof(T), kAlignment)));
+        if (n <= size_)
+            return;
+        data_.reset(static_cast<T*>(::operator new(static_cast<std::size_t>(n) * sizeof(T), kAlignment)));
+        size_ = n;
     }
     T* data() const { return data_.get(); }
 
@@ -37,6 +39,7 @@ private:
         void operator()(T* p) const { ::operator delete(p, kAlignment); }
     };
     std::unique_ptr<T, Free> data_;
+    index_t size_ = 0;
 };
 
 }  // namespace sorgum

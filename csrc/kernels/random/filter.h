@@ -5,7 +5,7 @@
 //           elements from `least` on; collect: these elements and their places; tally: counts and weights of the
 //           elements in [least, most], by their place there; narrow: the bucket in which a search ends; find_equal: the
 //           place of one of the elements equal to a value; logit_at: max + T log(share); keep: x where it is in the
-//           prefix, else -inf; penalise: logits of tokens that were seen
+//           prefix, else -inf; drop: the same for what was collected; penalise: logits of tokens that were seen
 // source    selection by distribution: Knuth, "The Art of Computer Programming" 3, section 5.3.3, exercise 8, and
 //           section 5.2.5. The buckets divide the integers whose order is that of the floats, by a power of two: three
 //           or four rounds (float64: six or seven) reach any single number. Filters: see `categorical`. Penalties:
@@ -31,7 +31,7 @@ template <class T>
 using mass_fn = index_t(const T* x, index_t n, const IntegerWeights<T>& weights, T least);
 
 // Appends to `values`, and to `places` the numbers first + k as integers in the encoding of T. Returns the new count,
-// or -1 where it would exceed `room`; both arrays have room for 16 elements more.
+// or -1 where it would exceed `room`; both arrays have room for 64 elements more. `first` + n <= 2^31.
 template <class T>
 using collect_fn = index_t(const T* x, index_t first, index_t n, T least, index_t count, index_t room, T* values,
                            T* places);
@@ -56,6 +56,10 @@ using logit_at_fn = T(T max, double temperature, double share);
 // y may be x.
 template <class T>
 using keep_fn = void(const T* x, index_t first, index_t n, const Prefix<T>& prefix, T* y);
+
+// Leaves of what `collect` found only what is in the prefix, whose `last` counts in the list. Returns the new count.
+template <class T>
+using drop_fn = index_t(T* values, T* places, index_t n, const Prefix<T>& prefix);
 
 // x[k] is the logit of seen[k].
 template <class T>

@@ -184,18 +184,34 @@ index_t collect_kernel(const T* x, index_t first, index_t n, T least, index_t co
     constexpr T numbers[kLanes] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
     const vec<T> magic = splat<vec<T>>(Format<T>::round_magic);
     const I lane = int_sub(bits(load(numbers) + magic), bits(magic));
-    const T infinity = from_bits(Format<T>::infinity);
-    for_each_between(x, n, number_below(least), infinity, [&](vec<T> v, index_t i, auto m) SORGUM_LAMBDA {
-        if (count < 0 || !any(m))
-            return;
-        if (count > room) {
-            count = -1;
-            return;
-        }
+    const vec<T> below = splat<vec<T>>(number_below(least));
+    const auto append = [&](vec<T> v, index_t i) SORGUM_LAMBDA {
+        const auto m = lt(below, v);
         compress(places + count, m, from_bits(int_add(lane, splat_integer<I>(first + i))));
         count += compress(values + count, m, v);
-    });
-    return count > room ? -1 : count;
+    };
+    index_t i = 0;
+    for (; i + 4 * kLanes <= n && count <= room; i += 4 * kLanes) {
+        vec<T> v[4];
+        for (int k = 0; k < 4; ++k)
+            v[k] = load(x + i + k * kLanes);
+        if (any(lt(below, max(max(v[0], v[1]), max(v[2], v[3])))))
+            for (int k = 0; k < 4; ++k)
+                append(v[k], i + k * kLanes);
+    }
+    for (; i < n && count <= room; i += kLanes)
+        append(load_first(x + i, n - i, -from_bits(Format<T>::infinity)), i);
+    return count <= room ? count : -1;
+}
+
+template <class T>
+SORGUM_INLINE index_t count_equal(const T* x, index_t n, T value) {
+    using I = integer_t<vec<T>>;
+    const vec<T> wanted = splat<vec<T>>(value);
+    I hits = splat_integer<I>(0);
+    for (index_t i = 0; i < n; i += kLanes)
+        hits = increment(hits, eq(load_first(x + i, n - i, -from_bits(Format<T>::infinity)), wanted));
+    return fold_count(hits);
 }
 
 template <class T>
@@ -220,9 +236,23 @@ SORGUM_INLINE void count_in_buckets(const T* x, index_t n, const Buckets<T>& buc
     });
 }
 
+// All that is searched for is one number: the elements are counted, and one is weighed.
+template <class T>
+SORGUM_INLINE void tally_equal(const T* x, index_t n, const IntegerWeights<T>* weights, T value, Tally& tally) {
+    const index_t hits = count_equal(x, n, value);
+    if (hits == 0)
+        return;
+    tally.low = tally.high = key_of(value);
+    tally.count[0] += hits;
+    if (weights != nullptr)
+        tally.mass[0] += hits * mass_kernel(&value, 1, *weights, value);
+}
+
 template <class T>
 void tally_kernel(const T* x, index_t n, const IntegerWeights<T>* weights, const Search<T>& search, Tally& tally) {
     constexpr index_t kHere = 1024;
+    if (search.least == search.most)
+        return tally_equal(x, n, weights, search.least, tally);
     const Buckets<T> buckets(search);
     T kept[kHere + kLanes];
     index_t count = 0;
@@ -271,15 +301,9 @@ int narrow_kernel(const Tally& tally, Search<T>& s) {
 
 template <class T>
 index_t find_equal_kernel(const T* x, index_t n, T value, index_t& nth) {
-    using I = integer_t<vec<T>>;
-    const vec<T> wanted = splat<vec<T>>(value);
-    const T absent = -from_bits(Format<T>::infinity);
     for (index_t i = 0; i < n; i += kChunk) {
         const index_t end = n - i < kChunk ? n : i + kChunk;
-        I hits = splat_integer<I>(0);
-        for (index_t k = i; k < end; k += kLanes)
-            hits = increment(hits, eq(load_first(x + k, end - k, absent), wanted));
-        const index_t found = fold_count(hits);
+        const index_t found = count_equal(x + i, end - i, value);
         if (found < nth) {
             nth -= found;
             continue;
@@ -300,17 +324,35 @@ T logit_at_kernel(T max, double temperature, double share) {
     return static_cast<double>(nearest) < cut ? number_above(nearest) : nearest;
 }
 
+// Which lanes of v, the elements from place `at` on, are in the prefix.
+template <class T>
+SORGUM_INLINE auto in_prefix(const Prefix<T>& prefix, vec<T> v, index_t at) {
+    constexpr T ones[kLanes] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1};
+    const vec<T> value = splat<vec<T>>(prefix.value), zero = splat<vec<T>>(T(0));
+    const auto in_time = lt(zero, load_first(ones, prefix.last - at + 1, T(0)));
+    return either(lt(value, v), both(eq(v, value), in_time));
+}
+
 template <class T>
 void keep_kernel(const T* x, index_t first, index_t n, const Prefix<T>& prefix, T* y) {
-    constexpr T ones[kLanes] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1};
-    const vec<T> value = splat<vec<T>>(prefix.value), absent = splat<vec<T>>(-from_bits(Format<T>::infinity));
-    const vec<T> zero = splat<vec<T>>(T(0));
+    const vec<T> absent = splat<vec<T>>(-from_bits(Format<T>::infinity));
     for (index_t i = 0; i < n; i += kLanes) {
         const vec<T> v = load_first(x + i, n - i, -from_bits(Format<T>::infinity));
-        const auto in_time = lt(zero, load_first(ones, prefix.last - (first + i) + 1, T(0)));
-        const auto kept = either(lt(value, v), both(eq(v, value), in_time));
-        store_first(y + i, select(kept, v, absent), n - i);
+        store_first(y + i, select(in_prefix(prefix, v, first + i), v, absent), n - i);
     }
+}
+
+template <class T>
+index_t drop_kernel(T* values, T* places, index_t n, const Prefix<T>& prefix) {
+    index_t kept = 0;
+    for (index_t i = 0; i < n; i += kLanes) {
+        const vec<T> v = load_first(values + i, n - i, -from_bits(Format<T>::infinity));
+        const vec<T> p = load_first(places + i, n - i, T(0));
+        const auto in = in_prefix(prefix, v, i);
+        compress(places + kept, in, p);
+        kept += compress(values + kept, in, v);
+    }
+    return kept;
 }
 
 template <class T>

@@ -30,7 +30,7 @@ template <class T>
 using gumbel_top_fn = void(const NoiseRow& row, const T* x, index_t first, index_t n, Draw* best, index_t most,
                            index_t& count);
 
-// As gumbel_max for the elements x[k] at the indices first + places[k], these integers in the encoding of T.
+// As gumbel_max for the elements x[k] at the indices first + places[k], these integers below 2^31 in the encoding of T.
 template <class T>
 using gumbel_listed_fn = void(const NoiseRow& row, double temperature, const T* x, const T* places, index_t first,
                               index_t n, Draw& best);

@@ -78,49 +78,74 @@ void gumbel_max_kernel(const NoiseRow& row, double temperature, const T* x, inde
     });
 }
 
-// The words of 16 indices: a whole block for each.
-SORGUM_INLINE i32x16 words_at(const NoiseRow& row, PhiloxKey<i32x16> key, const index_t* index) {
-    std::uint32_t word[kLanes];
-    if (row.given != nullptr) {
+SORGUM_INLINE i32x16 load_places(const float* p, index_t n) { return bits(load_first(p, n, 0.0f)); }
+SORGUM_INLINE i32x16 load_places(const double* p, index_t n) {
+    std::uint32_t narrow[kLanes];
+    for (index_t k = 0; k < kLanes; ++k)
+        narrow[k] = k < n ? static_cast<std::uint32_t>(bits(p[k])) : 0;
+    return load_words(narrow);
+}
+
+// The words of the indices first + place, 0 <= place < 2^31: a whole block for each.
+class WordsAt {
+public:
+    SORGUM_INLINE WordsAt(const NoiseRow& row, index_t first)
+        : given_(row.given == nullptr ? nullptr : row.given + first),
+          block_(splat_integer<i32x16>(first >> 2)),
+          high_(splat_integer<i32x16>(first >> 34)),
+          within_(splat_integer<i32x16>(first & 3)) {
+        const PhiloxKey<std::int32_t> own = row_key(row);
+        for (int k = 0; k < 2; ++k)
+            key_.word[k] = splat_integer<i32x16>(own.word[k]);
+        position_[0] = splat_integer<i32x16>(low_word(row.position));
+        position_[1] = splat_integer<i32x16>(high_word(row.position));
+    }
+    SORGUM_INLINE i32x16 operator()(i32x16 place) const {
+        if (given_ != nullptr)
+            return look_up(place);
+        const i32x16 at = int_add(place, within_);
+        const i32x16 low = int_add(block_, shift_right<2>(at));
+        // What is added is below 2^31: there is a carry where the highest bit was set and is no more.
+        const i32x16 carry = shift_right<31>(int_and(block_, int_xor(low, splat_integer<i32x16>(-1))));
+        const Block<i32x16> b =
+            philox<kPhiloxRounds>(Block<i32x16>{{low, int_add(high_, carry), position_[0], position_[1]}}, key_);
+        const f32x16 which = to_float(int_and(at, splat_integer<i32x16>(3)));
+        f32x16 word = from_bits(b.word[3]);
+        for (int k = 0; k < 3; ++k)
+            word = select(eq(which, splat<f32x16>(static_cast<float>(k))), from_bits(b.word[k]), word);
+        return bits(word);
+    }
+
+private:
+    SORGUM_INLINE i32x16 look_up(i32x16 place) const {
+        float at[kLanes];
+        std::uint32_t word[kLanes];
+        store(at, from_bits(place));
         for (int k = 0; k < kLanes; ++k)
-            word[k] = row.given[index[k]];
+            word[k] = given_[bits(at[k])];
         return load_words(word);
     }
-    std::uint32_t low[kLanes], high[kLanes], block[4][kLanes];
-    for (int k = 0; k < kLanes; ++k) {
-        low[k] = static_cast<std::uint32_t>(index[k] >> 2);
-        high[k] = static_cast<std::uint32_t>(index[k] >> 34);
-    }
-    const Block<i32x16> b = philox<kPhiloxRounds>(
-        Block<i32x16>{{load_words(low), load_words(high), splat_integer<i32x16>(low_word(row.position)),
-                       splat_integer<i32x16>(high_word(row.position))}},
-        key);
-    for (int w = 0; w < 4; ++w)
-        store(reinterpret_cast<float*>(block[w]), from_bits(b.word[w]));
-    for (int k = 0; k < kLanes; ++k)
-        word[k] = block[index[k] & 3][k];
-    return load_words(word);
-}
+
+    const std::uint32_t* given_;
+    i32x16 block_, high_, within_, position_[2];
+    PhiloxKey<i32x16> key_;
+};
 
 template <class T>
 void gumbel_listed_kernel(const NoiseRow& row, double temperature, const T* x, const T* places, index_t first,
                           index_t n, Draw& best) {
-    const PhiloxKey<std::int32_t> own = row_key(row);
-    const PhiloxKey<i32x16> key = {{splat_integer<i32x16>(own.word[0]), splat_integer<i32x16>(own.word[1])}};
+    const WordsAt words(row, first);
     Screen<vec<T>> screen = make_screen<vec<T>>(temperature, best.value);
     for (index_t i = 0; i < n; i += kLanes) {
         const index_t here = n - i < kLanes ? n - i : kLanes;
-        index_t index[kLanes];
-        for (index_t k = 0; k < kLanes; ++k)
-            index[k] = first + bits(places[k < here ? i + k : i]);
-        const i32x16 w = words_at(row, key, index);
+        const i32x16 w = words(load_places(places + i, here));
         if (all(rejects(screen, load_first(x + i, here, static_cast<T>(minus_infinity())), w)))
             continue;
         double noise[kLanes];
         store(noise, gumbel(open_unit<f64x16>(zero_extend(w))) * splat<f64x16>(temperature));
         const index_t before = best.index;
         for (index_t k = 0; k < here; ++k)
-            enter(static_cast<double>(x[i + k]), noise[k], index[k], best);
+            enter(static_cast<double>(x[i + k]), noise[k], first + bits(places[i + k]), best);
         if (best.index != before)
             screen = make_screen<vec<T>>(temperature, best.value);
     }

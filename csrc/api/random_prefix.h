@@ -1,0 +1,100 @@
+// What the token filters keep of a row. Every filter keeps the first elements of one order (larger before smaller, of
+// equal ones the lower index first), so filters one after the other keep the shortest of their prefixes, and what is
+// searched is where it ends: kernels/random/filter.h.
+#pragma once
+
+#include <vector>
+
+#include "api/random_rows.h"
+
+namespace sorgum::random {
+
+enum class FilterStep { temperature, min_p, top_k, top_p };
+
+struct FilterRules {
+    FilterStep order[4];
+    bool all_ties;  // of equal elements at the end of a prefix all are kept, instead of the first ones
+};
+
+// The filters of one row. At least the length, 1 and 0 keep everything.
+struct Filters {
+    double temperature;
+    index_t top_k;
+    double top_p, min_p;
+};
+
+// Below it a temperature counts as 0: its reciprocal may not be finite.
+inline constexpr double kLeastTemperature = 0x1p-1022;
+
+// Kept for the next row by the thread, or the threads, that work on one at a time: it holds memory.
+template <class T>
+class PrefixSearch {
+public:
+    // False: there is nothing to be filtered, or a NaN or +inf.
+    bool run(const PiecedRow<T>& row, const Filters& filters, const FilterRules& rules);
+
+    const Prefix<T>& prefix() const { return prefix_; }
+    bool spoilt() const { return spoilt_; }
+
+    // Elements of a piece and their places in it, integers in the encoding of T.
+    struct List {
+        AlignedArray<T> values, places;
+        index_t count;
+    };
+    // Whether there are lists of what is kept.
+    bool listed() const { return listed_; }
+    const List& list(index_t piece) const { return lists_[static_cast<std::size_t>(piece)]; }
+
+private:
+    // Kept is what is above `value`, and the first `equal` of what is equal to it; `left_out` of those are not.
+    struct End {
+        T value;
+        index_t equal, left_out;
+    };
+    void shorten(const End& end);
+    bool look_over(const PiecedRow<T>& row);
+    void collect(const PiecedRow<T>& row, T least);
+    template <class F>
+    void for_each_part(const PiecedRow<T>& row, const F& f) const;
+    template <class ForEach>
+    bool narrow(Search<T>& search, const IntegerWeights<T>* weights, int rounds, const ForEach& for_each);
+    bool finish(const PiecedRow<T>& row, Search<T>& search, const IntegerWeights<T>* weights);
+    bool estimate(const T* x, index_t n, Search<T>& search, const IntegerWeights<T>* weights);
+    index_t mass_from(const PiecedRow<T>& row, const IntegerWeights<T>& weights, T least);
+    void keep_count(const PiecedRow<T>& row, index_t k, bool all_ties);
+    void keep_mass(const PiecedRow<T>& row, double temperature, double p, bool all_ties);
+    T bound_of_mass(double below, index_t largest, double temperature) const;
+    void sampled_bounds(double below, const IntegerWeights<T>& weights, Search<T>& search);
+    void settle(const PiecedRow<T>& row);
+
+    const KernelTable& table_ = kernels();
+    index_t length_ = 0, listed_count_ = 0;
+    T max_ = 0;
+    End end_ = {0, 0, 0};
+    Prefix<T> prefix_ = {0, 0};
+    AlignedArray<T> maxima_, sample_;  // of the row: see kernels/random/filter.h
+    index_t maxima_count_ = 0, sample_count_ = 0;
+    std::vector<List> lists_;  // of the pieces
+    std::vector<index_t> masses_;
+    std::vector<Tally> tallies_;  // of the threads
+    bool listed_ = false, spoilt_ = false;
+};
+
+// Calls f(row, its number, a search) for all rows: many or short ones are divided among the threads, which share few
+// long ones, one after the other.
+template <class T, class F>
+void search_rows(const RowLayout& layout, int where, const F& f) {
+    const bool shared = few_long_rows(layout);
+    const int threads =
+        shared ? 1 : threads_for_rows(layout);  // which may be another number when it is asked for again
+    std::vector<PrefixSearch<T>> searches(static_cast<std::size_t>(threads));
+    const auto one = [&](index_t r, int slot) {
+        f(PiecedRow<T>(layout, where, r, shared), r, searches[static_cast<std::size_t>(slot)]);
+    };
+    if (!shared)
+        return for_each_row(layout, threads, one);
+    for (index_t r = 0; r < layout.rows; ++r)
+        one(r, 0);
+}
+
+}  // namespace sorgum::random
