@@ -112,6 +112,8 @@ SORGUM_HD std::int32_t int_and(std::int32_t a, std::int32_t b) { return a & b; }
 SORGUM_HD std::int64_t int_and(std::int64_t a, std::int64_t b) { return a & b; }
 SORGUM_HD std::int32_t int_xor(std::int32_t a, std::int32_t b) { return a ^ b; }
 SORGUM_HD std::int64_t int_xor(std::int64_t a, std::int64_t b) { return a ^ b; }
+SORGUM_HD float exponent_of(float a) { return static_cast<float>((bits(a) >> 23) - 127); }
+SORGUM_HD double exponent_of(double a) { return static_cast<double>((bits(a) >> 52) - 1023); }
 template <int k>
 SORGUM_HD std::int32_t shift_left(std::int32_t a) {
     return static_cast<std::int32_t>(static_cast<std::uint32_t>(a) << k);

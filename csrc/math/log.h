@@ -22,6 +22,8 @@ struct LogConstants<float> {
     static constexpr float poly[9] = {-0x1.fffff8p-2f, 0x1.55554ep-2f,  -0x1.0003d4p-2f,
                                       0x1.99a366p-3f,  -0x1.543a46p-3f, 0x1.228a20p-3f,
                                       -0x1.0eb8fep-3f, 0x1.079028p-3f,  -0x1.38c0cep-4f};
+    static constexpr float reflected[9] = {poly[0],  -poly[1], poly[2],  -poly[3], poly[4],
+                                           -poly[5], poly[6],  -poly[7], poly[8]};  // of -f
 };
 
 template <>
@@ -41,20 +43,36 @@ struct Split {
     L e, f;
 };
 
+// An encoding in which the exponent is e, of a normal x > 0, and its 1 + f.
+template <class L>
+SORGUM_HD integer_t<L> encoding_by_e(L x) {
+    using C = LogConstants<element_t<L>>;
+    return int_add(bits(x), splat_integer<integer_t<L>>(C::one - C::sqrt_half));
+}
+template <class L>
+SORGUM_HD L one_plus_f(integer_t<L> j) {
+    using I = integer_t<L>;
+    using C = LogConstants<element_t<L>>;
+    return from_bits(int_add(int_and(j, splat_integer<I>(C::mantissa)), splat_integer<I>(C::sqrt_half)));
+}
+
 // Of a normal x > 0; `bias` is added to its exponent's own.
 template <class L>
 SORGUM_HD Split<L> split_normal(L x, L bias) {
     using T = element_t<L>;
-    using I = integer_t<L>;
-    using C = LogConstants<T>;
-    const I j = int_add(bits(x), splat_integer<I>(C::one - C::sqrt_half));
+    const integer_t<L> j = encoding_by_e(x);
     const L e = integer_to_float<L>(shift_right<Format<T>::mantissa_bits>(j)) - bias;
-    const L m = from_bits(int_add(int_and(j, splat_integer<I>(C::mantissa)), splat_integer<I>(C::sqrt_half)));
-    return {e, m - splat<L>(T(1))};
+    return {e, one_plus_f<L>(j) - splat<L>(T(1))};
 }
 template <class L>
 SORGUM_HD Split<L> split_normal(L x) {
     return split_normal(x, splat<L>(element_t<L>(Format<element_t<L>>::exponent_bias)));
+}
+// x = 2^e (1 - f) instead, of a normal x below a quarter of the largest numbers.
+template <class L>
+SORGUM_HD Split<L> split_reflected(L x) {
+    const integer_t<L> j = encoding_by_e(x);
+    return {exponent_of(from_bits(j)), splat<L>(element_t<L>(1)) - one_plus_f<L>(j)};
 }
 
 template <class L>
@@ -73,6 +91,25 @@ SORGUM_HD L log_of_split(Split<L> x) {
         y = f - (h - fma(s, fma(horner<C::poly>(z), z, h), e * splat<L>(C::ln2_lo)));
     }
     return fma(e, splat<L>(C::ln2_hi), y);
+}
+
+// -log(x) of x = 2^e (1 - f): the steps above with every sign turned, so the same bits but for the sign.
+template <class L>
+SORGUM_HD L minus_log_of_reflected(Split<L> x) {
+    using T = element_t<L>;
+    using C = LogConstants<T>;
+    const L e = x.e, f = x.f;
+    L y;
+    if constexpr (sizeof(T) == 4) {
+        const L q = horner<C::reflected>(f);
+        y = f - fma(q, f * f, e * splat<L>(C::ln2_lo));
+    } else {
+        const L s = f / (splat<L>(T(2)) - f);
+        const L z = s * s;
+        const L h = (splat<L>(T(0.5)) * f) * f;
+        y = f + (h + fma(s, fma(horner<C::poly>(z), z, h), e * splat<L>(-C::ln2_lo)));
+    }
+    return fma(e, splat<L>(-C::ln2_hi), y);
 }
 
 // Of a normal x > 0.

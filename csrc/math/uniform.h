@@ -51,19 +51,18 @@ SORGUM_HD L uniform(OpenUnit<L> p) {
     return min(p.v, splat<L>(element_t<L>(sizeof(T) == 4 ? 1 - 0x1p-24 : 1 - 0x1p-53)));
 }
 
-// -log(1 - v): the logarithm of u, whose fraction 1 + f is replaced by 1 - v where u is near 1.
+// -log(1 - v): that of u, whose fraction 1 - f is replaced by 1 - v where u is near 1.
 template <class L>
 SORGUM_HD L exponential(OpenUnit<L> p) {
-    const L zero = splat<L>(element_t<L>(0));
-    Split<L> s = split_normal(p.u);
-    s.f = select(eq(s.e, zero), zero - p.v, s.f);
-    return zero - log_of_split(s);
+    Split<L> s = split_reflected(p.u);
+    s.f = select(eq(s.e, splat<L>(element_t<L>(0))), p.v, s.f);
+    return minus_log_of_reflected(s);
 }
 
 // -log(-log(1 - v)): the upper tail is where v is small and has all its digits.
 template <class L>
 SORGUM_HD L gumbel_of_exponential(L e) {
-    return splat<L>(element_t<L>(0)) - log_of_normal(e);
+    return minus_log_of_reflected(split_reflected(e));
 }
 template <class L>
 SORGUM_HD L gumbel(OpenUnit<L> p) {

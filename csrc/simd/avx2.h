@@ -318,6 +318,15 @@ SORGUM_INLINE index_t fold_count(i64x16 a) {
 }
 
 // ---- between the two ----
+// The exponent's bits become the last digits of a large number.
+SORGUM_INLINE f32x16 exponent_of(f32x16 a) {
+    const f32x16 large = splat<f32x16>(0x1p23f);
+    return from_bits(int_add(shift_right<23>(bits(a)), bits(large))) - splat<f32x16>(0x1p23f + 127);
+}
+SORGUM_INLINE f64x16 exponent_of(f64x16 a) {
+    const f64x16 large = splat<f64x16>(0x1p52);
+    return from_bits(int_add(shift_right<52>(bits(a)), bits(large))) - splat<f64x16>(0x1p52 + 1023);
+}
 SORGUM_INLINE f64x16 widen(f32x16 a) {
     return {{_mm256_cvtps_pd(_mm256_castps256_ps128(a.v[0])), _mm256_cvtps_pd(_mm256_extractf128_ps(a.v[0], 1)),
              _mm256_cvtps_pd(_mm256_castps256_ps128(a.v[1])), _mm256_cvtps_pd(_mm256_extractf128_ps(a.v[1], 1))}};

@@ -197,6 +197,8 @@ SORGUM_INLINE i64x16 increment(i64x16 a, mask16 m) {
 SORGUM_INLINE index_t fold_count(i64x16 a) { return _mm512_reduce_add_epi64(_mm512_add_epi64(a.lo, a.hi)); }
 
 // ---- between the two ----
+SORGUM_INLINE f32x16 exponent_of(f32x16 a) { return {_mm512_getexp_ps(a.v)}; }
+SORGUM_INLINE f64x16 exponent_of(f64x16 a) { return {_mm512_getexp_pd(a.lo), _mm512_getexp_pd(a.hi)}; }
 SORGUM_INLINE f64x16 widen(f32x16 a) {
     return {_mm512_cvtps_pd(_mm512_castps512_ps256(a.v)), _mm512_cvtps_pd(_mm512_extractf32x8_ps(a.v, 1))};
 }

@@ -110,6 +110,9 @@ SORGUM_INLINE R each_lane(F&& f) {
     SORGUM_LANEWISE V zero_where(mask16 m, V a) {                                          \
         return each_lane<V>([&](int i) { return m.v[i] ? E(0) : a.v[i]; });                \
     }                                                                                      \
+    SORGUM_LANEWISE V exponent_of(V a) {                                                   \
+        return each_lane<V>([&](int i) { return exponent_of(a.v[i]); });                   \
+    }                                                                                      \
     SORGUM_LANEWISE I bits(V a) {                                                          \
         return each_lane<I>([&](int i) { return bits(a.v[i]); });                          \
     }                                                                                      \

@@ -3,6 +3,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <cmath>
 #include <cstring>
 #include <limits>
 #include <random>
@@ -631,6 +632,17 @@ void between_the_two() {
         for (int i = 0; i < 16; ++i)
             CHECK(same_number(r.v[i], static_cast<double>(a[i])));
     };
+    const auto check_exponents = [](const auto* a) {
+        using T = std::remove_const_t<std::remove_pointer_t<decltype(a)>>;
+        T x[16];
+        for (int i = 0; i < 16; ++i) {
+            const T size = a[i] < 0 ? -a[i] : a[i];
+            x[i] = size >= std::numeric_limits<T>::min() && size <= std::numeric_limits<T>::max() ? size : T(1);
+        }
+        const Lanes<T> r = lanes_of<T>(exponent_of(load(x)));
+        for (int i = 0; i < 16; ++i)
+            CHECK(same_bits(r.v[i], static_cast<T>(std::ilogb(x[i]))));
+    };
     const auto check_narrow = [](const double* a) {
         const Lanes<float> r = lanes_of<float>(narrow(load(a)));
         for (int i = 0; i < 16; ++i)
@@ -641,10 +653,12 @@ void between_the_two() {
     for (std::size_t i = 0; i < floats.special.size() + 16; ++i) {
         a[i % 16] = floats.special[i % floats.special.size()];
         check_widen(a);
+        check_exponents(a);
     }
     for (std::size_t i = 0; i < doubles.special.size() + 16; ++i) {
         b[i % 16] = doubles.special[i % doubles.special.size()];
         check_narrow(b);
+        check_exponents(b);
     }
     for (int round = 0; round < 4000; ++round) {
         for (int i = 0; i < 16; ++i) {
@@ -659,6 +673,8 @@ void between_the_two() {
         }
         check_widen(a);
         check_narrow(b);
+        check_exponents(a);
+        check_exponents(b);
     }
 }
 
