@@ -21,8 +21,9 @@ struct PhiloxKey {
     I word[2];
 };
 
-template <int rounds, class I>
-SORGUM_HD Block<I> philox(Block<I> c, PhiloxKey<I> key) {
+// Several blocks of one key, round by round: a block alone is one chain of multiplications, each waiting for the last.
+template <int rounds, int blocks, class I>
+SORGUM_HD void philox(Block<I> (&c)[blocks], PhiloxKey<I> key) {
     // Two multipliers, and the Weyl increments of the key: the golden ratio and sqrt(3) - 1.
     const I multiplier0 = splat_integer<I>(0xD2511F53), multiplier1 = splat_integer<I>(0xCD9E8D57);
     const I step0 = splat_integer<I>(0x9E3779B9), step1 = splat_integer<I>(0xBB67AE85);
@@ -32,13 +33,22 @@ SORGUM_HD Block<I> philox(Block<I> c, PhiloxKey<I> key) {
 #pragma GCC unroll 10
 #endif
     for (int round = 0; round < rounds; ++round) {
-        const I high0 = multiply_high(c.word[0], multiplier0), low0 = multiply_low(c.word[0], multiplier0);
-        const I high1 = multiply_high(c.word[2], multiplier1), low1 = multiply_low(c.word[2], multiplier1);
-        c = {{int_xor(int_xor(high1, c.word[1]), key.word[0]), low1, int_xor(int_xor(high0, c.word[3]), key.word[1]),
-              low0}};
+#pragma GCC unroll 4
+        for (int b = 0; b < blocks; ++b) {
+            const I* const w = c[b].word;
+            const I high0 = multiply_high(w[0], multiplier0), low0 = multiply_low(w[0], multiplier0);
+            const I high1 = multiply_high(w[2], multiplier1), low1 = multiply_low(w[2], multiplier1);
+            c[b] = {
+                {int_xor(int_xor(high1, w[1]), key.word[0]), low1, int_xor(int_xor(high0, w[3]), key.word[1]), low0}};
+        }
         key = {{int_add(key.word[0], step0), int_add(key.word[1], step1)}};
     }
-    return c;
+}
+template <int rounds, class I>
+SORGUM_HD Block<I> philox(Block<I> c, PhiloxKey<I> key) {
+    Block<I> one[1] = {c};
+    philox<rounds>(one, key);
+    return one[0];
 }
 
 SORGUM_ISA_END

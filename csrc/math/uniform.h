@@ -61,12 +61,8 @@ SORGUM_HD L exponential(OpenUnit<L> p) {
 
 // -log(-log(1 - v)): the upper tail is where v is small and has all its digits.
 template <class L>
-SORGUM_HD L gumbel_of_exponential(L e) {
-    return minus_log_of_reflected(split_reflected(e));
-}
-template <class L>
 SORGUM_HD L gumbel(OpenUnit<L> p) {
-    return gumbel_of_exponential(exponential(p));
+    return minus_log_of_reflected(split_reflected(exponential(p)));
 }
 
 // log(v / (1 - v))

@@ -57,15 +57,16 @@ void known_blocks() {
 // Words of a row by lanes, across the places where the counter's low word runs over, and to the last one.
 void words_of_a_row() {
     std::mt19937_64 random{7};
-    for (const index_t at : {index_t(0), index_t(64), index_t(1) << 33, (index_t(1) << 34) - 64, (index_t(1) << 34),
-                             index_t(1) << 60, INT64_MAX - 191}) {
-        const NoiseRow row = {random(), random(), random(), Purpose::gumbel, (at & 64) != 0, nullptr};
+    constexpr index_t step = kGroupWords;
+    for (const index_t at : {index_t(0), step, index_t(1) << 33, (index_t(1) << 34) - step, (index_t(1) << 34),
+                             index_t(1) << 60, INT64_MAX - (3 * step - 1)}) {
+        const NoiseRow row = {random(), random(), random(), Purpose::gumbel, (at & step) != 0, nullptr};
         const PhiloxKey<std::int32_t> key = row_key(row);
         index_t groups = 0;
-        for_each_group(row, at + 3, 127, [&](index_t place, const i32x16* w) {
-            CHECK(place == at + 64 * groups);
+        for_each_group(row, at + 3, 2 * step - 1, [&](index_t place, const i32x16* w) {
+            CHECK(place == at + step * groups);
             ++groups;
-            for (int k = 0; k < 4; ++k) {
+            for (int k = 0; k < kGroupVectors; ++k) {
                 std::uint32_t words[16];
                 read_lanes(w[k], words);
                 for (int i = 0; i < 16; ++i) {

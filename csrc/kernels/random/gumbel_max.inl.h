@@ -10,16 +10,18 @@ using namespace sorgum::random;
 
 template <class T>
 SORGUM_INLINE bool rejects_all(const Screen<vec<T>>& screen, const T* x, const i32x16* w) {
-    const auto a = rejects(screen, load(x), w[0]), b = rejects(screen, load(x + kLanes), w[1]);
-    const auto c = rejects(screen, load(x + 2 * kLanes), w[2]), d = rejects(screen, load(x + 3 * kLanes), w[3]);
-    return all(both(both(a, b), both(c, d)));
+    auto rejected = rejects(screen, load(x), w[0]);
+#pragma GCC unroll 8
+    for (int k = 1; k < kGroupVectors; ++k)
+        rejected = both(rejected, rejects(screen, load(x + k * kLanes), w[k]));
+    return all(rejected);
 }
 
-// Elements [at, at + 64), of which the words are w: those that pass, worked out.
+// Elements of a group from `at` on, of which the words are w: those that pass, worked out.
 template <class T>
 SORGUM_NOINLINE void enter_group(Screen<vec<T>>& screen, const T* x, const i32x16* w, index_t at, double temperature,
                                  Draw& best) {
-    for (int k = 0; k < 4; ++k) {
+    for (int k = 0; k < kGroupVectors; ++k) {
         if (all(rejects(screen, load(x + k * kLanes), w[k])))
             continue;
         const index_t before = best.index;
@@ -45,7 +47,7 @@ void largest(const T* x, index_t first, index_t n, Draw& best) {
     }
 }
 
-// Calls f(elements, words, index of the first) for groups of 64; elements beyond the row are -inf.
+// Calls f(elements, words, index of the first) for groups; elements beyond the row are -inf.
 template <class T, class F>
 SORGUM_INLINE void for_each_padded_group(const NoiseRow& row, const T* x, index_t first, index_t n, F&& f) {
     const index_t end = first + n;
@@ -57,8 +59,8 @@ SORGUM_INLINE void for_each_padded_group(const NoiseRow& row, const T* x, index_
                 padded[i] = at + i >= first && at + i < end ? here[i] : static_cast<T>(minus_infinity());
             here = padded;
         } else {
-#pragma GCC unroll 4
-            for (int k = 0; k < 4; ++k)
+#pragma GCC unroll 8
+            for (int k = 0; k < kGroupVectors; ++k)
                 prefetch_ahead(here + k * kLanes);
         }
         f(here, w, at);
@@ -73,7 +75,9 @@ void gumbel_max_kernel(const NoiseRow& row, double temperature, const T* x, inde
     for_each_padded_group(row, x, first, n, [&](const T* here, const i32x16* w, index_t at) SORGUM_LAMBDA {
         if (spoilt(best) || rejects_all(screen, here, w))
             return;
-        const i32x16 kept[4] = {w[0], w[1], w[2], w[3]};
+        i32x16 kept[kGroupVectors];
+        for (int k = 0; k < kGroupVectors; ++k)
+            kept[k] = w[k];
         enter_group(screen, here, kept, at, temperature, best);
     });
 }
@@ -189,8 +193,7 @@ struct Heap {
 };
 
 template <class T>
-SORGUM_NOINLINE void enter_group(Screen<vec<T>>& screen, const T* x, const i32x16* w, index_t at, Heap& heap) {
-    for (int k = 0; k < 4; ++k) {
+    for (int k = 0; k < kGroupVectors; ++k) {
         if (all(rejects(screen, load(x + k * kLanes), w[k])))
             continue;
         double noise[kLanes];
@@ -217,7 +220,9 @@ void gumbel_top_kernel(const NoiseRow& row, const T* x, index_t first, index_t n
     for_each_padded_group(row, x, first, n, [&](const T* here, const i32x16* w, index_t at) SORGUM_LAMBDA {
         if (heap.count < 0 || rejects_all(screen, here, w))
             return;
-        const i32x16 kept[4] = {w[0], w[1], w[2], w[3]};
+        i32x16 kept[kGroupVectors];
+        for (int k = 0; k < kGroupVectors; ++k)
+            kept[k] = w[k];
         enter_group(screen, here, kept, at, heap);
     });
     count = heap.count;

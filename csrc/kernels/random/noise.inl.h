@@ -1,6 +1,7 @@
 #pragma once
 
 #include "kernels/random/noise.h"
+#include "kernels/random/side_by_side.inl.h"
 #include "kernels/random/words.inl.h"
 #include "math/normal.h"
 
@@ -30,33 +31,29 @@ void philox_kernel(const PhiloxBlocks& blocks) {
         philox_blocks<kPhiloxRounds>(blocks);
 }
 
-// put(k, vector k) for the results of a group of 64 words: 64 elements, or 32 of 64 bits. Each step is done for all
-// vectors before the next, since a logarithm is one long chain: several at a time fill the units, one whole vector
-// after the other does not.
-template <class T, bool wide, class Law, class Then, class Put>
-SORGUM_INLINE void results_of_group(const i32x16* w, Law&& law, Then&& then, Put&& put) {
-    if constexpr (!wide) {
-        vec<T> r[4];
-#pragma GCC unroll 4
-        for (int k = 0; k < 4; ++k)
-            if constexpr (sizeof(T) == 4)
-                r[k] = law(open_unit<f32x16>(w[k]));
-            else
-                r[k] = law(open_unit<f64x16>(zero_extend(w[k])));
-#pragma GCC unroll 4
-        for (int k = 0; k < 4; ++k)
-            put(k, then(r[k]));
+// put(k, vector k) for the results of a group: as many elements as words, or half as many of 64 bits.
+template <class T, bool wide, class Law, class Put>
+SORGUM_INLINE void results_of_group(const i32x16* w, Law&& law, Put&& put) {
+    if constexpr (!wide && sizeof(T) == 4) {
+        i32x128 words;
+#pragma GCC unroll 8
+        for (int k = 0; k < kGroupVectors; ++k)
+            words.v[k] = w[k];
+        const f32x128 r = law(open_unit<f32x128>(words));
+#pragma GCC unroll 8
+        for (int k = 0; k < kGroupVectors; ++k)
+            put(k, r.v[k]);
+    } else if constexpr (!wide) {
+        for (int k = 0; k < kGroupVectors; ++k)
+            put(k, law(open_unit<f64x16>(zero_extend(w[k]))));
     } else {
-        f64x16 r[2];
-#pragma GCC unroll 2
-        for (int k = 0; k < 2; ++k)
-            r[k] = law(open_unit_wide<f64x16>(join(w[2 * k], w[2 * k + 1])));
-#pragma GCC unroll 2
-        for (int k = 0; k < 2; ++k)
+        for (int k = 0; k < kGroupVectors / 2; ++k) {
+            const f64x16 r = law(open_unit_wide<f64x16>(join(w[2 * k], w[2 * k + 1])));
             if constexpr (sizeof(T) == 4)
-                put(k, narrow(then(r[k])));
+                put(k, narrow(r));
             else
-                put(k, then(r[k]));
+                put(k, r);
+        }
     }
 }
 
@@ -66,27 +63,26 @@ SORGUM_INLINE void write_groups(const NoiseRow& row, index_t first, index_t n, i
     const index_t words = kGroupWords / share, end = first + n;
     for_each_group(row, first * words, n * words, [&](index_t at, const i32x16* w) SORGUM_LAMBDA {
         const index_t i = at / words;  // the group's first element
-        if (i >= first && i + share <= end) {
-            group(w, y + (i - first));
-            return;
-        }
+        const bool inside = i >= first && i + share <= end;
         alignas(64) T all[kGroupWords];
-        group(w, all);
+        group(w, inside ? y + (i - first) : all);  // one call: two would be compiled twice
+        if (inside)
+            return;
         const index_t stop = end - i < share ? end - i : share;
         for (index_t k = i < first ? first - i : 0; k < stop; ++k)
             y[i + k - first] = all[k];
     });
 }
 
-template <class T, class Law, class Then>
-SORGUM_INLINE void write_noise(const NoiseRow& row, index_t first, index_t n, T* y, Law&& law, Then&& then) {
+template <class T, class Law>
+SORGUM_INLINE void write_noise(const NoiseRow& row, index_t first, index_t n, T* y, Law&& law) {
     if (row.wide)
         write_groups(row, first, n, kGroupWords / 2, y, [&](const i32x16* w, T* to) SORGUM_LAMBDA {
-            results_of_group<T, true>(w, law, then, [&](int k, vec<T> r) SORGUM_LAMBDA { store(to + k * kLanes, r); });
+            results_of_group<T, true>(w, law, [&](int k, vec<T> r) SORGUM_LAMBDA { store(to + k * kLanes, r); });
         });
     else
         write_groups(row, first, n, kGroupWords, y, [&](const i32x16* w, T* to) SORGUM_LAMBDA {
-            results_of_group<T, false>(w, law, then, [&](int k, vec<T> r) SORGUM_LAMBDA { store(to + k * kLanes, r); });
+            results_of_group<T, false>(w, law, [&](int k, vec<T> r) SORGUM_LAMBDA { store(to + k * kLanes, r); });
         });
 }
 
@@ -95,64 +91,54 @@ void bits_kernel(const NoiseRow& row, index_t first, index_t n, T* y) {
     write_groups(row, first, n, kGroupWords * 4 / static_cast<index_t>(sizeof(T)), y,
                  [](const i32x16* w, T* to) SORGUM_LAMBDA {
                      if constexpr (sizeof(T) == 4)
-                         for (int k = 0; k < 4; ++k)
+                         for (int k = 0; k < kGroupVectors; ++k)
                              store(to + k * kLanes, from_bits(w[k]));
                      else
-                         for (int k = 0; k < 2; ++k)
+                         for (int k = 0; k < kGroupVectors / 2; ++k)
                              store(to + k * kLanes, from_bits(join(w[2 * k], w[2 * k + 1])));
                  });
 }
 
 template <class T>
 void uniform_kernel(const NoiseRow& row, index_t first, index_t n, T* y) {
-    write_noise(
-        row, first, n, y, [](auto p) SORGUM_LAMBDA { return uniform<T>(p); }, [](auto r) SORGUM_LAMBDA { return r; });
+    write_noise(row, first, n, y, [](auto p) SORGUM_LAMBDA { return uniform<T>(p); });
 }
 
 template <class T>
 void exponential_kernel(const NoiseRow& row, index_t first, index_t n, T* y) {
-    write_noise(
-        row, first, n, y, [](auto p) SORGUM_LAMBDA { return exponential(p); }, [](auto r) SORGUM_LAMBDA { return r; });
+    write_noise(row, first, n, y, [](auto p) SORGUM_LAMBDA { return exponential(p); });
 }
 
 template <class T>
 void gumbel_kernel(const NoiseRow& row, index_t first, index_t n, T* y) {
-    write_noise(
-        row, first, n, y, [](auto p) SORGUM_LAMBDA { return exponential(p); },
-        [](auto e) SORGUM_LAMBDA { return gumbel_of_exponential(e); });
+    write_noise(row, first, n, y, [](auto p) SORGUM_LAMBDA { return gumbel(p); });
 }
 
 template <class T>
 void gumbel_add_kernel(const NoiseRow& row, const T* x, index_t first, index_t n, T* y) {
     const index_t end = first + n;
     for_each_group(row, first, n, [&](index_t at, const i32x16* w) SORGUM_LAMBDA {
-        const auto results = [&](auto&& put) SORGUM_LAMBDA {
-            results_of_group<T, false>(
-                w, [](auto p) SORGUM_LAMBDA { return exponential(p); },
-                [](auto e) SORGUM_LAMBDA { return gumbel_of_exponential(e); }, put);
-        };
-        if (at >= first && at + kGroupWords <= end) {
-            results([&](int k, vec<T> noise) SORGUM_LAMBDA {
-                const T* const from = x + (at - first) + k * kLanes;
-                prefetch_ahead(from);
-                store(y + (at - first) + k * kLanes, load(from) + noise);
+        const bool inside = at >= first && at + kGroupWords <= end;
+        const index_t begin = at < first ? first : at, stop = end - at < kGroupWords ? end : at + kGroupWords;
+        alignas(64) T all[kGroupWords];
+        for (index_t k = 0; !inside && k < kGroupWords; ++k)
+            all[k] = at + k >= begin && at + k < stop ? x[at + k - first] : T(0);
+        const T* const from = inside ? x + (at - first) : all;
+        T* const to = inside ? y + (at - first) : all;
+        results_of_group<T, false>(
+            w, [](auto p) SORGUM_LAMBDA { return gumbel(p); },
+            [&](int k, vec<T> noise) SORGUM_LAMBDA {
+                prefetch_ahead(from + k * kLanes);
+                store(to + k * kLanes, load(from + k * kLanes) + noise);
             });
-            return;
-        }
-        T noise[kGroupWords];
-        results([&](int k, vec<T> r) SORGUM_LAMBDA { store(noise + k * kLanes, r); });
-        const index_t from = at < first ? first : at, stop = end - at < kGroupWords ? end : at + kGroupWords;
-        for (index_t i = from; i < stop; i += kLanes)
-            store_first(y + (i - first),
-                        load_first(x + (i - first), stop - i, T(0)) + load_first(noise + (i - at), stop - i, T(0)),
-                        stop - i);
+        for (index_t i = begin; !inside && i < stop; ++i)
+            y[i - first] = all[i - at];
     });
 }
 
 template <class T>
 void logistic_kernel(const NoiseRow& row, index_t first, index_t n, T* y) {
-    write_noise(
-        row, first, n, y, [](auto p) SORGUM_LAMBDA { return logistic(p); }, [](auto r) SORGUM_LAMBDA { return r; });
+    write_noise(row, first, n, y, [](auto p) SORGUM_LAMBDA { return logistic(p); });
 }
 
 // Worked out in float64 for both types.
@@ -166,12 +152,12 @@ void normal_kernel(const NoiseRow& row, index_t first, index_t n, T* y) {
     };
     if (row.wide)
         write_groups(row, first, n, kGroupWords / 2, y, [&](const i32x16* w, T* to) SORGUM_LAMBDA {
-            for (int k = 0; k < 2; ++k)
+            for (int k = 0; k < kGroupVectors / 2; ++k)
                 put(to + k * kLanes, open_unit_wide<f64x16>(join(w[2 * k], w[2 * k + 1])));
         });
     else
         write_groups(row, first, n, kGroupWords, y, [&](const i32x16* w, T* to) SORGUM_LAMBDA {
-            for (int k = 0; k < 4; ++k)
+            for (int k = 0; k < kGroupVectors; ++k)
                 put(to + k * kLanes, open_unit<f64x16>(zero_extend(w[k])));
         });
 }

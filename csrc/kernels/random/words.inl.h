@@ -1,4 +1,4 @@
-// The words of a row, 64 at a time.
+// The words of a row, 128 at a time.
 #pragma once
 
 #include "kernels/elementwise.inl.h"
@@ -7,19 +7,20 @@
 
 SORGUM_ISA_BEGIN
 
-inline constexpr index_t kGroupWords = 64;  // 16 blocks of four words
+inline constexpr int kGroupVectors = 8;
+inline constexpr index_t kGroupWords = kGroupVectors * kLanes;
 
 SORGUM_INLINE i32x16 load_words(const std::uint32_t* p) { return bits(load(reinterpret_cast<const float*>(p))); }
 
-// Lane j takes block 4 (j mod 4) + j / 4 of a group: then its words come into order within quads of lanes.
+// Lane j takes block 4 (j mod 4) + j / 4 of 16: then their words come into order within quads of lanes.
 SORGUM_INLINE i32x16 block_of_lane() {
     constexpr float block[16] = {0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15};
     const f32x16 magic = splat<f32x16>(Format<float>::round_magic);
     return int_sub(bits(load(block) + magic), bits(magic));
 }
 
-// Words [at, at + 64) of a row, at a multiple of 64, become w[0..3]. All groups of a `segment` share the counter's high
-// word, so that the compiler takes what depends on it out of the loop: half of the first two rounds.
+// Words [at, at + kGroupWords) of a row, at a multiple of that, become w[0], w[1], ... All groups of a `segment` share
+// the counter's high word, so that the compiler takes what depends on it out of the loop: half of the first two rounds.
 class ComputedWords {
 public:
     static constexpr index_t kSegment = index_t(1) << 34;
@@ -34,11 +35,20 @@ public:
     }
     SORGUM_INLINE void enter_segment(index_t at) { high_ = splat_integer<i32x16>(at >> 34); }
     SORGUM_INLINE void group(index_t at, i32x16* w) const {
-        const i32x16 low = int_add(block_, splat_integer<i32x16>(at >> 2));
-        const Block<i32x16> b = philox<kPhiloxRounds>(Block<i32x16>{{low, high_, position_[0], position_[1]}}, key_);
-        for (int k = 0; k < 4; ++k)
-            w[k] = b.word[k];
-        transpose_quads(w);
+        constexpr int blocks = kGroupVectors / 4;
+        Block<i32x16> b[blocks];
+#pragma GCC unroll 4
+        for (int i = 0; i < blocks; ++i)
+            b[i] = {
+                {int_add(block_, splat_integer<i32x16>((at >> 2) + kLanes * i)), high_, position_[0], position_[1]}};
+        philox<kPhiloxRounds>(b, key_);
+#pragma GCC unroll 4
+        for (int i = 0; i < blocks; ++i) {
+            transpose_quads(b[i].word);
+#pragma GCC unroll 4
+            for (int k = 0; k < 4; ++k)
+                w[4 * i + k] = b[i].word[k];
+        }
     }
 
 private:
@@ -55,7 +65,7 @@ public:
     SORGUM_INLINE void enter_segment(index_t) {}
     SORGUM_INLINE void group(index_t at, i32x16* w) const {
         const float* const p = reinterpret_cast<const float*>(words_) + at;
-        for (int k = 0; k < 4; ++k)
+        for (int k = 0; k < kGroupVectors; ++k)
             w[k] = bits(load_first(p + k * kLanes, end_ - at - k * kLanes, 0.0f));
     }
 
@@ -64,8 +74,7 @@ private:
     index_t end_;
 };
 
-// Calls f(at, w) for every group that has one of the n words from `first` on. The words of the group to come are worked
-// out before f works on those at hand: the processor sees two long chains that do not wait for each other.
+// Calls f(at, w) for every group that has one of the n words from `first` on.
 template <class Words, class F>
 SORGUM_INLINE void for_each_group(Words words, index_t first, index_t n, F&& f) {
     index_t at = first / kGroupWords * kGroupWords;
@@ -73,13 +82,9 @@ SORGUM_INLINE void for_each_group(Words words, index_t first, index_t n, F&& f) 
         const index_t in_segment = Words::kSegment - at % Words::kSegment;
         const index_t here = left < in_segment ? left : in_segment;
         words.enter_segment(at);
-        i32x16 w[4], next[4];
-        words.group(at, next);
         for (index_t i = 0; i < here; i += kGroupWords) {
-            for (int k = 0; k < 4; ++k)
-                w[k] = next[k];
-            if (i + kGroupWords < here)
-                words.group(at + i + kGroupWords, next);
+            i32x16 w[kGroupVectors];
+            words.group(at + i, w);
             f(at + i, w);
         }
         at = int_add(at, here);
