@@ -3,7 +3,8 @@
 import argparse
 
 import sorgum
-from sorgum.bench.draws import DATA, DRAWS, compare
+from sorgum.bench.cases import DRAWS
+from sorgum.bench.draws import DATA, compare
 
 
 def main() -> None:

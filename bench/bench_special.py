@@ -1,4 +1,4 @@
-"""The benchmarks of `sorgum.special` for pytest-benchmark's own options: `pytest bench/bench_special.py`.
+"""The benchmarks for pytest-benchmark's own options: `pytest bench/bench_special.py`.
 
 The cases are those of the package (`sorgum.bench`), at the level that the environment's BENCH_LEVEL names.
 """
@@ -6,8 +6,8 @@ The cases are those of the package (`sorgum.bench`), at the level that the envir
 import os
 
 from sorgum.bench.settings import Settings, choose
-from sorgum.bench.suite import bench, pytest_generate_tests, test_limits, test_special
+from sorgum.bench.suite import bench, pytest_generate_tests, test_case, test_limits
 
-__all__ = ["bench", "pytest_generate_tests", "test_limits", "test_special"]
+__all__ = ["bench", "pytest_generate_tests", "test_case", "test_limits"]
 
 choose(Settings(level=os.environ.get("BENCH_LEVEL", "default")))

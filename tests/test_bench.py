@@ -14,7 +14,7 @@ from scipy import special
 import sorgum as sg
 from sorgum import _core, bench
 from sorgum.bench import peers
-from sorgum.bench.cases import Case, Slot, cases, make_ring
+from sorgum.bench.cases import DRAWS, Case, Slot, cases, make_ring
 from sorgum.bench.onnx_model import one_node_model
 from sorgum.bench.paired import Pair, paired
 from sorgum.bench.roofline import limit_call, limits
@@ -33,7 +33,7 @@ def test_cases_have_unique_names_and_known_operations() -> None:
     for level in ("quick", "default", "full"):
         found = cases(level)
         assert len({case.name for case in found}) == len(found)
-        assert {case.operation for case in found} == set(OPERATIONS) <= set(sg.special.__all__)
+        assert {case.operation for case in found} == {*OPERATIONS, *DRAWS}
     assert len(Settings("full", 1, "curve").cases()) == 21
 
 
@@ -49,6 +49,8 @@ def test_quick_is_small() -> None:
         (Case("softmax", (4096, 4096), axis=0), (1, 1)),
         (Case("logsumexp", (1, 1 << 26)), (1, 0)),
         (Case("exp", (1 << 26,)), (1, 1)),
+        (Case("categorical", (64, 131072)), (1, 0)),
+        (Case("gumbel_softmax", (64, 131072)), (1, 1)),
     ],
 )
 def test_least_traffic(case: Case, traffic: tuple[int, int]) -> None:

@@ -5,7 +5,8 @@ import pytest
 from scipy import stats
 
 import sorgum as sg
-from sorgum.bench import draws
+from sorgum.bench import draws, peers
+from sorgum.bench.cases import Case, make_ring
 
 
 @pytest.mark.parametrize("draw", draws.DRAWS)
@@ -30,6 +31,21 @@ def test_every_way_draws_from_the_same_law(draw: str) -> None:
             assert y.max() < 60
             drawn, plain = np.take_along_axis(x, y[:, :1], axis=-1).mean(), x.mean()
             assert drawn > plain + 2, way.how
+
+
+@pytest.mark.parametrize("draw", draws.DRAWS)
+def test_draws_stand_in_the_table(draw: str) -> None:
+    """Ours and every library that has the draw, called as the suite calls them."""
+    case = Case(draw, (5, 60), cached=True)
+    ring = make_ring(case, 0)
+    for name in (peers.OURS, *peers.rivals(case, 1)):
+        for call in peers.calls(name, case, ring, 1):
+            found = np.asarray(call())
+            assert found.shape[0] == 5, name
+            assert np.isfinite(found).all(), name
+    for library in draws.LIBRARIES:
+        if library not in peers.missing():
+            assert bool(draws.ways(library, draw, ring[0].x, ring[0].out, 1)) == (draw in draws.HAS[library])
 
 
 def test_data() -> None:

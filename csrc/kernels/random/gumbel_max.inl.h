@@ -193,6 +193,7 @@ struct Heap {
 };
 
 template <class T>
+SORGUM_NOINLINE void enter_group(Screen<vec<T>>& screen, const T* x, const i32x16* w, index_t at, Heap& heap) {
     for (int k = 0; k < kGroupVectors; ++k) {
         if (all(rejects(screen, load(x + k * kLanes), w[k])))
             continue;

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from sorgum.bench import real
 
-__all__ = ["LEVELS", "TOLD_DATA", "Case", "Level", "Slot", "cases", "make_ring"]
+__all__ = ["DRAWS", "LEVELS", "TOLD_DATA", "Case", "Level", "Slot", "cases", "make_ring"]
 
 Array = NDArray[Any]
 
@@ -22,6 +22,18 @@ SHAPES = ((1, 1 << 26), (64, 131072), (512, 32000), (16384, 1024), (262144, 64))
 HALF_SHAPES = tuple((rows, n // 2) for rows, n in SHAPES)  # the same bytes in float64
 CACHED_SHAPES = ((64, 1024), (16384,))
 TOLD_DATA = ("peaked", *real.DATA)  # what tables and names mention
+# Categorical draws by Gumbel-max and by inversion, of what top_p = 0.9 keeps, and of what top_k = 50 keeps of that.
+DRAWS = (
+    "categorical",
+    "categorical_inverse",
+    "gumbel",
+    "gumbel_softmax",
+    "gumbel_top_k",
+    "top_p",
+    "top_k_top_p",
+    "soft_token_policy",
+)
+WRITTEN_DRAWS = ("gumbel", "gumbel_softmax")
 THREE_PASS = ("three_pass_recompute", "three_pass_reload")
 
 
@@ -54,7 +66,7 @@ class Case:
     Parameters
     ----------
     operation : str
-        A function of `sorgum.special`.
+        A function of `sorgum.special`, or one of `DRAWS`.
     shape : tuple of int
     dtype : str
     axis : int
@@ -99,8 +111,11 @@ class Case:
 
     @property
     def traffic(self) -> tuple[int, int]:
-        """How often each element must at least be read from memory and written to it."""
-        if self.operation == "logsumexp":
+        """How often each element must at least be read from memory and written to it.
+
+        `gumbel` reads nothing; its limit is a copy all the same, the least that is measured of what writes.
+        """
+        if self.operation == "logsumexp" or (self.operation in DRAWS and self.operation not in WRITTEN_DRAWS):
             return 1, 0
         row_bytes = self.shape[-1] * np.dtype(self.dtype).itemsize
         long = self.operation in ("softmax", "log_softmax") and self.axis == -1 and row_bytes > LONG_ROW_BYTES
@@ -139,6 +154,12 @@ def _real_cases(sentences: int) -> Iterator[Case]:
     yield Case("softmax", (1, 1 << 18), data="words")
 
 
+def _draw_cases(*shapes: tuple[int, int]) -> Iterator[Case]:
+    for shape in shapes:
+        yield from (Case(draw, shape) for draw in DRAWS)
+        yield from (Case(draw, shape, data="peaked") for draw in ("categorical", "top_p"))
+
+
 def _quick_cases() -> Iterator[Case]:
     yield from _softmax_family((1, 1 << 22), (1024, 1024))
     yield Case("softmax", (1024, 1024), data="peaked")
@@ -148,6 +169,7 @@ def _quick_cases() -> Iterator[Case]:
     yield from (Case("softmax", shape, cached=True) for shape in CACHED_SHAPES)
     yield from (Case("softmax", (1024, 512), "float64"), Case("exp", (1 << 21,), "float64"))
     yield from (Case("exp", (1 << 22,)), Case("log", (1 << 22,), data="positive"))
+    yield from _draw_cases((16, 32000))
 
 
 def _default_cases() -> Iterator[Case]:
@@ -161,6 +183,7 @@ def _default_cases() -> Iterator[Case]:
         yield from (Case(operation, shape, "float64") for operation in ("softmax", "logsumexp"))
     yield Case("log_softmax", HALF_SHAPES[-1], "float64")
     yield from (Case("exp", (1 << 25,), "float64"), Case("log", (1 << 25,), "float64", data="positive"))
+    yield from _draw_cases((64, 131072), (1, 32000))
 
 
 def _curve() -> Iterator[Case]:

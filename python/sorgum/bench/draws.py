@@ -1,8 +1,8 @@
-"""Draws beside those of peers, interleaved: `python bench/bench_random.py`.
+"""Draws beside those of peers: in the table of `python -m sorgum bench`, and way by way in `bench/bench_random.py`.
 
 No two libraries draw the same numbers, so what is compared is what a user would write to draw from the same law:
 PyTorch's exponential trick, `multinomial` and `gumbel_softmax`, JAX's `categorical` and `gumbel`, NumPy's formula and
-generator. "soft token policy" is the log probability of SofT-GRPO and its gradient, in PyTorch by the formula of the
+generator. "soft_token_policy" is the log probability of SofT-GRPO and its gradient, in PyTorch by the formula of the
 paper's code, a softmax over the vocabulary.
 """
 
@@ -15,24 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 import sorgum
+from sorgum.bench.cases import DRAWS
 from sorgum.bench.paired import PairSummary, paired
 
-__all__ = ["DATA", "DRAWS", "Draw", "Row", "compare", "draws", "make_logits"]
+__all__ = ["DATA", "DRAWS", "LIBRARIES", "Draw", "Row", "compare", "draws", "make_logits", "ways"]
 
 Array = NDArray[Any]
 Call = Callable[[], Any]
-DRAWS = (
-    "categorical",
-    "categorical, inverse",
-    "gumbel",
-    "gumbel_softmax",
-    "gumbel_top_k",
-    "top_p 0.9",
-    "top_k 50, top_p 0.9",
-    "soft token policy",
-)
 DATA = ("normal", "flat", "peaked")
-MODULES = {"NumPy": "numpy", "PyTorch": "torch", "JAX": "jax"}
 TOP, TOP_P, SOFT = 50, 0.9, 5
 
 
@@ -106,16 +96,16 @@ def _torch_policy(torch: Any, x: Array) -> Call:
 
 def _ours(draw: str, x: Array, out: Array) -> Call:
     random = sorgum.random
-    if draw == "soft token policy":
+    if draw == "soft_token_policy":
         return _policy(x)
     return {
         "categorical": lambda: random.categorical(x, rng=1),
-        "categorical, inverse": lambda: random.categorical(x, rng=1, method="inverse"),
+        "categorical_inverse": lambda: random.categorical(x, rng=1, method="inverse"),
         "gumbel": lambda: random.gumbel(x.shape, rng=1, out=out),
         "gumbel_softmax": lambda: random.gumbel_softmax(x, rng=1, out=out),
         "gumbel_top_k": lambda: random.gumbel_top_k(x, TOP, rng=1).indices,
-        "top_p 0.9": lambda: random.categorical(x, rng=1, top_p=TOP_P),
-        "top_k 50, top_p 0.9": lambda: random.categorical(x, rng=1, top_k=TOP, top_p=TOP_P),
+        "top_p": lambda: random.categorical(x, rng=1, top_p=TOP_P),
+        "top_k_top_p": lambda: random.categorical(x, rng=1, top_k=TOP, top_p=TOP_P),
     }[draw]
 
 
@@ -159,7 +149,7 @@ def _torch(draw: str, x: Array, out: Array, threads: int) -> Iterator[tuple[str,
             return ids.gather(-1, torch.multinomial(p, 1))
 
         yield "sort, softmax, cumsum, multinomial" if top is None else "topk, softmax, cumsum, multinomial", nucleus
-    if draw == "soft token policy":
+    if draw == "soft_token_policy":
         yield "softmax, gather, backward", _torch_policy(torch, x)
     if draw == "gumbel_top_k":
         yield "multinomial without replacement", lambda: torch.multinomial(torch.softmax(t, -1), TOP)
@@ -172,8 +162,41 @@ def _jax(draw: str, x: Array) -> Iterator[tuple[str, Call]]:
         categorical = jax.jit(jax.random.categorical)
         yield "random.categorical", lambda: categorical(key, t).block_until_ready()
     if draw == "gumbel":
-        gumbel = jax.jit(lambda k: jax.random.gumbel(k, x.shape))
-        yield "random.gumbel", lambda: gumbel(key).block_until_ready()
+        gumbel = jax.jit(jax.random.gumbel, static_argnums=1)  # compiled once for all buffers
+        yield "random.gumbel", lambda: gumbel(key, x.shape).block_until_ready()
+
+
+# Each library's ways to draw, the quickest first.
+LIBRARIES: dict[str, Callable[[str, Array, Array, int], Iterator[tuple[str, Call]]]] = {
+    "NumPy": lambda draw, x, out, threads: _numpy(draw, x, out),
+    "PyTorch": _torch,
+    "JAX": lambda draw, x, out, threads: _jax(draw, x),
+}
+HAS = {
+    "NumPy": ("categorical", "categorical_inverse", "gumbel"),
+    "PyTorch": DRAWS,
+    "JAX": ("categorical", "categorical_inverse", "gumbel"),
+}
+
+
+def ways(library: str, draw: str, x: Array, out: Array, threads: int) -> list[Draw]:
+    """Return a library's ways to draw, the quickest first.
+
+    Parameters
+    ----------
+    library : str
+        "sorgum" or one of `LIBRARIES`.
+    draw, x, out, threads
+        As in `draws`.
+
+    Returns
+    -------
+    list of Draw
+        Empty if the library has no such draw.
+    """
+    if library == "sorgum":
+        return [Draw(library, draw, _ours(draw, x, out))]
+    return [Draw(library, *way) for way in LIBRARIES[library](draw, x, out, threads)] if draw in HAS[library] else []
 
 
 def draws(draw: str, x: Array, out: Array, threads: int) -> list[Draw]:
@@ -192,13 +215,9 @@ def draws(draw: str, x: Array, out: Array, threads: int) -> list[Draw]:
     -------
     list of Draw
     """
-    found = [Draw("sorgum", draw, _ours(draw, x, out))]
-    found += [Draw("NumPy", *way) for way in _numpy(draw, x, out)]
-    if importlib.util.find_spec("torch") is not None:
-        found += [Draw("PyTorch", *way) for way in _torch(draw, x, out, threads)]
-    if importlib.util.find_spec("jax") is not None:
-        found += [Draw("JAX", *way) for way in _jax(draw, x)]
-    return found
+    modules = {"sorgum": "sorgum", "NumPy": "numpy", "PyTorch": "torch", "JAX": "jax"}
+    libraries = [name for name, module in modules.items() if importlib.util.find_spec(module) is not None]
+    return [way for library in libraries for way in ways(library, draw, x, out, threads)]
 
 
 def compare(

@@ -9,7 +9,8 @@ from typing import Any, cast
 import numpy as np
 
 import sorgum
-from sorgum.bench.cases import Array, Case, Slot
+from sorgum.bench import draws
+from sorgum.bench.cases import DRAWS, Array, Case, Slot
 from sorgum.bench.paired import Call
 
 __all__ = ["DISTRIBUTIONS", "OURS", "PEERS", "calls", "missing", "rivals"]
@@ -19,6 +20,8 @@ ONE_THREAD = "1 thread"
 
 
 def _ours(case: Case, slot: Slot, **options: Any) -> Call:
+    if case.operation in DRAWS:
+        return draws.ways(OURS, case.operation, slot.x, slot.out, 1)[0].call
     function = getattr(sorgum.special, case.operation)
     if case.operation in ("exp", "log"):
         return partial(function, slot.x, out=slot.out, **options)
@@ -161,7 +164,10 @@ def missing() -> dict[str, str]:
 def rivals(case: Case, threads: int) -> list[str]:
     """Return what a case is compared with: installed peers, our other algorithms, one thread if there are more."""
     absent = missing()
-    peers = ["PyTorch"] if case.curve else [name for name in PEERS if name != "SciPy" or _scipy_has(case)]
+    if case.operation in DRAWS:
+        peers = [name for name, has in draws.HAS.items() if case.operation in has]
+    else:
+        peers = ["PyTorch"] if case.curve else [name for name in PEERS if name != "SciPy" or _scipy_has(case)]
     names = [name for name in peers if name not in absent]
     return names + list(case.algorithms) + ([ONE_THREAD] if threads > 1 and not case.curve else [])
 
@@ -186,6 +192,8 @@ def calls(name: str, case: Case, ring: Sequence[Slot], threads: int) -> list[Cal
     -------
     list of callables
     """
+    if name in PEERS and case.operation in DRAWS:
+        return [draws.ways(name, case.operation, slot.x, slot.out, threads)[0].call for slot in ring]
     if name in PEERS:
         return PEERS[name](case, ring, threads)
     if name == OURS:

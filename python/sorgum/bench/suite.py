@@ -100,7 +100,7 @@ def test_limits(benchmark: Any, bench: Bench) -> None:
     record(benchmark, calls, found.copy_ns * case.size * 1e-9, bench.settings.effort)
 
 
-def test_special(benchmark: Any, bench: Bench, case: Case, name: str) -> None:
+def test_case(benchmark: Any, bench: Bench, case: Case, name: str) -> None:
     """Measure one implementation of one case, beside ours; ours beside the memory limit."""
     benchmark.group = f"{case.name}-{bench.settings.threads}"
     if absent := real.missing(case.data):
