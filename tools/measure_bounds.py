@@ -1,7 +1,8 @@
 """Measure the errors of the installed package and write python/sorgum/_data/bounds.json.
 
-exp and log of float32: all 2^32 arguments. The others: the inputs of tests/test_accuracy.py. "bound" is what the tests
-hold and the documentation promises; "largest" is what was found here, at "argument".
+exp and log of float32: all 2^32 arguments; noise of float32: every 61st of the 2^32 words. The others: the inputs of
+tests/test_accuracy.py. "bound" is what the tests hold and the documentation promises; "largest" is what was found here,
+at "argument".
 
 Usage: python tools/measure_bounds.py
 """
@@ -17,6 +18,7 @@ ROOT = Path(__file__).resolve().parents[1]
 FILE = ROOT / "python" / "sorgum" / "_data" / "bounds.json"
 sys.path.insert(0, str(ROOT / "tests"))
 
+import noise_sweep  # noqa: E402
 import sweep  # noqa: E402
 from accuracy_inputs import float64_arguments, rows  # noqa: E402
 from tolerance import errors_in_ulps, unit_in_last_place  # noqa: E402
@@ -46,6 +48,7 @@ for suffix, shift, total in (("f32", 2.0, 3.0), ("f64", 5.0, 4.0)):
         "per_distance": 1.0,
         "unit": "ULP of max(|x - m| / T, log S); per_distance is added per unit of log(1 + 1 / log S)",
     }
+NOISE = {"uniform": 0.75, "exponential": 3.0, "gumbel": 4.0, "logistic": 4.0, "normal": 0.51}
 SUMS = {"softmax.f32": 2.4e-7, "softmax.f64": 4.5e-16}
 ALGORITHMS = {"": "auto", "_three_pass": "three_pass_recompute"}
 
@@ -117,6 +120,16 @@ def main() -> int:
             found |= {"sum": SUMS[key], "largest_sum": worst}
         bounds[f"special.{key}"] = promise | found
         print(f"special.{key:<28} {found}", flush=True)
+    for law, bound in NOISE.items():
+        word = noise_sweep.sweep(law, noise_sweep.STEP)
+        bounds[f"random.{law}.f32"] = {
+            "bound": bound,
+            "unit": "ULP" if law in ("uniform", "exponential") else "ULP of max(|x|, 1/2)",
+            "inputs": f"every {noise_sweep.STEP}st of 2^32 words",
+            "largest": round(word.ulps, 4),
+            "argument": f"{word.word:#010x}",
+        }
+        print(f"random.{law}.f32 {bounds[f'random.{law}.f32']}", flush=True)
     FILE.write_text(json.dumps(bounds, indent=2) + "\n")
     return 0
 
