@@ -21,7 +21,7 @@ def test_every_way_draws_from_the_same_law(draw: str) -> None:
             assert stats.kstest(y.ravel()[:20000], stats.gumbel_r.cdf).pvalue > 1e-9, way.how
         elif draw == "gumbel_softmax":
             assert np.allclose(y.sum(-1), 1, atol=1e-5)
-        elif draw == "soft token policy":
+        elif draw == "soft_token_policy":
             assert np.allclose(y, found[0].call(), atol=1e-5)
             assert np.std(y) > 0.1
         else:

@@ -2,7 +2,7 @@
 #include <pybind11/stl.h>
 
 #include "api/random.h"
-#include "api/soft_tokens.h"
+#include "api/random_soft_tokens.h"
 #include "bindings/array.h"
 
 namespace sorgum {

@@ -1,4 +1,4 @@
-#include "api/soft_tokens.h"
+#include "api/random_soft_tokens.h"
 
 #include <string>
 #include <vector>
