@@ -40,6 +40,7 @@ def no_leaks() -> Iterator[None]:
 X, Y, MASK = logits(3, 5), logits(3, 5) / 2, logits(3, 5) > -1
 T = np.array([0.5, 1.0, 2.0])
 TOKENS = np.array([[1, 2], [0, -1], [4, 4]])
+IDS, P = np.array([[1, 2], [0, 3], [4, 0]]), s.softmax(X)
 CALLS: dict[str, Callable[[Callable[[np.ndarray], Any]], Any]] = {
     "special.exp": lambda of: s.exp(of(X)),
     "special.log": lambda of: s.log(of(X)),
@@ -68,6 +69,23 @@ CALLS: dict[str, Callable[[Callable[[np.ndarray], Any]], Any]] = {
     "random.gumbel_given_max": lambda of: r.gumbel_given_max(of(X), of(Y[:, 0]), rng=1),
     "random.gamma": lambda of: r.gamma(of(X + 5), rng=1),
     "random.dirichlet": lambda of: r.dirichlet(of(X + 5), rng=1),
+    "random.soft_token_step": lambda of: r.soft_token_step(of(X), 2, rng=1, temperature=of(T)),
+    "random.soft_token_log_prob": lambda of: r.soft_token_log_prob(of(X), of(IDS), of(Y[:, :2])),
+    "random.soft_token_log_prob_grad": lambda of: r.soft_token_log_prob_grad(of(T), of(X), of(IDS), of(Y[:, :2])),
+    "random.gumbel_resample": lambda of: r.gumbel_resample(of(X), 2, rng=1, where=of(MASK)),
+    "random.dirichlet_resample": lambda of: r.dirichlet_resample(of(X), 2, rng=1, top_p=of(T / 2)),
+    "random.embedding_mix": lambda of: r.embedding_mix(of(Y[:, :2]), of(IDS), of(X.T)),
+    "random.flow_temperature": lambda of: r.flow_temperature(of(T / 2), maximum=2.0, decay=3.0),
+    "random.flow_interpolant": lambda of: r.flow_interpolant(of(IDS[:, 0]), 5, rng=1, temperature=of(T)),
+    "random.flow_velocity": lambda of: r.flow_velocity(of(P), of(P), temperature=of(T), decay=3.0),
+    "random.frozen_flow_velocity": lambda of: r.frozen_flow_velocity(of(X), decay=3.0),
+    "random.flow_score": lambda of: r.flow_score(of(X), of(IDS[:, 0]), temperature=of(T)),
+    "random.flow_step": lambda of: r.flow_step(of(P), of(Y), 0.01),
+    "random.flow_guidance": lambda of: r.flow_guidance(of(np.stack([X, Y])), of(P)),
+    "random.gaussian_mixture_log_prob": lambda of: r.gaussian_mixture_log_prob(
+        of(X[0]), of(T), of(X), of(np.abs(Y) + 1)
+    ),
+    "random.frequency_gradient": lambda of: r.frequency_gradient(of(X), of(Y)),
 }
 # Their first arguments are shapes, keys or records.
 OTHERS = {
@@ -94,7 +112,7 @@ def test_no_function_is_forgotten() -> None:
 @pytest.mark.parametrize("name", CALLS)
 def test_results_come_back_in_kind(name: str) -> None:
     expected = CALLS[name](lambda array: array)
-    before = {id(array): array.copy() for array in (X, Y, MASK, T, TOKENS)}
+    before = {id(array): array.copy() for array in (X, Y, MASK, T, TOKENS, IDS, P)}
     result = CALLS[name](Foreign)
     assert type(result) is type(expected) or isinstance(result, Foreign)
     for got, want in zip(leaves(result), leaves(expected), strict=True):
@@ -104,7 +122,7 @@ def test_results_come_back_in_kind(name: str) -> None:
         assert got.array.dtype == want.dtype
         assert got.array.shape == want.shape
         np.testing.assert_array_equal(as_bits(got.array), as_bits(want))
-    for array in (X, Y, MASK, T, TOKENS):
+    for array in (X, Y, MASK, T, TOKENS, IDS, P):
         np.testing.assert_array_equal(array, before[id(array)])
 
 

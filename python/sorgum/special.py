@@ -53,8 +53,12 @@ _UNIT_TEMPERATURE.flags.writeable = False
 _LARGEST_AXIS = 2**62
 
 
+def _on_cuda(x: object) -> bool:
+    return type(x) is not np.ndarray and cuda.is_cuda_array(x)  # NumPy's arrays are not asked: it takes longer
+
+
 def _refuse_cuda(function: str, x: object) -> None:
-    if type(x) is not np.ndarray and cuda.is_cuda_array(x):
+    if _on_cuda(x):
         raise TypeError(
             f"{function}: x must be on the CPU, got an array on a CUDA device, where there is no {function}"
         )
@@ -211,7 +215,7 @@ def exp(x: npt.ArrayLike, *, out: Array | None = None) -> Any:
     >>> sg.special.exp(np.float32([0.0, 1.0, -np.inf]))
     array([1.       , 2.7182817, 0.       ], dtype=float32)
     """
-    if type(x) is not np.ndarray and cuda.is_cuda_array(x):
+    if _on_cuda(x):
         return cuda.exp(x, out)
     array = _apart(_floats("exp", "x", x), out)
     result = _out("exp", out, array.shape, array.dtype)
@@ -326,7 +330,7 @@ def softmax(
     """
     options = _options("softmax", empty, algorithm)
     axes, t = _axes("softmax", axis), _temperature("softmax", temperature)
-    if type(x) is not np.ndarray and cuda.is_cuda_array(x):
+    if _on_cuda(x):
         return cuda.softmax(x, axes, t, where, out, *options)
     array = _apart(_floats("softmax", "x", x), out)
     result = _out("softmax", out, array.shape, array.dtype)
@@ -482,7 +486,7 @@ def logsumexp(
     (array([1.54132485]), array([-1.]))
     """
     axes, t = _axes("logsumexp", axis), _temperature("logsumexp", temperature)
-    if type(x) is not np.ndarray and cuda.is_cuda_array(x):
+    if _on_cuda(x):
         if b is not None or return_sign:
             name, value = ("b", type(b).__name__) if b is not None else ("return_sign", return_sign)
             raise ValueError(f"logsumexp: {name} must not be given on a CUDA device, got {value}")
