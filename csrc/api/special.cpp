@@ -267,11 +267,11 @@ private:
         });
     }
 
-    // ---- contiguous rows of several chunks, enough of them ----
+    // ---- contiguous rows of several chunks, enough of them, or no other thread ----
 
     bool in_turn() const {
-        return direct_x_ && direct_out_ && streaming_ && one_temperature_ && algorithm_ == Algorithm::automatic &&
-               !in_two_calls() && layout_.length > kChunk && layout_.rows >= kManyBlocks &&
+        return direct_x_ && direct_out_ && one_temperature_ && algorithm_ == Algorithm::automatic && !in_two_calls() &&
+               layout_.length > kChunk && (layout_.rows >= kManyBlocks || threads_ == 1) &&
                layout_.length <= (op_ == Op::softmax ? kMostKept : kLongRow);
     }
 
@@ -292,7 +292,7 @@ private:
             for (index_t r = task * per_task; r < end;) {
                 const index_t count = run - r % run < end - r ? run - r % run : end - r;
                 kernel({reinterpret_cast<const T*>(layout_.row(kX, r)), out_row(r), count, n,
-                        layout_.run_stride(kX) / size, layout_.run_stride(kOut) / size, empty_, true, own.data()},
+                        layout_.run_stride(kX) / size, layout_.run_stride(kOut) / size, empty_, streaming_, own.data()},
                        scale_);
                 r += count;
             }
@@ -326,7 +326,7 @@ private:
 
     // Scratch of one thread: the elements of a block's chunk, and what goes with them.
     struct Scratch {
-        AlignedArray<T> x, weights;
+        AlignedArray<T> x, weights, terms;
         AlignedArray<bool> mask;
     };
 
@@ -561,6 +561,17 @@ private:
             return whole_block_batched(b, s);
         if (staged_)
             load_chunk(b, 0, layout_.length, s);
+        if (staged_ && algorithm_ == Algorithm::automatic && (op_ == Op::softmax || op_ == Op::logsumexp_grad)) {
+            const index_t n = layout_.length;
+            s.terms.reserve(pitch_);
+            T* const to = direct_out_ ? out_row(b.first) : s.x.data();
+            ExpScale<T> own;
+            special_softmax_long_rows(table_, T())(
+                {s.x.data(), to, 1, n, 0, 0, empty_, direct_out_ && large_, s.terms.data()}, scale(b.first, own));
+            if (!direct_out_)
+                put(b, 0, n, to);
+            return;
+        }
         T maxima[kBlockRows];
         RowSum<T> sums[kBlockRows];
         RowResult<T> results[kBlockRows];
@@ -581,7 +592,10 @@ private:
     void run_blocks() {
         const index_t n = layout_.length;
         block_rows_ = rows_per_block();
-        staged_ = !direct_x_ && !batched() && block_rows_ == 1 && n > kChunk && n <= kPiece;
+        const index_t run = layout_.run();
+        const index_t blocks = layout_.rows / run * ((run + block_rows_ - 1) / block_rows_);
+        staged_ = !direct_x_ && !batched() && block_rows_ == 1 && weights_ < 0 && n > kChunk &&
+                  n <= (blocks >= kManyBlocks ? kMostKept : kPiece);
         // Not a power of two: rows fall into different sets. Halves that follow each other are converted together.
         pitch_ = is_half(dtype_) && batched() ? n : (n < kChunk || staged_ ? (n + 15) / 16 * 16 : kChunk) + 16;
         std::vector<Scratch> scratch(static_cast<std::size_t>(threads_));
@@ -595,8 +609,6 @@ private:
                 s.mask.reserve(size);
         }
         const auto slot_scratch = [&](int slot) -> Scratch& { return scratch[static_cast<std::size_t>(slot)]; };
-        const index_t run = layout_.run();
-        const index_t blocks = layout_.rows / run * ((run + block_rows_ - 1) / block_rows_);
         if (n <= kPiece || (blocks >= kManyBlocks && n <= kLongRow)) {
             const index_t per_block = n * block_rows_ > 0 ? n * block_rows_ : 1;
             const index_t per_task = kPiece / per_block > 0 ? kPiece / per_block : 1;

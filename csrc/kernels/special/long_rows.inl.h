@@ -6,6 +6,14 @@
 
 SORGUM_ISA_BEGIN
 
+template <class T>
+SORGUM_INLINE void put(T* y, vec<T> result, bool streaming) {
+    if (streaming)
+        stream(y, result);
+    else
+        store(y, result);
+}
+
 // The last step of the row before, a vector of results at a time. They begin on a cache line; what stands before the
 // first and behind the last is written by itself.
 template <RowOp op, class T>
@@ -15,12 +23,13 @@ template <class T>
 struct SecondPass<RowOp::log_softmax, T> {
     static constexpr bool active = true;
     using V = vec<T>;
-    const T* x;
-    T* y;
+    const T* x = nullptr;
+    T* y = nullptr;
     index_t n = 0, done = 0;
+    bool streaming;
     LogShift<T> shift;
 
-    SORGUM_INLINE SecondPass(const Rows<T>&) {}
+    SORGUM_INLINE SecondPass(const Rows<T>& r) : streaming(r.streaming) {}
     SORGUM_INLINE void start(const Rows<T>& r, index_t i, const ExpScale<T>& scale, const RowResult<T>& row) {
         x = r.x + i * r.x_stride;
         y = r.y + i * r.y_stride;
@@ -34,9 +43,12 @@ struct SecondPass<RowOp::log_softmax, T> {
         done = end;
     }
     SORGUM_INLINE void step() {
-        if (__builtin_expect(done + kLanes > n, 0))
-            return part(n);
-        stream(y + done, shift(load(x + done)));
+        if (__builtin_expect(done + kLanes > n, 0)) {
+            if (done < n)
+                part(n);
+            return;
+        }
+        put(y + done, shift(load(x + done)), streaming);
         done += kLanes;
     }
     SORGUM_NOINLINE void until(index_t end) {
@@ -57,6 +69,7 @@ struct SecondPass<RowOp::softmax, T> {
     static constexpr index_t kNotKept = INT64_MIN;
     const T* x = nullptr;
     T *y = nullptr, *terms;
+    bool streaming;
     index_t n = 0, done = 0, border = 0;  // border: the end of the chunk in hand
     Scale<V> factor, of_row;
     const ExpScale<T>* scale;
@@ -65,7 +78,7 @@ struct SecondPass<RowOp::softmax, T> {
     index_t exponents[2][kMostKept / kChunk];  // of the chunks' references: the row before, and the one that is summed
     index_t *of_before = exponents[0], *of_next = exponents[1];
 
-    SORGUM_INLINE SecondPass(const Rows<T>& r) : terms(r.terms) {}
+    SORGUM_INLINE SecondPass(const Rows<T>& r) : terms(r.terms), streaming(r.streaming) {}
     SORGUM_INLINE void start(const Rows<T>& r, index_t i, const ExpScale<T>& s, const RowResult<T>& row) {
         x = r.x + i * r.x_stride;
         y = r.y + i * r.y_stride;
@@ -132,7 +145,7 @@ struct SecondPass<RowOp::softmax, T> {
                 cross();
             return;
         }
-        stream(y + done, result(load(terms + done)));
+        put(y + done, result(load(terms + done)), streaming);
         done += kLanes;
     }
     SORGUM_NOINLINE void until(index_t end) {
@@ -182,7 +195,8 @@ SORGUM_INLINE void long_rows(const Rows<T>& r, const ExpScale<T>& scale) {
         }
         side.until(r.n);
     }
-    stream_fence();
+    if (r.streaming)
+        stream_fence();
 }
 
 template <class T>

@@ -102,7 +102,7 @@ using log_softmax_columns_fn = softmax_columns_fn<T>;
 template <class T>
 using logsumexp_columns_fn = softmax_columns_fn<T>;
 
-// Rows of more than kChunk elements, whole, one after the other, always streamed. softmax keeps a row's terms: `terms`
+// Rows of more than kChunk elements, whole, one after the other. softmax keeps a row's terms: `terms`
 // is 64-byte aligned and has a place for n <= kMostKept elements, n rounded up to a multiple of 16.
 inline constexpr index_t kMostKept = index_t(1) << 18;
 template <class T>
