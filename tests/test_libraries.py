@@ -513,3 +513,14 @@ def test_many_threads() -> None:
     for thread in threads:
         thread.join()
     assert failures == []
+
+
+def test_names_that_cannot_be_looked_up() -> None:
+    """An error on the way to the translation is Python's, and no exception of C++."""
+
+    class Name(str):
+        def __hash__(self) -> int:
+            raise KeyError("no hash")
+
+    with pytest.raises((KeyError, TypeError)):
+        s.softmax(Foreign(X), **{Name("axis"): 0})

@@ -85,6 +85,18 @@ def test_the_same_bits_as_on_the_usual_way(isa: str, name: str, dtype: Any) -> N
             same(copies[i], np.asarray(expected))
 
 
+@pytest.mark.parametrize("dtype", dtypes(), ids=lambda dtype: np.dtype(dtype).name)
+@pytest.mark.parametrize("name", ["softmax", "log_softmax", "logsumexp"])
+def test_rows_that_hold_no_numbers_beside_others(isa: str, name: str, dtype: Any) -> None:
+    """Such rows are done after the others of their batch: their elements must still be there."""
+    usual, small = inspect.unwrap(ONE[name]), only_small(name)
+    for n, row, value in itertools.product((17, 40, 300), (0, 1, 3), (np.nan, np.inf, -np.inf, 6e4)):
+        x = np.zeros((4, n), dtype)
+        x[row, 3:] = value
+        for temperature in (1.0, 1e-3):
+            same(small(x, temperature=temperature), usual(x, temperature=temperature))
+
+
 def test_special_values_and_rows_without_elements() -> None:
     x = np.float32([[np.nan, 1], [np.inf, 1], [-np.inf, -np.inf], [-np.inf, 0], [1e-45, -0.0]])
     for name, f in ONE.items():

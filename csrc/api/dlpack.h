@@ -19,7 +19,6 @@ struct DLTensor {
 
 struct DLManagedTensor {
     static constexpr const char* kName = "dltensor";
-    static constexpr const char* kUsedName = "used_dltensor";
     DLTensor tensor;
     void* context;
     void (*deleter)(DLManagedTensor*);
@@ -27,7 +26,6 @@ struct DLManagedTensor {
 
 struct DLManagedTensorVersioned {
     static constexpr const char* kName = "dltensor_versioned";
-    static constexpr const char* kUsedName = "used_dltensor_versioned";
     std::uint32_t major, minor;
     void* context;
     void (*deleter)(DLManagedTensorVersioned*);

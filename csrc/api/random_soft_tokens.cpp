@@ -3,11 +3,9 @@
 #include <string>
 #include <vector>
 
-#include "api/rows.h"
-#include "api/work.h"
+#include "api/random_rows.h"
 #include "core/error.h"
 #include "core/fp_env.h"
-#include "dispatch/dispatch.h"
 
 namespace sorgum::random {
 
@@ -15,8 +13,6 @@ namespace {
 
 constexpr index_t kChosen = 1024;   // numbers of a task
 constexpr index_t kColumns = 4096;  // columns of a task
-
-index_t ceil_div(index_t a, index_t b) { return a / b + (a % b != 0 ? 1 : 0); }
 
 template <class V>
 V at(const ArrayView& x, index_t i, index_t j = 0) {
@@ -46,7 +42,10 @@ void mix_rows(const EmbeddingMix& a) {
     std::vector<std::size_t> first_of = {0};  // of each row, among those
     for (index_t r = 0; r < rows; ++r) {
         for (index_t j = 0; j < k; ++j) {
-            const index_t i = at<index_t>(a.indices, r, j);
+            const index_t i = at<index_t>(a.indices, r, j);  // read once: another thread may write there
+            if (i < -1 || i >= a.table.shape[0])
+                throw ValueError(std::string(a.function) + ": indices must be in [-1, " +
+                                 std::to_string(a.table.shape[0]) + "), got " + std::to_string(i));
             if (i < 0)
                 continue;
             chosen.push_back(
@@ -105,15 +104,6 @@ void embedding_mix(const EmbeddingMix& a) {
     check_dtype(a.function, "indices", a.indices, DType::i64);
     const index_t shape[2] = {a.indices.shape[0], a.table.shape[1]};
     check_out(a.function, "out", a.out, a.table.dtype, shape, 2);
-    for (index_t r = 0; r < a.indices.shape[0]; ++r)
-        for (index_t j = 0; j < a.indices.shape[1]; ++j) {
-            const index_t i = at<index_t>(a.indices, r, j);
-            if (i < -1 || i >= a.table.shape[0])
-                throw ValueError(std::string(a.function) + ": indices must be in [-1, " +
-                                 std::to_string(a.table.shape[0]) + "), got " + std::to_string(i));
-        }
-    if (shape[0] == 0 || shape[1] == 0)
-        return;
     const FpGuard guard;
     switch (a.table.dtype) {
         case DType::f32:

@@ -77,9 +77,11 @@ void compute_halves(Function f, const char* x, const char* dy, char* out, const 
     widen(reinterpret_cast<const H*>(x), wide_x, size);
     if (dy != nullptr)
         widen(reinterpret_cast<const H*>(dy), wide_dy, size);
-    compute<float>(f, wide_x, wide_dy, wide_x, rows, temperature);
-    memory_narrow(kernels(), H())(wide_x, reinterpret_cast<H*>(out), f == Function::logsumexp ? rows.count : size,
-                                  false);
+    // Results of logsumexp, one a row, would lie where rows are still to be read.
+    const bool reduces = f == Function::logsumexp;
+    float* const results = reduces ? wide_dy : wide_x;
+    compute<float>(f, wide_x, wide_dy, results, rows, temperature);
+    memory_narrow(kernels(), H())(results, reinterpret_cast<H*>(out), reduces ? rows.count : size, false);
 }
 
 template <class T>

@@ -64,12 +64,16 @@ bool any_foreign(PyObject* const* values, index_t count) {
 }
 
 PyObject* translated(PyObject* object, const Arguments& a) {
-    py::tuple positional(static_cast<std::size_t>(a.count));
+    // No exception of C++ may leave through the interpreter, so none is thrown.
+    const auto positional = py::reinterpret_steal<py::object>(PyTuple_New(a.count));
+    const auto named = py::reinterpret_steal<py::object>(PyDict_New());
+    if (!positional || !named)
+        return nullptr;
     for (index_t i = 0; i < a.count; ++i)
-        positional[static_cast<std::size_t>(i)] = py::reinterpret_borrow<py::object>(a.positional[i]);
-    py::dict named;
+        PyTuple_SET_ITEM(positional.ptr(), i, Py_NewRef(a.positional[i]));
     for (index_t i = 0; i < a.named_count; ++i)
-        named[PyTuple_GET_ITEM(a.names, i)] = py::reinterpret_borrow<py::object>(a.named[i]);
+        if (PyDict_SetItem(named.ptr(), PyTuple_GET_ITEM(a.names, i), a.named[i]) != 0)
+            return nullptr;
     return PyObject_CallFunctionObjArgs(self_of(object)->translate, object, positional.ptr(), named.ptr(), nullptr);
 }
 
@@ -182,6 +186,7 @@ void register_function(py::module_& module) {
     module.def(
         "function",
         [type](const py::object& function, const py::object& translate) {
+            const SmallCall small = small_call(function.attr("__name__").cast<std::string>().c_str());
             auto* const made = PyObject_GC_New(Function, reinterpret_cast<PyTypeObject*>(type.ptr()));
             if (made == nullptr)
                 throw py::error_already_set();
@@ -189,7 +194,7 @@ void register_function(py::module_& module) {
             made->attributes = made->weak_references = nullptr;
             made->function = Py_NewRef(function.ptr());
             made->translate = Py_NewRef(translate.ptr());
-            made->small = small_call(function.attr("__name__").cast<std::string>().c_str());
+            made->small = small;
             PyObject_GC_Track(made);
             return py::reinterpret_steal<py::object>(reinterpret_cast<PyObject*>(made));
         },
