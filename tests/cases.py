@@ -14,6 +14,7 @@ Array = NDArray[Any]
 
 DTYPES = {"f32": np.dtype(np.float32), "f64": np.dtype(np.float64)}
 HALVES = {"f16": np.dtype(np.float16), "bf16": np.dtype(ml_dtypes.bfloat16)}
+OTHERS = {"b8": np.dtype(np.bool_)}
 CHUNK = 4096
 
 # Around the lanes, the groups of 8 vectors, a chunk and its multiples, powers of two.
@@ -268,6 +269,19 @@ def halves(dtype: np.dtype[Any]) -> Iterator[Array]:
         yield special.logsumexp(x, axis=0)
 
 
+def side_by_side(dtype: np.dtype[Any]) -> Iterator[Array]:
+    """Rows beside each other that are brought together: tiles of all partial sizes, results past the caches, masks."""
+    for n, rows in ((1, 2), (15, 3), (16, 31), (17, 16), (33, 49), (70, 64), (CHUNK + 1, 21), (1100, 2048)):
+        x = logits((n, rows), np.float32, seed=n + rows)
+        if dtype == np.bool_:
+            yield special.softmax(x, axis=0, where=x > -3.0, empty="zero")
+            continue
+        x = x.astype(dtype)
+        y = special.softmax(x, axis=0)
+        yield y
+        yield special.softmax_grad(y, x, axis=0)
+
+
 def fma_chains(dtype: np.dtype[Any]) -> Iterator[Array]:
     """Count operations: what is left of the sums never leaves the kernel."""
     for many in (False, True):
@@ -343,6 +357,8 @@ CASES: dict[str, Callable[[np.dtype[Any]], Iterator[Array]]] = {
         + ["random.keep", "random.drop", "random.gumbel_listed"],
         filters,
     ),
+    "memory.gather": side_by_side,
+    "memory.scatter": side_by_side,
     "memory.widen": halves,
     "memory.narrow": halves,
     "memory.read": memory_read,
@@ -354,7 +370,7 @@ CASES: dict[str, Callable[[np.dtype[Any]], Iterator[Array]]] = {
 def run_case(kernel: str) -> list[bytes]:
     """Return the bytes of the outputs of a kernel's case, "special.exp.f32" for example."""
     name, _, suffix = kernel.rpartition(".")
-    return [np.asarray(array).tobytes() for array in CASES[name]((DTYPES | HALVES)[suffix])]
+    return [np.asarray(array).tobytes() for array in CASES[name]((DTYPES | HALVES | OTHERS)[suffix])]
 
 
 def placed(x: Array, offset: int) -> Array:

@@ -3,8 +3,10 @@
 from collections.abc import Callable
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 import pytest
+from cases import placed
 
 from sorgum import special
 from sorgum._data.inputs import logits
@@ -75,3 +77,56 @@ def test_middle_axis_and_column_major(function: Any, count: int, threads: Callab
     y = np.asfortranarray(x.reshape(63, 3500).T)
     wanted = function(np.ascontiguousarray(y), axis=-1)
     assert same_bits(np.ascontiguousarray(function(y, axis=-1)), wanted)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, ml_dtypes.bfloat16, np.float32, np.float64])
+@pytest.mark.parametrize("offset", [0, 8, 40])
+def test_tiles_of_every_partial_size(dtype: Any, offset: int, isa: str) -> None:
+    """Gradients and halves are brought together: 1 to 33 elements of 1 to 35 rows, and the lines between the blocks."""
+    sizes = (1, 2, 7, 8, 15, 16, 17, 31, 32, 33)
+    for n in sizes:
+        for rows in (*sizes, 34, 100):
+            x = logits((n, rows), np.dtype(np.float32), 3.0, seed=n + rows).astype(dtype)
+            dy = logits((n, rows), np.dtype(np.float32), 3.0, seed=n * rows).astype(dtype)
+            out = placed(np.zeros_like(x), offset)
+            special.softmax_grad(placed(x, offset), placed(dy, offset + 8), axis=0, out=out)
+            wanted = special.softmax_grad(np.ascontiguousarray(x.T), np.ascontiguousarray(dy.T)).T
+            assert same_bits(out, np.ascontiguousarray(wanted)), (n, rows)
+            special.softmax(placed(x, offset), axis=0, out=out)
+            assert same_bits(out, np.ascontiguousarray(special.softmax(np.ascontiguousarray(x.T)).T)), (n, rows)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, ml_dtypes.bfloat16, np.float32, np.float64])
+@pytest.mark.parametrize("offset", [0, 8])
+def test_large_results_of_columns(dtype: Any, offset: int, isa: str) -> None:
+    """Whole lines go past the caches, the columns before the first line and behind the last do not."""
+    n, rows = (1030, 1030) if offset else (1024, 2048)
+    x = logits((n, rows), np.dtype(np.float32), 3.0, seed=n).astype(dtype)
+    out = placed(np.zeros((n, rows), dtype), offset)
+    wanted = special.softmax_grad(np.ascontiguousarray(x.T), np.ascontiguousarray(x.T[::-1])).T
+    special.softmax_grad(x, x[:, ::-1], axis=0, out=out)
+    assert same_bits(out, np.ascontiguousarray(wanted))
+    if dtype in (np.float16, ml_dtypes.bfloat16):
+        special.softmax(x, axis=0, out=out)
+        assert same_bits(out, np.ascontiguousarray(special.softmax(np.ascontiguousarray(x.T)).T))
+
+
+@pytest.mark.parametrize("dtype", [np.float16, ml_dtypes.bfloat16])
+def test_every_half_among_columns(dtype: Any, isa: str) -> None:
+    """Infinities, subnormals and NaN of every payload."""
+    x = np.arange(65536, dtype=np.uint16).view(dtype).reshape(256, 256)
+    got = special.softmax_grad(x, x.T, axis=0)
+    wanted = special.softmax_grad(np.ascontiguousarray(x.T), np.ascontiguousarray(x)).T
+    assert same_bits(np.ascontiguousarray(got), np.ascontiguousarray(wanted))
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_masks_among_columns(dtype: Any, isa: str) -> None:
+    for n, rows, begin in ((1, 2, 0), (7, 9, 1), (8, 16, 3), (9, 33, 5), (50, 70, 7), (4100, 40, 1)):
+        x = logits((n, rows), np.dtype(np.float32), 3.0, seed=n).astype(dtype)
+        mask = (logits((n, rows + begin), np.dtype(np.float32), 3.0, seed=rows) > -2)[:, begin:]
+        for function, arguments in ((special.softmax, (x,)), (special.softmax_grad, (x, x[::-1]))):
+            turned = [np.ascontiguousarray(a.T) for a in arguments]
+            wanted = function(*turned, where=np.ascontiguousarray(mask.T)).T
+            got = function(*arguments, axis=0, where=mask)
+            assert same_bits(np.ascontiguousarray(got), np.ascontiguousarray(wanted)), (n, rows)

@@ -184,3 +184,19 @@ def test_the_pages_are_forbidden() -> None:
             beyond = (step == 1) == ("at_end" in view)
             assert done.stdout.split() == (["inside"] if beyond else ["inside", "outside"]), done.stderr
             assert (done.returncode != 0) == beyond
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_rows_side_by_side(dtype: Any, room: tuple[Guarded, Guarded, Guarded], isa: str) -> None:
+    """Tiles of every partial size, and masks, against the pages on both sides."""
+    for n, rows in itertools.product((1, 2, 7, 8, 9, 15, 16, 17, 33, 50), (2, 3, 8, 15, 16, 17, 31, 32, 33, 65)):
+        values = logits((n, rows), np.dtype(np.float32), 3.0, seed=n + rows).astype(dtype)
+        keep = values > -2
+        expected = special.softmax_grad(values, values, axis=0, where=keep)
+        for place in ("at_end", "at_start"):
+            x, mask, out = (
+                getattr(r, place)((n, rows), t, 0) for r, t in zip(room, (dtype, np.bool_, dtype), strict=True)
+            )
+            x[...], mask[...], out[...] = values, keep, 7
+            special.softmax_grad(x, x, axis=0, where=mask, out=out)
+            assert_equal_bytes(out, expected, (n, rows))

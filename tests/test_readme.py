@@ -54,7 +54,7 @@ def test_every_kernel_stands_in_the_manual() -> None:
     for line in (ROOT / "docs" / "kernels.md").read_text().splitlines():
         if match := re.match(r"## (\w+)$", line):
             family = match[1]
-        elif match := re.match(r"\| `(\w+)` \| (b?f\d\d(?:, b?f\d\d)*) \|", line):
+        elif match := re.match(r"\| `(\w+)` \| ((?:b?f\d\d|b8)(?:, (?:b?f\d\d|b8))*) \|", line):
             listed |= {f"{family}.{match[1]}.{suffix}" for suffix in match[2].split(", ")}
     assert listed == set(_core.kernel_names())
 

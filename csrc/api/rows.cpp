@@ -3,6 +3,9 @@
 #include <charconv>
 #include <cstdlib>
 
+#include "api/work.h"
+#include "dispatch/dispatch.h"
+
 namespace sorgum {
 
 namespace {
@@ -78,9 +81,34 @@ bool RowLayout::contiguous(int operand, index_t element_size) const {
            (inner.n == 0 || (inner.n == 1 && inner.stride[operand][0] == element_size));
 }
 
+bool RowLayout::adjacent(int operand, index_t element_size) const {
+    return run_stride(operand) == element_size && multiple_of(operand, element_size);
+}
+
 index_t RowLayout::run() const { return outer.n == 0 ? 1 : outer.shape[outer.n - 1]; }
 
 index_t RowLayout::run_stride(int operand) const { return outer.n == 0 ? 0 : outer.stride[operand][outer.n - 1]; }
+
+RowBlocks::RowBlocks(const RowLayout& layout, index_t block_rows, index_t lead)
+    : run_(layout.run()), runs_(layout.rows / run_), rows_(block_rows), lead_(lead < run_ ? lead : 0) {
+    per_run_ = (lead_ > 0 ? 1 : 0) + (run_ - lead_ + rows_ - 1) / rows_;
+}
+
+RowBlocks RowBlocks::across(const RowLayout& layout, int operand, index_t element_size) {
+    constexpr std::uintptr_t line = 64;
+    const index_t rows = element_size < 4 ? kBlockRows : 16;
+    if (!layout.adjacent(operand, element_size))
+        return {layout, rows, 0};
+    const std::uintptr_t address = reinterpret_cast<std::uintptr_t>(layout.row(operand, 0));
+    return {layout, rows, static_cast<index_t>((line - address % line) % line) / element_size};
+}
+
+RowBlocks::Block RowBlocks::operator[](index_t b) const {
+    const index_t in_run = b % per_run_, row = b / per_run_ * run_;
+    const index_t at = lead_ == 0 ? in_run * rows_ : in_run == 0 ? 0 : lead_ + (in_run - 1) * rows_;
+    const index_t end = lead_ > 0 && in_run == 0 ? lead_ : at + rows_ < run_ ? at + rows_ : run_;
+    return {row + at, end - at};
+}
 
 std::string shape_text(const index_t* shape, int ndim) {
     std::string text = "(";
@@ -261,8 +289,31 @@ void for_each_copy(const RowLayout& layout, int operand, index_t row, index_t ro
 }  // namespace
 
 template <class T>
+void gather_adjacent(const RowLayout& layout, int operand, index_t row, index_t rows, index_t first, index_t count,
+                     memory::gathered_t<T>* to, index_t pitch) {
+    auto* const kernel = memory_gather(kernels(), T());
+    for_each_run(layout, operand, layout.row(operand, row), first, count,
+                 [&](const char* p, index_t along, index_t n, index_t done) {
+                     kernel(reinterpret_cast<const T*>(p), along / index_t(sizeof(T)), to + done, pitch, rows, n);
+                 });
+}
+
+template <class T>
+void scatter_adjacent(const RowLayout& layout, int operand, index_t row, index_t rows, index_t first, index_t count,
+                      const memory::gathered_t<T>* from, index_t pitch, bool streaming) {
+    auto* const kernel = memory_scatter(kernels(), T());
+    for_each_run(
+        layout, operand, layout.row(operand, row), first, count, [&](char* p, index_t along, index_t n, index_t done) {
+            kernel(reinterpret_cast<T*>(p), along / index_t(sizeof(T)), from + done, pitch, rows, n, streaming);
+        });
+}
+
+template <class T>
 void gather(const RowLayout& layout, int operand, index_t row, index_t rows, index_t first, index_t count, T* to,
             index_t pitch) {
+    if constexpr (std::is_same_v<T, memory::gathered_t<T>>)
+        if (rows > 1 && layout.adjacent(operand, sizeof(T)))
+            return gather_adjacent<T>(layout, operand, row, rows, first, count, to, pitch);
     for_each_copy(layout, operand, row, rows, first, count, pitch,
                   [&](const char* p, index_t at, index_t along, index_t n) {
                       if (along == static_cast<index_t>(sizeof(T))) {
@@ -276,7 +327,10 @@ void gather(const RowLayout& layout, int operand, index_t row, index_t rows, ind
 
 template <class T>
 void scatter(const RowLayout& layout, int operand, index_t row, index_t rows, index_t first, index_t count,
-             const T* from, index_t pitch) {
+             const T* from, index_t pitch, bool streaming) {
+    if constexpr (std::is_same_v<T, memory::gathered_t<T>>)
+        if (rows > 1 && layout.adjacent(operand, sizeof(T)))
+            return scatter_adjacent<T>(layout, operand, row, rows, first, count, from, pitch, streaming);
     for_each_copy(layout, operand, row, rows, first, count, pitch, [&](char* p, index_t at, index_t along, index_t n) {
         if (along == static_cast<index_t>(sizeof(T))) {
             __builtin_memcpy(p, from + at, static_cast<std::size_t>(n) * sizeof(T));
@@ -287,14 +341,24 @@ void scatter(const RowLayout& layout, int operand, index_t row, index_t rows, in
     });
 }
 
-template void gather<float>(const RowLayout&, int, index_t, index_t, index_t, index_t, float*, index_t);
-template void gather<double>(const RowLayout&, int, index_t, index_t, index_t, index_t, double*, index_t);
-template void gather<bool>(const RowLayout&, int, index_t, index_t, index_t, index_t, bool*, index_t);
-template void gather<float16>(const RowLayout&, int, index_t, index_t, index_t, index_t, float16*, index_t);
-template void gather<bfloat16>(const RowLayout&, int, index_t, index_t, index_t, index_t, bfloat16*, index_t);
-template void scatter<float>(const RowLayout&, int, index_t, index_t, index_t, index_t, const float*, index_t);
-template void scatter<double>(const RowLayout&, int, index_t, index_t, index_t, index_t, const double*, index_t);
-template void scatter<float16>(const RowLayout&, int, index_t, index_t, index_t, index_t, const float16*, index_t);
-template void scatter<bfloat16>(const RowLayout&, int, index_t, index_t, index_t, index_t, const bfloat16*, index_t);
+#define SORGUM_GATHER(T) \
+    template void gather<T>(const RowLayout&, int, index_t, index_t, index_t, index_t, T*, index_t);
+#define SORGUM_GATHER_AND_SCATTER(T) \
+    SORGUM_GATHER(T)                 \
+    template void scatter<T>(const RowLayout&, int, index_t, index_t, index_t, index_t, const T*, index_t, bool);
+#define SORGUM_ADJACENT(T)                                                                                        \
+    template void gather_adjacent<T>(const RowLayout&, int, index_t, index_t, index_t, index_t, float*, index_t); \
+    template void scatter_adjacent<T>(const RowLayout&, int, index_t, index_t, index_t, index_t, const float*,    \
+                                      index_t, bool);
+SORGUM_GATHER(bool)
+SORGUM_GATHER_AND_SCATTER(float)
+SORGUM_GATHER_AND_SCATTER(double)
+SORGUM_GATHER_AND_SCATTER(float16)
+SORGUM_GATHER_AND_SCATTER(bfloat16)
+SORGUM_ADJACENT(float16)
+SORGUM_ADJACENT(bfloat16)
+#undef SORGUM_ADJACENT
+#undef SORGUM_GATHER_AND_SCATTER
+#undef SORGUM_GATHER
 
 }  // namespace sorgum

@@ -10,6 +10,7 @@
 
 #include "core/error.h"
 #include "core/types.h"
+#include "kernels/memory/gather.h"
 
 namespace sorgum {
 
@@ -30,11 +31,35 @@ struct RowLayout {
     char* element(int operand, char* row_base, index_t i) const;
     // Elements of a row are contiguous, and aligned.
     bool contiguous(int operand, index_t element_size) const;
+    // Neighbouring rows are neighbouring elements, and aligned.
+    bool adjacent(int operand, index_t element_size) const;
     // Every element lies a multiple of this many bytes from address 0.
     bool multiple_of(int operand, index_t bytes) const;
     // Rows along the last outer axis, and the bytes between two of them.
     index_t run() const;
     index_t run_stride(int operand) const;
+};
+
+// Rows in blocks, each within a run. Those that lie across memory are taken together: as many as have elements in a
+// cache line, or 16. The blocks begin where the lines of the operand do, but for the first of a run.
+class RowBlocks {
+public:
+    struct Block {
+        index_t first, rows;
+    };
+    RowBlocks() = default;
+    RowBlocks(const RowLayout& layout, index_t block_rows) : RowBlocks(layout, block_rows, 0) {}
+    static RowBlocks across(const RowLayout& layout, int operand, index_t element_size);
+
+    index_t most_rows() const { return rows_; }
+    index_t count() const { return runs_ * per_run_; }
+    Block operator[](index_t b) const;
+
+private:
+    RowBlocks(const RowLayout& layout, index_t block_rows, index_t lead);
+
+    index_t run_ = 1, runs_ = 0, rows_ = 1, per_run_ = 1;
+    index_t lead_ = 0;  // rows before the first line
 };
 
 // "(4, 7)", as Python prints a shape.
@@ -76,6 +101,14 @@ void gather(const RowLayout& layout, int operand, index_t row, index_t rows, ind
             index_t pitch);
 template <class T>
 void scatter(const RowLayout& layout, int operand, index_t row, index_t rows, index_t first, index_t count,
-             const T* from, index_t pitch);
+             const T* from, index_t pitch, bool streaming = false);
+
+// The same where layout.adjacent(operand, sizeof(T)), with halves as float32 in the contiguous memory.
+template <class T>
+void gather_adjacent(const RowLayout& layout, int operand, index_t row, index_t rows, index_t first, index_t count,
+                     memory::gathered_t<T>* to, index_t pitch);
+template <class T>
+void scatter_adjacent(const RowLayout& layout, int operand, index_t row, index_t rows, index_t first, index_t count,
+                      const memory::gathered_t<T>* from, index_t pitch, bool streaming);
 
 }  // namespace sorgum

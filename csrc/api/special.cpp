@@ -20,6 +20,7 @@ constexpr index_t kLongTask = index_t(1) << 20;    // elements of many rows that
 constexpr index_t kTasksPerThread = 8;             // so many tasks end at about the same time on all threads
 constexpr index_t kShortestStreamed = 256;         // elements of a row that is written past the caches by itself
 constexpr index_t kBlockElements = 4 * kChunk;     // elements of short rows that are brought together at a time
+constexpr index_t kFewestColumns = 16;             // rows side by side that are worth the kernels for columns
 constexpr index_t kMostBlockRows = 256;            // and their rows
 constexpr index_t kMostPieces = index_t(1) << 16;  // partial sums kept at a time
 
@@ -222,12 +223,9 @@ private:
 
     bool side_by_side() const {
         constexpr auto size = static_cast<index_t>(sizeof(T));
-        const auto adjacent = [&](int operand) {
-            return layout_.run_stride(operand) == size && layout_.multiple_of(operand, size);
-        };
         return batched() && !is_half(dtype_) && where_ < 0 && dy_ < 0 && one_temperature_ && layout_.length > 0 &&
-               layout_.inner.n <= 1 && layout_.run() >= kBlockRows && adjacent(kX) &&
-               (op_ == Op::logsumexp || adjacent(kOut));
+               layout_.inner.n <= 1 && layout_.run() >= kFewestColumns && layout_.adjacent(kX, size) &&
+               (op_ == Op::logsumexp || layout_.adjacent(kOut, size));
     }
 
     void run_columns() {
@@ -301,27 +299,20 @@ private:
 
     // ---- everything else: blocks of rows, in pieces ----
 
-    struct Block {
-        index_t first, rows;
-    };
+    using Block = RowBlocks::Block;
 
     // Rows that lie across memory are taken together, since their elements share cache lines; short ones, since the
     // batched kernel takes many at a time.
-    index_t rows_per_block() const {
+    RowBlocks make_blocks() const {
         const Dims& in = layout_.inner;
         const index_t along = in.n == 0 ? 0 : in.stride[kX][in.n - 1];
         const index_t across = layout_.run_stride(kX);
         if ((across < 0 ? -across : across) < (along < 0 ? -along : along))
-            return kBlockRows;
+            return RowBlocks::across(layout_, reduces(op_) ? kX : kOut, element_size(dtype_));
         if (!batched() || layout_.length == 0)
-            return 1;
+            return {layout_, 1};
         const index_t fitting = kBlockElements / layout_.length;  // several batches, which overlap
-        return fitting < kMostBlockRows ? fitting : kMostBlockRows;
-    }
-    Block block(index_t b) const {
-        const index_t run = layout_.run(), per_run = (run + block_rows_ - 1) / block_rows_;
-        const index_t at = (b % per_run) * block_rows_;
-        return {(b / per_run) * run + at, run - at < block_rows_ ? run - at : block_rows_};
+        return {layout_, fitting < kMostBlockRows ? fitting : kMostBlockRows};
     }
 
     // Scratch of one thread: the elements of a block's chunk, and what goes with them.
@@ -591,16 +582,17 @@ private:
 
     void run_blocks() {
         const index_t n = layout_.length;
-        block_rows_ = rows_per_block();
-        const index_t run = layout_.run();
-        const index_t blocks = layout_.rows / run * ((run + block_rows_ - 1) / block_rows_);
-        staged_ = !direct_x_ && !batched() && block_rows_ == 1 && weights_ < 0 && n > kChunk &&
+        blocks_ = make_blocks();
+        const index_t block_rows = blocks_.most_rows(), blocks = blocks_.count();
+        staged_ = !direct_x_ && !batched() && block_rows == 1 && weights_ < 0 && n > kChunk &&
                   n <= (blocks >= kManyBlocks ? kMostKept : kPiece);
         // Not a power of two: rows fall into different sets. Halves that follow each other are converted together.
-        pitch_ = is_half(dtype_) && batched() ? n : (n < kChunk || staged_ ? (n + 15) / 16 * 16 : kChunk) + 16;
+        pitch_ = is_half(dtype_) && batched() && !layout_.adjacent(kX, element_size(dtype_))
+                     ? n
+                     : (n < kChunk || staged_ ? (n + 15) / 16 * 16 : kChunk) + 16;
         std::vector<Scratch> scratch(static_cast<std::size_t>(threads_));
         for (Scratch& s : scratch) {
-            const index_t size = block_rows_ * pitch_;
+            const index_t size = block_rows * pitch_;
             if (!direct_x_ || !direct_out_)
                 s.x.reserve(size);
             if (weights_ >= 0)
@@ -610,17 +602,17 @@ private:
         }
         const auto slot_scratch = [&](int slot) -> Scratch& { return scratch[static_cast<std::size_t>(slot)]; };
         if (n <= kPiece || (blocks >= kManyBlocks && n <= kLongRow)) {
-            const index_t per_block = n * block_rows_ > 0 ? n * block_rows_ : 1;
+            const index_t per_block = n * block_rows > 0 ? n * block_rows : 1;
             const index_t per_task = kPiece / per_block > 0 ? kPiece / per_block : 1;
             parallel_for((blocks + per_task - 1) / per_task, threads_, [&](index_t task, int slot) {
                 const index_t end = blocks - task * per_task < per_task ? blocks : (task + 1) * per_task;
                 for (index_t b = task * per_task; b < end; ++b)
-                    whole_block(block(b), slot_scratch(slot));
+                    whole_block(blocks_[b], slot_scratch(slot));
             });
             return;
         }
         const index_t pieces = (n + kPiece - 1) / kPiece;
-        const index_t most = kMostPieces / (pieces * block_rows_);
+        const index_t most = kMostPieces / (pieces * block_rows);
         for (index_t first = 0; first < blocks;) {
             const index_t count = blocks - first < most ? blocks - first : most > 0 ? most : 1;
             run_pieces(first, count, pieces, slot_scratch);
@@ -630,7 +622,7 @@ private:
 
     template <class SlotScratch>
     void run_pieces(index_t first, index_t blocks, index_t pieces, const SlotScratch& scratch) const {
-        const index_t rows = blocks * block_rows_;
+        const index_t block_rows = blocks_.most_rows(), rows = blocks * block_rows;
         std::vector<RowSum<T>> sums(static_cast<std::size_t>(rows * pieces));
         std::vector<T> maxima(static_cast<std::size_t>(rows * pieces), -infinity());
         std::vector<RowResult<T>> results(static_cast<std::size_t>(rows));
@@ -639,7 +631,7 @@ private:
                 const index_t b = task / pieces, p = task % pieces;
                 const index_t begin = p * kPiece,
                               end = layout_.length - begin < kPiece ? layout_.length : begin + kPiece;
-                f(b, block(first + b), begin, end, scratch(slot), (b * pieces + p) * block_rows_);
+                f(b, blocks_[first + b], begin, end, scratch(slot), (b * pieces + p) * block_rows);
             });
         };
         if (three_pass()) {
@@ -647,15 +639,15 @@ private:
                 max_piece(b, begin, end, s, &maxima[static_cast<std::size_t>(at)]);
             });
             for (index_t b = 0; b < blocks; ++b)
-                for (index_t r = 0; r < block_rows_; ++r) {
+                for (index_t r = 0; r < block_rows; ++r) {
                     T m = -infinity();
                     for (index_t p = 0; p < pieces; ++p) {
-                        const T other = maxima[static_cast<std::size_t>((b * pieces + p) * block_rows_ + r)];
+                        const T other = maxima[static_cast<std::size_t>((b * pieces + p) * block_rows + r)];
                         if (other > m)
                             m = other;
                     }
                     for (index_t p = 0; p < pieces; ++p)
-                        maxima[static_cast<std::size_t>((b * pieces + p) * block_rows_ + r)] = m;
+                        maxima[static_cast<std::size_t>((b * pieces + p) * block_rows + r)] = m;
                 }
         }
         for_each_piece([&](index_t, const Block& b, index_t begin, index_t end, Scratch& s, index_t at) {
@@ -664,15 +656,15 @@ private:
         // Calls f(block, its rows' sums over all pieces, its rows' results).
         const auto for_each_total = [&](auto&& f) {
             for (index_t b = 0; b < blocks; ++b) {
-                const Block rows_of = block(first + b);
-                RowSum<T>* const total = &sums[static_cast<std::size_t>(b * pieces * block_rows_)];
+                const Block rows_of = blocks_[first + b];
+                RowSum<T>* const total = &sums[static_cast<std::size_t>(b * pieces * block_rows)];
                 for (index_t p = 1; p < pieces; ++p)
                     for (index_t r = 0; r < rows_of.rows; ++r) {
                         ExpScale<T> own;
                         special_row_merge(table_, T())(total[r], scale(rows_of.first + r, own),
-                                                       total[p * block_rows_ + r]);
+                                                       total[p * block_rows + r]);
                     }
-                f(rows_of, total, &results[static_cast<std::size_t>(b * block_rows_)]);
+                f(rows_of, total, &results[static_cast<std::size_t>(b * block_rows)]);
             }
         };
         bool precise = false;
@@ -684,14 +676,14 @@ private:
             return;
         if (precise) {
             for_each_piece([&](index_t at, const Block& b, index_t begin, index_t end, Scratch& s, index_t piece) {
-                precise_piece(b, begin, end, s, &results[static_cast<std::size_t>(at * block_rows_)],
+                precise_piece(b, begin, end, s, &results[static_cast<std::size_t>(at * block_rows)],
                               &sums[static_cast<std::size_t>(piece)]);
             });
             for_each_total(
                 [&](const Block& b, const RowSum<T>* total, RowResult<T>* row) { finish_precise(b, total, row); });
         }
         for_each_piece([&](index_t at, const Block& b, index_t begin, index_t end, Scratch& s, index_t) {
-            write_piece(b, begin, end, s, &results[static_cast<std::size_t>(at * block_rows_)]);
+            write_piece(b, begin, end, s, &results[static_cast<std::size_t>(at * block_rows)]);
         });
     }
 
@@ -704,7 +696,8 @@ private:
     bool one_temperature_, direct_x_, direct_out_, large_, streaming_;
     int threads_;
     T empty_;
-    index_t block_rows_ = 1, pitch_ = 0;
+    RowBlocks blocks_;
+    index_t pitch_ = 0;
     bool staged_ = false;  // a row that is not direct is brought together whole, once
     ExpScale<T> scale_;
 };

@@ -167,21 +167,20 @@ private:
 
     // Whole rows, several together where their elements share cache lines.
     void run_rows() const {
-        const index_t n = layout_.length, rows = layout_.rows, run = layout_.run();
-        const index_t chunks = (n + kChunk - 1) / kChunk, per_block = kBlockRows;
-        const index_t per_run = (run + per_block - 1) / per_block, blocks = rows / run * per_run;
+        const RowBlocks blocks = RowBlocks::across(layout_, kOut, element_size(dtype_));
+        const index_t n = layout_.length, chunks = (n + kChunk - 1) / kChunk, per_block = blocks.most_rows();
         const index_t per_task = kPiece / (n * per_block) > 0 ? kPiece / (n * per_block) : 1;
         std::vector<Scratch> scratch = make_scratch();
         std::vector<std::vector<SumPair>> sums(static_cast<std::size_t>(threads_));
         for (std::vector<SumPair>& own : sums)
             own.resize(static_cast<std::size_t>(chunks * per_block));
-        parallel_for((blocks + per_task - 1) / per_task, threads_, [&](index_t task, int slot) {
+        parallel_for((blocks.count() + per_task - 1) / per_task, threads_, [&](index_t task, int slot) {
             Scratch& s = scratch[static_cast<std::size_t>(slot)];
             SumPair* const own = sums[static_cast<std::size_t>(slot)].data();
-            const index_t end = blocks - task * per_task < per_task ? blocks : (task + 1) * per_task;
+            const index_t left = blocks.count() - task * per_task,
+                          end = task * per_task + (left < per_task ? left : per_task);
             for (index_t b = task * per_task; b < end; ++b) {
-                const index_t at = b % per_run * per_block, row = b / per_run * run + at;
-                const index_t count = run - at < per_block ? run - at : per_block;
+                const auto [row, count] = blocks[b];
                 SumPair totals[kBlockRows];
                 sum(row, count, 0, n, s, own, chunks);
                 for (index_t r = 0; r < count; ++r)

@@ -37,6 +37,8 @@ void read_halves(const RowLayout& layout, int operand, index_t row, index_t rows
     if (layout.contiguous(operand, sizeof(H)))
         return for_each_contiguous<H>(layout, operand, row, rows, first, count, pitch,
                                       [&](const H* from, index_t at, index_t n) { widen(from, to + at, n); });
+    if (rows > 1 && layout.adjacent(operand, sizeof(H)))
+        return gather_adjacent<H>(layout, operand, row, rows, first, count, to, pitch);
     H tile[kTileRows * kTileElements];
     for_each_tile(rows, count, [&](index_t r, index_t tile_rows, index_t i, index_t n) {
         gather(layout, operand, row + r, tile_rows, first + i, n, tile, kTileElements);
@@ -52,6 +54,8 @@ void write_halves(const RowLayout& layout, int operand, index_t row, index_t row
     if (layout.contiguous(operand, sizeof(H)))
         return for_each_contiguous<H>(layout, operand, row, rows, first, count, pitch,
                                       [&](H* to, index_t at, index_t n) { narrow(from + at, to, n, streaming); });
+    if (rows > 1 && layout.adjacent(operand, sizeof(H)))
+        return scatter_adjacent<H>(layout, operand, row, rows, first, count, from, pitch, streaming);
     H tile[kTileRows * kTileElements];
     for_each_tile(rows, count, [&](index_t r, index_t tile_rows, index_t i, index_t n) {
         for (index_t k = 0; k < tile_rows; ++k)
@@ -124,7 +128,7 @@ void Stored<T>::write(index_t row, index_t rows, index_t first, index_t count, c
         if (dtype_ == DType::bf16)
             return write_halves<bfloat16>(*layout_, operand_, row, rows, first, count, from, pitch, streaming);
     }
-    scatter(*layout_, operand_, row, rows, first, count, from, pitch);
+    scatter(*layout_, operand_, row, rows, first, count, from, pitch, streaming);
 }
 
 template <class T>

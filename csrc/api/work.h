@@ -12,7 +12,7 @@ namespace sorgum {
 
 inline constexpr index_t kSerial = 32768;                     // elements that are not worth waking a thread for
 inline constexpr index_t kStreamingBytes = index_t(1) << 22;  // results larger than this are written past the caches
-inline constexpr index_t kBlockRows = 16;                     // rows brought together when they lie across memory
+inline constexpr index_t kBlockRows = 32;                     // rows of a block that lie across memory, at most
 
 inline int threads_for(index_t elements) { return elements < kSerial ? 1 : num_threads(); }
 
