@@ -560,6 +560,8 @@ def test_two_to_the_31_categories() -> None:
             f"categorical: position must leave room for 2 samples, got {2**64 - 1}",
         ),
         ({"method": "best"}, ValueError, "categorical: method must be 'gumbel' or 'inverse', got 'best'"),
+        ({"method": np.zeros(2)}, TypeError, "categorical: method must be a string, got array([0., 0.])"),
+        ({"on_invalid": np.zeros(2)}, TypeError, "categorical: on_invalid must be a string, got array([0., 0.])"),
         ({"on_invalid": "skip"}, ValueError, "categorical: on_invalid must be 'raise' or 'minus_one', got 'skip'"),
         ({"index_offset": -1}, ValueError, "categorical: index_offset must be in [0, 2**62], got -1"),
     ],

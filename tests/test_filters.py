@@ -352,6 +352,19 @@ REFUSALS: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"min_p": [[0.5]]}, ValueError, "min_p must be a scalar or have the shape of the rows, (2,), got shape (1, 1)"),
     ({"top_p": 0.5, "temperature": -1.0}, ValueError, "temperature must be in [0, 2**900], got -1.0"),
     ({"top_p": 0.5, "ties": "last"}, ValueError, "ties must be 'first' or 'all', got 'last'"),
+    ({"top_p": 0.5, "ties": None}, TypeError, "ties must be a string, got None"),
+    (
+        {"top_p": 0.5, "ties": np.array(["all", "all"])},
+        TypeError,
+        "ties must be a string, got array(['all', 'all'], dtype='<U3')",
+    ),
+    ({"top_p": 0.5, "filter_order": None}, TypeError, "filter_order must be a sequence of strings, got None"),
+    ({"top_p": 0.5, "filter_order": 5}, TypeError, "filter_order must be a sequence of strings, got 5"),
+    (
+        {"top_p": 0.5, "filter_order": ("top_p", 1)},
+        TypeError,
+        "filter_order must be a sequence of strings, got ('top_p', 1)",
+    ),
     ({"top_p": 0.5, "filter_order": "top_p"}, TypeError, "filter_order must be a sequence of strings, got 'top_p'"),
     (
         {"top_p": 0.5, "filter_order": ("top_p",)},

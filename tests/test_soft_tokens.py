@@ -510,6 +510,26 @@ X = np.zeros((2, 5))
             "soft_token_step: position must be a scalar or have the shape of the rows, (2,), got shape (3,)",
         ),
         (
+            lambda: random.soft_token_step(X, 2, rng=1, on_invalid=np.zeros(2)),
+            TypeError,
+            "soft_token_step: on_invalid must be a string, got array([0., 0.])",
+        ),
+        (
+            lambda: random.gumbel_resample(X, 2, rng=1, ties=np.zeros(2)),
+            TypeError,
+            "gumbel_resample: ties must be a string, got array([0., 0.])",
+        ),
+        (
+            lambda: random.gumbel_resample(X, 2, rng=1, filter_order=None),
+            TypeError,
+            "gumbel_resample: filter_order must be a sequence of strings, got None",
+        ),
+        (
+            lambda: random.dirichlet_resample(X, 2, rng=1, filter_order=None),
+            TypeError,
+            "dirichlet_resample: filter_order must be a sequence of strings, got None",
+        ),
+        (
             lambda: random.soft_token_step(X, 2, rng=1, on_invalid="no"),
             ValueError,
             "soft_token_step: on_invalid must be 'raise' or 'minus_one', got 'no'",

@@ -11,7 +11,7 @@ from sorgum import _core
 from sorgum.random import _device
 from sorgum.random._filters import _FILTER_ORDER, FilterOrder, Ties, _filters
 from sorgum.random._keys import Rng, _is_int, _key_of, _word64
-from sorgum.random._places import Array
+from sorgum.random._places import Array, _option
 from sorgum.random._rows import _DRAW, _draw, _refuse_invalid, _rows
 from sorgum.special import _on_cuda
 
@@ -117,10 +117,8 @@ def categorical(
     >>> sg.random.categorical(logits, rng=0, num_samples=10000).mean(-1).round(1)
     array([0.4, 1.5])
     """
-    if method not in ("gumbel", "inverse"):
-        raise ValueError(f"categorical: method must be 'gumbel' or 'inverse', got {method!r}")
-    if on_invalid not in ("raise", "minus_one"):
-        raise ValueError(f"categorical: on_invalid must be 'raise' or 'minus_one', got {on_invalid!r}")
+    _option("categorical", "method", method, "gumbel", "inverse")
+    _option("categorical", "on_invalid", on_invalid, "raise", "minus_one")
     if _on_cuda(logits):
         _device._refuse("categorical", top_k=top_k, top_p=top_p, min_p=min_p, return_log_prob=return_log_prob)
         if method != "gumbel":

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from sorgum import _core
 from sorgum.random._keys import _is_int
-from sorgum.random._places import Array, _floats, _out
+from sorgum.random._places import Array, _floats, _option, _out
 from sorgum.random._rows import _rows
 from sorgum.special import _apart, _plain
 
@@ -53,12 +53,11 @@ def _filters(
     top_k: npt.ArrayLike | None,
     top_p: npt.ArrayLike | None,
     min_p: npt.ArrayLike | None,
-    order: FilterOrder,
-    ties: str,
+    order: object,
+    ties: object,
 ) -> _Filters:
-    if ties not in ("first", "all"):
-        raise ValueError(f"{function}: ties must be 'first' or 'all', got {ties!r}")
-    if isinstance(order, str) or not all(isinstance(step, str) for step in order):
+    _option(function, "ties", ties, "first", "all")
+    if isinstance(order, str) or not isinstance(order, Sequence) or not all(isinstance(step, str) for step in order):
         raise TypeError(f"{function}: filter_order must be a sequence of strings, got {order!r}")
     counts = _plain(function, "top_k", _LARGEST if top_k is None else top_k)
     if counts.dtype.kind not in "iu":

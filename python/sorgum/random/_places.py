@@ -81,6 +81,14 @@ def _number(function: str, argument: str, value: object) -> float:
     return float(value)
 
 
+def _option(function: str, argument: str, value: object, first: str, second: str) -> None:
+    """Refuse what is neither of two strings."""
+    if not isinstance(value, str):
+        raise TypeError(f"{function}: {argument} must be a string, got {value!r}")
+    if value not in (first, second):
+        raise ValueError(f"{function}: {argument} must be {first!r} or {second!r}, got {value!r}")
+
+
 def _one_nan(array: Array) -> Array:
     """Return the array with the one NaN that results may have (N10 in docs/numerics.md): arithmetic keeps any."""
     return np.asarray(np.where(np.isnan(array), np.nan, array), dtype=array.dtype)

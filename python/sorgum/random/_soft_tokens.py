@@ -10,7 +10,7 @@ from sorgum import _core
 from sorgum.random._concrete import _positive_temperature
 from sorgum.random._filters import _FILTER_ORDER, FilterOrder, Ties, _filters
 from sorgum.random._keys import Rng, _is_int, _key_of
-from sorgum.random._places import Array, _floats, _number
+from sorgum.random._places import Array, _floats, _number, _option
 from sorgum.random._rows import _refuse_invalid, _Rows, _rows
 from sorgum.runtime import _empty
 from sorgum.special import log, log_softmax, softmax
@@ -61,24 +61,24 @@ def _keep(
     limit: bool,
     filters: dict[str, Any],
     axis: int,
-    on_invalid: str,
+    on_invalid: object,
 ) -> tuple[_Kept, int]:
     """Filter rows; `limit`: down to the k most probable categories."""
-    if on_invalid not in ("raise", "minus_one"):
-        raise ValueError(f"{function}: on_invalid must be 'raise' or 'minus_one', got {on_invalid!r}")
+    _option(function, "on_invalid", on_invalid, "raise", "minus_one")
     if not _is_int(k):
         raise TypeError(f"{function}: k must be an int, got {type(k).__name__}")
     most, length = operator.index(k), rows.logits.shape[-1]
     if not 1 <= most <= length:
         raise ValueError(f"{function}: k must be in [1, {length}], got {most}")
     t = _positive_temperature(function, rows.temperature)
-    order, ndim = filters["order"], rows.logits.ndim
-    if limit and filters["top_k"] is None and filters["ties"] == "first" and list(order).count("top_k") == 1:
+    ndim = rows.logits.ndim
+    chosen = _filters(function, axis, ndim, **filters)
+    if limit and filters["top_k"] is None and not chosen.all_ties and chosen.order.count("top_k") == 1:
         # Every filter keeps a prefix of one order, so that the limit may be the last of them.
-        filters = filters | {"top_k": most, "order": [*(step for step in order if step != "top_k"), "top_k"]}
-        limit = False
+        order = [*(step for step in chosen.order if step != "top_k"), "top_k"]
+        chosen, limit = chosen._replace(top_k=np.array(most, np.int64), order=order), False
     kept = _empty(rows.logits.shape, rows.logits.dtype)
-    _core.keep_filtered(function, rows.logits, t, rows.where, _filters(function, axis, ndim, **filters), kept)
+    _core.keep_filtered(function, rows.logits, t, rows.where, chosen, kept)
     if limit:
         first = _filters(function, -1, ndim, most, None, None, _FILTER_ORDER, "first")
         _core.keep_filtered(function, kept, t, None, first, kept)

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from sorgum import _core
 from sorgum.random._keys import Rng, _is_int, _key_of
-from sorgum.random._places import Array, _index_offset
+from sorgum.random._places import Array, _index_offset, _option
 from sorgum.random._rows import _DRAW, _categories, _refuse_invalid, _rows
 from sorgum.special import exp, log, log_softmax, logsumexp
 
@@ -91,8 +91,7 @@ def gumbel_top_k(
     """
     secret = _key_of("gumbel_top_k", rng)
     rows = _rows("gumbel_top_k", logits, axis, 1.0, where, streams, position)
-    if on_invalid not in ("raise", "minus_one"):
-        raise ValueError(f"gumbel_top_k: on_invalid must be 'raise' or 'minus_one', got {on_invalid!r}")
+    _option("gumbel_top_k", "on_invalid", on_invalid, "raise", "minus_one")
     if not _is_int(k):
         raise TypeError(f"gumbel_top_k: k must be an int, got {type(k).__name__}")
     most, length = operator.index(k) + 1, rows.logits.shape[-1]
