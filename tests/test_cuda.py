@@ -115,6 +115,19 @@ def test_another_version_of_capsules() -> None:
         dlpack.read(capsule)
 
 
+@pytest.mark.parametrize("argument", ["x", "where", "out"])
+def test_what_is_no_capsule_of_an_argument(module: Module, argument: str) -> None:
+    class Empty(Capsule):
+        def __dlpack__(self, *, stream: object = None) -> object:
+            return None
+
+    arrays = {"x": logits(3), "where": logits(3) > 0, "out": np.zeros(3, np.float32)}
+    given: dict[str, Any] = {name: (Empty if name == argument else Capsule)(a) for name, a in arrays.items()}
+    with pytest.raises(TypeError) as caught:
+        sg.special.softmax(**given)
+    assert str(caught.value) == f"softmax: {argument}.__dlpack__: the result must be an unused DLPack capsule, got None"
+
+
 # ---- calls ----
 
 WRAPPERS = {"interface": Interface, "undisclosed": Undisclosed, "capsule": Capsule}

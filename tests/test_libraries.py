@@ -377,7 +377,7 @@ def test_errors() -> None:
         "must be on the CPU or a CUDA device, got an array on",
     )
     floats, real = "float16, bfloat16, float32, float64, bool or integer", "a real number or an array of them"
-    read_only, d = "must be writable, got a read-only array", "__dlpack__:"
+    read_only, d = "must be writable, got a read-only array", "exp: x.__dlpack__:"
     type_errors = [
         (lambda: s.softmax(c(x, code=9)), f"softmax: x {no_type} code9_32"),
         (lambda: s.softmax(c(x, lanes=2)), f"softmax: x {no_type} float32x2"),
@@ -400,6 +400,7 @@ def test_errors() -> None:
         (lambda: s.exp(c(x, shape=None)), f"{d} shape must be given for axes, got 2"),
         (lambda: s.exp(c(x, shape=negative)), f"{d} shape must not be negative, got -1"),
         (lambda: s.exp(c(x, shape=huge)), f"{d} the size must fit in 63 bits, for axes, got 2"),
+        (lambda: s.exp(x, out=c(x, ndim=-1)), "exp: out.__dlpack__: ndim must be in [0, 64], got -1"),
         (lambda: s.exp(c(x, data=None)), f"{d} data must be given for elements of so many bits, got 32"),
     ]
     cases = [(call, TypeError, text) for call, text in type_errors]
@@ -443,8 +444,47 @@ def test_what_a_producer_raises_is_raised(where: str, error: Exception) -> None:
 
 
 def test_what_is_no_capsule() -> None:
-    with pytest.raises(TypeError, match=r"^__dlpack__: the result must be an unused DLPack capsule, got None$"):
-        s.softmax(Refusing("nowhere", ValueError()))
+    for call, owner in (
+        (lambda x: s.softmax(x), "softmax: x"),
+        (lambda x: s.softmax(X, where=x), "softmax: where"),
+        (lambda x: r.categorical(X, rng=1, streams=x), "categorical: streams"),
+    ):
+        with pytest.raises(TypeError) as caught:
+            call(Refusing("nowhere", ValueError()))
+        assert str(caught.value) == f"{owner}.__dlpack__: the result must be an unused DLPack capsule, got None"
+
+
+def test_arrays_that_are_traced() -> None:
+    class Traced:
+        def __dlpack__(self) -> Any:
+            raise AssertionError("asked")
+
+    for call, owner in ((lambda x: s.softmax(x), "softmax: x"), (lambda x: r.gumbel(3, rng=x), "gumbel: rng")):
+        with pytest.raises(TypeError) as caught:
+            call(Traced())
+        assert str(caught.value) == f"{owner} must hold numbers, as arrays that are traced do not yet, got Traced"
+
+
+@pytest.mark.parametrize("version", [None, (1, 0)])
+def test_what_is_handed_out_is_copied_on_request(version: tuple[int, int] | None) -> None:
+    for array in (np.arange(6.0).reshape(2, 3).T, np.arange(6.0)[::-2], np.zeros((0, 2)), np.float32(3.0)[...]):
+        exported = dlpack.Exported(array)
+        for copy in (None, False, True):
+            capsule = exported.__dlpack__(max_version=version, copy=copy, dl_device=(dlpack.CPU, 0))
+            view = dlpack.array_of(capsule)
+            assert view is not None
+            np.testing.assert_array_equal(view, array)
+            assert np.shares_memory(view, array) == (not copy and array.size > 0)
+    read_only = np.broadcast_to(np.arange(3.0), (2, 3))
+    copied = dlpack.read(dlpack.Exported(read_only).__dlpack__(max_version=(1, 0), copy=True))
+    assert copied.read_only is False
+
+
+@pytest.mark.parametrize("device", [(dlpack.CUDA, 0), (dlpack.CUDA_HOST, 0), (dlpack.CPU, 1), "cpu"])
+def test_what_is_handed_out_stays_on_the_cpu(device: Any) -> None:
+    with pytest.raises(BufferError) as caught:
+        dlpack.Exported(np.zeros(3)).__dlpack__(dl_device=device)
+    assert str(caught.value) == f"__dlpack__: dl_device must be None or (1, 0), the CPU, got {device!r}"
 
 
 def test_strides_that_dlpack_cannot_tell() -> None:

@@ -176,6 +176,28 @@ def test_jax_draws(jax: Any) -> None:
     np.testing.assert_array_equal(np.asarray(token), r.categorical(np.asarray(x), rng=1))
 
 
+def test_jax_traced_arrays_are_refused(jax: Any) -> None:
+    x, mask = jax.numpy.asarray(logits(3, 5)), np.ones((3, 5), bool)
+    calls = {
+        "softmax: x": (lambda: jax.jit(s.softmax)(x), lambda: jax.vmap(s.softmax)(x), lambda: jax.grad(s.softmax)(x)),
+        "exp: out": (lambda: jax.jit(lambda a: s.exp(np.ones((3, 5)), out=a))(x),),
+        "softmax: where": (lambda: jax.jit(lambda m: s.softmax(logits(3, 5), where=m))(mask),),
+        "categorical: logits": (lambda: jax.jit(lambda a: r.categorical(a, rng=1))(x),),
+    }
+    for owner, several in calls.items():
+        for call in several:
+            with pytest.raises(TypeError) as caught:
+                call()
+            rule = "must hold numbers, as arrays that are traced do not yet"
+            assert re.fullmatch(rf"{owner} {rule}, got \w+Tracer", str(caught.value))
+
+
+def test_torch_tensors_of_too_many_axes_are_refused(torch: Any) -> None:
+    for axes in (65, 70):
+        with pytest.raises(ValueError, match=rf"^softmax: x\.__dlpack__: ndim must be in \[0, 64\], got {axes}$"):
+            s.softmax(torch.ones([1] * axes))
+
+
 def test_torch_and_jax_meet(torch: Any, jax: Any) -> None:
     x = logits(3, 5)
     t, j = torch.from_numpy(x), jax.numpy.asarray(x)

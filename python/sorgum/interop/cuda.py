@@ -148,7 +148,7 @@ def _read(function: str, argument: str, x: Any, stream: int, module: ModuleType)
             x,
         )
     capsule = x.__dlpack__(stream=stream)
-    tensor = dlpack.read(capsule)
+    tensor = dlpack.read(capsule, f"{function}: {argument}")
     writable = not tensor.read_only
     device = _dlpack_device(x)[1]
     return _DeviceArray(tensor.address, tensor.shape, tensor.strides, writable, tensor.dtype, device, None, capsule)

@@ -44,13 +44,15 @@ def contiguous_strides(shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]
     return tuple(reversed(strides))
 
 
-def read(capsule: Any) -> Tensor:
+def read(capsule: Any, owner: str | None = None) -> Tensor:
     """Read a capsule as `__dlpack__` returns it; it stays the producer's.
 
     Parameters
     ----------
     capsule : PyCapsule
         Named "dltensor" or "dltensor_versioned", of major version 1.
+    owner : str, optional
+        Whose capsule it is, for the messages of errors: "softmax: x", as a function names its argument.
 
     Returns
     -------
@@ -71,19 +73,26 @@ def read(capsule: Any) -> Tensor:
     >>> dlpack.read(np.zeros((2, 3), np.float32).__dlpack__())[1:]
     ((1, 0), (2, 3), (12, 4), 'float32', None)
     """
-    address, device, shape, strides, (code, bits, lanes), read_only = _core.dlpack_read(capsule)
+    try:
+        address, device, shape, strides, (code, bits, lanes), read_only = _core.dlpack_read(capsule)
+    except (TypeError, ValueError) as error:
+        if owner is None:
+            raise
+        raise type(error)(f"{owner}.{error}") from None  # "softmax: x.__dlpack__: ndim must be ..."
     kind = _KINDS.get(code, f"code{code}_")
     dtype = "bool" if kind == "bool" and bits == 8 else f"{kind}{bits}"
     return Tensor(address, device, shape, strides, dtype if lanes == 1 else f"{dtype}x{lanes}", read_only)
 
 
-def array_of(capsule: Any, *, writable: bool = False) -> npt.NDArray[Any] | None:
+def array_of(capsule: Any, owner: str | None = None, *, writable: bool = False) -> npt.NDArray[Any] | None:
     """Return the memory that a capsule tells of as a NumPy array, without a copy.
 
     Parameters
     ----------
     capsule : PyCapsule
         As `read` takes it, of memory that the CPU reads. The array keeps it alive, and with it the producer's array.
+    owner : str, optional
+        As `read` takes it.
     writable : bool, default False
         Whether the array may be written where the capsule does not tell.
 
@@ -105,7 +114,7 @@ def array_of(capsule: Any, *, writable: bool = False) -> npt.NDArray[Any] | None
     >>> dlpack.array_of(x.__dlpack__())[1:].ctypes.data == x.ctypes.data + 8
     True
     """
-    tensor = read(capsule)
+    tensor = read(capsule, owner)
     dtype = bfloat16.dtype() if tensor.dtype == "bfloat16" else _DTYPES.get(tensor.dtype)
     if dtype is None:
         return None
@@ -176,5 +185,8 @@ class Exported:
         dl_device: object = None,
         copy: bool | None = None,
     ) -> Any:
-        """Return a capsule; see the specification of the array API."""
-        return capsule(self._array, versioned=max_version is not None and max_version[0] >= 1)
+        """Return a capsule, of a copy where that is asked for; see the specification of the array API."""
+        if dl_device is not None and dl_device != self.__dlpack_device__():
+            raise BufferError(f"__dlpack__: dl_device must be None or (1, 0), the CPU, got {dl_device!r}")
+        array = self._array.copy(order="K") if copy else self._array
+        return capsule(array, versioned=max_version is not None and max_version[0] >= 1)

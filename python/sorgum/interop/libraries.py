@@ -65,9 +65,10 @@ def translate(function: _core.Function, args: tuple[Any, ...], kwargs: dict[str,
     Raises
     ------
     TypeError
-        If an array lies on a device that is neither the CPU nor a CUDA device, or has a type that NumPy lacks.
+        If an array lies on a device that is neither the CPU nor a CUDA device, has a type that NumPy lacks, is traced
+        and has no numbers yet, or offers no capsule.
     ValueError
-        If a tensor holds the negatives of its numbers.
+        If a tensor holds the negatives of its numbers, or a capsule describes what no array can be.
 
     Examples
     --------
@@ -120,31 +121,30 @@ def _given_back(result: Any, home: Callable[[npt.NDArray[Any]], Any], originals:
 
 def _view(function: _core.Function, argument: str, value: Any) -> npt.NDArray[Any] | None:
     """Return an array of another library as one of NumPy over the same memory; None for one on a CUDA device."""
-    torch = _is_of_torch(value)
+    torch, owner = _is_of_torch(value), f"{function.__wrapped__.__name__}: {argument}"
     if torch and value.is_cpu:  # known in a tenth of the time
         if value.is_neg():  # its capsule would not tell
-            name = function.__wrapped__.__name__
-            raise ValueError(f"{name}: {argument} must hold its own numbers, got their negatives (see resolve_neg)")
-    elif not _is_on_cpu(function, argument, value):
+            raise ValueError(f"{owner} must hold its own numbers, got their negatives (see resolve_neg)")
+    elif not _is_on_cpu(owner, value):
         return None
     try:
         capsule = value.__dlpack__(max_version=(1, 0))
     except TypeError:  # a producer of unversioned capsules; or its own error, which it raises again
         capsule = value.__dlpack__()
-    view = dlpack.array_of(capsule, writable=torch)  # JAX's, which is constant, does not tell either
+    view = dlpack.array_of(capsule, owner, writable=torch)  # JAX's, which is constant, does not tell either
     if view is None:
-        found, name = dlpack.read(capsule).dtype, function.__wrapped__.__name__
-        raise TypeError(f"{name}: {argument} must have a type of NumPy or bfloat16, got {found}")
+        raise TypeError(f"{owner} must have a type of NumPy or bfloat16, got {dlpack.read(capsule).dtype}")
     return view
 
 
-def _is_on_cpu(function: _core.Function, argument: str, value: Any) -> bool:
+def _is_on_cpu(owner: str, value: Any) -> bool:
     """Return whether an array is on the CPU; else it is on a CUDA device."""
+    if not hasattr(type(value), "__dlpack_device__"):  # JAX's, within a transformation such as jax.jit
+        raise TypeError(f"{owner} must hold numbers, as arrays that are traced do not yet, got {type(value).__name__}")
     device = int(value.__dlpack_device__()[0])
     if device in _ON_CPU or device in _ON_CUDA:
         return device in _ON_CPU
-    name, rule = function.__wrapped__.__name__, "must be on the CPU or a CUDA device"
-    raise TypeError(f"{name}: {argument} {rule}, got an array on device {device} of DLPack")
+    raise TypeError(f"{owner} must be on the CPU or a CUDA device, got an array on device {device} of DLPack")
 
 
 def _is_of_torch(value: Any) -> bool:
