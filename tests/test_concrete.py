@@ -124,6 +124,17 @@ def test_low_temperatures_do_not_underflow() -> None:
     assert np.all(np.isfinite(found))
 
 
+def test_numbers_of_no_use_become_infinite_or_nan(isa: str) -> None:
+    """And no warnings, which pytest makes errors."""
+    nan = np.float64(np.nan).tobytes()
+    for y, x in (([0.0, -1e38], [0.0, 0.0]), ([np.inf, 0.0], [np.inf, 0.0])):
+        assert random.concrete_log_prob(y, x, temperature=1e300).tobytes() == nan
+        assert all(part.tobytes() == 2 * nan for part in random.concrete_score(y, x, temperature=1e300))
+    of_points, of_logits = random.concrete_score([0.0] * 3, [800.0, 0.0, 0.0], temperature=1e308)
+    assert of_points.tolist() == [np.inf, -1e308, -1e308]
+    assert of_logits.tolist() == [-2, 1, 1]
+
+
 # Gates
 
 

@@ -60,6 +60,8 @@ def test_interpolant_is_the_concrete_distribution(dtype: Any, isa: str) -> None:
         y = random.flow_interpolant(
             k, 20, rng=5, temperature=tau, beta=BETA, dtype=dtype, streams=streams, position=positions, log=True
         )
+        noise = random.gumbel((3, 7, 20), rng=5, dtype=dtype, bits=32, streams=streams, position=positions)
+        assert y.tobytes() == special.log_softmax(dtype(BETA) * onehot + noise, temperature=rows).tobytes()
         assert np.allclose(special.exp(y), x, rtol=100 * unit(dtype), atol=1e-30)
 
 
@@ -234,7 +236,71 @@ def test_numbers_of_no_use_become_nan(isa: str) -> None:
     assert random.flow_velocity(np.zeros((0, 3)), np.zeros((0, 3)), temperature=1.0, decay=1.0).shape == (0, 3)
 
 
+@each_dtype
+def test_extreme_numbers_are_refused_or_worked_out(dtype: Any) -> None:
+    """Without warnings, which pytest makes errors, and by the name of the function that was called."""
+    sizes = [5e-324, 1e-310, 1e-300, 1e-39, 1.0, 1e39, 1e300, 1.7e308]
+    x, y = np.array([[0.25, 0.75]], dtype), np.array([[-1e38, 0.0]], dtype)
+    calls: dict[str, Callable[[float, float], Any]] = {
+        "flow_temperature": lambda a, b: random.flow_temperature(np.array([-1e308, 1.0]), maximum=a, decay=b),
+        "flow_interpolant": lambda a, b: random.flow_interpolant([1], 2, rng=1, temperature=a, beta=b, dtype=dtype),
+        "flow_velocity": lambda a, b: random.flow_velocity(x, x[:, ::-1], temperature=a, decay=b),
+        "frozen_flow_velocity": lambda a, b: random.frozen_flow_velocity(y, decay=b),
+        "flow_score": lambda a, b: random.flow_score(y, [1], temperature=a, beta=b),
+    }
+    for name, call in calls.items():
+        refusals = []
+        for a, b in ((a, b) for a in sizes for b in sizes):
+            try:
+                found = call(a, b)
+            except ValueError as error:
+                refusals.append(str(error))
+                continue
+            if name == "flow_interpolant":
+                assert abs(found.sum() - 1) < 1e-6
+        assert refusals
+        assert all(message.startswith(f"{name}: ") for message in refusals)
+        if name != "flow_temperature":  # which has a time that no decay allows
+            assert len(refusals) < len(sizes) ** 2
+
+
+def test_every_temperature_of_the_flow_is_one() -> None:
+    for time in (0.0, 1.0, 2.3, 2.33):
+        tau = random.flow_temperature(time, maximum=1e-2, decay=300.0)
+        assert tau > 0
+        assert np.isfinite(random.flow_interpolant([1], 2, rng=1, temperature=tau)).all()
+
+
+def test_a_refused_call_draws_no_key() -> None:
+    generator, other = np.random.default_rng(1), np.random.default_rng(1)
+    with pytest.raises(ValueError, match="beta"):
+        random.flow_interpolant([0], 2, rng=generator, temperature=1.0, beta=0.0)
+    found = random.flow_interpolant([0], 2, rng=generator, temperature=1.0)
+    assert found.tobytes() == random.flow_interpolant([0], 2, rng=other, temperature=1.0).tobytes()
+
+
 R = np.full((2, 3), 1 / 3)
+PLACES: list[tuple[dict[str, Any], type[Exception], str]] = [
+    ({"rng": None}, TypeError, "flow_interpolant: rng must be a Key, an int seed or a numpy Generator, got NoneType"),
+    ({"rng": -1}, ValueError, "flow_interpolant: rng must be in [0, 2**64), got -1"),
+    ({"rng": 1, "position": -1}, ValueError, "flow_interpolant: position must be in [0, 2**64), got -1"),
+    (
+        {"rng": 1, "position": [1, 2]},
+        ValueError,
+        "flow_interpolant: position must be a scalar or have the shape of the rows, (1,), got shape (2,)",
+    ),
+    (
+        {"rng": 1, "streams": [0.5]},
+        TypeError,
+        "flow_interpolant: streams must be an integer or an array of them, got dtype dtype('float64')",
+    ),
+    (
+        {"rng": 1, "streams": [1, 2]},
+        ValueError,
+        "flow_interpolant: streams must be a scalar or have the shape of the rows, (1,), got shape (2,)",
+    ),
+]
+USABLE = "must be positive, finite and not subnormal"
 
 
 @pytest.mark.parametrize(
@@ -254,6 +320,65 @@ R = np.full((2, 3), 1 / 3)
             lambda: random.flow_temperature(0.0, maximum=1.0, decay=R),
             TypeError,
             "flow_temperature: decay must be a real number, got ndarray",
+        ),
+        (
+            lambda: random.flow_temperature(1.0, maximum=1.0, decay=800.0),
+            ValueError,
+            f"flow_temperature: maximum * exp(-decay * time) {USABLE}, got 0.0",
+        ),
+        (
+            lambda: random.flow_temperature([0.0, -1e308], maximum=1.0, decay=1e10),
+            ValueError,
+            f"flow_temperature: maximum * exp(-decay * time) {USABLE}, got inf",
+        ),
+        (
+            lambda: random.flow_temperature(np.nan, maximum=1.0, decay=1.0),
+            ValueError,
+            f"flow_temperature: maximum * exp(-decay * time) {USABLE}, got nan",
+        ),
+        (
+            lambda: random.flow_interpolant([0], 2, rng=1, temperature=1.0, beta=1e39),
+            ValueError,
+            "flow_interpolant: beta must be finite in float32, got 1e+39",
+        ),
+        (
+            lambda: random.flow_interpolant([0], 2, rng=1, temperature=1e300, beta=1e300, dtype=np.float64),
+            ValueError,
+            f"flow_interpolant: beta * temperature {USABLE}, got inf",
+        ),
+        (
+            lambda: random.flow_interpolant([0], 2, rng=1, temperature=2.0**-1030),
+            ValueError,
+            f"flow_interpolant: beta * temperature {USABLE}, got {2.0**-1030}",
+        ),
+        *(
+            (
+                lambda log=log, given=given: random.flow_interpolant([0], 2, temperature=1.0, log=log, **given),
+                error,
+                text,
+            )
+            for log in (False, True)
+            for given, error, text in PLACES
+        ),
+        (
+            lambda: random.flow_velocity(R, R, temperature=1e300, decay=1e-300),
+            ValueError,
+            f"flow_velocity: temperature / decay {USABLE}, got inf",
+        ),
+        (
+            lambda: random.flow_velocity(R, R, temperature=[1.0, 1e-300], decay=1e300),
+            ValueError,
+            f"flow_velocity: temperature / decay {USABLE}, got 0.0",
+        ),
+        (
+            lambda: random.frozen_flow_velocity(R, decay=1e-310),
+            ValueError,
+            f"frozen_flow_velocity: 1 / decay {USABLE}, got inf",
+        ),
+        (
+            lambda: random.flow_score(R, [0, 1], temperature=1e300, beta=1e300),
+            ValueError,
+            f"flow_score: beta * temperature {USABLE}, got inf",
         ),
         (
             lambda: random.flow_interpolant([0.0], 3, rng=1, temperature=1.0),

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from sorgum.random._keys import Rng
 from sorgum.random._noise import logistic
-from sorgum.random._places import Array, _floats
+from sorgum.random._places import Array, _floats, _one_nan
 from sorgum.random._relaxed import gumbel_softmax
 from sorgum.random._rows import _rows
 from sorgum.random._top_k import _tree_sum
@@ -177,10 +177,11 @@ def concrete_log_prob(
     n = y.shape[-1]
     if n == 0:
         raise ValueError("concrete_log_prob: log_points must have categories, got none")
-    s = x - t * y
-    scale = _log_factorial(n - 1) + (n - 1) * log(t[..., 0] if t.ndim else t)
-    found = scale + (_tree_sum(s) - n * logsumexp(s))
-    return (found - _tree_sum(y) if of_points else found)[()]
+    with np.errstate(over="ignore", invalid="ignore"):  # numbers of no use become infinite or NaN
+        s = x - t * y
+        scale = _log_factorial(n - 1) + (n - 1) * log(t[..., 0] if t.ndim else t)
+        found = scale + (_tree_sum(s) - n * logsumexp(s))
+        return _one_nan(found - _tree_sum(y) if of_points else found)[()]
 
 
 def concrete_score(
@@ -217,9 +218,9 @@ def concrete_score(
     True
     """
     y, x, t = _concrete("concrete_score", log_points, logits, temperature, axis)
-    p = softmax(x - t * y)
-    of_logits = 1 - y.shape[-1] * p
-    return np.moveaxis(-t * of_logits, -1, axis), np.moveaxis(of_logits, -1, axis)
+    with np.errstate(over="ignore", invalid="ignore"):  # as in concrete_log_prob
+        of_logits = 1 - y.shape[-1] * softmax(x - t * y)
+        return np.moveaxis(-t * of_logits, -1, axis), np.moveaxis(of_logits, -1, axis)
 
 
 def binary_concrete(

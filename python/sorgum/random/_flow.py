@@ -6,11 +6,13 @@ import numpy as np
 import numpy.typing as npt
 
 from sorgum.random._concrete import _positive_temperature, concrete_score
-from sorgum.random._keys import Rng
-from sorgum.random._noise import _float_dtype, gumbel
+from sorgum.random._keys import Rng, _key_of
+from sorgum.random._noise import _float_dtype
 from sorgum.random._places import Array, _floats, _number, _one_nan
-from sorgum.random._relaxed import gumbel_softmax
+from sorgum.random._relaxed import _relax
+from sorgum.random._rows import _rows
 from sorgum.random._top_k import _tree_sum
+from sorgum.runtime import _empty
 from sorgum.special import _plain, exp, log_softmax, softmax, softmax_grad
 
 __all__ = [
@@ -56,6 +58,21 @@ def _temperatures(function: str, temperature: npt.ArrayLike, shape: tuple[int, .
     return _positive_temperature(function, rows)
 
 
+def _as_temperature(function: str, formula: str, value: Any) -> Array:
+    """Refuse numbers that are no temperatures of `softmax`; those given to a formula may have overflowed in it."""
+    t = np.asarray(value, dtype=np.float64)
+    good = (t >= np.finfo(np.float64).smallest_normal) & (t < np.inf)
+    if not np.all(good):
+        rule = "must be positive, finite and not subnormal"
+        raise ValueError(f"{function}: {formula} {rule}, got {float(t[~good].flat[0])}")
+    return t
+
+
+def _product(function: str, beta: float, temperature: Array) -> Array:
+    with np.errstate(over="ignore"):
+        return _as_temperature(function, "beta * temperature", beta * temperature)
+
+
 def _one_hot(function: str, targets: npt.ArrayLike, categories: int, dtype: np.dtype[Any], height: float) -> Array:
     at = _plain(function, "targets", targets)
     if at.dtype.kind not in "iu":
@@ -84,12 +101,13 @@ def flow_temperature(time: npt.ArrayLike, *, maximum: float, decay: float) -> An
     Returns
     -------
     ndarray or scalar of float64
-        The shape of `time`.
+        The shape of `time`: what the other functions take for a temperature.
 
     Raises
     ------
     TypeError, ValueError
-        If a dtype is none of float32, float64, bool and integers, or a number is out of range.
+        If a dtype is none of float32, float64, bool and integers, or a number is out of range; and if the result is,
+        which has to be positive, finite and not subnormal.
 
     Notes
     -----
@@ -107,7 +125,9 @@ def flow_temperature(time: npt.ArrayLike, *, maximum: float, decay: float) -> An
     function = "flow_temperature"
     t = _floats(function, "time", time).astype(np.float64)
     top, rate = _positive(function, "maximum", maximum), _positive(function, "decay", decay)
-    return (top * exp(-rate * np.asarray(t)))[()]
+    with np.errstate(over="ignore"):
+        found = top * exp(-rate * np.asarray(t))
+    return _as_temperature(function, "maximum * exp(-decay * time)", found)[()]
 
 
 def flow_interpolant(
@@ -135,7 +155,7 @@ def flow_interpolant(
     temperature : float or array_like
         What `flow_temperature` returned; positive and finite, broadcast to the shape of `targets`.
     beta : float, default 1.0
-        What noise is divided by, positive and finite.
+        What noise is divided by, positive and finite in `dtype`.
     log : bool, default False
         Return logarithms, which do not underflow at low temperatures.
     dtype : dtype, default float32
@@ -152,7 +172,8 @@ def flow_interpolant(
     Raises
     ------
     TypeError, ValueError
-        As `gumbel_softmax`; and if a target or a number is out of range.
+        As `gumbel_softmax`; and if a target or a number is out of range, or beta temperature, which must not be
+        subnormal either.
 
     Notes
     -----
@@ -173,13 +194,14 @@ def flow_interpolant(
     if categories < 1:
         raise ValueError(f"{function}: categories must be at least 1, got {categories}")
     kind, height = _float_dtype(function, dtype), _positive(function, "beta", beta)
+    if height > float(np.finfo(kind).max):
+        raise ValueError(f"{function}: beta must be finite in {kind.name}, got {height}")
     logits = _one_hot(function, targets, int(categories), kind, height)
-    t = height * _temperatures(function, temperature, logits.shape[:-1])
-    place: dict[str, Any] = {"rng": rng, "streams": streams, "position": position}
-    if not log:
-        return gumbel_softmax(logits, temperature=t, **place)
-    perturbed: Array = log_softmax(logits + gumbel(logits.shape, dtype=kind, bits=32, **place), temperature=t)
-    return perturbed
+    t = _product(function, height, _temperatures(function, temperature, logits.shape[:-1]))
+    rows, secret = _rows(function, logits, -1, t, None, streams, position), _key_of(function, rng)
+    result = _empty(logits.shape, kind)
+    _relax(function, rows, secret, 0, result, log=log)
+    return result
 
 
 def flow_velocity(
@@ -224,7 +246,9 @@ def flow_velocity(
     function = "flow_velocity"
     x, p = _points(function, "points", points), _floats(function, "probabilities", probabilities)
     _same_shape(function, "probabilities", p, x.shape)
-    t = _temperatures(function, temperature, x.shape[:-1]) / _positive(function, "decay", decay)
+    t, rate = _temperatures(function, temperature, x.shape[:-1]), _positive(function, "decay", decay)
+    with np.errstate(over="ignore"):
+        t = _as_temperature(function, "temperature / decay", t / rate)
     kind = np.result_type(x, p)
     return np.asarray(softmax_grad(x.astype(kind, copy=False), p.astype(kind, copy=False), temperature=t))
 
@@ -248,7 +272,8 @@ def frozen_flow_velocity(log_points: npt.ArrayLike, *, decay: float) -> Array:
     Raises
     ------
     TypeError, ValueError
-        If a dtype is none of float32, float64, bool and integers, or decay is not positive and finite.
+        If a dtype is none of float32, float64, bool and integers, or decay is not positive and finite, or its
+        reciprocal is not or is subnormal.
 
     Notes
     -----
@@ -267,8 +292,8 @@ def frozen_flow_velocity(log_points: npt.ArrayLike, *, decay: float) -> Array:
     """
     function = "frozen_flow_velocity"
     given, rate = _points(function, "log_points", log_points), _positive(function, "decay", decay)
-    y = log_softmax(given)
-    return np.asarray(softmax_grad(softmax(given), np.where(y == -np.inf, 0, y), temperature=1 / rate))
+    t, y = _as_temperature(function, "1 / decay", 1 / rate), log_softmax(given)
+    return np.asarray(softmax_grad(softmax(given), np.where(y == -np.inf, 0, y), temperature=t))
 
 
 def flow_score(
@@ -316,7 +341,7 @@ def flow_score(
         raise ValueError(
             f"{function}: targets must have the shape of the rows, {y.shape[:-1]}, got {logits.shape[:-1]}"
         )
-    t = height * _temperatures(function, temperature, y.shape[:-1])
+    t = _product(function, height, _temperatures(function, temperature, y.shape[:-1]))
     return concrete_score(y, logits, temperature=t)[0]
 
 

@@ -6,8 +6,8 @@ import numpy.typing as npt
 from sorgum import _core
 from sorgum.random._keys import Rng, _key_of
 from sorgum.random._places import Array, _floats, _index_offset, _out
-from sorgum.random._rows import _draw, _rows
-from sorgum.special import _apart, softmax
+from sorgum.random._rows import _draw, _Rows, _rows
+from sorgum.special import _apart, log_softmax, softmax
 
 __all__ = ["gumbel_softmax"]
 
@@ -94,8 +94,12 @@ def gumbel_softmax(
         if moved.shape[-1]:
             np.put_along_axis(moved, np.maximum(index, 0)[..., None], np.where(index < 0, np.nan, 1.0)[..., None], -1)
         return result
-    offset = _index_offset("gumbel_softmax", index_offset)
-    for part, to in rows.in_blocks(moved):
-        _core.gumbel_add("gumbel_softmax", part.logits, secret, part.streams, part.position, offset, to)
-        softmax(to, temperature=part.temperature, where=part.where, out=to)
+    _relax("gumbel_softmax", rows, secret, _index_offset("gumbel_softmax", index_offset), moved)
     return result
+
+
+def _relax(function: str, rows: _Rows, key: int, index_offset: int, out: Array, *, log: bool = False) -> None:
+    """Write softmax((logits + G) / temperature), or its logarithm, along the last axis of `out`."""
+    for part, to in rows.in_blocks(out):
+        _core.gumbel_add(function, part.logits, key, part.streams, part.position, index_offset, to)
+        (log_softmax if log else softmax)(to, temperature=part.temperature, where=part.where, out=to)
