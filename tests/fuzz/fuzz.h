@@ -46,7 +46,10 @@ private:
     std::size_t size_, at_ = 0;
 };
 
-inline index_t size_of(DType dtype) { return dtype == DType::boolean ? 1 : dtype == DType::f32 ? 4 : 8; }
+inline index_t size_of(DType dtype) {
+    const bool half = dtype == DType::f16 || dtype == DType::bf16;
+    return dtype == DType::boolean ? 1 : half ? 2 : dtype == DType::f32 ? 4 : 8;
+}
 
 // An array in memory of its own, `shift` elements behind what the allocator aligns; across: in Fortran's order.
 class Array {
@@ -84,6 +87,12 @@ private:
     std::size_t offset_, size_;
     std::unique_ptr<unsigned char[]> memory_;
 };
+
+inline Output contents(const Array& array) {
+    Output output;
+    array.append_to(output);
+    return output;
+}
 
 // Elements of any encoding; or, `moderate`, from -128 to 128, so that not one alone dominates; or such ones with a few
 // that do.

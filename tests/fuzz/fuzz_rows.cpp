@@ -1,6 +1,7 @@
 // The instruction sets against each other through csrc/api: softmax, log_softmax and logsumexp with every algorithm,
-// along either axis, with masks and weights; rows in turn; and rows in parts, which have the bits of the whole.
+// along either axis, with masks and weights; rows in turn; rows in parts, which have the bits of the whole; gradients.
 #include "api/special.h"
+#include "api/special_grad.h"
 #include "core/fp_env.h"
 #include "fuzz.h"
 
@@ -15,7 +16,7 @@ template <class T>
 constexpr DType kDType = sizeof(T) == 4 ? DType::f32 : DType::f64;
 
 struct Choice {
-    unsigned function;  // softmax, log_softmax, logsumexp, rows in turn, rows in parts
+    unsigned function;  // softmax, log_softmax, logsumexp, rows in turn, rows in parts, gradients of the first three
     index_t rows, length, shift;
     unsigned kind, algorithm;
     bool across, zero_if_empty, masked, weighted;
@@ -111,6 +112,27 @@ Output in_parts(const Choice& c, sorgum::special::Arguments a, const Array& x) {
     return result;
 }
 
+// Gradients at rows y that may be no result of softmax.
+template <class T>
+Output gradient(const Choice& c, Bytes& bytes, const Array& y, sorgum::special::Arguments a) {
+    const std::vector<index_t> shape = {c.rows, c.length};
+    const Array dy(kDType<T>, shape, c.shift), out(kDType<T>, shape, c.shift, c.across);
+    fill_elements<T>(bytes, dy, c.kind);
+    if (c.function == 7) {
+        const Array of_sum(kDType<T>, {c.rows});
+        fill_elements<T>(bytes, of_sum, c.kind);
+        a.x = y.view();
+        a.dy = of_sum.view();
+        a.out = out.view();
+        sorgum::special::logsumexp_grad(a);
+        return contents(out);
+    }
+    const sorgum::special::GradArguments arguments = {y.view(), dy.view(),     out.view(), false,
+                                                      a.axes,   a.temperature, a.where};
+    (c.function == 5 ? sorgum::special::softmax_grad : sorgum::special::log_softmax_grad)(arguments);
+    return contents(out);
+}
+
 template <class T>
 Output run(const Choice& c, Bytes bytes) {
     using namespace sorgum;
@@ -135,6 +157,8 @@ Output run(const Choice& c, Bytes bytes) {
             mask.data<bool>()[i] = bytes.integer(1) % 4 != 0;
         a.where = mask.view();
     }
+    if (c.function >= 5)
+        return gradient<T>(c, bytes, x, a);
     Output output;
     if (c.function == 2) {
         const Array sum(kDType<T>, {c.rows}), sign(kDType<T>, {c.rows});
@@ -167,7 +191,7 @@ extern "C" int LLVMFuzzerTestOneInput(const unsigned char* data, std::size_t siz
         return 0;
     Bytes bytes(data, size);
     Choice c;
-    c.function = bytes.choose(5);
+    c.function = bytes.choose(8);
     const bool wide = bytes.flag(), several_chunks = bytes.flag() || c.function == 3;
     c.rows = 1 + bytes.choose(several_chunks ? 3 : 40);
     c.length = several_chunks ? 1 + bytes.choose(3 * kChunk) : 1 + bytes.choose(300);
@@ -181,7 +205,8 @@ extern "C" int LLVMFuzzerTestOneInput(const unsigned char* data, std::size_t siz
     c.masked = bytes.flag();
     c.weighted = bytes.flag();
     c.temperature = choose_temperature(bytes);
-    constexpr const char* names[] = {"softmax", "log_softmax", "logsumexp", "rows in turn", "rows in parts"};
+    constexpr const char* names[] = {"softmax",       "log_softmax",  "logsumexp",        "rows in turn",
+                                     "rows in parts", "softmax_grad", "log_softmax_grad", "logsumexp_grad"};
     char what[200];
     std::snprintf(what, sizeof what, "%s, f%d, %lld x %lld, elements of kind %u, T %g, %s%s%s", names[c.function],
                   wide ? 64 : 32, static_cast<long long>(c.rows), static_cast<long long>(c.length), c.kind,

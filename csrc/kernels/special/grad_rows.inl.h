@@ -127,11 +127,13 @@ SORGUM_INLINE void grad_step(const GradRows<T>& r, const GradMap<op, T>& scale, 
     GradMap<op, T> map = scale;
     map.high = splat<V>(here.high[i]);
     map.low = splat<V>(here.low[i]);
-    GradStep<op, sums, writes, writing, T> step = {next.y + i * r.y_stride,
-                                                   next.dy + i * r.dy_stride,
-                                                   here.y + i * r.y_stride,
-                                                   here.dy + i * r.dy_stride,
-                                                   here.dx + i * r.dx_stride,
+    // A batch that is not used may be none, of null pointers.
+    const index_t read = sums ? i : 0, written = writes ? i : 0;
+    GradStep<op, sums, writes, writing, T> step = {next.y + read * r.y_stride,
+                                                   next.dy + read * r.dy_stride,
+                                                   here.y + written * r.y_stride,
+                                                   here.dy + written * r.dy_stride,
+                                                   here.dx + written * r.dx_stride,
                                                    map,
                                                    s.line.last,
                                                    s.line.tail,
