@@ -33,7 +33,9 @@ SORGUM_HD void philox(Block<I> (&c)[blocks], PhiloxKey<I> key) {
 #pragma GCC unroll 10
 #endif
     for (int round = 0; round < rounds; ++round) {
+#if !defined(__CUDACC__)  // device code has one block
 #pragma GCC unroll 4
+#endif
         for (int b = 0; b < blocks; ++b) {
             const I* const w = c[b].word;
             const I high0 = multiply_high(w[0], multiplier0), low0 = multiply_low(w[0], multiplier0);
