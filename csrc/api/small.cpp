@@ -1,20 +1,25 @@
 #include "api/small.h"
 
 #include "api/random.h"
+#include "api/special.h"
+#include "api/special_grad.h"
 #include "api/stored.h"
+#include "api/work.h"
 #include "core/fp_env.h"
+#include "core/memory_pool.h"
 #include "dispatch/dispatch.h"
 
 namespace sorgum::small {
 
 namespace {
 
-constexpr index_t kMost = kChunk;  // elements: a few microseconds, for which the interpreter's lock is kept
+constexpr index_t kMost = kChunk;                       // elements that a kernel gets at once
+constexpr index_t kMostAddressed = index_t(1) << 59;  // elements whose bytes can be counted
 
 index_t size_of(const index_t* shape, int ndim) {
     index_t size = 1;
-    for (int d = 0; d < ndim && size <= kMost; ++d)  // lengths above kMost end it before it could overflow
-        size = shape[d] > kMost ? kMost + 1 : size * shape[d];
+    for (int d = 0; d < ndim; ++d)
+        size = saturated_product(size, shape[d]);
     return size;
 }
 
@@ -90,13 +95,79 @@ void compute_direct(Function f, const char* x, const char* dy, char* out, const 
             temperature);
 }
 
+template <class T>
+ArrayView scalar_view(DType dtype, T* value) {
+    ArrayView view;
+    view.data = value;
+    view.dtype = dtype;
+    view.writable = false;
+    view.ndim = 0;
+    return view;
+}
+
+// Contiguous: rows of so many elements, or with one axis a row.
+ArrayView rows_view(void* data, DType dtype, const Rows& rows, int ndim = 2) {
+    ArrayView view;
+    view.data = data;
+    view.dtype = dtype;
+    view.writable = true;
+    view.ndim = ndim;
+    view.shape[0] = rows.count;
+    view.strides[0] = rows.length * element_size(dtype);
+    view.shape[ndim - 1] = rows.length;
+    view.strides[ndim - 1] = element_size(dtype);
+    return view;
+}
+
+
+// Arrays that are not small, by the functions for every layout.
+void run_large(Function f, const Array& x, const char* dy, char* out, double temperature) {
+    const Rows rows = rows_of(x);
+    const bool reduces = f == Function::logsumexp;
+    const ArrayView from = rows_view(x.data, x.dtype, rows);
+    const ArrayView to = rows_view(out, x.dtype, {rows.count, reduces ? 1 : rows.length});
+    const ArrayView t = scalar_view(DType::f64, &temperature);
+    switch (f) {
+        case Function::exp:
+            return special::exp(from, to);
+        case Function::log:
+            return special::log(from, to);
+        case Function::softmax_grad:
+        case Function::log_softmax_grad: {
+            const special::GradArguments a = {from, rows_view(const_cast<char*>(dy), x.dtype, rows), to, false, {1}, t,
+                                              std::nullopt};
+            return f == Function::softmax_grad ? special::softmax_grad(a) : special::log_softmax_grad(a);
+        }
+        case Function::softmax:
+        case Function::log_softmax:
+        case Function::logsumexp:
+            break;
+    }
+    special::Arguments a;
+    a.x = from;
+    a.out = to;
+    a.all_axes = false;
+    a.axes = {1};
+    a.temperature = t;
+    a.keepdims = reduces;
+    (f == Function::softmax       ? special::softmax
+     : f == Function::log_softmax ? special::log_softmax
+                                  : special::logsumexp)(a);
+}
+
 }  // namespace
 
 bool takes(const Array& x) {
     if (x.ndim < 1 || x.dtype == DType::boolean || x.dtype == DType::i64)
         return false;
     const index_t size = size_of(x.shape, x.ndim);
-    return size > 0 && size <= kMost;
+    return size > 0 && size <= kMostAddressed;
+}
+
+bool is_small(const Array& x) { return size_of(x.shape, x.ndim) <= kMost; }
+
+bool is_pooled(const Array& x, int axes) {
+    return size_of(x.shape, axes) * element_size(x.dtype) >= static_cast<index_t>(kPooledFrom);
 }
 
 bool goes_with(const Array& x, const Array& other) {
@@ -115,6 +186,8 @@ bool is_last(index_t axis, int ndim) { return axis == -1 || axis == ndim - 1; }
 bool is_temperature(double temperature) { return temperature >= 0x1p-1022 && temperature <= 0x1.fffffffffffffp+1023; }
 
 void run(Function function, const Array& x, const char* dy, char* out, double temperature) {
+    if (!is_small(x))
+        return run_large(function, x, dy, out, temperature);
     const FpGuard guard;
     const Rows rows = rows_of(x);
     switch (x.dtype) {
@@ -132,42 +205,13 @@ void run(Function function, const Array& x, const char* dy, char* out, double te
     }
 }
 
-namespace {
-
-template <class T>
-ArrayView scalar_view(DType dtype, T* value) {
-    ArrayView view;
-    view.data = value;
-    view.dtype = dtype;
-    view.writable = false;
-    view.ndim = 0;
-    return view;
-}
-
-// Contiguous, of the shape of the rows and a last axis of `length`.
-ArrayView rows_view(const Array& like, void* data, DType dtype, index_t length) {
-    ArrayView view;
-    view.data = data;
-    view.dtype = dtype;
-    view.writable = true;
-    view.ndim = like.ndim;
-    index_t step = element_size(dtype);
-    for (int d = like.ndim - 1; d >= 0; --d) {
-        view.shape[d] = d == like.ndim - 1 ? length : like.shape[d];
-        view.strides[d] = step;
-        step *= view.shape[d];
-    }
-    return view;
-}
-
-}  // namespace
-
 bool categorical(const Array& logits, Draw& draw, index_t* drawn) {
-    if (!takes(logits) || (logits.dtype != DType::f32 && logits.dtype != DType::f64))
+    if (!takes(logits) || !is_small(logits) || (logits.dtype != DType::f32 && logits.dtype != DType::f64))
         return false;
     const Rows rows = rows_of(logits);
     if (rows.count > kMostDraws || !(draw.own_stream || logits.ndim == 1))
         return false;
+    const int axes = logits.ndim == 1 ? 1 : 2;
     draw.rows = rows.count;
     constexpr index_t kFields = 4, kIndex = 2;  // of a result of random::draw
     double results[kMostDraws * kFields];
@@ -177,9 +221,9 @@ bool categorical(const Array& logits, Draw& draw, index_t* drawn) {
     if (!draw.own_stream)
         source.streams = scalar_view(DType::i64, &draw.stream);
     try {
-        random::draw({"categorical", rows_view(logits, logits.data, logits.dtype, rows.length),
+        random::draw({"categorical", rows_view(logits.data, logits.dtype, rows, axes),
                       scalar_view(DType::f64, &draw.temperature), std::nullopt,
-                      rows_view(logits, results, DType::f64, kFields), false, false, std::nullopt},
+                      rows_view(results, DType::f64, {rows.count, kFields}, axes), false, false, std::nullopt},
                      source);
     } catch (...) {
         return false;

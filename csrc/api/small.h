@@ -1,6 +1,6 @@
-// exp, log and functions of rows on small contiguous arrays, for which it takes longer to look at a call from all sides
-// than to answer it. Nothing is refused here: what is not taken goes to special.h, which checks it and has the same
-// bits.
+// exp, log and functions of rows on plain contiguous arrays. It takes longer to look at a call from all sides than to
+// answer it while the array is in the cache. Nothing is refused here: what is not taken goes to special.h, which checks
+// it and has the same bits.
 #pragma once
 
 #include "core/types.h"
@@ -17,8 +17,14 @@ struct Array {
     const index_t* shape;
 };
 
-// Whether x has a floating-point type, elements, axes, and not too many of them.
+// Whether x has a floating-point type, axes and elements.
 bool takes(const Array& x);
+
+// Whether work on x takes no more than a few microseconds.
+bool is_small(const Array& x);
+
+// Whether a result over the first `axes` axes of x takes memory from the pool (core/memory_pool.h).
+bool is_pooled(const Array& x, int axes);
 
 // Whether `other` has the type and the shape of x, and is x itself or lies apart.
 bool goes_with(const Array& x, const Array& other);
@@ -33,7 +39,8 @@ bool is_last(index_t axis, int ndim);
 // Whether a temperature needs no error message.
 bool is_temperature(double temperature);
 
-// Computes what special.h does; dy is used by the gradients.
+// Computes what special.h does; dy is used by the gradients. Of what is not small, may throw what special.h throws but
+// for errors in arguments.
 void run(Function function, const Array& x, const char* dy, char* out, double temperature);
 
 // A draw by Gumbel-max with one temperature, one position and, if it is not each row's own number, one stream for the
@@ -46,7 +53,7 @@ struct Draw {
 };
 inline constexpr index_t kMostDraws = 64;
 
-// Draws a category per row of the logits, float32 or float64. False where random::draw has to say why it cannot.
+// Draws a category per row of the logits, float32 or float64 and small. False where random::draw has to say why it cannot.
 bool categorical(const Array& logits, Draw& draw, index_t* drawn);
 
 }  // namespace sorgum::small

@@ -1,5 +1,5 @@
-// Calls of the common kind, answered at once: of one array (the gradients: two) of NumPy that is contiguous, aligned
-// and small, along its last axis, with a number for a temperature, and with a result that is new or such an array, too.
+// Calls of the common kind, answered at once: of one array (the gradients: two) of NumPy that is contiguous and
+// aligned, along its last axis, with a number for a temperature, and with a result that is new or such an array, too.
 #include "api/small.h"
 
 #include <algorithm>
@@ -7,6 +7,7 @@
 #include <iterator>
 
 #include "bindings/array.h"
+#include "bindings/errors.h"
 #include "bindings/function.h"
 
 namespace sorgum {
@@ -103,6 +104,24 @@ PyObject* scalar_of(PyObject* array) {
     return scalar;
 }
 
+// Holds the interpreter's lock for a few microseconds at most. False, and an error is set, where it was interrupted or
+// memory ran out.
+bool computes(Which f, const Array& x, const char* dy, char* out, double temperature) {
+    if (small::is_small(x)) {
+        small::run(f, x, dy, out, temperature);
+        return true;
+    }
+    try {
+        without_gil([&] { small::run(f, x, dy, out, temperature); });
+        return true;
+    } catch (const std::bad_alloc&) {
+        PyErr_NoMemory();
+    } catch (...) {
+        translate(std::current_exception());
+    }
+    return false;
+}
+
 struct Given {
     PyObject *x = nullptr, *dy = nullptr, *axis = nullptr, *out = nullptr, *temperature = nullptr;
 };
@@ -133,17 +152,20 @@ PyObject* answer(PyObject* const* args, index_t count, PyObject* names) {
         !read_temperature(given.temperature, temperature))
         return nullptr;
     if (given.out == nullptr || given.out == Py_None) {
-        PyObject* const result = new_array(dtype_object(given.x), kReduces ? small::row_axes(x) : x.ndim, x.shape);
-        if (result != nullptr)
-            small::run(f, x, dy.data, data_of(result), temperature);
-        return scalar_of(result);
+        const int axes = kReduces ? small::row_axes(x) : x.ndim;
+        if (small::is_pooled(x, axes))
+            return nullptr;
+        PyObject* const result = new_array(dtype_object(given.x), axes, x.shape);
+        if (result == nullptr || computes(f, x, dy.data, data_of(result), temperature))
+            return scalar_of(result);
+        Py_DECREF(result);
+        return nullptr;
     }
     if (!read(given.out, out) || !numpy::check_flags(given.out, numpy::npy_api::NPY_ARRAY_WRITEABLE_) ||
         !(kReduces ? small::holds_rows_of(x, out) : small::goes_with(x, out)) ||
         (given.dy != nullptr && !small::goes_with(dy, out)))
         return nullptr;
-    small::run(f, x, dy.data, out.data, temperature);
-    return Py_NewRef(given.out);
+    return computes(f, x, dy.data, out.data, temperature) ? Py_NewRef(given.out) : nullptr;
 }
 
 // 64 bits of an int, which is not negative; for a key also those of a Key.
