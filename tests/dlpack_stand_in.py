@@ -112,21 +112,26 @@ class Foreign:
             setattr(tensor, name, value)
         return tensor, (a, shape, strides)
 
-    def __dlpack__(self, **options: Any) -> Any:
-        self.asked += 1
+    def structure(self) -> int:
+        """Return the address of a structure that its consumer deletes."""
         deleter = ctypes.cast(_delete, ctypes.c_void_p)
         tensor, kept = self._tensor()
         structure: Any
         if self.version is None:
-            if options:
-                raise TypeError("__dlpack__() got an unexpected keyword argument")
             structure = Managed(tensor, None, deleter)
         else:
-            assert options == {"max_version": (1, 0)}
             structure = Versioned(*self.version, None, deleter, int(self.read_only), tensor)
         _live[ctypes.addressof(structure)] = structure, kept
+        return ctypes.addressof(structure)
+
+    def __dlpack__(self, **options: Any) -> Any:
+        self.asked += 1
+        if self.version is not None:
+            assert options == {"max_version": (1, 0)}
+        elif options:
+            raise TypeError("__dlpack__() got an unexpected keyword argument")
         destroy = ctypes.cast(_destroy, ctypes.c_void_p)
-        return _new(ctypes.addressof(structure), _NAMES[self.version is not None], destroy)
+        return _new(self.structure(), _NAMES[self.version is not None], destroy)
 
     def __array_namespace__(self) -> Any:
         return Namespace
@@ -146,6 +151,84 @@ class Namespace:
         view = dlpack.array_of(capsule)
         assert view is not None
         return Foreign(view, code=4 if tensor.dtype == "bfloat16" else None)
+
+
+class ExchangeApi(ctypes.Structure):
+    """DLPackExchangeAPI."""
+
+    _fields_ = (
+        ("major", ctypes.c_uint32),
+        ("minor", ctypes.c_uint32),
+        ("previous", ctypes.c_void_p),
+        ("allocate", ctypes.c_void_p),
+        ("managed_of", ctypes.c_void_p),
+        ("array_of", ctypes.c_void_p),
+        ("borrow", ctypes.c_void_p),
+        ("current_stream", ctypes.c_void_p),
+    )
+
+
+_ADDRESS = ctypes.POINTER(ctypes.c_void_p)
+_SET_ERROR = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_char_p, ctypes.c_char_p)
+_TYPES = {(0, 64): "i8", (2, 16): "f2", (2, 32): "f4", (2, 64): "f8", (4, 16): "u2"}
+
+
+class Tensor(Foreign):
+    """An array of a library that offers DLPack's C functions, as PyTorch does; `negative` as its tensors may be."""
+
+    requires_grad = False
+
+    def __init__(self, array: np.ndarray, *, negative: bool = False, fails: bool = False, **fields: Any) -> None:
+        super().__init__(array, **fields)
+        self.negative, self.fails = negative, fails
+
+    def is_neg(self) -> bool:
+        return self.negative
+
+
+class Allocator:
+    """What the C functions of Tensor have done, and whether there is memory."""
+
+    made = seen = 0
+    empty = False
+
+
+@ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.POINTER(Fields), _ADDRESS, ctypes.c_void_p, _SET_ERROR)
+def _allocate(prototype: Any, out: Any, context: Any, set_error: Any) -> int:
+    told = prototype[0]
+    assert (told.device_type, told.device_id, told.lanes) == (dlpack.CPU, 0, 1)
+    if Allocator.empty:
+        set_error(context, b"MemoryError", b"no memory, says the library")
+        return -1
+    Allocator.made += 1
+    array = np.empty([told.shape[i] for i in range(told.ndim)], _TYPES[told.code, told.bits])
+    out[0] = Tensor(array, code=told.code).structure()
+    return 0
+
+
+@ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.py_object, _ADDRESS)
+def _managed_of(tensor: Any, out: Any) -> int:
+    Allocator.seen += 1
+    if tensor.fails:
+        return -1
+    out[0] = tensor.structure()
+    return 0
+
+
+@ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.c_void_p, _ADDRESS)
+def _array_of(address: Any, out: Any) -> int:
+    _, (array, *_) = _live[address]
+    result = Tensor(array, code=Versioned.from_address(address).tensor.code)
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(result))
+    out[0] = id(result)
+    _delete(address)
+    return 0
+
+
+_FUNCTIONS = (ctypes.cast(f, ctypes.c_void_p) for f in (_allocate, _managed_of, _array_of))
+_API = ExchangeApi(1, 3, None, *_FUNCTIONS, None, None)
+_API_NAME = b"dlpack_exchange_api"  # a capsule does not keep it
+Tensor.__dlpack_c_exchange_api__ = _new(ctypes.addressof(_API), _API_NAME, None)  # type: ignore[attr-defined]
 
 
 def live() -> int:

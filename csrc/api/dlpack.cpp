@@ -6,6 +6,8 @@
 
 namespace sorgum::dlpack {
 
+char* data_of(const DLTensor& tensor) { return static_cast<char*>(tensor.data) + tensor.byte_offset; }
+
 ArrayView layout_of(const DLTensor& tensor) {
     const auto refuse = [](const char* rule, index_t got) {
         throw ValueError(std::string("__dlpack__: ") + rule + ", got " + std::to_string(got));
@@ -16,7 +18,7 @@ ArrayView layout_of(const DLTensor& tensor) {
         refuse("shape must be given for axes", tensor.ndim);
     ArrayView view = {};
     view.ndim = tensor.ndim;
-    view.data = static_cast<char*>(tensor.data) + tensor.byte_offset;
+    view.data = data_of(tensor);
     const index_t itemsize = (index_t(tensor.bits) * tensor.lanes + 7) / 8;
     index_t contiguous = itemsize, elements = 1;
     for (int d = view.ndim - 1; d >= 0; --d) {
@@ -32,6 +34,57 @@ ArrayView layout_of(const DLTensor& tensor) {
     if (elements != 0 && tensor.data == nullptr)
         refuse("data must be given for elements of so many bits", tensor.bits);
     return view;
+}
+
+bool is_plain(const DLTensor& tensor) {
+    if (tensor.device_type != kCpu || tensor.lanes != 1 || tensor.bits < 8 || tensor.data == nullptr ||
+        tensor.ndim < 0 || tensor.ndim > kMaxDims)
+        return false;
+    index_t step = 1;
+    for (int d = tensor.ndim - 1; d >= 0; --d) {
+        const index_t length = tensor.shape[d];
+        if (length <= 0 || (tensor.strides != nullptr && length > 1 && tensor.strides[d] != step) ||
+            __builtin_mul_overflow(step, length, &step))
+            return false;
+    }
+    return reinterpret_cast<std::uintptr_t>(data_of(tensor)) % (tensor.bits / 8) == 0;
+}
+
+namespace {
+
+enum Code : std::uint8_t { kInt = 0, kFloat = 2, kBfloat = 4 };
+
+struct Type {
+    DType dtype;
+    Code code;
+    std::uint8_t bits;
+};
+
+constexpr Type kTypes[] = {{DType::f16, kFloat, 16},
+                           {DType::bf16, kBfloat, 16},
+                           {DType::f32, kFloat, 32},
+                           {DType::f64, kFloat, 64},
+                           {DType::i64, kInt, 64}};
+
+}  // namespace
+
+bool dtype_of(const DLTensor& tensor, DType& dtype) {
+    for (const Type& type : kTypes) {
+        dtype = type.dtype;
+        if (tensor.code == type.code && tensor.bits == type.bits)
+            return true;
+    }
+    return false;
+}
+
+void set_dtype(DLTensor& tensor, DType dtype) {
+    for (const Type& type : kTypes) {
+        if (dtype == type.dtype) {
+            tensor.code = type.code;
+            tensor.bits = type.bits;
+        }
+    }
+    tensor.lanes = 1;
 }
 
 bool strides_in_elements(const ArrayView& view, index_t itemsize, std::int64_t* strides) {

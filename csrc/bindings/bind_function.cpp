@@ -21,7 +21,7 @@ struct Function {
     PyObject *attributes, *weak_references;
     PyObject* function;   // takes NumPy's arrays
     PyObject* translate;  // called with this object, args and kwargs where there are arrays of other libraries
-    SmallCall small;
+    PlainCall plain;
 };
 
 Function* self_of(PyObject* object) { return reinterpret_cast<Function*>(object); }
@@ -77,10 +77,10 @@ PyObject* translated(PyObject* object, const Arguments& a) {
     return PyObject_CallFunctionObjArgs(self_of(object)->translate, object, positional.ptr(), named.ptr(), nullptr);
 }
 
-// Null, and no error, for a call that is not small.
+// Null, and no error, for a call that is not plain.
 PyObject* answered_at_once(PyObject* object, PyObject* const* args, index_t count, PyObject* names) {
-    const SmallCall small = self_of(object)->small;
-    return small == nullptr ? nullptr : small(args, count, names);
+    const PlainCall plain = self_of(object)->plain;
+    return plain == nullptr ? nullptr : plain(args, count, names);
 }
 
 PyObject* call(PyObject* object, PyObject* const* args, std::size_t flagged, PyObject* names) {
@@ -186,7 +186,7 @@ void register_function(py::module_& module) {
     module.def(
         "function",
         [type](const py::object& function, const py::object& translate) {
-            const SmallCall small = small_call(function.attr("__name__").cast<std::string>().c_str());
+            const PlainCall plain = plain_call(function.attr("__name__").cast<std::string>().c_str());
             auto* const made = PyObject_GC_New(Function, reinterpret_cast<PyTypeObject*>(type.ptr()));
             if (made == nullptr)
                 throw py::error_already_set();
@@ -194,7 +194,7 @@ void register_function(py::module_& module) {
             made->attributes = made->weak_references = nullptr;
             made->function = Py_NewRef(function.ptr());
             made->translate = Py_NewRef(translate.ptr());
-            made->small = small;
+            made->plain = plain;
             PyObject_GC_Track(made);
             return py::reinterpret_steal<py::object>(reinterpret_cast<PyObject*>(made));
         },

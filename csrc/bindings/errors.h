@@ -4,6 +4,7 @@
 #include <pybind11/pybind11.h>
 
 #include <exception>
+#include <new>
 
 #include "core/error.h"
 
@@ -24,6 +25,17 @@ inline void translate(std::exception_ptr thrown) {
         if (PyErr_Occurred() == nullptr) {
             PyErr_SetNone(PyExc_KeyboardInterrupt);
         }
+    }
+}
+
+// The same where no exception may be thrown on.
+inline void set_python_error(const std::exception_ptr& thrown) {
+    try {
+        translate(thrown);
+    } catch (const std::bad_alloc&) {
+        PyErr_NoMemory();
+    } catch (const std::exception& error) {
+        PyErr_SetString(PyExc_RuntimeError, error.what());
     }
 }
 

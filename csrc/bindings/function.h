@@ -9,10 +9,10 @@ namespace sorgum {
 
 // Answers a call of the common kind at once. Returns null, without an error set, for every other: it goes the usual
 // way, on which its arguments are checked.
-using SmallCall = PyObject* (*)(PyObject* const* args, index_t count, PyObject* names);
+using PlainCall = PyObject* (*)(PyObject* const* args, index_t count, PyObject* names);
 
 // The one that goes with the function of this name, or null.
-SmallCall small_call(const char* name);
+PlainCall plain_call(const char* name);
 
 // Tells the type of keys.
 void set_key_type(PyObject* type);

@@ -1,19 +1,20 @@
-#include "api/small.h"
+#include "api/plain.h"
 
 #include "api/random.h"
 #include "api/special.h"
 #include "api/special_grad.h"
 #include "api/stored.h"
 #include "api/work.h"
+#include "core/error.h"
 #include "core/fp_env.h"
 #include "core/memory_pool.h"
 #include "dispatch/dispatch.h"
 
-namespace sorgum::small {
+namespace sorgum::plain {
 
 namespace {
 
-constexpr index_t kMost = kChunk;                       // elements that a kernel gets at once
+constexpr index_t kMost = kChunk;                     // elements of a small array
 constexpr index_t kMostAddressed = index_t(1) << 59;  // elements whose bytes can be counted
 
 index_t size_of(const index_t* shape, int ndim) {
@@ -23,6 +24,8 @@ index_t size_of(const index_t* shape, int ndim) {
     return size;
 }
 
+index_t size_of(const Array& x) { return size_of(x.shape, x.ndim); }
+
 bool same_shape(const index_t* a, const index_t* b, int ndim) {
     for (int d = 0; d < ndim; ++d)
         if (a[d] != b[d])
@@ -31,9 +34,7 @@ bool same_shape(const index_t* a, const index_t* b, int ndim) {
 }
 
 bool apart(const Array& a, const Array& b) {
-    const auto end = [](const Array& array) {
-        return array.data + size_of(array.shape, array.ndim) * element_size(array.dtype);
-    };
+    const auto end = [](const Array& array) { return array.data + size_of(array) * element_size(array.dtype); };
     return end(a) <= b.data || end(b) <= a.data;
 }
 
@@ -43,7 +44,7 @@ struct Rows {
 
 Rows rows_of(const Array& x) {
     const index_t length = x.shape[x.ndim - 1];
-    return {size_of(x.shape, x.ndim) / length, length};
+    return {size_of(x) / length, length};
 }
 
 template <class T>
@@ -95,6 +96,38 @@ void compute_direct(Function f, const char* x, const char* dy, char* out, const 
             temperature);
 }
 
+}  // namespace
+
+bool takes(const Array& x) {
+    if (x.ndim < 1 || x.dtype == DType::boolean || x.dtype == DType::i64)
+        return false;
+    const index_t size = size_of(x);
+    return size > 0 && size <= kMostAddressed;
+}
+
+bool is_small(const Array& x) { return size_of(x) <= kMost; }
+
+bool is_pooled(const Array& x, int axes) {
+    return size_of(x.shape, axes) * element_size(x.dtype) >= static_cast<index_t>(kPooledFrom);
+}
+
+bool goes_with(const Array& x, const Array& other) {
+    return other.dtype == x.dtype && other.ndim == x.ndim && same_shape(other.shape, x.shape, x.ndim) &&
+           (other.data == x.data || apart(x, other));
+}
+
+bool holds_rows_of(const Array& x, const Array& out) {
+    return out.dtype == x.dtype && out.ndim == x.ndim - 1 && same_shape(out.shape, x.shape, out.ndim) && apart(x, out);
+}
+
+int row_axes(const Array& x) { return x.ndim - 1; }
+
+bool is_last(index_t axis, int ndim) { return axis == -1 || axis == ndim - 1; }
+
+bool is_temperature(double temperature) { return temperature >= 0x1p-1022 && temperature <= 0x1.fffffffffffffp+1023; }
+
+namespace {
+
 template <class T>
 ArrayView scalar_view(DType dtype, T* value) {
     ArrayView view;
@@ -106,19 +139,36 @@ ArrayView scalar_view(DType dtype, T* value) {
 }
 
 // Contiguous: rows of so many elements, or with one axis a row.
-ArrayView rows_view(void* data, DType dtype, const Rows& rows, int ndim = 2) {
+ArrayView rows_view(void* data, DType dtype, const Rows& rows, int axes = 2) {
     ArrayView view;
     view.data = data;
     view.dtype = dtype;
     view.writable = true;
-    view.ndim = ndim;
+    view.ndim = axes;
     view.shape[0] = rows.count;
     view.strides[0] = rows.length * element_size(dtype);
-    view.shape[ndim - 1] = rows.length;
-    view.strides[ndim - 1] = element_size(dtype);
+    view.shape[axes - 1] = rows.length;
+    view.strides[axes - 1] = element_size(dtype);
     return view;
 }
 
+void run_small(Function function, const Array& x, const char* dy, char* out, double temperature) {
+    const FpGuard guard;
+    const Rows rows = rows_of(x);
+    switch (x.dtype) {
+        case DType::f32:
+            return compute_direct<float>(function, x.data, dy, out, rows, temperature);
+        case DType::f64:
+            return compute_direct<double>(function, x.data, dy, out, rows, temperature);
+        case DType::f16:
+            return compute_halves<float16>(function, x.data, dy, out, rows, temperature);
+        case DType::bf16:
+            return compute_halves<bfloat16>(function, x.data, dy, out, rows, temperature);
+        case DType::boolean:
+        case DType::i64:
+            break;
+    }
+}
 
 // Arrays that are not small, by the functions for every layout.
 void run_large(Function f, const Array& x, const char* dy, char* out, double temperature) {
@@ -134,8 +184,8 @@ void run_large(Function f, const Array& x, const char* dy, char* out, double tem
             return special::log(from, to);
         case Function::softmax_grad:
         case Function::log_softmax_grad: {
-            const special::GradArguments a = {from, rows_view(const_cast<char*>(dy), x.dtype, rows), to, false, {1}, t,
-                                              std::nullopt};
+            const ArrayView upstream = rows_view(const_cast<char*>(dy), x.dtype, rows);
+            const special::GradArguments a = {from, upstream, to, false, {1}, t, std::nullopt};
             return f == Function::softmax_grad ? special::softmax_grad(a) : special::log_softmax_grad(a);
         }
         case Function::softmax:
@@ -157,61 +207,16 @@ void run_large(Function f, const Array& x, const char* dy, char* out, double tem
 
 }  // namespace
 
-bool takes(const Array& x) {
-    if (x.ndim < 1 || x.dtype == DType::boolean || x.dtype == DType::i64)
-        return false;
-    const index_t size = size_of(x.shape, x.ndim);
-    return size > 0 && size <= kMostAddressed;
-}
-
-bool is_small(const Array& x) { return size_of(x.shape, x.ndim) <= kMost; }
-
-bool is_pooled(const Array& x, int axes) {
-    return size_of(x.shape, axes) * element_size(x.dtype) >= static_cast<index_t>(kPooledFrom);
-}
-
-bool goes_with(const Array& x, const Array& other) {
-    return other.dtype == x.dtype && other.ndim == x.ndim && same_shape(other.shape, x.shape, x.ndim) &&
-           (other.data == x.data || apart(x, other));
-}
-
-bool holds_rows_of(const Array& x, const Array& out) {
-    return out.dtype == x.dtype && out.ndim == x.ndim - 1 && same_shape(out.shape, x.shape, out.ndim) && apart(x, out);
-}
-
-int row_axes(const Array& x) { return x.ndim - 1; }
-
-bool is_last(index_t axis, int ndim) { return axis == -1 || axis == ndim - 1; }
-
-bool is_temperature(double temperature) { return temperature >= 0x1p-1022 && temperature <= 0x1.fffffffffffffp+1023; }
-
 void run(Function function, const Array& x, const char* dy, char* out, double temperature) {
-    if (!is_small(x))
-        return run_large(function, x, dy, out, temperature);
-    const FpGuard guard;
-    const Rows rows = rows_of(x);
-    switch (x.dtype) {
-        case DType::f32:
-            return compute_direct<float>(function, x.data, dy, out, rows, temperature);
-        case DType::f64:
-            return compute_direct<double>(function, x.data, dy, out, rows, temperature);
-        case DType::f16:
-            return compute_halves<float16>(function, x.data, dy, out, rows, temperature);
-        case DType::bf16:
-            return compute_halves<bfloat16>(function, x.data, dy, out, rows, temperature);
-        case DType::boolean:
-        case DType::i64:
-            break;
-    }
+    is_small(x) ? run_small(function, x, dy, out, temperature) : run_large(function, x, dy, out, temperature);
 }
 
 bool categorical(const Array& logits, Draw& draw, index_t* drawn) {
-    if (!takes(logits) || !is_small(logits) || (logits.dtype != DType::f32 && logits.dtype != DType::f64))
+    if (!takes(logits) || (logits.dtype != DType::f32 && logits.dtype != DType::f64))
         return false;
     const Rows rows = rows_of(logits);
     if (rows.count > kMostDraws || !(draw.own_stream || logits.ndim == 1))
         return false;
-    const int axes = logits.ndim == 1 ? 1 : 2;
     draw.rows = rows.count;
     constexpr index_t kFields = 4, kIndex = 2;  // of a result of random::draw
     double results[kMostDraws * kFields];
@@ -220,11 +225,14 @@ bool categorical(const Array& logits, Draw& draw, index_t* drawn) {
     source.position = scalar_view(DType::i64, &draw.position);
     if (!draw.own_stream)
         source.streams = scalar_view(DType::i64, &draw.stream);
+    const int axes = logits.ndim == 1 ? 1 : 2;
     try {
         random::draw({"categorical", rows_view(logits.data, logits.dtype, rows, axes),
                       scalar_view(DType::f64, &draw.temperature), std::nullopt,
                       rows_view(results, DType::f64, {rows.count, kFields}, axes), false, false, std::nullopt},
                      source);
+    } catch (const Interrupted&) {
+        throw;
     } catch (...) {
         return false;
     }
@@ -236,4 +244,4 @@ bool categorical(const Array& logits, Draw& draw, index_t* drawn) {
     return true;
 }
 
-}  // namespace sorgum::small
+}  // namespace sorgum::plain

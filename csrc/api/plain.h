@@ -1,11 +1,11 @@
-// exp, log and functions of rows on plain contiguous arrays. It takes longer to look at a call from all sides than to
-// answer it while the array is in the cache. Nothing is refused here: what is not taken goes to special.h, which checks
-// it and has the same bits.
+// exp, log, functions of rows and draws on contiguous arrays, asked for in the plainest way. To look at a call from all
+// sides takes longer than to answer one of a few elements; and calls of a single row, of a vocabulary say, are common.
+// Nothing is refused here: what is not taken goes the usual way, where it is checked, and which has the same bits.
 #pragma once
 
 #include "core/types.h"
 
-namespace sorgum::small {
+namespace sorgum::plain {
 
 enum class Function { exp, log, softmax, log_softmax, logsumexp, softmax_grad, log_softmax_grad };
 
@@ -20,7 +20,7 @@ struct Array {
 // Whether x has a floating-point type, axes and elements.
 bool takes(const Array& x);
 
-// Whether work on x takes no more than a few microseconds.
+// Whether work on x takes a few microseconds at most, for which the interpreter's lock is kept.
 bool is_small(const Array& x);
 
 // Whether a result over the first `axes` axes of x takes memory from the pool (core/memory_pool.h).
@@ -39,8 +39,7 @@ bool is_last(index_t axis, int ndim);
 // Whether a temperature needs no error message.
 bool is_temperature(double temperature);
 
-// Computes what special.h does; dy is used by the gradients. Of what is not small, may throw what special.h throws but
-// for errors in arguments.
+// Computes what special.h does; dy is used by the gradients. Throws Interrupted, and what lack of memory throws.
 void run(Function function, const Array& x, const char* dy, char* out, double temperature);
 
 // A draw by Gumbel-max with one temperature, one position and, if it is not each row's own number, one stream for the
@@ -53,7 +52,8 @@ struct Draw {
 };
 inline constexpr index_t kMostDraws = 64;
 
-// Draws a category per row of the logits, float32 or float64 and small. False where random::draw has to say why it cannot.
+// Draws a category per row of the logits, float32 or float64. False where random::draw has to say why it cannot. Throws
+// Interrupted.
 bool categorical(const Array& logits, Draw& draw, index_t* drawn);
 
-}  // namespace sorgum::small
+}  // namespace sorgum::plain

@@ -1,6 +1,7 @@
-// Calls of the common kind, answered at once: of one array (the gradients: two) of NumPy that is contiguous and
-// aligned, along its last axis, with a number for a temperature, and with a result that is new or such an array, too.
-#include "api/small.h"
+// Calls of the common kind, answered at once: of one array (the gradients: two) of NumPy or PyTorch that is contiguous
+// and aligned, along its last axis, with a number for a temperature, and with a result that is new or such an array,
+// too. Large new results are left to the usual way, on which memory is used again.
+#include "api/plain.h"
 
 #include <algorithm>
 #include <cstring>
@@ -9,13 +10,14 @@
 #include "bindings/array.h"
 #include "bindings/errors.h"
 #include "bindings/function.h"
+#include "bindings/tensor.h"
 
 namespace sorgum {
 
 namespace {
 
-using small::Array;
-using Which = small::Function;
+using plain::Array;
+using Which = plain::Function;
 namespace numpy = py::detail;
 
 PyTypeObject* key_type = nullptr;  // sorgum.random.Key, once it is there
@@ -25,16 +27,33 @@ PyTypeObject* ndarray() {
     return type;
 }
 
-bool read(PyObject* object, Array& array) {
+bool is_numpy(PyObject* array) { return Py_TYPE(array) == ndarray(); }
+
+// An array as it was given, and what keeps it.
+struct Operand : Array {
+    tensor::Held held;
+};
+
+bool read_numpy(PyObject* object, Array& array) {
     constexpr int kPlain = numpy::npy_api::NPY_ARRAY_C_CONTIGUOUS_ | numpy::npy_api::NPY_ARRAY_ALIGNED_;
-    if (object == nullptr || Py_TYPE(object) != ndarray() || !numpy::check_flags(object, kPlain) ||
-        !dtype_of(object, array.dtype))
+    if (!numpy::check_flags(object, kPlain) || !dtype_of(object, array.dtype))
         return false;
     const auto* const proxy = numpy::array_proxy(object);
     array.data = proxy->data;
     array.ndim = proxy->nd;
     array.shape = proxy->dimensions;
     return true;
+}
+
+bool read(PyObject* object, Operand& operand) {
+    if (object == nullptr)
+        return false;
+    if (is_numpy(object))
+        return read_numpy(object, operand);
+    const auto* const api = tensor::api_of(Py_TYPE(object));
+    if (api != nullptr)
+        operand.held = tensor::read(*api, object, operand);
+    return operand.held != nullptr;
 }
 
 // Names are compared by their identity: those in source code are interned.
@@ -72,7 +91,7 @@ bool is_last(PyObject* axis, int ndim) {
         return false;
     int overflow;
     const long at = PyLong_AsLongAndOverflow(axis, &overflow);
-    return overflow == 0 && small::is_last(at, ndim);
+    return overflow == 0 && plain::is_last(at, ndim);
 }
 
 bool read_temperature(PyObject* given, double& temperature) {
@@ -82,44 +101,47 @@ bool read_temperature(PyObject* given, double& temperature) {
     if (Py_TYPE(given) != &PyFloat_Type)
         return false;
     temperature = PyFloat_AS_DOUBLE(given);
-    return small::is_temperature(temperature);
+    return plain::is_temperature(temperature);
 }
 
-PyObject* dtype_object(PyObject* array) { return numpy::array_proxy(array)->descr; }
+bool alike(PyObject* a, PyObject* b) { return Py_TYPE(a) == Py_TYPE(b); }
 
-char* data_of(PyObject* array) { return numpy::array_proxy(array)->data; }
-
-PyObject* new_array(PyObject* dtype, int ndim, const index_t* shape) {
-    return numpy::npy_api::get().PyArray_NewFromDescr_(ndarray(), Py_NewRef(dtype), ndim, shape, nullptr, nullptr, 0,
-                                                       nullptr);
+bool is_writable(PyObject* array) {
+    return !is_numpy(array) || numpy::check_flags(array, numpy::npy_api::NPY_ARRAY_WRITEABLE_);
 }
 
-// One of no axes as a scalar, as NumPy has it. Takes the reference.
-PyObject* scalar_of(PyObject* array) {
+// A new array of the library of `first`, of a dtype that NumPy calls `descriptor`, and where its elements are.
+PyObject* new_array(PyObject* first, DType dtype, PyObject* descriptor, int ndim, const index_t* shape, char*& data) {
+    if (!is_numpy(first))
+        return tensor::make(*tensor::api_of(Py_TYPE(first)), dtype, ndim, shape, data);
+    PyObject* const array = numpy::npy_api::get().PyArray_NewFromDescr_(ndarray(), Py_NewRef(descriptor), ndim, shape,
+                                                                        nullptr, nullptr, 0, nullptr);
+    if (array != nullptr)
+        data = numpy::array_proxy(array)->data;
+    return array;
+}
+
+// A result as it is handed out: NumPy's of no axes as a scalar. Takes the reference.
+PyObject* handed_out(PyObject* array) {
     static PyObject* const nothing = PyTuple_New(0);
-    if (array == nullptr || numpy::array_proxy(array)->nd > 0)
+    if (array == nullptr || !is_numpy(array) || numpy::array_proxy(array)->nd > 0)
         return array;
     PyObject* const scalar = PyObject_GetItem(array, nothing);
     Py_DECREF(array);
     return scalar;
 }
 
-// Holds the interpreter's lock for a few microseconds at most. False, and an error is set, where it was interrupted or
-// memory ran out.
-bool computes(Which f, const Array& x, const char* dy, char* out, double temperature) {
-    if (small::is_small(x)) {
-        small::run(f, x, dy, out, temperature);
-        return true;
-    }
+// Works, without the interpreter's lock unless x is small. No exception of C++ may leave through the interpreter:
+// false, and an error of Python.
+template <class Work>
+bool done(const Array& x, Work&& work) {
     try {
-        without_gil([&] { small::run(f, x, dy, out, temperature); });
+        plain::is_small(x) ? work() : without_gil(work);
         return true;
-    } catch (const std::bad_alloc&) {
-        PyErr_NoMemory();
     } catch (...) {
-        translate(std::current_exception());
+        set_python_error(std::current_exception());
+        return false;
     }
-    return false;
 }
 
 struct Given {
@@ -145,27 +167,29 @@ template <Which f>
 PyObject* answer(PyObject* const* args, index_t count, PyObject* names) {
     constexpr bool kReduces = f == Which::logsumexp;
     Given given;
-    Array x, dy = {}, out;
+    Operand x, dy = {}, out;
     double temperature;
-    if (!sort<f>(args, count, names, given) || !read(given.x, x) || !small::takes(x) ||
-        (given.dy != nullptr && !(read(given.dy, dy) && small::goes_with(x, dy))) || !is_last(given.axis, x.ndim) ||
+    if (!sort<f>(args, count, names, given) || !read(given.x, x) || !plain::takes(x) || !is_last(given.axis, x.ndim) ||
         !read_temperature(given.temperature, temperature))
         return nullptr;
+    if (given.dy != nullptr && (!alike(given.x, given.dy) || !read(given.dy, dy) || !plain::goes_with(x, dy)))
+        return nullptr;
+    const auto run = [&](char* written) { return done(x, [&] { plain::run(f, x, dy.data, written, temperature); }); };
     if (given.out == nullptr || given.out == Py_None) {
-        const int axes = kReduces ? small::row_axes(x) : x.ndim;
-        if (small::is_pooled(x, axes))
+        const int axes = kReduces ? plain::row_axes(x) : x.ndim;
+        if (plain::is_pooled(x, axes))
             return nullptr;
-        PyObject* const result = new_array(dtype_object(given.x), axes, x.shape);
-        if (result == nullptr || computes(f, x, dy.data, data_of(result), temperature))
-            return scalar_of(result);
-        Py_DECREF(result);
-        return nullptr;
+        char* written;
+        PyObject* const descriptor = is_numpy(given.x) ? numpy::array_proxy(given.x)->descr : nullptr;
+        const auto made =
+            py::reinterpret_steal<py::object>(new_array(given.x, x.dtype, descriptor, axes, x.shape, written));
+        return made && run(written) ? handed_out(Py_NewRef(made.ptr())) : nullptr;
     }
-    if (!read(given.out, out) || !numpy::check_flags(given.out, numpy::npy_api::NPY_ARRAY_WRITEABLE_) ||
-        !(kReduces ? small::holds_rows_of(x, out) : small::goes_with(x, out)) ||
-        (given.dy != nullptr && !small::goes_with(dy, out)))
+    if (!alike(given.x, given.out) || !read(given.out, out) || !is_writable(given.out) ||
+        !(kReduces ? plain::holds_rows_of(x, out) : plain::goes_with(x, out)) ||
+        (given.dy != nullptr && !plain::goes_with(dy, out)))
         return nullptr;
-    return computes(f, x, dy.data, out.data, temperature) ? Py_NewRef(given.out) : nullptr;
+    return run(out.data) ? Py_NewRef(given.out) : nullptr;
 }
 
 // 64 bits of an int, which is not negative; for a key also those of a Key.
@@ -192,8 +216,8 @@ PyObject* categorical(PyObject* const* args, index_t count, PyObject* names) {
         PyObject *rng, *temperature, *streams, *position;
     } known = {interned("rng"), interned("temperature"), interned("streams"), interned("position")};
     PyObject *given = nullptr, *rng = nullptr, *t = nullptr, *streams = nullptr, *at = nullptr;
-    Array logits;
-    small::Draw draw = {};
+    Operand logits;
+    plain::Draw draw = {};
     if (!sort(args, count, names, 1, {&given},
               {{known.rng, &rng}, {known.temperature, &t}, {known.streams, &streams}, {known.position, &at}}) ||
         !read(given, logits) || !read_key(rng, draw.key) || !read_temperature(t, draw.temperature) ||
@@ -201,24 +225,26 @@ PyObject* categorical(PyObject* const* args, index_t count, PyObject* names) {
         (at != nullptr && !read_word(at, draw.position)))
         return nullptr;
     draw.own_stream = streams == nullptr || streams == Py_None;
-    index_t drawn[small::kMostDraws];
-    if (!small::categorical(logits, draw, drawn))
+    index_t drawn[plain::kMostDraws];
+    bool taken = false;
+    if (!done(logits, [&] { taken = plain::categorical(logits, draw, drawn); }) || !taken)
         return nullptr;
     static PyObject* const int64 = py::dtype::of<index_t>().release().ptr();
-    PyObject* const result = new_array(int64, small::row_axes(logits), logits.shape);
+    char* written;
+    PyObject* const result = new_array(given, DType::i64, int64, plain::row_axes(logits), logits.shape, written);
     if (result != nullptr)
-        std::copy_n(drawn, draw.rows, reinterpret_cast<index_t*>(data_of(result)));
-    return scalar_of(result);
+        std::copy_n(drawn, draw.rows, reinterpret_cast<index_t*>(written));
+    return handed_out(result);
 }
 
 }  // namespace
 
 void set_key_type(PyObject* type) { key_type = reinterpret_cast<PyTypeObject*>(Py_NewRef(type)); }
 
-SmallCall small_call(const char* name) {
+PlainCall plain_call(const char* name) {
     static constexpr struct {
         const char* name;
-        SmallCall call;
+        PlainCall call;
     } kCalls[] = {
         {"exp", answer<Which::exp>},
         {"log", answer<Which::log>},

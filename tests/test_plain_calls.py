@@ -1,33 +1,38 @@
-"""Calls of contiguous arrays, which are answered without a look at the function in Python: the same bits."""
+"""Plain calls, of contiguous arrays, which are answered without a look at the function in Python: the same bits."""
 
+import ctypes
 import gc
 import inspect
 import itertools
+import os
+import signal
 import sys
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import pytest
+from dlpack_stand_in import Allocator, Foreign, Tensor, live
 
 import sorgum as sg
 from sorgum import _core
-from sorgum.interop import bfloat16
+from sorgum.interop import bfloat16, dlpack
 
 s, r = sg.special, sg.random
 ONE = {"exp": s.exp, "log": s.log, "softmax": s.softmax, "log_softmax": s.log_softmax, "logsumexp": s.logsumexp}
 TWO = {"softmax_grad": s.softmax_grad, "log_softmax_grad": s.log_softmax_grad}
 OF_ROWS = {name: f for name, f in {**ONE, **TWO}.items() if name not in ("exp", "log")}
 SHAPES = [(1,), (2,), (15,), (16,), (17,), (64,), (1000,), (4096,), (3, 5), (2, 3, 4), (64, 64), (4096, 1), (1, 1, 7)]
-SHAPES += [(4097,), (65, 64), (3, 2, 4100), (4097, 1)]  # the lock is handed over
+LONGER = [(4097,), (9001,), (65, 64), (4097, 1), (3, 2, 1000)]  # the lock is handed over
 
 
 class TheUsualWayError(Exception):
     """A call was not answered at once."""
 
 
-def only_small(name: str) -> Callable[..., Any]:
+def only_plain(name: str) -> Callable[..., Any]:
     """Return the function without its usual way."""
 
     def usual(*_: Any, **__: Any) -> Any:
@@ -66,23 +71,23 @@ def arguments(name: str, shape: tuple[int, ...], dtype: Any) -> list[np.ndarray]
 @pytest.mark.parametrize("dtype", dtypes(), ids=lambda dtype: np.dtype(dtype).name)
 @pytest.mark.parametrize("name", [*ONE, *TWO])
 def test_the_same_bits_as_on_the_usual_way(isa: str, name: str, dtype: Any) -> None:
-    usual, small = inspect.unwrap({**ONE, **TWO}[name]), only_small(name)
+    usual, plain = inspect.unwrap({**ONE, **TWO}[name]), only_plain(name)
     options: list[dict[str, Any]] = [{}]
     if name in OF_ROWS:
         options += [{"axis": -1}, {"temperature": 0.7}, {"temperature": 1e300, "axis": -1}]
-    for shape, option in itertools.product(SHAPES, options):
+    for shape, option in itertools.product(SHAPES + LONGER, options):
         given = arguments(name, shape, dtype)
         expected = usual(*given, **option)
-        same(small(*given, **option), expected)
+        same(plain(*given, **option), expected)
         if name in OF_ROWS:
-            same(small(*given, len(shape) - 1), usual(*given))
+            same(plain(*given, len(shape) - 1), usual(*given))
         out = np.zeros(np.shape(expected), dtype)
-        assert small(*given, **option, out=out) is out
+        assert plain(*given, **option, out=out) is out
         same(out, np.asarray(expected))
-        same(small(*given, **option, out=None), expected)
+        same(plain(*given, **option, out=None), expected)
         for i in range(len(given) if name != "logsumexp" else 0):  # in place
             copies = [x.copy() for x in given]
-            assert small(*copies, **option, out=copies[i]) is copies[i]
+            assert plain(*copies, **option, out=copies[i]) is copies[i]
             same(copies[i], np.asarray(expected))
 
 
@@ -90,19 +95,19 @@ def test_the_same_bits_as_on_the_usual_way(isa: str, name: str, dtype: Any) -> N
 @pytest.mark.parametrize("name", ["softmax", "log_softmax", "logsumexp"])
 def test_rows_that_hold_no_numbers_beside_others(isa: str, name: str, dtype: Any) -> None:
     """Such rows are done after the others of their batch: their elements must still be there."""
-    usual, small = inspect.unwrap(ONE[name]), only_small(name)
+    usual, plain = inspect.unwrap(ONE[name]), only_plain(name)
     for n, row, value in itertools.product((17, 40, 300), (0, 1, 3), (np.nan, np.inf, -np.inf, 6e4)):
         x = np.zeros((4, n), dtype)
         x[row, 3:] = value
         for temperature in (1.0, 1e-3):
-            same(small(x, temperature=temperature), usual(x, temperature=temperature))
+            same(plain(x, temperature=temperature), usual(x, temperature=temperature))
 
 
 def test_special_values_and_rows_without_elements() -> None:
     x = np.float32([[np.nan, 1], [np.inf, 1], [-np.inf, -np.inf], [-np.inf, 0], [1e-45, -0.0]])
     for name, f in ONE.items():
-        same(only_small(name)(x), inspect.unwrap(f)(x))
-        same(only_small(name)(x.astype(np.float16)), inspect.unwrap(f)(x.astype(np.float16)))
+        same(only_plain(name)(x), inspect.unwrap(f)(x))
+        same(only_plain(name)(x.astype(np.float16)), inspect.unwrap(f)(x.astype(np.float16)))
 
 
 def test_what_goes_the_usual_way() -> None:
@@ -111,7 +116,7 @@ def test_what_goes_the_usual_way() -> None:
     read_only, misaligned = np.zeros((4, 6), np.float32), np.zeros(101, np.int8)[1:97].view(np.float32).reshape(4, 6)
     read_only.flags.writeable = False
     subclass = x.view(type("Sub", (np.ndarray,), {}))
-    softmax, exp, grad, lse = (only_small(name) for name in ("softmax", "exp", "softmax_grad", "logsumexp"))
+    softmax, exp, grad, lse = (only_plain(name) for name in ("softmax", "exp", "softmax_grad", "logsumexp"))
     assert softmax(x, out=y) is y
     calls = {
         "no argument": lambda: softmax(),
@@ -196,7 +201,7 @@ def test_arrays_next_to_each_other_are_apart() -> None:
     memory = np.zeros(48, np.float32)
     memory[:24] = numbers((24,), np.float32)
     expected = inspect.unwrap(s.softmax)(memory[:24].reshape(4, 6))
-    softmax = only_small("softmax")
+    softmax = only_plain("softmax")
     softmax(memory[:24].reshape(4, 6), out=memory[24:].reshape(4, 6))
     np.testing.assert_array_equal(memory[24:].reshape(4, 6), expected)
 
@@ -206,47 +211,47 @@ def test_arrays_next_to_each_other_are_apart() -> None:
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_categorical_is_the_same_draw(isa: str, dtype: Any) -> None:
-    usual, small = inspect.unwrap(r.categorical), only_small("categorical")
-    for shape in [(1,), (2,), (17,), (64,), (4096,), (3, 5), (2, 3, 4), (64, 64), (64, 1)]:
+    usual, plain = inspect.unwrap(r.categorical), only_plain("categorical")
+    for shape in [(1,), (2,), (17,), (64,), (4096,), (3, 5), (2, 3, 4), (64, 64), (64, 1), (9001,), (2, 3, 1000)]:
         x = numbers(shape, dtype)
         x[..., 0] = 0
         for options in ({}, {"temperature": 0.3}, {"position": 7}, {"position": 2**64 - 1, "temperature": 2.0}):
             for rng in (0, 2**64 - 1, r.key(5)):
-                same(small(x, rng=rng, **options), usual(x, rng=rng, **options))
+                same(plain(x, rng=rng, **options), usual(x, rng=rng, **options))
         if len(shape) == 1:
             for stream in (0, 41, 2**64 - 1):
-                same(small(x, rng=3, streams=stream), usual(x, rng=3, streams=stream))
-        same(small(x, rng=3, streams=None), usual(x, rng=3))
+                same(plain(x, rng=3, streams=stream), usual(x, rng=3, streams=stream))
+        same(plain(x, rng=3, streams=None), usual(x, rng=3))
 
 
 def test_categorical_that_goes_the_usual_way() -> None:
     x = numbers((4, 6), np.float32)
-    small = only_small("categorical")
+    plain = only_plain("categorical")
     row = np.float32([0, 1])
-    assert small(row, rng=1) in (0, 1)
+    assert plain(row, rng=1) in (0, 1)
     calls = {
-        "no rng": lambda: small(row),
-        "rng by position": lambda: small(row, 1),
-        "a Generator": lambda: small(row, rng=np.random.default_rng(1)),
-        "a negative rng": lambda: small(row, rng=-1),
-        "rng beyond": lambda: small(row, rng=2**64),
-        "rng True": lambda: small(row, rng=True),
-        "rng of NumPy": lambda: small(row, rng=np.int64(1)),
-        "position negative": lambda: small(row, rng=1, position=-1),
-        "position beyond": lambda: small(row, rng=1, position=2**64),
-        "positions": lambda: small(x, rng=1, position=np.arange(4)),
-        "streams": lambda: small(x, rng=1, streams=np.arange(4)),
-        "a stream for rows": lambda: small(x, rng=1, streams=1),
-        "streams negative": lambda: small(row, rng=1, streams=-1),
-        "T 0": lambda: small(row, rng=1, temperature=0.0),
-        "T too large": lambda: small(row, rng=1, temperature=1e300),
-        "top_k": lambda: small(row, rng=1, top_k=1),
-        "half": lambda: small(row.astype(np.float16), rng=1),
-        "NaN": lambda: small(np.float32([0, np.nan]), rng=1),
-        "inf": lambda: small(np.float32([[0, 1], [0, np.inf]]), rng=1),
-        "no element": lambda: small(np.float32([[0, 1], [-np.inf, -np.inf]]), rng=1),
-        "many rows": lambda: small(np.zeros((65, 2)), rng=1),
-        "strided": lambda: small(x.T, rng=1),
+        "no rng": lambda: plain(row),
+        "rng by position": lambda: plain(row, 1),
+        "a Generator": lambda: plain(row, rng=np.random.default_rng(1)),
+        "a negative rng": lambda: plain(row, rng=-1),
+        "rng beyond": lambda: plain(row, rng=2**64),
+        "rng True": lambda: plain(row, rng=True),
+        "rng of NumPy": lambda: plain(row, rng=np.int64(1)),
+        "position negative": lambda: plain(row, rng=1, position=-1),
+        "position beyond": lambda: plain(row, rng=1, position=2**64),
+        "positions": lambda: plain(x, rng=1, position=np.arange(4)),
+        "streams": lambda: plain(x, rng=1, streams=np.arange(4)),
+        "a stream for rows": lambda: plain(x, rng=1, streams=1),
+        "streams negative": lambda: plain(row, rng=1, streams=-1),
+        "T 0": lambda: plain(row, rng=1, temperature=0.0),
+        "T too large": lambda: plain(row, rng=1, temperature=1e300),
+        "top_k": lambda: plain(row, rng=1, top_k=1),
+        "half": lambda: plain(row.astype(np.float16), rng=1),
+        "NaN": lambda: plain(np.float32([0, np.nan]), rng=1),
+        "inf": lambda: plain(np.float32([[0, 1], [0, np.inf]]), rng=1),
+        "no element": lambda: plain(np.float32([[0, 1], [-np.inf, -np.inf]]), rng=1),
+        "many rows": lambda: plain(np.zeros((65, 2)), rng=1),
+        "strided": lambda: plain(x.T, rng=1),
     }
     for what, call in calls.items():
         try:
@@ -257,7 +262,148 @@ def test_categorical_that_goes_the_usual_way() -> None:
     assert sys.exc_info() == (None, None, None)
 
 
+# ---- tensors ----
+
+
+@pytest.fixture
+def no_leaks() -> Iterator[None]:
+    gc.collect()
+    before = live()
+    yield
+    gc.collect()
+    assert live() == before
+
+
+def tensor_of(array: np.ndarray) -> Tensor:
+    """Return a tensor of an array; numbers of two bytes that NumPy lacks are bfloat16."""
+    if array.dtype.kind == "V" or array.dtype.name == "bfloat16":
+        return Tensor(array.view(np.uint16), code=4)
+    return Tensor(array)
+
+
+@pytest.mark.usefixtures("no_leaks")
+@pytest.mark.parametrize("dtype", dtypes(), ids=lambda dtype: np.dtype(dtype).name)
+@pytest.mark.parametrize("name", [*ONE, *TWO])
+def test_tensors_are_answered_at_once_in_kind(name: str, dtype: Any) -> None:
+    usual, plain = inspect.unwrap({**ONE, **TWO}[name]), only_plain(name)
+    for shape in [(1,), (17,), (4096,), (2, 3, 4), *LONGER]:
+        given = arguments(name, shape, dtype)
+        expected = np.asarray(usual(*given))
+        made, seen = Allocator.made, Allocator.seen
+        tensors = [tensor_of(x) for x in given]
+        result = plain(*tensors)
+        assert (type(result), result.array.shape) == (Tensor, expected.shape)
+        assert result.array.tobytes() == expected.tobytes()
+        out = tensor_of(np.zeros(expected.shape, dtype))
+        assert plain(*tensors, out=out) is out
+        assert out.array.tobytes() == expected.tobytes()
+        assert (Allocator.made - made, Allocator.seen - seen) == (1, 2 * len(given) + 1)
+        assert not any(tensor.asked for tensor in (*tensors, out))
+
+
+@pytest.mark.usefixtures("no_leaks")
+def test_tensors_of_logits_are_drawn_from_at_once() -> None:
+    plain = only_plain("categorical")
+    for shape in [(17,), (2, 3, 4), (9001,), (64, 100)]:
+        x = numbers(shape, np.float32)
+        x[..., 0] = 0
+        result = plain(Tensor(x), rng=3)
+        assert (type(result), result.array.dtype) == (Tensor, np.int64)
+        np.testing.assert_array_equal(result.array, inspect.unwrap(r.categorical)(x, rng=3))
+
+
+class OfTensor(Tensor):
+    pass
+
+
+@pytest.mark.usefixtures("no_leaks")
+def test_tensors_that_go_the_usual_way() -> None:
+    x = numbers((4, 6), np.float32)
+    softmax, grad = only_plain("softmax"), only_plain("softmax_grad")
+    recording = Tensor(x)
+    recording.requires_grad = True
+    nameless = Tensor(x)
+    nameless.is_neg = None  # type: ignore[assignment,method-assign]
+    given = {
+        "gradients": recording,
+        "negatives": Tensor(x, negative=True),
+        "no answer about negatives": nameless,
+        "no capsule": Tensor(x, fails=True),
+        "a subclass": OfTensor(x),
+        "no C functions": Foreign(x),
+        "another version": Tensor(x, version=(2, 0)),
+        "constant": Tensor(x, read_only=True),
+        "device": Tensor(x, device=(dlpack.CUDA, 0)),
+        "strides": Tensor(x[:, ::2]),
+        "a column": Tensor(np.asfortranarray(x)),
+        "lanes": Tensor(x, lanes=2),
+        "bits": Tensor(x, bits=4),
+        "no memory": Tensor(x, data=None),
+        "misaligned": Tensor(x, byte_offset=2),
+        "axes": Tensor(x, ndim=65),
+        "fewer than none": Tensor(x, ndim=-1),
+        "no elements": Tensor(x[:0]),
+        "integers": Tensor(np.ones((4, 6), np.int32)),
+        "booleans": Tensor(x > 0),
+        "large": Tensor(np.zeros((1024, 256), np.float32)),
+    }
+    calls = {name: lambda tensor=tensor: softmax(tensor) for name, tensor in given.items()}
+    calls["out of NumPy"] = lambda: softmax(Tensor(x), out=np.zeros_like(x))
+    calls["out for NumPy"] = lambda: softmax(x, out=Tensor(np.zeros_like(x)))
+    calls["out constant"] = lambda: softmax(Tensor(x), out=Tensor(np.zeros_like(x), read_only=True))
+    calls["a gradient of NumPy"] = lambda: grad(Tensor(x), x)
+    for what, call in calls.items():
+        try:
+            call()
+        except TheUsualWayError:
+            continue
+        pytest.fail(f"answered at once: {what}")
+    assert sys.exc_info() == (None, None, None)
+    offset = Tensor(np.concatenate([x[0], x[0] + 1]), ndim=1, byte_offset=4 * 6)
+    offset.fields["shape"] = shape = (ctypes.c_int64 * 1)(6)
+    assert softmax(offset).array.tobytes() == s.softmax(x[0] + 1).tobytes()
+    del shape
+
+
+@pytest.mark.usefixtures("no_leaks")
+def test_a_library_without_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Allocator, "empty", True)
+    x = numbers((4, 6), np.float32)
+    with pytest.raises(MemoryError, match="no memory, says the library"):
+        s.softmax(Tensor(x))
+    with pytest.raises(MemoryError, match="no memory, says the library"):
+        r.categorical(Tensor(x), rng=1)
+    out = Tensor(np.zeros_like(x))
+    assert s.softmax(Tensor(x), out=out) is out
+
+
 # ---- what it must not do ----
+
+
+def again_and_again(function: Callable[..., Any], x: np.ndarray) -> None:
+    while True:
+        function(x, out=x)
+
+
+def test_ctrl_c_ends_a_long_call() -> None:
+    x = np.zeros(1 << 27, np.float32)
+    before = sg.isa()
+    sg.set_isa("scalar")  # most of a second a call
+    pressed: list[float] = []
+
+    def press() -> None:
+        pressed.append(time.monotonic())
+        os.kill(os.getpid(), signal.SIGINT)
+
+    timer = threading.Timer(0.2, press)
+    try:
+        timer.start()
+        with pytest.raises(KeyboardInterrupt):
+            again_and_again(only_plain("log_softmax"), x)
+        assert time.monotonic() - pressed[0] < 0.25
+    finally:
+        sg.set_isa(before)
+        timer.join()
 
 
 def test_references_do_not_grow() -> None:
@@ -310,5 +456,5 @@ def test_no_floating_point_warning_and_no_error_is_left() -> None:
     x = np.float32([-200.0, 88.0, 1e-45, np.nan])
     with np.errstate(all="raise"):
         for name in ONE:
-            only_small(name)(x)
+            only_plain(name)(x)
         assert np.float32(1) + np.float32(1) == 2

@@ -1,0 +1,84 @@
+#include "bindings/tensor.h"
+
+#include <algorithm>
+#include <cstdint>
+#include <cstdio>
+
+namespace sorgum::tensor {
+
+using dlpack::DLManagedTensorVersioned;
+using dlpack::DLTensor;
+using dlpack::ExchangeApi;
+
+namespace {
+
+// Whether what a tensor answers is False itself. One that has no such answer is not of the kind that is taken here.
+bool is_false(PyObject* answer) {
+    PyErr_Clear();
+    Py_XDECREF(answer);
+    return answer == Py_False;  // which lives on
+}
+
+// What a library says where it cannot make a tensor.
+struct Failure {
+    char message[256] = "";
+};
+
+void note(void* failure, const char*, const char* message) {
+    std::snprintf(static_cast<Failure*>(failure)->message, sizeof(Failure::message), "%s", message);
+}
+
+}  // namespace
+
+const ExchangeApi* api_of(PyTypeObject* type) {
+    static PyObject* const name = PyUnicode_InternFromString("__dlpack_c_exchange_api__");
+    if (!PyType_HasFeature(type, Py_TPFLAGS_HEAPTYPE) || type->tp_dict == nullptr)
+        return nullptr;
+    PyObject* const capsule = PyDict_GetItemWithError(type->tp_dict, name);
+    if (capsule == nullptr || !PyCapsule_IsValid(capsule, ExchangeApi::kName))
+        return nullptr;
+    const auto* const api = static_cast<const ExchangeApi*>(PyCapsule_GetPointer(capsule, ExchangeApi::kName));
+    return api->major == dlpack::kMajor ? api : nullptr;
+}
+
+Held read(const ExchangeApi& api, PyObject* tensor, plain::Array& array) {
+    static PyObject* const requires_grad = PyUnicode_InternFromString("requires_grad");
+    static PyObject* const is_neg = PyUnicode_InternFromString("is_neg");
+    if (!is_false(PyObject_GetAttr(tensor, requires_grad)) || !is_false(PyObject_CallMethodNoArgs(tensor, is_neg)))
+        return nullptr;
+    DLManagedTensorVersioned* managed = nullptr;
+    if (api.managed_of(tensor, &managed) != 0) {
+        PyErr_Clear();
+        return nullptr;
+    }
+    Held held(managed);
+    const DLTensor& told = managed->tensor;
+    if (managed->major != dlpack::kMajor || (managed->flags & dlpack::kReadOnly) != 0 || !dlpack::is_plain(told) ||
+        !dlpack::dtype_of(told, array.dtype))
+        return nullptr;
+    array.data = dlpack::data_of(told);
+    array.ndim = told.ndim;
+    array.shape = told.shape;
+    return held;
+}
+
+PyObject* make(const ExchangeApi& api, DType dtype, int ndim, const index_t* shape, char*& data) {
+    std::int64_t lengths[kMaxDims];
+    std::copy_n(shape, ndim, lengths);
+    DLTensor prototype = {};
+    prototype.device_type = dlpack::kCpu;
+    prototype.ndim = ndim;
+    prototype.shape = lengths;
+    dlpack::set_dtype(prototype, dtype);
+    DLManagedTensorVersioned* managed = nullptr;
+    Failure failure;
+    if (api.allocate(&prototype, &managed, &failure, note) != 0) {
+        PyErr_SetString(PyExc_MemoryError, failure.message);
+        return nullptr;
+    }
+    data = dlpack::data_of(managed->tensor);
+    void* made = nullptr;
+    return api.array_of(managed, &made) == 0 ? static_cast<PyObject*>(made) : nullptr;
+}
+
+}  // namespace sorgum::tensor
