@@ -13,40 +13,13 @@
 #include "check.h"
 #include "cuda/draws.h"
 #include "cuda/noise.h"
+#include "on_host.h"
 
 SORGUM_ISA_BEGIN
 
-using cuda::RowClass;
-using Random = std::mt19937_64;
-using WarpGroup = HostGroup<kWarp>;
-using BlockGroup = HostGroup<cuda::kBlock>;
+constexpr index_t kEvery = one_in(11);
 
-// With a sanitizer's checks in it, all of it would take minutes: some of it will do for them.
-#if defined(SORGUM_SANITIZE)
-constexpr index_t kEvery = 11;
-#else
-constexpr index_t kEvery = 1;
-#endif
-
-constexpr float kInf = std::numeric_limits<float>::infinity();
-constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
 constexpr index_t kLast = index_t(1) << 62;
-
-template <class T>
-bool same_bits(const std::vector<T>& a, const std::vector<T>& b) {
-    return a.size() == b.size() && (a.empty() || std::memcmp(a.data(), b.data(), a.size() * sizeof(T)) == 0);
-}
-
-ArrayView view(const void* data, DType dtype, std::vector<index_t> shape, std::vector<index_t> strides) {
-    ArrayView v = {};
-    v.data = const_cast<void*>(data);
-    v.dtype = dtype;
-    v.writable = true;
-    v.ndim = static_cast<int>(shape.size());
-    std::copy(shape.begin(), shape.end(), v.shape);
-    std::copy(strides.begin(), strides.end(), v.strides);
-    return v;
-}
 
 // ---- who draws ----
 

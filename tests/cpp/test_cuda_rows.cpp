@@ -14,32 +14,16 @@
 #include "check.h"
 #include "cuda/elementwise.h"
 #include "cuda/rows.h"
+#include "on_host.h"
 
 SORGUM_ISA_BEGIN
 
-using cuda::RowClass;
-using Random = std::mt19937_64;
-
-using WarpGroup = HostGroup<kWarp>;
-using BlockGroup = HostGroup<cuda::kBlock>;
 using WarpTile = Tile<WarpGroup, 1, cuda::kWarpRow / kGroupSize>;
 using ChunkTile = Tile<BlockGroup, 1, kChunk / kGroupSize>;
 using BlockTile = Tile<BlockGroup, cuda::kTileChunks, kChunk / kGroupSize>;
 static_assert(BlockTile::size == cuda::kTileSize);
 
-// With a sanitizer's checks in it, all of it would take minutes: some of it will do for them.
-#if defined(SORGUM_SANITIZE)
-constexpr index_t kEvery = 23;
-#else
-constexpr index_t kEvery = 1;
-#endif
-
-constexpr float kInf = std::numeric_limits<float>::infinity();
-constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
-
-bool same_bits(const std::vector<float>& a, const std::vector<float>& b) {
-    return a.size() == b.size() && (a.empty() || std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0);
-}
+constexpr index_t kEvery = one_in(23);
 
 // ---- the same call on the CPU and by a group on the host ----
 
@@ -50,17 +34,6 @@ struct Call {
     double temperature = 1.0;
     bool zero_empty = false;
 };
-
-ArrayView view(const void* data, DType dtype, std::vector<index_t> shape, std::vector<index_t> strides) {
-    ArrayView v = {};
-    v.data = const_cast<void*>(data);
-    v.dtype = dtype;
-    v.writable = true;
-    v.ndim = static_cast<int>(shape.size());
-    std::copy(shape.begin(), shape.end(), v.shape);
-    std::copy(strides.begin(), strides.end(), v.strides);
-    return v;
-}
 
 bool one_mask_row(const Call& c) { return static_cast<index_t>(c.mask.size()) != c.rows * c.n; }
 
