@@ -186,7 +186,7 @@ private:
 
     void run_columns() {
         constexpr auto size = static_cast<index_t>(sizeof(T));
-        const index_t n = layout_.length, run = layout_.run(), block = columns_per_block<T>(n);
+        const index_t n = layout_.length, run = layout_.run(), block = kBlockColumns<T>;
         // A kernel fills its pipeline at the start of every task, and begins with a block of its own where the results
         // do not begin a cache line: the first task of a run takes those columns besides.
         const index_t lead =

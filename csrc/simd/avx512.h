@@ -372,6 +372,7 @@ SORGUM_INLINE void transpose(f64x16* rows) {
 }
 
 SORGUM_INLINE void prefetch(const void* p) { _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T0); }
+SORGUM_INLINE void prefetch_second(const void* p) { _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T1); }
 SORGUM_INLINE void stream_fence() { _mm_sfence(); }
 
 // ---- half types. bfloat16 by integers: the instructions for it flush subnormals ----

@@ -241,6 +241,7 @@ SORGUM_LANEWISE void transpose_quads(i32x16* rows) {
 }
 
 SORGUM_LANEWISE void prefetch(const void*) {}
+SORGUM_LANEWISE void prefetch_second(const void*) {}
 SORGUM_LANEWISE void stream_fence() {}
 
 SORGUM_LANEWISE f32x16 load_half(const float16* p) {

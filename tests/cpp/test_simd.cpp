@@ -366,6 +366,9 @@ void partial_loads_and_stores_touch_nothing_else() {
     prefetch(page.base);
     prefetch(page.end());
     prefetch(nullptr);
+    prefetch_second(page.base);
+    prefetch_second(page.end());
+    prefetch_second(nullptr);
 }
 
 template <class T>

@@ -6,12 +6,12 @@
 
 SORGUM_ISA_BEGIN
 
-// sums[c] = the sum of term(0, c) .. term(n - 1, c) for c < vectors <= most, lane by lane in the order that
+// sums[c] = the sum of term(0, c) .. term(n - 1, c) for c < vectors, lane by lane in the order that
 // kernels/special/softmax.h states.
-template <class T, index_t most, class F>
-SORGUM_INLINE void column_sums(index_t n, index_t vectors, F&& term, f64x16* sums) {
+template <class T, index_t vectors, class F>
+SORGUM_INLINE void column_sums(index_t n, F&& term, f64x16* sums) {
     using V = vec<T>;
-    LaneSum<T> lanes[kLanes][most];
+    LaneSum<T> lanes[kLanes][vectors];
     for (index_t group = 0; group < n; group += kGroup * kLanes) {
         for (index_t l = group; l < group + kLanes && l < n; ++l) {
             const index_t present = (n - l + kLanes - 1) / kLanes;
@@ -69,7 +69,7 @@ SORGUM_INLINE f64x16 refined_columns(const T* e, index_t pitch, index_t n, f64x1
             const PreciseTerms terms(scale, ref.max64);
             f64x16 precise;
             column_sums<double, 1>(
-                n, 1, [&](index_t j, index_t) SORGUM_LAMBDA { return terms(load(e + j * pitch)); }, &precise);
+                n, [&](index_t j, index_t) SORGUM_LAMBDA { return terms(load(e + j * pitch)); }, &precise);
             return row_log_excess(count, select(peaked, precise, others),
                                   select(peaked, splat<f64x16>(1.0), ref.max_mantissa));
         }
@@ -77,23 +77,23 @@ SORGUM_INLINE f64x16 refined_columns(const T* e, index_t pitch, index_t n, f64x1
     return excess;
 }
 
-// `vectors` <= most times 16 rows: element j of the rows of vector c is e[16 (j vectors + c)] and the 15 that follow.
+// `vectors` times 16 rows: element j of the rows of vector c is e[16 (j vectors + c)] and the 15 that follow.
 // For softmax the terms take the elements' place.
-template <RowOp op, index_t most, class T>
-SORGUM_INLINE void sum_columns(T* e, index_t n, index_t vectors, const vec<T>* maxima, const vec<T>* minima,
-                               const ExpScale<T>& scale, ReferenceLanes<T>* refs, ColumnResult<op, T>* results) {
+template <RowOp op, index_t vectors, class T>
+SORGUM_INLINE void sum_columns(T* e, index_t n, const vec<T>* maxima, const vec<T>* minima, const ExpScale<T>& scale,
+                               ReferenceLanes<T>* refs, ColumnResult<op, T>* results) {
     using V = vec<T>;
     using D = f64x16;
     const V prescale = splat<V>(scale.prescale), c_hi = splat<V>(scale.c_hi), c_lo = splat<V>(scale.c_lo);
     const V zero = splat<V>(T(0));
-    integer_t<V> counts[most];
+    integer_t<V> counts[vectors];
     for (index_t c = 0; c < vectors; ++c) {
         refs[c] = make_reference_lanes<T>(maxima[c], scale);
         counts[c] = splat_integer<integer_t<V>>(0);
     }
-    D sums[most];
-    column_sums<T, most>(
-        n, vectors,
+    D sums[vectors];
+    column_sums<T, vectors>(
+        n,
         [&](index_t j, index_t c) SORGUM_LAMBDA {
             T* const at = e + (j * vectors + c) * kLanes;
             const V x = load(at);

@@ -1,83 +1,76 @@
 // Rows of at most one chunk that lie side by side, as along any axis but the last: 16 rows are the lanes of a vector,
-// and nothing is transposed. A block of some vectors is packed into scratch on its first reading, since rows of memory
-// a power of two apart share the sets of every cache.
+// and nothing is transposed. A block of kBlockColumns, or what is left at the ends in blocks of one vector, is packed
+// into scratch on its first reading, since rows of memory a power of two apart share the sets of every cache.
 #pragma once
 
 #include "kernels/special/column_lanes.inl.h"
 
 SORGUM_ISA_BEGIN
 
-inline constexpr index_t kRowsAhead = 16;  // how many rows of memory ahead a block is prefetched
+// How many rows of memory ahead a block is prefetched. Rows a power of two apart share a set of the first-level cache,
+// which holds a dozen of them: they are left to the second.
+inline constexpr index_t kRowsAhead = 64;
 
 template <class T>
 SORGUM_INLINE void prefetch_lines(const T* p) {
     for (unsigned line = 0; line < kLanes * sizeof(T); line += 64)
-        prefetch(reinterpret_cast<const char*>(p) + line);
+        prefetch_second(reinterpret_cast<const char*>(p) + line);
 }
 
-// Columns `first` to `first + width`, packed row by row of memory.
-template <class T>
+// Columns `first` to `first + width`, packed row by row of memory. Those of several vectors fill them.
+template <class T, index_t vectors>
 struct ColumnBlock {
-    static constexpr index_t most = special::kMostColumnVectors;
-    index_t first, width, vectors;
-    vec<T> maxima[most], minima[most];
+    index_t first, width;
+    vec<T> maxima[vectors], minima[vectors];
+
+    SORGUM_INLINE bool whole() const { return vectors > 1 || width == kLanes; }
 };
 
-// Calls f(vector, its first column, how many of its columns exist) along a row of memory.
-template <class T, class F>
-SORGUM_INLINE void for_each_vector(const ColumnBlock<T>& b, F&& f) {
-    for (index_t c = 0; c < b.vectors; ++c) {
-        const index_t left = b.width - c * kLanes;
-        f(c, b.first + c * kLanes, left < kLanes ? left : kLanes);
-    }
-}
-
-template <class T>
-SORGUM_INLINE void pack_columns(const Columns<T>& r, ColumnBlock<T>& b) {
+template <class T, index_t vectors>
+SORGUM_INLINE void pack_columns(const Columns<T>& r, ColumnBlock<T, vectors>& b) {
     using V = vec<T>;
     const T infinity = from_bits(Format<T>::infinity);
-    for (index_t c = 0; c < b.vectors; ++c) {
+    for (index_t c = 0; c < vectors; ++c) {
         b.maxima[c] = splat<V>(-infinity);
         b.minima[c] = splat<V>(infinity);
     }
+    const index_t rows_ahead = r.n < kRowsAhead ? r.n : kRowsAhead;
     T* packed = r.scratch;
     for (index_t j = 0; j < r.n; ++j) {
-        const T* const x = r.x + j * r.x_along;
+        const T* const x = r.x + j * r.x_along + b.first;
         // Beyond the last row the next block begins.
         const T* const ahead =
-            j + kRowsAhead < r.n ? x + kRowsAhead * r.x_along : r.x + (j + kRowsAhead - r.n) * r.x_along + b.width;
-        for_each_vector(b, [&](index_t c, index_t at, index_t count) SORGUM_LAMBDA {
-            prefetch_lines(ahead + at);
-            const V e = count == kLanes ? load(x + at) : load_first(x + at, count, T(0));
+            x + (j + rows_ahead < r.n ? rows_ahead * r.x_along : (rows_ahead - r.n) * r.x_along + vectors * kLanes);
+        for (index_t c = 0; c < vectors; ++c, packed += kLanes) {
+            prefetch_lines(ahead + c * kLanes);
+            const V e = b.whole() ? load(x + c * kLanes) : load_first(x, b.width, T(0));
             b.maxima[c] = max(e, b.maxima[c]);
             b.minima[c] = min(e, b.minima[c]);
             store(packed, e);
-            packed += kLanes;
-        });
+        }
     }
 }
 
 // Writes the results of a block but those of vectors that are odd.
-template <class T, class F>
-SORGUM_INLINE void write_columns(const Columns<T>& r, const ColumnBlock<T>& b, const bool* odd, bool streaming,
+template <class T, index_t vectors, class F>
+SORGUM_INLINE void write_columns(const Columns<T>& r, const ColumnBlock<T, vectors>& b, const bool* odd, bool streaming,
                                  F&& result) {
     const T* packed = r.scratch;
     for (index_t j = 0; j < r.n; ++j) {
-        T* const y = r.y + j * r.y_along;
-        for_each_vector(b, [&](index_t c, index_t at, index_t count) SORGUM_LAMBDA {
-            if (!odd[c]) {
-                const vec<T> out = result(c, load(packed));
-                if (count < kLanes) {
-                    store_first(y + at, out, count);
-                } else if (streaming) {
-                    stream(y + at, out);
-                } else {
-                    prefetch_lines(y + at + kRowsAhead * r.y_along);
-                    store(y + at, out);
-                }
+        T* const y = r.y + j * r.y_along + b.first;
+        for (index_t c = 0; c < vectors; ++c, packed += kLanes) {
+            if (odd[c])
+                continue;
+            const vec<T> out = result(c, load(packed));
+            if (!b.whole()) {
+                store_first(y, out, b.width);
+            } else if (streaming) {
+                stream(y + c * kLanes, out);
+            } else {
+                prefetch_lines(y + c * kLanes + kRowsAhead * r.y_along);
+                store(y + c * kLanes, out);
             }
-            packed += kLanes;
-        });
+        }
     }
 }
 
@@ -95,34 +88,44 @@ SORGUM_NOINLINE void columns_one_by_one(const Columns<T>& r, index_t first, inde
     }
 }
 
+template <RowOp op, index_t vectors, class T>
+SORGUM_INLINE void column_block(const Columns<T>& r, index_t first, index_t width, const ExpScale<T>& scale,
+                                bool streaming) {
+    ColumnBlock<T, vectors> b;
+    b.first = first;
+    b.width = width;
+    pack_columns(r, b);
+    ReferenceLanes<T> refs[vectors];
+    ColumnResult<op, T> results[vectors];
+    bool odd[vectors];
+    sum_columns<op, vectors>(r.scratch, r.n, b.maxima, b.minima, scale, refs, results);
+    for (index_t c = 0; c < vectors; ++c) {
+        const index_t at = first + c * kLanes, count = b.whole() ? kLanes : width;
+        odd[c] = any_odd(refs[c], count);
+        if (odd[c])
+            columns_one_by_one<op>(r, at, count, scale);
+        else if constexpr (op == RowOp::logsumexp)
+            store_first(r.y + at, results[c].value, count);
+    }
+    if constexpr (op != RowOp::logsumexp)
+        write_columns(r, b, odd, streaming, [&](index_t c, vec<T> e) SORGUM_LAMBDA { return results[c](e); });
+}
+
 template <RowOp op, class T>
 SORGUM_INLINE void columns(const Columns<T>& r, const ExpScale<T>& scale) {
-    constexpr index_t most = ColumnBlock<T>::most;
-    const index_t widest = special::columns_per_block<T>(r.n);
     // Results stream as whole cache lines, so the first block ends where one begins in every row of memory.
     const index_t head = elements_to_boundary(r.y);
     const bool streaming = r.streaming && head >= 0 && (r.y_along * static_cast<index_t>(sizeof(T))) % 64 == 0;
     for (index_t first = 0; first < r.columns;) {
-        ColumnBlock<T> b;
-        const index_t wanted = streaming && first == 0 && head > 0 ? head : widest;
-        b.first = first;
-        b.width = wanted < r.columns - first ? wanted : r.columns - first;
-        b.vectors = (b.width + kLanes - 1) / kLanes;
-        first += b.width;
-        pack_columns(r, b);
-        ReferenceLanes<T> refs[most];
-        ColumnResult<op, T> results[most];
-        bool odd[most];
-        sum_columns<op, most>(r.scratch, r.n, b.vectors, b.maxima, b.minima, scale, refs, results);
-        for_each_vector(b, [&](index_t c, index_t at, index_t count) SORGUM_LAMBDA {
-            odd[c] = any_odd(refs[c], count);
-            if (odd[c])
-                columns_one_by_one<op>(r, at, count, scale);
-            else if constexpr (op == RowOp::logsumexp)
-                store_first(r.y + at, results[c].value, count);
-        });
-        if constexpr (op != RowOp::logsumexp)
-            write_columns(r, b, odd, streaming, [&](index_t c, vec<T> e) SORGUM_LAMBDA { return results[c](e); });
+        const index_t left = streaming && first == 0 && head > 0 && head < r.columns ? head : r.columns - first;
+        if (left >= kBlockColumns<T>) {
+            column_block<op, kBlockColumns<T> / kLanes>(r, first, kBlockColumns<T>, scale, streaming);
+            first += kBlockColumns<T>;
+        } else {
+            const index_t width = left < kLanes ? left : kLanes;
+            column_block<op, 1>(r, first, width, scale, streaming);
+            first += width;
+        }
     }
     if (r.streaming)
         stream_fence();

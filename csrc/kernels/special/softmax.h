@@ -86,15 +86,11 @@ struct Columns {
     index_t columns, n, x_along, y_along;
     T empty;
     bool streaming;
-    T* scratch;  // 64-byte aligned; n elements for each of columns_per_block(n) columns
+    T* scratch;  // 64-byte aligned; n elements for each of kBlockColumns<T> columns
 };
-inline constexpr index_t kMostColumnVectors = 16;
-// A block stays in the second-level cache, or not far from it; a page of memory is visited for many elements.
+// A block is four cache lines wide, so that even one of kChunk rows stays in the second-level cache.
 template <class T>
-constexpr index_t columns_per_block(index_t n) {
-    const index_t fitting = (index_t(1) << 20) / (16 * static_cast<index_t>(sizeof(T)) * n);
-    return 16 * (fitting < 1 ? 1 : fitting > kMostColumnVectors ? kMostColumnVectors : fitting);
-}
+inline constexpr index_t kBlockColumns = 256 / static_cast<index_t>(sizeof(T));
 template <class T>
 using softmax_columns_fn = void(const Columns<T>& columns, const ExpScale<T>& scale);
 template <class T>
