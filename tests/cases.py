@@ -95,6 +95,13 @@ def masked(dtype: np.dtype[Any]) -> Iterator[Array]:
             yield function(x, where=mask[:1])
 
 
+def logsumexp_grad(x: Array, **keywords: Any) -> Array:
+    """With a factor per row, dy / T: numbers of the type for T = 1, others for T = 0.7; a zero and an infinity."""
+    dy = logits(x.shape[0], x.dtype, 1.0, seed=x.shape[1])
+    dy[2::29], dy[3::29] = 0, np.inf
+    return special.logsumexp_grad(x, dy, **keywords)  # type: ignore[no-any-return]
+
+
 def gradients(dtype: np.dtype[Any]) -> Iterator[Array]:
     """Short and long rows, one that threads share, strided and masked ones, special values."""
     for shape in ((50, 1), (50, 33), (9, 1000), (3, CHUNK), (3, CHUNK + 1), (2, 70001), (40, 20000)):
@@ -312,6 +319,9 @@ CASES: dict[str, Callable[[np.dtype[Any]], Iterator[Array]]] = {
     "special.softmax_rows": lambda dtype: short_rows(special.softmax, dtype),
     "special.log_softmax_rows": lambda dtype: short_rows(special.log_softmax, dtype),
     "special.logsumexp_rows": lambda dtype: short_rows(special.logsumexp, dtype),
+    "special.logsumexp_grad_scale": lambda dtype: long_rows(logsumexp_grad, dtype),
+    "special.logsumexp_grad_rows": lambda dtype: short_rows(logsumexp_grad, dtype),
+    "special.logsumexp_grad_long_rows": lambda dtype: rows_in_turn(logsumexp_grad, dtype),
     "special.softmax_columns": lambda dtype: columns(special.softmax, dtype),
     "special.log_softmax_columns": lambda dtype: columns(special.log_softmax, dtype),
     "special.logsumexp_columns": lambda dtype: columns(special.logsumexp, dtype),
@@ -333,7 +343,6 @@ CASES: dict[str, Callable[[np.dtype[Any]], Iterator[Array]]] = {
     "special.log_softmax_grad_write": gradients,
     "special.softmax_grad_rows": gradients,
     "special.log_softmax_grad_rows": gradients,
-    "special.times": gradients,
     "special.exp_scale": lambda dtype: long_rows(special.softmax, dtype),
     "special.row_clear": lambda dtype: long_rows(special.softmax, dtype),
     "random.philox": philox,

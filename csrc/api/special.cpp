@@ -18,10 +18,10 @@ constexpr index_t kLongRow = index_t(1) << 22;     // rows beyond it are always 
 constexpr index_t kManyBlocks = 16;                // so many rows keep all threads busy without being shared
 constexpr index_t kLongTask = index_t(1) << 20;    // elements of many rows that one task takes in turn
 constexpr index_t kTasksPerThread = 8;             // so many tasks end at about the same time on all threads
-constexpr index_t kShortestStreamed = 256;         // elements of a row that is written past the caches by itself
 constexpr index_t kBlockElements = 4 * kChunk;     // elements of short rows that are brought together at a time
 constexpr index_t kFewestColumns = 16;             // rows side by side that are worth the kernels for columns
 constexpr index_t kMostBlockRows = 256;            // and their rows
+constexpr index_t kMostFactors = 1024;             // rows of a call that have a factor each
 constexpr index_t kMostPieces = index_t(1) << 16;  // partial sums kept at a time
 
 enum class Op { softmax, log_softmax, logsumexp, logsumexp_partial, softmax_from_partial, logsumexp_grad };
@@ -30,6 +30,7 @@ constexpr const char* name_of(Op op) {
                                      "logsumexp_partial", "softmax_from_partial", "logsumexp_grad"};
     return names[static_cast<int>(op)];
 }
+constexpr bool scales_terms(Op op) { return op == Op::softmax || op == Op::logsumexp_grad; }
 constexpr bool reduces(Op op) { return op == Op::logsumexp || op == Op::logsumexp_partial; }
 
 enum class Algorithm { automatic, two_pass, three_pass_recompute, three_pass_reload };
@@ -74,7 +75,7 @@ public:
             special_exp_scale(table_, T())(*static_cast<const double*>(a.temperature.data), scale_);
         empty_ = a.empty == "zero" ? (op == Op::log_softmax ? -infinity() : T(0)) : nan();
         direct_x_ = stored(kX).direct() && where_ < 0 && weights_ < 0;
-        direct_out_ = !reduces(op) && dy_ < 0 && stored(kOut).direct();
+        direct_out_ = !reduces(op) && stored(kOut).direct();
         const index_t elements = saturated_product(layout_.rows, layout_.length);
         threads_ = threads_for(elements);
         large_ = elements >= kStreamingBytes / element_size(dtype_);
@@ -128,6 +129,17 @@ private:
         return own;
     }
 
+    // dy / T of rows, for the gradient of logsumexp.
+    const double* factors(index_t row, index_t rows, double* to) const {
+        if (dy_ < 0)
+            return nullptr;
+        T dy[kMostFactors];
+        stored(dy_).read_values(row, rows, dy);
+        for (index_t r = 0; r < rows; ++r)
+            to[r] = static_cast<double>(dy[r]) / temperature(row + r);
+        return to;
+    }
+
     // Of rows of one chunk. A kernel fills its pipeline at the start of every task: the fewer tasks the better.
     index_t task_elements() const {
         const index_t share = layout_.rows * layout_.length / (kTasksPerThread * threads_);
@@ -137,9 +149,10 @@ private:
     // ---- contiguous rows of one chunk ----
 
     void batch_kernel(const Rows<T>& rows, const ExpScale<T>& scale) const {
-        (op_ == Op::logsumexp     ? special_logsumexp_rows(table_, T())
-         : op_ == Op::log_softmax ? special_log_softmax_rows(table_, T())
-                                  : special_softmax_rows(table_, T()))(rows, scale);
+        (op_ == Op::logsumexp        ? special_logsumexp_rows(table_, T())
+         : op_ == Op::log_softmax    ? special_log_softmax_rows(table_, T())
+         : op_ == Op::logsumexp_grad ? special_logsumexp_grad_rows(table_, T())
+                                     : special_softmax_rows(table_, T()))(rows, scale);
     }
 
     void run_direct_batches() {
@@ -151,10 +164,13 @@ private:
         parallel_for((rows + per_task - 1) / per_task, threads_, [&](index_t task, int) {
             const index_t end = rows - task * per_task < per_task ? rows : (task + 1) * per_task;
             T results[256];
+            double own_factors[kMostFactors];
             for (index_t r = task * per_task; r < end;) {
                 index_t count = run - r % run < end - r ? run - r % run : end - r;
                 if (packed && count > 256)
                     count = 256;
+                if (dy_ >= 0 && count > kMostFactors)
+                    count = kMostFactors;
                 if (!one_temperature_)
                     count = 1;
                 Rows<T> part;
@@ -166,6 +182,7 @@ private:
                 part.streaming = streaming_;
                 part.y = packed ? results : reinterpret_cast<T*>(layout_.row(kOut, r));
                 part.y_stride = packed ? 1 : layout_.run_stride(kOut) / size;
+                part.factors = factors(r, count, own_factors);
                 ExpScale<T> own;
                 batch_kernel(part, scale(r, own));
                 if (packed)
@@ -226,7 +243,13 @@ private:
     bool in_turn() const {
         return direct_x_ && direct_out_ && one_temperature_ && algorithm_ == Algorithm::automatic && !in_two_calls() &&
                layout_.length > kChunk && (layout_.rows >= kManyBlocks || threads_ == 1) &&
-               layout_.length <= (op_ == Op::softmax ? kMostKept : kLongRow);
+               layout_.length <= (scales_terms(op_) ? kMostKept : kLongRow);
+    }
+
+    auto* long_rows_kernel() const {
+        return op_ == Op::softmax          ? special_softmax_long_rows(table_, T())
+               : op_ == Op::logsumexp_grad ? special_logsumexp_grad_long_rows(table_, T())
+                                           : special_log_softmax_long_rows(table_, T());
     }
 
     void run_long_rows() {
@@ -235,18 +258,19 @@ private:
         if (per_task < 2)
             per_task = 2;
         constexpr auto size = static_cast<index_t>(sizeof(T));
-        auto* const kernel =
-            op_ == Op::softmax ? special_softmax_long_rows(table_, T()) : special_log_softmax_long_rows(table_, T());
+        auto* const kernel = long_rows_kernel();
         std::vector<AlignedArray<T>> terms(static_cast<std::size_t>(threads_));
         parallel_for((rows + per_task - 1) / per_task, threads_, [&](index_t task, int slot) {
             AlignedArray<T>& own = terms[static_cast<std::size_t>(slot)];
-            if (op_ == Op::softmax)
+            if (scales_terms(op_))
                 own.reserve((n + 15) / 16 * 16);
+            double own_factors[kMostFactors];  // kLongTask / kChunk rows at most
             const index_t end = rows - task * per_task < per_task ? rows : (task + 1) * per_task;
             for (index_t r = task * per_task; r < end;) {
                 const index_t count = run - r % run < end - r ? run - r % run : end - r;
                 kernel({reinterpret_cast<const T*>(layout_.row(kX, r)), out_row(r), count, n,
-                        layout_.run_stride(kX) / size, layout_.run_stride(kOut) / size, empty_, streaming_, own.data()},
+                        layout_.run_stride(kX) / size, layout_.run_stride(kOut) / size, empty_, streaming_, own.data(),
+                        factors(r, count, own_factors)},
                        scale_);
                 r += count;
             }
@@ -357,21 +381,6 @@ private:
 
     T* out_row(index_t row) const { return reinterpret_cast<T*>(layout_.row(kOut, row)); }
 
-    // Writes what was brought together: the results, or, for the gradient of logsumexp, those times dy / T.
-    void put(const Block& b, index_t i, index_t n, T* from) const {
-        const bool past_scratch = dy_ >= 0 && stored(kOut).direct();
-        T dy[kMostBlockRows];
-        if (dy_ >= 0)
-            stored(dy_).read_values(b.first, b.rows, dy);
-        for (index_t r = 0; dy_ >= 0 && r < b.rows; ++r) {
-            T* const to = past_scratch ? out_row(b.first + r) + i : from + r * pitch_;
-            special_times(table_, T())(from + r * pitch_, to, n, static_cast<double>(dy[r]) / temperature(b.first + r),
-                                       past_scratch && large_ && n >= kShortestStreamed);
-        }
-        if (!past_scratch)
-            stored(kOut).write(b.first, b.rows, i, n, from, pitch_, large_);
-    }
-
     void write_piece(const Block& b, index_t begin, index_t end, Scratch& s, const RowResult<T>* results) const {
         if (algorithm_ == Algorithm::three_pass_reload) {
             for (index_t r = 0; r < b.rows; ++r)
@@ -384,7 +393,12 @@ private:
         const auto write = [&](index_t r, const T* x, T* y, index_t n) {
             ExpScale<T> own;
             check_part(x, n, results[r]);
-            kernel(x, y, n, scale(b.first + r, own), results[r], empty_, streaming_);
+            double factor;
+            if (factors(b.first + r, 1, &factor) != nullptr)
+                special_logsumexp_grad_scale(table_, T())(x, y, n, scale(b.first + r, own), results[r], factor,
+                                                          streaming_);
+            else
+                kernel(x, y, n, scale(b.first + r, own), results[r], empty_, streaming_);
         };
         if (direct_out_) {
             for_each_part(b, begin, end, s, [&](index_t r, const T* x, index_t i, index_t n) {
@@ -397,7 +411,7 @@ private:
             T* const place = s.x.data() + (staged_ ? i : 0);
             for_each_part(b, i, i + here, s,
                           [&](index_t r, const T* x, index_t, index_t n) { write(r, x, place + r * pitch_, n); });
-            put(b, i, here, place);
+            stored(kOut).write(b.first, b.rows, i, here, place, pitch_, large_);
         }
     }
 
@@ -474,7 +488,9 @@ private:
             load_chunk(b, 0, n, s);
         T results[kMostBlockRows];
         const bool write_direct = op_ != Op::logsumexp && direct_out_;
+        double own_factors[kMostBlockRows];
         Rows<T> rows = {s.x.data(), s.x.data(), b.rows, n, pitch_, pitch_, empty_, false};
+        rows.factors = factors(b.first, b.rows, own_factors);
         if (op_ == Op::logsumexp) {
             rows.y = results;
             rows.y_stride = 1;
@@ -492,12 +508,13 @@ private:
                 one.rows = 1;
                 one.x += r * pitch_;
                 one.y += r * rows.y_stride;
+                one.factors += dy_ >= 0 ? r : 0;
                 batch_kernel(one, scale(b.first + r, own));
             }
         }
         if (op_ != Op::logsumexp) {
             if (!write_direct)
-                put(b, 0, n, s.x.data());
+                stored(kOut).write(b.first, b.rows, 0, n, s.x.data(), pitch_, large_);
             return;
         }
         stored(kOut).write_values(b.first, b.rows, results);
@@ -508,15 +525,17 @@ private:
             return whole_block_batched(b, s);
         if (staged_)
             load_chunk(b, 0, layout_.length, s);
-        if (staged_ && algorithm_ == Algorithm::automatic && (op_ == Op::softmax || op_ == Op::logsumexp_grad)) {
+        if (staged_ && algorithm_ == Algorithm::automatic && scales_terms(op_)) {
             const index_t n = layout_.length;
             s.terms.reserve(pitch_);
             T* const to = direct_out_ ? out_row(b.first) : s.x.data();
             ExpScale<T> own;
-            special_softmax_long_rows(table_, T())(
-                {s.x.data(), to, 1, n, 0, 0, empty_, direct_out_ && large_, s.terms.data()}, scale(b.first, own));
+            double factor;
+            long_rows_kernel()({s.x.data(), to, 1, n, 0, 0, empty_, direct_out_ && large_, s.terms.data(),
+                                factors(b.first, 1, &factor)},
+                               scale(b.first, own));
             if (!direct_out_)
-                put(b, 0, n, to);
+                stored(kOut).write(b.first, b.rows, 0, n, to, pitch_, large_);
             return;
         }
         T maxima[kBlockRows];

@@ -43,9 +43,12 @@ Output in_turn(const Choice& c, const Array& x) {
     const auto terms_size = static_cast<std::size_t>(n) * sizeof(T);
     const std::unique_ptr<unsigned char, decltype(free)> terms(
         static_cast<unsigned char*>(::operator new(terms_size, line)), free);
-    const special::Rows<T> rows = {x.data<T>(), reinterpret_cast<T*>(out.get()),  c.rows, n, c.length, n, empty,
-                                   true,        reinterpret_cast<T*>(terms.get())};
-    (c.masked ? special_softmax_long_rows(table, T()) : special_log_softmax_long_rows(table, T()))(rows, scale);
+    const std::vector<double> factors(static_cast<std::size_t>(c.rows), -c.temperature);
+    const special::Rows<T> rows = {x.data<T>(), reinterpret_cast<T*>(out.get()),   c.rows,        n, c.length, n, empty,
+                                   true,        reinterpret_cast<T*>(terms.get()), factors.data()};
+    (!c.masked         ? special_log_softmax_long_rows(table, T())
+     : c.zero_if_empty ? special_logsumexp_grad_long_rows(table, T())
+                       : special_softmax_long_rows(table, T()))(rows, scale);
     return Output(out.get(), out.get() + size);
 }
 

@@ -50,6 +50,13 @@ struct ColumnResult<RowOp::softmax, T> {
     }
 };
 template <class T>
+struct ColumnResult<RowOp::logsumexp_grad, T> : ColumnResult<RowOp::softmax, T> {
+    Product<T> product;
+    SORGUM_INLINE vec<T> operator()(vec<T> term) const {
+        return product(ColumnResult<RowOp::softmax, T>::operator()(term));
+    }
+};
+template <class T>
 struct ColumnResult<RowOp::log_softmax, T> {
     LogShift<T> shift;
     SORGUM_INLINE vec<T> operator()(vec<T> x) const { return shift(x); }
@@ -78,7 +85,7 @@ SORGUM_INLINE f64x16 refined_columns(const T* e, index_t pitch, index_t n, f64x1
 }
 
 // `vectors` times 16 rows: element j of the rows of vector c is e[16 (j vectors + c)] and the 15 that follow.
-// For softmax the terms take the elements' place.
+// Terms that are scaled take the elements' place.
 template <RowOp op, index_t vectors, class T>
 SORGUM_INLINE void sum_columns(T* e, index_t n, const vec<T>* maxima, const vec<T>* minima, const ExpScale<T>& scale,
                                ReferenceLanes<T>* refs, ColumnResult<op, T>* results) {
@@ -99,7 +106,7 @@ SORGUM_INLINE void sum_columns(T* e, index_t n, const vec<T>* maxima, const vec<
             const V x = load(at);
             const ExpMap<V> map = {zero, zero, refs[c].lowest, refs[c].magic};
             const V w = extexp<false>(map, prescale, c_hi, c_lo, x);
-            if constexpr (op == RowOp::softmax)
+            if constexpr (scales_terms(op))
                 store(at, w);
             const auto hit = eq(x, refs[c].max);
             counts[c] = increment(counts[c], hit);
@@ -111,11 +118,11 @@ SORGUM_INLINE void sum_columns(T* e, index_t n, const vec<T>* maxima, const vec<
         mark_nan(sums[c], ref.odd);
         const D count = to_f64(integer_to_float<V>(counts[c]));
         const D others = sums[c] * splat<D>(power_of_two_f64(-kHeadroom<T>));
-        if constexpr (op == RowOp::softmax) {
+        if constexpr (scales_terms(op)) {
             const ExpMap<V> map = {zero, zero, ref.lowest, ref.magic};
             const V top = extexp<false>(map, prescale, c_hi, c_lo, ref.max);
-            results[c] = {make_scale<V>(row_sum(count, others, ref.max_mantissa), ref.max_mantissa, top),
-                          any(lt(minima[c], ref.small))};
+            results[c].factor = make_scale<V>(row_sum(count, others, ref.max_mantissa), ref.max_mantissa, top);
+            results[c].careful = any(lt(minima[c], ref.small));
         } else {
             D excess = row_log_excess(count, others, ref.max_mantissa);
             if constexpr (op == RowOp::log_softmax) {

@@ -1,7 +1,7 @@
-// Kernels of the vector-Jacobian products of softmax and log_softmax, and what logsumexp's needs.
+// Kernels of the vector-Jacobian products of softmax and log_softmax.
 //
 // computes  softmax_grad: dx = (dy - sum(y dy)) y / T; log_softmax_grad: dx = (dy - exp(y) sum(dy)) / T, where y is the
-//           function's result; times: y = x factor
+//           function's result
 // source    differentiation of the definitions
 // shapes    contiguous within a row; dx may be y or dy
 // order     chunks of kChunk elements; in a chunk, vectors go to two sums by turns, products unrounded; the sums' lanes
@@ -50,9 +50,5 @@ template <class T>
 using softmax_grad_rows_fn = void(const GradRows<T>& rows, double temperature);
 template <class T>
 using log_softmax_grad_rows_fn = softmax_grad_rows_fn<T>;
-
-// y[i] = x[i] factor, rounded once; y may be x.
-template <class T>
-using times_fn = void(const T* x, T* y, index_t n, double factor, bool streaming);
 
 }  // namespace sorgum::special

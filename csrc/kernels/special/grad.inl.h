@@ -181,16 +181,5 @@ void log_softmax_grad_write_kernel(const T* y, const T* dy, T* dx, index_t n, Su
                                    bool streaming) {
     grad_write<GradOp::log_softmax>(y, dy, dx, n, total, temperature, streaming);
 }
-template <class T>
-void times_kernel(const T* x, T* y, index_t n, double factor, bool streaming) {
-    map_elements(x, y, n, streaming, [&](vec<T> e) SORGUM_LAMBDA {
-        if constexpr (sizeof(T) == 4)
-            return canonicalise_nan(narrow(widen(e) * splat<f64x16>(factor)));
-        else
-            return canonicalise_nan(e * splat<f64x16>(factor));
-    });
-    if (streaming)
-        stream_fence();
-}
 
 SORGUM_ISA_END

@@ -16,54 +16,12 @@ SORGUM_INLINE void put(T* y, vec<T> result, bool streaming) {
 
 // The last step of the row before, a vector of results at a time. They begin on a cache line; what stands before the
 // first and behind the last is written by itself.
-template <RowOp op, class T>
-struct SecondPass;
-
-template <class T>
-struct SecondPass<RowOp::log_softmax, T> {
-    static constexpr bool active = true;
-    using V = vec<T>;
-    const T* x = nullptr;
-    T* y = nullptr;
-    index_t n = 0, done = 0;
-    bool streaming;
-    LogShift<T> shift;
-
-    SORGUM_INLINE SecondPass(const Rows<T>& r) : streaming(r.streaming) {}
-    SORGUM_INLINE void start(const Rows<T>& r, index_t i, const ExpScale<T>& scale, const RowResult<T>& row) {
-        x = r.x + i * r.x_stride;
-        y = r.y + i * r.y_stride;
-        n = r.n;
-        done = 0;
-        shift = LogShift<T>(static_cast<double>(row.max), 0.0 - row.log_excess, scale);
-        part(elements_to_boundary(y));
-    }
-    SORGUM_INLINE void part(index_t end) {
-        store_first(y + done, shift(load_first(x + done, end - done, T(0))), end - done);
-        done = end;
-    }
-    SORGUM_INLINE void step() {
-        if (__builtin_expect(done + kLanes > n, 0)) {
-            if (done < n)
-                part(n);
-            return;
-        }
-        put(y + done, shift(load(x + done)), streaming);
-        done += kLanes;
-    }
-    SORGUM_NOINLINE void until(index_t end) {
-        while (done < end && done < n)
-            step();
-    }
-    SORGUM_INLINE void chunk(index_t, bool, index_t) const {}
-    SORGUM_INLINE void keep(index_t, V) const {}
-};
-
+//
 // The terms w of softmax, formed for the sum, are kept and scaled. They are relative to the maximum of their chunk; to
 // the row's they are so by a power of two, which goes into the factor, and no bit changes. A chunk whose terms were not
 // kept, or so small that its factor would not be normal, is done from x.
-template <class T>
-struct SecondPass<RowOp::softmax, T> {
+template <RowOp op, class T>
+struct SecondPass {
     static constexpr bool active = true;
     using V = vec<T>;
     static constexpr index_t kNotKept = INT64_MIN;
@@ -75,6 +33,7 @@ struct SecondPass<RowOp::softmax, T> {
     const ExpScale<T>* scale;
     Reference<T> ref;
     T max;
+    Product<T> product;
     index_t exponents[2][kMostKept / kChunk];  // of the chunks' references: the row before, and the one that is summed
     index_t *of_before = exponents[0], *of_next = exponents[1];
 
@@ -87,6 +46,8 @@ struct SecondPass<RowOp::softmax, T> {
         scale = &s;
         ref = make_reference(s, row.max);
         max = row.max;
+        if constexpr (op == RowOp::logsumexp_grad)
+            product = Product<T>(r.factors[i]);
         of_row = make_scale<V>(row, Terms<false, T>(ref.map, s, max).value(splat<V>(max)));
         index_t* const read = of_before;
         of_before = of_next;
@@ -111,14 +72,20 @@ struct SecondPass<RowOp::softmax, T> {
             }
             const Terms<false, T> apart(ref.map, *scale, max);
             map_elements(x + done, y + done, border - done, false,
-                         [&](V e) SORGUM_LAMBDA { return scale_careful(apart.value(e), of_row); });
+                         [&](V e) SORGUM_LAMBDA { return last(scale_careful(apart.value(e), of_row)); });
             done = border;
         }
     }
+    SORGUM_INLINE V last(V y) const {
+        if constexpr (op == RowOp::logsumexp_grad)
+            return product(y);
+        else
+            return y;
+    }
     SORGUM_INLINE V result(V w) const {
         if (__builtin_expect(any(both(lt(w, factor.tiny), lt(splat<V>(T(0)), w))), 0))
-            return scale_careful(w, factor);
-        return scale_plain(w, factor);
+            return last(scale_careful(w, factor));
+        return last(scale_plain(w, factor));
     }
     SORGUM_INLINE void part(index_t end) {
         store_first(y + done, result(load_first(terms + done, end - done, T(0))), end - done);
@@ -161,12 +128,54 @@ private:
     static constexpr double kLeastFactor = Format<T>::smallest_normal * (sizeof(T) == 4 ? 1.0 : 0x1p60);
 };
 
+template <class T>
+struct SecondPass<RowOp::log_softmax, T> {
+    static constexpr bool active = true;
+    using V = vec<T>;
+    const T* x = nullptr;
+    T* y = nullptr;
+    index_t n = 0, done = 0;
+    bool streaming;
+    LogShift<T> shift;
+
+    SORGUM_INLINE SecondPass(const Rows<T>& r) : streaming(r.streaming) {}
+    SORGUM_INLINE void start(const Rows<T>& r, index_t i, const ExpScale<T>& scale, const RowResult<T>& row) {
+        x = r.x + i * r.x_stride;
+        y = r.y + i * r.y_stride;
+        n = r.n;
+        done = 0;
+        shift = LogShift<T>(static_cast<double>(row.max), 0.0 - row.log_excess, scale);
+        part(elements_to_boundary(y));
+    }
+    SORGUM_INLINE void part(index_t end) {
+        store_first(y + done, shift(load_first(x + done, end - done, T(0))), end - done);
+        done = end;
+    }
+    SORGUM_INLINE void step() {
+        if (__builtin_expect(done + kLanes > n, 0)) {
+            if (done < n)
+                part(n);
+            return;
+        }
+        put(y + done, shift(load(x + done)), streaming);
+        done += kLanes;
+    }
+    SORGUM_NOINLINE void until(index_t end) {
+        while (done < end && done < n)
+            step();
+    }
+    SORGUM_INLINE void chunk(index_t, bool, index_t) const {}
+    SORGUM_INLINE void keep(index_t, V) const {}
+};
+
 template <RowOp op, class T>
 SORGUM_NOINLINE void second_pass(const Rows<T>& r, index_t i, const ExpScale<T>& scale, const RowResult<T>& row) {
     const T* x = r.x + i * r.x_stride;
     T* y = r.y + i * r.y_stride;
     if constexpr (op == RowOp::softmax)
         softmax_scale_kernel(x, y, r.n, scale, row, r.empty, r.streaming);
+    else if constexpr (op == RowOp::logsumexp_grad)
+        logsumexp_grad_scale_kernel(x, y, r.n, scale, row, r.factors[i], r.streaming);
     else
         log_softmax_shift_kernel(x, y, r.n, scale, row, r.empty, r.streaming);
 }
@@ -206,6 +215,10 @@ void softmax_long_rows_kernel(const Rows<T>& rows, const ExpScale<T>& scale) {
 template <class T>
 void log_softmax_long_rows_kernel(const Rows<T>& rows, const ExpScale<T>& scale) {
     long_rows<RowOp::log_softmax>(rows, scale);
+}
+template <class T>
+void logsumexp_grad_long_rows_kernel(const Rows<T>& rows, const ExpScale<T>& scale) {
+    long_rows<RowOp::logsumexp_grad>(rows, scale);
 }
 
 SORGUM_ISA_END

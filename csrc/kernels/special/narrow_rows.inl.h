@@ -43,6 +43,8 @@ SORGUM_INLINE void narrow_rows(const Rows<T>& r, const ExpScale<T>& scale) {
             }
             continue;
         } else {
+            if constexpr (op == RowOp::logsumexp_grad)
+                result.product = Product<T>(load_first(r.factors + first, rows, 0.0));
             for (index_t j = 0; j < kLanes; ++j)
                 e[j] = j < n ? result(load(columns + j * kLanes)) : splat<V>(T(0));
             transpose(e);

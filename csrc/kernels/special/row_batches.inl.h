@@ -95,7 +95,7 @@ SORGUM_INLINE void finish_batch(Batch<T>& b, const f64x16* sums, const vec<T>* c
     const D raw = fold_sum_rows(sums);
     const D others = raw * splat<D>(power_of_two_f64(-kHeadroom<T>));
     mark_nan(raw, b.odd);
-    if constexpr (op == RowOp::softmax) {
+    if constexpr (scales_terms(op)) {
         const Scale<V> s = make_scale<V>(row_sum(count, others, mantissa), mantissa, load(b.top));
         store(b.factor, s.factor);
         store(b.low, s.low);
@@ -130,6 +130,7 @@ struct RowStep {
     LogShift<T> shift;
     V last;  // Writing::slid: the vector before, and how many of its lanes lie in this vector's line
     index_t tail;
+    Product<T> product;
 
     template <bool whole>
     SORGUM_INLINE V load_some(const T* p, index_t left, T fill_value) const {
@@ -159,15 +160,17 @@ struct RowStep {
         if constexpr (sweep) {
             const V e = load_some<whole>(next + i, left, least);
             max_next = max(e, max_next);
-            if constexpr (op == RowOp::softmax) {
+            if constexpr (scales_terms(op)) {
                 min_next = min(whole ? e : load_some<whole>(next + i, left, -least), min_next);
             }
         }
         if constexpr (write) {
             V out;
-            if constexpr (op == RowOp::softmax) {
+            if constexpr (scales_terms(op)) {
                 const V in = load(w + i);
                 out = careful ? scale_careful(in, result) : scale_plain(in, result);
+                if constexpr (op == RowOp::logsumexp_grad)
+                    out = product(out);
             } else {
                 out = shift(load_some<whole>(before + i, left, T(0)));
             }
@@ -186,7 +189,7 @@ struct RowStep {
         if constexpr (sum) {
             const V e = load_some<whole>(here + i, left, least);
             const V value = terms.value(e);
-            if constexpr (op == RowOp::softmax)
+            if constexpr (scales_terms(op))
                 store(w + i, value);
             summand = terms.summand(e, value);
         }
@@ -270,7 +273,10 @@ SORGUM_INLINE void row_step(const Rows<T>& r, const ExpScale<T>& scale, BatchSta
         scale_of(*s.before, i),
         LogShift<T>(s.before->max64[i], s.before->minus_log[i], scale),
         s.line.last,
-        s.line.tail};
+        s.line.tail,
+        {}};
+    if constexpr (op == RowOp::logsumexp_grad && write)
+        step.product = Product<T>(r.factors[s.before->first + i]);
     const f64x16 total = step.run();
     if constexpr (write && writing == Writing::slid) {
         s.line.last = step.last;
@@ -309,10 +315,16 @@ SORGUM_NOINLINE void write_apart(const Rows<T>& r, const ExpScale<T>& scale, con
                      [&](V in) SORGUM_LAMBDA { return shift(in); });
     } else {
         const Scale<V> s = scale_of(b, i);
-        if (b.careful)
-            map_elements(w, y, r.n, r.streaming, [&](V in) SORGUM_LAMBDA { return scale_careful(in, s); });
+        const auto write = [&](const auto& last) SORGUM_LAMBDA {
+            if (b.careful)
+                map_elements(w, y, r.n, r.streaming, [&](V in) SORGUM_LAMBDA { return last(scale_careful(in, s)); });
+            else
+                map_elements(w, y, r.n, r.streaming, [&](V in) SORGUM_LAMBDA { return last(scale_plain(in, s)); });
+        };
+        if constexpr (op == RowOp::logsumexp_grad)
+            write(Product<T>(r.factors[b.first + i]));
         else
-            map_elements(w, y, r.n, r.streaming, [&](V in) SORGUM_LAMBDA { return scale_plain(in, s); });
+            write(Unchanged());
     }
 }
 
@@ -384,9 +396,9 @@ SORGUM_INLINE void batched_rows(const Rows<T>& r, const ExpScale<T>& scale) {
         s.next->first = first;
         s.next->rows = first >= r.rows ? 0 : r.rows - first < per_batch ? r.rows - first : per_batch;
         bool careful = false;
-        if constexpr (op == RowOp::softmax)
+        if constexpr (scales_terms(op))
             careful = s.before->careful;
-        if constexpr (op == RowOp::softmax)
+        if constexpr (scales_terms(op))
             if (careful)
                 step_batches<op, true>(writing, r, scale, s, scratch, padded);
         if (!careful)

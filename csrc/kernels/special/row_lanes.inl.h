@@ -6,7 +6,10 @@
 
 SORGUM_ISA_BEGIN
 
-enum class RowOp { softmax, log_softmax, logsumexp };
+enum class RowOp { softmax, log_softmax, logsumexp, logsumexp_grad };
+
+// Whose last step scales the terms that were formed for the sum.
+constexpr bool scales_terms(RowOp op) { return op == RowOp::softmax || op == RowOp::logsumexp_grad; }
 
 // One row by the kernels for long rows: the general path, taken by rows that the lanes below cannot express.
 template <RowOp op, class T>
@@ -21,6 +24,8 @@ SORGUM_NOINLINE void whole_row(const Rows<T>& r, index_t i, const ExpScale<T>& s
         refine(row, x, r.n, scale);
     if constexpr (op == RowOp::softmax)
         softmax_scale_kernel(x, y, r.n, scale, row, r.empty, false);
+    else if constexpr (op == RowOp::logsumexp_grad)
+        logsumexp_grad_scale_kernel(x, y, r.n, scale, row, r.factors[i], false);
     else if constexpr (op == RowOp::log_softmax)
         log_softmax_shift_kernel(x, y, r.n, scale, row, r.empty, false);
     else

@@ -40,6 +40,10 @@ void log_softmax_rows_kernel(const Rows<T>& rows, const ExpScale<T>& scale) {
     short_rows<RowOp::log_softmax>(rows, scale);
 }
 template <class T>
+void logsumexp_grad_rows_kernel(const Rows<T>& rows, const ExpScale<T>& scale) {
+    short_rows<RowOp::logsumexp_grad>(rows, scale);
+}
+template <class T>
 void logsumexp_rows_kernel(const Rows<T>& rows, const ExpScale<T>& scale) {
     short_rows<RowOp::logsumexp>(rows, scale);
 }

@@ -3,6 +3,7 @@
 // computes  exp_sum: what a contiguous part of a row adds to its sum of exp(x / T)
 //           softmax_scale, log_softmax_shift: the second pass over a contiguous part of a row
 //           softmax_rows, log_softmax_rows, logsumexp_rows: whole rows of at most kChunk elements, many at a time
+//           logsumexp_grad_scale, logsumexp_grad_rows, logsumexp_grad_long_rows: softmax times a factor per row, dy / T
 //           softmax_columns, log_softmax_columns, logsumexp_columns: the same for rows that lie side by side
 // source    Dukhan and Ablavatski 2020, "Two-Pass Softmax Algorithm"; deviations in math/extexp.h
 // shapes    x, y contiguous within a row; y may be x; y a multiple of the element size away from any alignment
@@ -42,6 +43,9 @@ using softmax_scale_fn = void(const T* x, T* y, index_t n, const ExpScale<T>& sc
                               bool streaming);
 template <class T>
 using log_softmax_shift_fn = softmax_scale_fn<T>;
+template <class T>
+using logsumexp_grad_scale_fn = void(const T* x, T* y, index_t n, const ExpScale<T>& scale, const RowResult<T>& row,
+                                     double factor, bool streaming);
 
 // log_softmax of a row whose log_excess is below kPreciseBelow is formed from a sum of float64 terms: each part of the
 // row is added to `row`, cleared before; precise_result puts the row's log_excess in place.
@@ -60,7 +64,8 @@ struct Rows {
     index_t rows, n, x_stride, y_stride;
     T empty;
     bool streaming;
-    T* terms = nullptr;  // of softmax_long_rows
+    T* terms = nullptr;               // of softmax_long_rows and logsumexp_grad_long_rows
+    const double* factors = nullptr;  // of logsumexp_grad, one per row
 };
 template <class T>
 using softmax_rows_fn = void(const Rows<T>& rows, const ExpScale<T>& scale);
@@ -68,6 +73,8 @@ template <class T>
 using log_softmax_rows_fn = softmax_rows_fn<T>;
 template <class T>
 using logsumexp_rows_fn = softmax_rows_fn<T>;
+template <class T>
+using logsumexp_grad_rows_fn = softmax_rows_fn<T>;
 
 // Whether no element is NaN or above `bound`, as it must be in a part of a row of that maximum.
 template <class T>
@@ -105,6 +112,8 @@ template <class T>
 using softmax_long_rows_fn = softmax_rows_fn<T>;
 template <class T>
 using log_softmax_long_rows_fn = softmax_rows_fn<T>;
+template <class T>
+using logsumexp_grad_long_rows_fn = softmax_rows_fn<T>;
 
 // The three-pass algorithms, for comparison: the row's maximum, the sum of exp((x - max) / T) with the terms kept in
 // `terms` unless that is null, and (for kept terms; else softmax_scale) the scaling. Bound: see docs/numerics.md.

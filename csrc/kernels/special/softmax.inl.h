@@ -35,13 +35,40 @@ SORGUM_INLINE Scale<V> make_scale(const RowResult<element_t<V>>& row, V top) {
     return make_scale<V>({splat<f64x16>(row.sum), splat<f64x16>(row.sum_low)}, splat<f64x16>(row.max_mantissa), top);
 }
 
+// What softmax is multiplied by for the gradient of logsumexp, dy / T. Where that is a number of the type, as it is for
+// T = 1, the product is rounded once in the type; else in float64, and then to the type.
+template <class T>
+struct Product {
+    using V = vec<T>;
+    f64x16 factor;
+    V single;
+    bool is_single;
+    Product() = default;
+    explicit SORGUM_INLINE Product(f64x16 f) : factor(f), single(from_f64<V>(f)) {
+        is_single = all(both(eq(to_f64(single), f), eq(f - f, splat<f64x16>(0.0))));
+    }
+    explicit SORGUM_INLINE Product(double f) : Product(splat<f64x16>(f)) {}
+    SORGUM_INLINE V operator()(V y) const {
+        if (is_single)
+            return y * single;
+        return canonicalise_nan(from_f64<V>(to_f64(y) * factor));
+    }
+};
+
+struct Unchanged {
+    template <class V>
+    SORGUM_INLINE V operator()(V y) const {
+        return y;
+    }
+};
+
 // The exponent, relative to the maximum's, below which an element's softmax may be subnormal.
 template <class T>
 inline constexpr double kSmallExponent = sizeof(T) == 4 ? -80.0 : -960.0;
 
-template <bool shifted, class T>
+template <bool shifted, class T, class F>
 SORGUM_INLINE void softmax_scale_mapped(const T* x, T* y, index_t n, const ExpScale<T>& scale, const Reference<T>& ref,
-                                        const RowResult<T>& row, bool streaming) {
+                                        const RowResult<T>& row, bool streaming, const F& last) {
     using V = vec<T>;
     const Terms<shifted, T> terms(ref.map, scale, row.max);
     const Scale<V> s = make_scale<V>(row, terms.value(splat<V>(row.max)));
@@ -49,30 +76,44 @@ SORGUM_INLINE void softmax_scale_mapped(const T* x, T* y, index_t n, const ExpSc
     map_elements(x, y, n, streaming, [&](V e) SORGUM_LAMBDA {
         const V w = terms.value(e);
         if (__builtin_expect(any(both(lt(w, s.tiny), lt(zero, w))), 0))
-            return scale_careful(w, s);
-        return scale_plain(w, s);
+            return last(scale_careful(w, s));
+        return last(scale_plain(w, s));
     });
 }
 
 template <class T>
-SORGUM_INLINE void fill(T* y, index_t n, T value) {
+SORGUM_INLINE void fill(T* y, index_t n, vec<T> value) {
     for (index_t i = 0; i < n; i += kLanes)
-        store_first(y + i, splat<vec<T>>(value), n - i);
+        store_first(y + i, value, n - i);
+}
+
+// softmax, and what `last` makes of it.
+template <class T, class F>
+SORGUM_INLINE void softmax_scale_then(const T* x, T* y, index_t n, const ExpScale<T>& scale, const RowResult<T>& row,
+                                      T empty, bool streaming, const F& last) {
+    T value;
+    if (special_row(row, empty, value))
+        return fill(y, n, last(splat<vec<T>>(value)));
+    const Reference<T> ref = row.subtract_max ? make_max_reference(scale, row.max) : make_reference(scale, row.max);
+    if (ref.shifted || scale.prescale != T(1))
+        softmax_scale_mapped<true>(x, y, n, scale, ref, row, streaming, last);
+    else
+        softmax_scale_mapped<false>(x, y, n, scale, ref, row, streaming, last);
+    if (streaming)
+        stream_fence();
 }
 
 template <class T>
 void softmax_scale_kernel(const T* x, T* y, index_t n, const ExpScale<T>& scale, const RowResult<T>& row, T empty,
                           bool streaming) {
-    T value;
-    if (special_row(row, empty, value))
-        return fill(y, n, value);
-    const Reference<T> ref = row.subtract_max ? make_max_reference(scale, row.max) : make_reference(scale, row.max);
-    if (ref.shifted || scale.prescale != T(1))
-        softmax_scale_mapped<true>(x, y, n, scale, ref, row, streaming);
-    else
-        softmax_scale_mapped<false>(x, y, n, scale, ref, row, streaming);
-    if (streaming)
-        stream_fence();
+    softmax_scale_then(x, y, n, scale, row, empty, streaming, Unchanged());
+}
+
+// A row without elements has the softmax 0.
+template <class T>
+void logsumexp_grad_scale_kernel(const T* x, T* y, index_t n, const ExpScale<T>& scale, const RowResult<T>& row,
+                                 double factor, bool streaming) {
+    softmax_scale_then(x, y, n, scale, row, T(0), streaming, Product<T>(factor));
 }
 
 // y = (x - max) / T - log(sum / exp(max / T)), in float64.
@@ -100,7 +141,7 @@ void log_softmax_shift_kernel(const T* x, T* y, index_t n, const ExpScale<T>& sc
                               bool streaming) {
     T value;
     if (special_row(row, empty, value))
-        return fill(y, n, value);
+        return fill(y, n, splat<vec<T>>(value));
     const LogShift<T> shift(static_cast<double>(row.max), 0.0 - row.log_excess, scale);
     map_elements(x, y, n, streaming, [&](vec<T> e) SORGUM_LAMBDA { return shift(e); });
     if (streaming)
