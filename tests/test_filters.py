@@ -291,6 +291,22 @@ def test_threads_share_a_long_row(step: float | None, dtype: Any, threads: Calla
 
 
 @each_dtype
+def test_inversion_from_lists(dtype: Any, isa: str) -> None:
+    """As from the row with -inf for all that is not kept: chunks with many of those kept, with one and with none."""
+    x = logits((3, 50_001), dtype, 3.0)
+    x[1, 5000:47_000] = -1000
+    x[2, -1] = 30
+    filters: tuple[dict[str, Any], ...] = ({"top_k": 40}, {"top_k": 9000}, {"top_p": 0.8}, {"min_p": 1e-3, "top_k": 1})
+    for keywords in filters:
+        for t in (1.0, 0.3, 4.0):
+            kept = random.filter_logits(x, temperature=t, **keywords)
+            for position in range(25):
+                place: dict[str, Any] = {"rng": 1, "method": "inverse", "temperature": t, "position": position}
+                drawn = random.categorical(x, **place, **keywords)
+                assert np.array_equal(drawn, random.categorical(kept, **place))
+
+
+@each_dtype
 def test_lists_across_the_counter(dtype: Any, isa: str) -> None:
     """A list whose blocks' numbers pass 2^32, where a carry enters the counter's second word."""
     x = logits(3000, dtype, 3.0)

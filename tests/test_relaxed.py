@@ -121,6 +121,28 @@ def test_top_k_in_any_batch_layout_and_thread(dtype: Any, threads: Callable[[int
     assert np.array_equal(found.indices, expected.indices[order])
 
 
+@each_dtype
+def test_top_k_of_a_row_that_threads_share(dtype: Any, threads: Callable[[int], None]) -> None:
+    """The same as one thread finds, and as in a batch, where every row has a thread of its own."""
+    x = np.round(logits((2, 100_003), dtype, 3.0), 1)  # with ties
+    x[:, ::7] = -np.inf
+    batch, streams = np.concatenate([x] * 8), np.arange(16) % 2
+    spoilt = x.copy()
+    spoilt[1, 99_999] = np.nan
+    for k in (0, 1, 50, 90_000):
+        threads(1)
+        expected = random.gumbel_top_k(batch, k, rng=1, streams=streams)
+        for n in (1, 2, 3, 8):
+            threads(n)
+            found = random.gumbel_top_k(x, k, rng=1)
+            assert all(a.tobytes() == b[:2].tobytes() for a, b in zip(found, expected, strict=True))
+            bad = random.gumbel_top_k(spoilt, k, rng=1, on_invalid="minus_one")
+            assert np.array_equal(bad.indices[0], expected.indices[0])
+            assert np.isnan(bad.threshold[1])
+    assert (expected.indices[:, -1] == -1).all()
+    assert (expected.indices[:, 80_000] >= 0).all()
+
+
 # Gumbel-softmax
 
 

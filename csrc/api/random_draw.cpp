@@ -36,7 +36,8 @@ public:
         if (!few_long_rows(layout_))
             return for_each_row(layout_, threads, [&](index_t r, int) {
                 write(r, nullptr,
-                      inverse_ ? inverse(PiecedRow<T>(layout_, where_, r, false), r, nullptr) : part(r, nullptr, 0, n));
+                      inverse_ ? inverse(PiecedRow<T>(layout_, where_, r, false), r, nullptr, nullptr)
+                               : part(r, nullptr, 0, n));
             });
         const index_t pieces = ceil_div(n, kPiece);
         if (inverse_)
@@ -69,18 +70,19 @@ private:
         // Where T is 0 the first of the largest elements is drawn, which no filter drops.
         const bool found = t > 0.0 && search.run(row, rules_.filters(layout_, r), rules_.rules());
         const Prefix<T>* const kept = found ? &search.prefix() : nullptr;
+        const PrefixSearch<T>* const listed = found && search.listed() ? &search : nullptr;
         if (inverse_)
-            return write(r, kept, inverse(row, r, kept));
+            return write(r, kept, inverse(row, r, kept, listed));
         const NoiseRow noise = rows_.row(layout_, r, Purpose::gumbel, false);
         std::vector<Draw> parts(static_cast<std::size_t>(row.pieces()), kNone);
-        row.for_each_piece(layout_.length, [&](index_t piece, int) {
+        row.for_each_piece(listed != nullptr ? listed->listed_count() : layout_.length, [&](index_t piece, int) {
             Draw& best = parts[static_cast<std::size_t>(piece)];
-            if (!found || !search.listed()) {
+            if (listed == nullptr) {
                 best = part(r, kept, row.begin(piece), row.end(piece));
                 return;
             }
-            const auto& list = search.list(piece);
-            random_gumbel_listed(table_, T())(noise, t, list.values.data(), list.places.data(),
+            const auto& list = listed->list(piece);
+            random_gumbel_listed(table_, T())(noise, t, list.values, list.places,
                                               source_.index_offset + row.begin(piece), list.count, best);
         });
         write(r, kept, first_of(parts.data(), row.pieces()));
@@ -115,6 +117,28 @@ private:
         });
     }
 
+    // The same from the list of what is kept, in the elements from the chunk's border `begin` to `end`: for each chunk
+    // the groups of elements whose sums make it, but for those that have none, which would add zeros.
+    void add_listed_masses(const typename PrefixSearch<T>::List& list, index_t begin, index_t end,
+                           const ExpScale<T>& scale, ChunkMass* masses) const {
+        constexpr index_t kGroup = 128;  // a tree of 8 vectors: N5 in docs/numerics.md
+        alignas(64) T x[kChunk];
+        index_t k = 0;
+        for (index_t at = begin; at < end; at += kChunk) {
+            index_t group = -1, count = 0;  // the last one, and how many there are
+            std::fill_n(x, kGroup, -static_cast<T>(__builtin_inf()));
+            for (; k < list.count && list.place(k) < at + kChunk - begin; ++k) {
+                const index_t place = list.place(k) - (at - begin);
+                if (place / kGroup != group) {
+                    group = place / kGroup;
+                    std::fill_n(x + kGroup * count++, kGroup, -static_cast<T>(__builtin_inf()));
+                }
+                x[kGroup * (count - 1) + place % kGroup] = list.values[k];
+            }
+            random_chunk_masses(table_, T())(x, kGroup * std::max<index_t>(count, 1), scale, masses + at / kChunk);
+        }
+    }
+
     // Chooses by words 0 and 1 of the row.
     Draw inverse(index_t r, const Prefix<T>* kept, const ExpScale<T>& scale, const ChunkMass* masses,
                  index_t chunks) const {
@@ -133,7 +157,7 @@ private:
         });
         return {0.0, 0.0, source_.index_offset + begin + index};
     }
-    Draw inverse(const PiecedRow<T>& row, index_t r, const Prefix<T>* kept) const {
+    Draw inverse(const PiecedRow<T>& row, index_t r, const Prefix<T>* kept, const PrefixSearch<T>* listed) const {
         const double t = temperature(r);
         const index_t n = layout_.length, chunks = ceil_div(n, kChunk);
         if (t < kLeastTemperature)
@@ -142,7 +166,10 @@ private:
         special_exp_scale(table_, T())(t, scale);
         std::vector<ChunkMass> masses(static_cast<std::size_t>(chunks));
         row.for_each_piece(n, [&](index_t piece, int) {
-            add_masses(r, kept, row.begin(piece), row.end(piece), scale, masses.data());
+            if (listed != nullptr)
+                add_listed_masses(listed->list(piece), row.begin(piece), row.end(piece), scale, masses.data());
+            else
+                add_masses(r, kept, row.begin(piece), row.end(piece), scale, masses.data());
         });
         return inverse(r, kept, scale, masses.data(), chunks);
     }
@@ -219,23 +246,53 @@ void top_of_rows(const TopArguments& a, const Source& source) {
     const int where = append_where(a.function, a.where, a.logits, operands);
     const RowLayout layout = make_rows(a.logits, reduced, operands);
     rows.check(a.function, layout);
-    const int threads = threads_for_rows(layout);
-    std::vector<std::vector<Draw>> scratch(static_cast<std::size_t>(threads),
-                                           std::vector<Draw>(static_cast<std::size_t>(a.most)));
-    for_each_row(layout, threads, [&](index_t r, int slot) {
-        std::vector<Draw>& best = scratch[static_cast<std::size_t>(slot)];
-        const NoiseRow row = rows.row(layout, r, Purpose::gumbel, false);
-        index_t count = 0;
-        for_each_part<T>(layout, where, nullptr, r, 0, layout.length, [&](const T* x, index_t i, index_t here) {
-            if (count >= 0)
-                random_gumbel_top(kernels(), T())(row, x, source.index_offset + i, here, best.data(), a.most, count);
+    struct Top {
+        std::vector<Draw> best;
+        index_t count;
+    };
+    const Top empty = {std::vector<Draw>(static_cast<std::size_t>(a.most)), 0};
+    // Each thread has the largest elements of what it saw, in `tops`; the first takes the others'.
+    const auto top_of_row = [&](const PiecedRow<T>& row, index_t r, Top* tops) {
+        const NoiseRow noise = rows.row(layout, r, Purpose::gumbel, false);
+        for (int slot = 0; slot < row.slots(); ++slot)
+            tops[slot].count = 0;
+        row.for_each_piece(layout.length, [&](index_t piece, int slot) {
+            Top& top = tops[slot];
+            row.for_each_part(piece, nullptr, [&](const T* x, index_t i, index_t here) {
+                if (top.count >= 0)
+                    random_gumbel_top(kernels(), T())(noise, x, source.index_offset + i, here, top.best.data(), a.most,
+                                                      top.count);
+            });
         });
-        const Draw none = {count < 0 ? __builtin_nan("") : -__builtin_inf(), 0.0, -1};
-        const auto found = best.begin() + static_cast<std::ptrdiff_t>(count < 0 ? 0 : count);
-        std::fill(found, best.end(), none);
-        std::sort(best.begin(), found, precedes);
+        Draw none = {-__builtin_inf(), 0.0, -1};
+        std::vector<Draw>& best = tops[0].best;
+        for (int slot = 0; slot < row.slots(); ++slot) {
+            const Top& top = tops[slot];
+            if (top.count < 0)
+                none.value = __builtin_nan("");
+            else if (slot == 0)
+                best.resize(static_cast<std::size_t>(top.count));
+            else
+                best.insert(best.end(), top.best.begin(), top.best.begin() + static_cast<std::ptrdiff_t>(top.count));
+        }
+        if (none.value != none.value)
+            best.clear();
+        std::sort(best.begin(), best.end(), precedes);
+        best.resize(static_cast<std::size_t>(a.most), none);
         __builtin_memcpy(layout.row(1, r), best.data(), best.size() * sizeof(Draw));
-    });
+    };
+    if (!few_long_rows(layout)) {
+        const int threads = threads_for_rows(layout);
+        std::vector<Top> tops(static_cast<std::size_t>(threads), empty);
+        return for_each_row(layout, threads, [&](index_t r, int slot) {
+            top_of_row(PiecedRow<T>(layout, where, r, false), r, &tops[static_cast<std::size_t>(slot)]);
+        });
+    }
+    for (index_t r = 0; r < layout.rows; ++r) {
+        const PiecedRow<T> row(layout, where, r, true);
+        std::vector<Top> tops(static_cast<std::size_t>(row.slots()), empty);
+        top_of_row(row, r, tops.data());
+    }
 }
 
 }  // namespace

@@ -3,15 +3,13 @@
 #include <algorithm>
 #include <atomic>
 #include <cmath>
-#include <type_traits>
 
 namespace sorgum::random {
 
 namespace {
 
 constexpr index_t kAll = index_t(1) << 62;  // more than any row has
-constexpr int kAllRounds = INT32_MAX;
-constexpr index_t kSlack = 64;  // what `collect` may write behind a list's end
+constexpr index_t kSlack = 64;              // elements behind a list that `collect` and `drop` may overwrite
 
 template <class T>
 constexpr T kInfinity = static_cast<T>(__builtin_inf());
@@ -41,16 +39,6 @@ void merge(Tally& into, const Tally& from) {
     }
 }
 
-template <class T>
-using Encoding = std::conditional_t<sizeof(T) == 4, std::int32_t, std::int64_t>;
-
-template <class T>
-Encoding<T> encoding_of(T x) {
-    Encoding<T> integer;
-    __builtin_memcpy(&integer, &x, sizeof integer);
-    return integer;
-}
-
 // The neighbour of a finite number.
 template <class T>
 T number_above(T x) {
@@ -67,6 +55,7 @@ bool PrefixSearch<T>::run(const PiecedRow<T>& row, const Filters& filters, const
     tallies_.resize(static_cast<std::size_t>(std::max(row.slots(), static_cast<int>(tallies_.size()))));
     lists_.resize(static_cast<std::size_t>(std::max(row.pieces(), static_cast<index_t>(lists_.size()))));
     listed_ = false;
+    work_ = work_of_a_pass(filters, rules);
     if (!look_over(row))
         return false;
     end_ = {kLeast<T>, kAll, 0};
@@ -87,6 +76,19 @@ bool PrefixSearch<T>::run(const PiecedRow<T>& row, const Filters& filters, const
     return true;
 }
 
+// Looking over a row and collecting from it cost a sixteenth of what it costs to weigh all elements, which calls for
+// threads that are awake; so others are woken for them only if the row is weighed or very long.
+template <class T>
+index_t PrefixSearch<T>::work_of_a_pass(const Filters& filters, const FilterRules& rules) const {
+    for (const FilterStep step : rules.order) {
+        if (step == FilterStep::top_k && filters.top_k < length_)
+            break;
+        if (step == FilterStep::top_p && filters.top_p < 1.0)
+            return length_;
+    }
+    return length_ / 16;
+}
+
 template <class T>
 void PrefixSearch<T>::shorten(const End& end) {
     if (end.value > end_.value || (end.value == end_.value && end.equal < end_.equal))
@@ -101,7 +103,7 @@ bool PrefixSearch<T>::look_over(const PiecedRow<T>& row) {
     maxima_.reserve(maxima_count_);
     sample_.reserve(sample_count_);
     std::vector<Peak<T>> peaks(static_cast<std::size_t>(row.pieces()), Peak<T>{-kInfinity<T>, false});
-    row.for_each_piece(length_, [&](index_t piece, int) {
+    row.for_each_piece(work_, [&](index_t piece, int) {
         row.for_each_part(piece, nullptr, [&](const T* x, index_t first, index_t n) {
             random_peaks(table_, T())(x, n, peaks[static_cast<std::size_t>(piece)], maxima_.data() + first / 256 * 16,
                                       sample_.data() + first / 1024 * 16);
@@ -120,22 +122,30 @@ bool PrefixSearch<T>::look_over(const PiecedRow<T>& row) {
 // Elements from `least` on go to lists, unless they are many: then the row is searched as it is.
 template <class T>
 void PrefixSearch<T>::collect(const PiecedRow<T>& row, T least) {
-    const index_t most = length_ / 4 + 64, room = std::min(most, row.piece_length());
+    // A thread may have more than its share of them, within limits.
+    const index_t most = length_ / 4 + 64, share = 4 * most / row.slots() + row.piece_length();
+    const index_t room = std::min(most, share) + kSlack * row.pieces();
+    stores_.resize(std::max(static_cast<std::size_t>(row.slots()), stores_.size()));
+    for (Store& store : stores_) {
+        store.values.reserve(room);
+        store.places.reserve(room);
+        store.used = 0;
+    }
     std::atomic<bool> fits{true};
     listed_ = false;
-    row.for_each_piece(length_, [&](index_t piece, int) {
+    row.for_each_piece(work_, [&](index_t piece, int slot) {
+        Store& store = stores_[static_cast<std::size_t>(slot)];
         List& list = lists_[static_cast<std::size_t>(piece)];
-        list.values.reserve(room + kSlack);
-        list.places.reserve(room + kSlack);
-        list.count = 0;
+        list = {store.values.data() + store.used, store.places.data() + store.used, 0};
         row.for_each_part(piece, nullptr, [&](const T* x, index_t first, index_t n) {
             if (!fits.load(std::memory_order_relaxed))
                 return;
             list.count = random_collect(table_, T())(x, first - row.begin(piece), n, std::max(least, end_.value),
-                                                     list.count, room, list.values.data(), list.places.data());
+                                                     list.count, room - kSlack - store.used, list.values, list.places);
             if (list.count < 0)
                 fits.store(false, std::memory_order_relaxed);
         });
+        store.used += std::max<index_t>(list.count, 0) + kSlack;
     });
     if (!fits.load(std::memory_order_relaxed))
         return;
@@ -151,51 +161,76 @@ template <class F>
 void PrefixSearch<T>::for_each_part(const PiecedRow<T>& row, const F& f) const {
     row.for_each_piece(listed_ ? listed_count_ : length_, [&](index_t piece, int slot) {
         if (listed_)
-            f(piece, slot, list(piece).values.data(), list(piece).count);
+            f(piece, slot, list(piece).values, list(piece).count);
         else
             row.for_each_part(piece, nullptr, [&](const T* x, index_t, index_t n) { f(piece, slot, x, n); });
     });
 }
 
-// Calls for_each with what adds elements to the tally of a slot, until the search is at its end or `rounds` are over;
-// false if the search has no end.
+// Fills the first tally from for_each, which it calls with what adds elements to the tally of a slot.
 template <class T>
 template <class ForEach>
-bool PrefixSearch<T>::narrow(Search<T>& search, const IntegerWeights<T>* weights, int rounds, const ForEach& for_each) {
+void PrefixSearch<T>::tally(const Search<T>& search, const IntegerWeights<T>* weights, const ForEach& for_each) {
+    for (Tally& used : tallies_)
+        if (&used == tallies_.data() || used.low <= used.high)
+            used = {};
+    for_each([&](int slot, const T* x, index_t n) {
+        random_tally(table_, T())(x, n, weights, search, tallies_[static_cast<std::size_t>(slot)]);
+    });
+    for (std::size_t slot = 1; slot < tallies_.size(); ++slot)
+        if (tallies_[slot].low <= tallies_[slot].high)
+            merge(tallies_[0], tallies_[slot]);
+}
+
+// False if the search has no end.
+template <class T>
+bool PrefixSearch<T>::finish(const PiecedRow<T>& row, Search<T>& search, const IntegerWeights<T>* weights) {
     int state = 0;
-    for (int round = 0; state == 0 && round < rounds; ++round) {
-        for (Tally& tally : tallies_)
-            if (&tally == tallies_.data() || tally.low <= tally.high)
-                tally = {};
-        for_each([&](int slot, const T* x, index_t n) {
-            random_tally(table_, T())(x, n, weights, search, tallies_[static_cast<std::size_t>(slot)]);
+    while (state == 0) {
+        tally(search, weights, [&](const auto& add) {
+            for_each_part(row, [&](index_t, int slot, const T* x, index_t n) { add(slot, x, n); });
         });
-        for (std::size_t slot = 1; slot < tallies_.size(); ++slot)
-            if (tallies_[slot].low <= tallies_[slot].high)
-                merge(tallies_[0], tallies_[slot]);
         state = random_narrow(table_, T())(tallies_[0], search);
     }
     return state >= 0;
 }
+
+// Searches that differ in their targets alone, to 2^-11 of a power of two, float64: 2^-9. One that has no end stays as
+// it is; false if the first has none.
 template <class T>
-bool PrefixSearch<T>::finish(const PiecedRow<T>& row, Search<T>& search, const IntegerWeights<T>* weights) {
-    return narrow(search, weights, kAllRounds, [&](const auto& add) {
-        for_each_part(row, [&](index_t, int slot, const T* x, index_t n) { add(slot, x, n); });
-    });
-}
-template <class T>
-bool PrefixSearch<T>::estimate(const T* x, index_t n, Search<T>& search, const IntegerWeights<T>* weights) {
-    constexpr int rounds = 2;  // to 2^-11 of a power of two, float64: 2^-9
-    return narrow(search, weights, rounds, [&](const auto& add) { add(0, x, n); });
+bool PrefixSearch<T>::estimate(const T* x, index_t n, Search<T>* searches, int count,
+                               const IntegerWeights<T>* weights) {
+    const auto add_all = [&](const auto& add) { add(0, x, n); };
+    tally(searches[0], weights, add_all);
+    int states[2];
+    for (int i = 0; i < count; ++i) {
+        Search<T> narrowed = searches[i];
+        states[i] = random_narrow(table_, T())(tallies_[0], narrowed);
+        searches[i] = states[i] < 0 ? searches[i] : narrowed;
+    }
+    for (int i = 0; i < count; ++i)
+        if (states[i] == 0) {
+            tally(searches[i], weights, add_all);
+            random_narrow(table_, T())(tallies_[0], searches[i]);
+        }
+    return states[0] >= 0;
 }
 
 template <class T>
 void PrefixSearch<T>::keep_count(const PiecedRow<T>& row, index_t k, bool all_ties) {
     Search<T> search = {end_.value, max_, false, k, 0, 0, 0};
     if (!listed_) {
-        // k of the groups that have a maximum of at least this have that many elements of at least this.
+        // k of the groups that have a maximum of at least this have that many elements of at least this: groups of 16
+        // elements, or of 256 where there are many more than k.
+        const index_t coarse = ceil_div(maxima_count_, 256) * 16, rest = ceil_div(maxima_count_, 1024) * 16;
+        const bool many = k <= coarse / 4;
+        if (many) {
+            coarse_.reserve(coarse + rest);
+            Peak<T> peak = {-kInfinity<T>, false};
+            random_peaks(table_, T())(maxima_.data(), maxima_count_, peak, coarse_.data(), coarse_.data() + coarse);
+        }
         Search<T> bound = {kLeast<T>, max_, false, k, 0, 0, 0};
-        if (estimate(maxima_.data(), maxima_count_, bound, nullptr)) {
+        if (estimate(many ? coarse_.data() : maxima_.data(), many ? coarse : maxima_count_, &bound, 1, nullptr)) {
             search.least = std::max(bound.least, end_.value);
             collect(row, search.least);
         }
@@ -239,9 +274,8 @@ void PrefixSearch<T>::keep_mass(const PiecedRow<T>& row, double temperature, dou
     if (!listed_) {
         const double below = (1.0 - p) * static_cast<double>(mass);
         const T certain = std::max(bound_of_mass(below, mass_of(max_), temperature), end_.value);
+        search.least = certain;
         sampled_bounds(below, weights, search);
-        search.least = std::max(search.least, certain);
-        search.most = std::max(search.most, search.least);
         collect(row, search.least);
         if (search.most < max_) {
             const T above = number_above(search.most);
@@ -273,20 +307,19 @@ T PrefixSearch<T>::bound_of_mass(double below, index_t largest, double temperatu
     return random_logit_at(table_, T())(max_, temperature, std::min(1.0, each / static_cast<double>(largest)));
 }
 
-// Between what the search is probably about: what is below weighs less and more than `below`, as in the sample.
+// Narrows the search to what it is probably about: what is below weighs less and more than `below`, as in the sample.
 template <class T>
 void PrefixSearch<T>::sampled_bounds(double below, const IntegerWeights<T>& weights, Search<T>& search) {
     const auto count = static_cast<double>(sample_count_);
     const double share = below * count / static_cast<double>(length_);
     const double margin = std::min(0.75, 12.0 / std::sqrt(count));  // some four deviations for normal logits
-    const index_t sampled = random_mass(table_, T())(sample_.data(), sample_count_, weights, search.least);
-    const auto look_for = [&](double below_there) {
-        Search<T> at = {search.least, max_, true, sampled - static_cast<index_t>(below_there), 0, 0, 0};
-        return at.target > 0 && estimate(sample_.data(), sample_count_, at, &weights) ? at : search;
-    };
-    const T least = look_for((1.0 - margin) * share).least;
-    search.most = look_for((1.0 + margin) * share).most;
-    search.least = least;
+    const index_t sampled = random_mass(table_, T())(sample_.data(), sample_count_, weights, end_.value);
+    Search<T> bounds[2] = {search, search};
+    bounds[0].target = std::max<index_t>(1, sampled - static_cast<index_t>((1.0 - margin) * share));
+    bounds[1].target = std::max<index_t>(1, sampled - static_cast<index_t>((1.0 + margin) * share));
+    estimate(sample_.data(), sample_count_, bounds, 2, &weights);
+    search.least = bounds[0].least;
+    search.most = bounds[1].most;
 }
 
 // Where the prefix ends; the lists lose what is behind.
@@ -308,12 +341,11 @@ void PrefixSearch<T>::settle(const PiecedRow<T>& row) {
     for (index_t piece = 0; piece < row.pieces(); ++piece) {
         List& of_piece = lists_[static_cast<std::size_t>(piece)];
         index_t last = left > 0 ? kAll : -1;
-        if (const index_t at = find(of_piece.values.data(), of_piece.count); at >= 0) {
+        if (const index_t at = find(of_piece.values, of_piece.count); at >= 0) {
             last = at;
-            prefix_.last = row.begin(piece) + encoding_of(of_piece.places.data()[at]);
+            prefix_.last = row.begin(piece) + of_piece.place(at);
         }
-        of_piece.count = random_drop(table_, T())(of_piece.values.data(), of_piece.places.data(), of_piece.count,
-                                                  {end_.value, last});
+        of_piece.count = random_drop(table_, T())(of_piece.values, of_piece.places, of_piece.count, {end_.value, last});
     }
 }
 

@@ -3,6 +3,7 @@
 // searched is where it ends: kernels/random/filter.h.
 #pragma once
 
+#include <type_traits>
 #include <vector>
 
 #include "api/random_rows.h"
@@ -26,6 +27,16 @@ struct Filters {
 // Below it a temperature counts as 0: its reciprocal may not be finite.
 inline constexpr double kLeastTemperature = 0x1p-1022;
 
+template <class T>
+using Encoding = std::conditional_t<sizeof(T) == 4, std::int32_t, std::int64_t>;
+
+template <class T>
+Encoding<T> encoding_of(T x) {
+    Encoding<T> integer;
+    __builtin_memcpy(&integer, &x, sizeof integer);
+    return integer;
+}
+
 // Kept for the next row by the thread, or the threads, that work on one at a time: it holds memory.
 template <class T>
 class PrefixSearch {
@@ -38,11 +49,13 @@ public:
 
     // Elements of a piece and their places in it, integers in the encoding of T.
     struct List {
-        AlignedArray<T> values, places;
+        T *values, *places;
         index_t count;
+        index_t place(index_t k) const { return encoding_of(places[k]); }
     };
     // Whether there are lists of what is kept.
     bool listed() const { return listed_; }
+    index_t listed_count() const { return listed_count_; }
     const List& list(index_t piece) const { return lists_[static_cast<std::size_t>(piece)]; }
 
 private:
@@ -51,15 +64,16 @@ private:
         T value;
         index_t equal, left_out;
     };
+    index_t work_of_a_pass(const Filters& filters, const FilterRules& rules) const;
     void shorten(const End& end);
     bool look_over(const PiecedRow<T>& row);
     void collect(const PiecedRow<T>& row, T least);
     template <class F>
     void for_each_part(const PiecedRow<T>& row, const F& f) const;
     template <class ForEach>
-    bool narrow(Search<T>& search, const IntegerWeights<T>* weights, int rounds, const ForEach& for_each);
+    void tally(const Search<T>& search, const IntegerWeights<T>* weights, const ForEach& for_each);
     bool finish(const PiecedRow<T>& row, Search<T>& search, const IntegerWeights<T>* weights);
-    bool estimate(const T* x, index_t n, Search<T>& search, const IntegerWeights<T>* weights);
+    bool estimate(const T* x, index_t n, Search<T>* searches, int count, const IntegerWeights<T>* weights);
     index_t mass_from(const PiecedRow<T>& row, const IntegerWeights<T>& weights, T least);
     void keep_count(const PiecedRow<T>& row, index_t k, bool all_ties);
     void keep_mass(const PiecedRow<T>& row, double temperature, double p, bool all_ties);
@@ -68,13 +82,20 @@ private:
     void settle(const PiecedRow<T>& row);
 
     const KernelTable& table_ = kernels();
-    index_t length_ = 0, listed_count_ = 0;
+    index_t length_ = 0, work_ = 0, listed_count_ = 0;
     T max_ = 0;
     End end_ = {0, 0, 0};
     Prefix<T> prefix_ = {0, 0};
-    AlignedArray<T> maxima_, sample_;  // of the row: see kernels/random/filter.h
+    AlignedArray<T> maxima_, sample_, coarse_;  // of the row: see kernels/random/filter.h; maxima of maxima
     index_t maxima_count_ = 0, sample_count_ = 0;
-    std::vector<List> lists_;  // of the pieces
+    // Where a thread lists the elements of its pieces, one after the other: a list of its own for each piece would
+    // touch a page or two of its own, which the operating system would have to provide.
+    struct Store {
+        AlignedArray<T> values, places;
+        index_t used;
+    };
+    std::vector<Store> stores_;  // of the threads
+    std::vector<List> lists_;    // of the pieces
     std::vector<index_t> masses_;
     std::vector<Tally> tallies_;  // of the threads
     bool listed_ = false, spoilt_ = false;
