@@ -89,11 +89,13 @@ class Foreign:
         code: int | None = None,
         version: tuple[int, int] | None = (1, 0),
         read_only: bool = False,
+        copied: bool = False,
         device: tuple[int, int] = (dlpack.CPU, 0),
         strides: bool = True,
         **fields: Any,
     ) -> None:
-        self.array, self.version, self.read_only, self.device = array, version, read_only, device
+        self.array, self.version, self.device = array, version, device
+        self.flags = int(read_only) + 2 * int(copied)
         self.code = {"i": 0, "u": 1, "f": 2, "c": 5, "b": 6}.get(array.dtype.kind, 2) if code is None else code
         self.with_strides, self.fields = strides, fields
         self.asked = 0
@@ -120,7 +122,7 @@ class Foreign:
         if self.version is None:
             structure = Managed(tensor, None, deleter)
         else:
-            structure = Versioned(*self.version, None, deleter, int(self.read_only), tensor)
+            structure = Versioned(*self.version, None, deleter, self.flags, tensor)
         _live[ctypes.addressof(structure)] = structure, kept
         return ctypes.addressof(structure)
 
@@ -174,35 +176,49 @@ _TYPES = {(0, 64): "i8", (2, 16): "f2", (2, 32): "f4", (2, 64): "f8", (4, 16): "
 
 
 class Tensor(Foreign):
-    """An array of a library that offers DLPack's C functions, as PyTorch does; `negative` as its tensors may be."""
+    """An array of a library that offers DLPack's C functions, as PyTorch does.
+
+    `negative` as its tensors may be; `fails` if it offers no structure; `interrupted` by Ctrl-C when it is asked.
+    """
 
     requires_grad = False
 
-    def __init__(self, array: np.ndarray, *, negative: bool = False, fails: bool = False, **fields: Any) -> None:
+    def __init__(
+        self,
+        array: np.ndarray,
+        *,
+        negative: bool = False,
+        fails: bool = False,
+        interrupted: bool = False,
+        **fields: Any,
+    ) -> None:
         super().__init__(array, **fields)
-        self.negative, self.fails = negative, fails
+        self.negative, self.fails, self.interrupted = negative, fails, interrupted
 
     def is_neg(self) -> bool:
+        if self.interrupted:
+            raise KeyboardInterrupt
         return self.negative
 
 
 class Allocator:
-    """What the C functions of Tensor have done, and whether there is memory."""
+    """What the C functions of Tensor have done, and whether new tensors can be had and have memory."""
 
     made = seen = 0
-    empty = False
+    fails = without_memory = False
 
 
 @ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.POINTER(Fields), _ADDRESS, ctypes.c_void_p, _SET_ERROR)
 def _allocate(prototype: Any, out: Any, context: Any, set_error: Any) -> int:
     told = prototype[0]
     assert (told.device_type, told.device_id, told.lanes) == (dlpack.CPU, 0, 1)
-    if Allocator.empty:
+    if Allocator.fails:
         set_error(context, b"MemoryError", b"no memory, says the library")
         return -1
     Allocator.made += 1
     array = np.empty([told.shape[i] for i in range(told.ndim)], _TYPES[told.code, told.bits])
-    out[0] = Tensor(array, code=told.code).structure()
+    fields = {"data": None} if Allocator.without_memory else {}
+    out[0] = Tensor(array, code=told.code, **fields).structure()
     return 0
 
 

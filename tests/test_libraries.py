@@ -13,7 +13,7 @@ import threading
 import types
 import weakref
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import dlpack_stand_in
 import numpy as np
@@ -392,6 +392,7 @@ def test_errors() -> None:
     ]
     value_errors = [
         (lambda: s.exp(x, out=c(x, read_only=True)), f"exp: out {read_only}"),
+        (lambda: s.exp(x, out=c(x, copied=True)), f"exp: out {read_only}"),  # what is written there would be lost
         (lambda: s.exp(x, out=c(x, version=None)), f"exp: out {read_only}"),
         (lambda: s.exp(x, out=c(x.T)), "exp: out must have shape (2, 3), got (3, 2)"),
         (lambda: s.exp(c(x, version=(2, 0))), f"{d} the version must be 1, got 2.0"),
@@ -409,6 +410,17 @@ def test_errors() -> None:
         with pytest.raises((TypeError, ValueError)) as caught:
             call()
         assert (caught.type, str(caught.value)) == (kind, message)
+
+
+def test_tuples_in_tuples_without_end() -> None:
+    class One(NamedTuple):
+        item: Any
+
+    deep = One(0.0)
+    for _ in range(1_000_000):
+        deep = One(deep)
+    with pytest.raises(RecursionError):
+        s.exp(deep)
 
 
 def test_host_memory_of_devices_is_the_cpus() -> None:

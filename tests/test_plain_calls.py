@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from dlpack_stand_in import Allocator, Foreign, Tensor, live
+from dlpack_stand_in import Allocator, Foreign, Tensor, Versioned, live
 
 import sorgum as sg
 from sorgum import _core
@@ -333,6 +333,7 @@ def test_tensors_that_go_the_usual_way() -> None:
         "no C functions": Foreign(x),
         "another version": Tensor(x, version=(2, 0)),
         "constant": Tensor(x, read_only=True),
+        "a copy": Tensor(x, copied=True),
         "device": Tensor(x, device=(dlpack.CUDA, 0)),
         "strides": Tensor(x[:, ::2]),
         "a column": Tensor(np.asfortranarray(x)),
@@ -342,6 +343,7 @@ def test_tensors_that_go_the_usual_way() -> None:
         "misaligned": Tensor(x, byte_offset=2),
         "axes": Tensor(x, ndim=65),
         "fewer than none": Tensor(x, ndim=-1),
+        "no shape": Tensor(x, shape=None),
         "no elements": Tensor(x[:0]),
         "integers": Tensor(np.ones((4, 6), np.int32)),
         "booleans": Tensor(x > 0),
@@ -351,6 +353,7 @@ def test_tensors_that_go_the_usual_way() -> None:
     calls["out of NumPy"] = lambda: softmax(Tensor(x), out=np.zeros_like(x))
     calls["out for NumPy"] = lambda: softmax(x, out=Tensor(np.zeros_like(x)))
     calls["out constant"] = lambda: softmax(Tensor(x), out=Tensor(np.zeros_like(x), read_only=True))
+    calls["out a copy"] = lambda: softmax(Tensor(x), out=Tensor(np.zeros_like(x), copied=True))
     calls["a gradient of NumPy"] = lambda: grad(Tensor(x), x)
     for what, call in calls.items():
         try:
@@ -366,15 +369,39 @@ def test_tensors_that_go_the_usual_way() -> None:
 
 
 @pytest.mark.usefixtures("no_leaks")
-def test_a_library_without_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Allocator, "empty", True)
+@pytest.mark.parametrize("how", ["fails", "without_memory"])
+def test_a_library_that_makes_no_tensor_or_one_without_memory(how: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """PyTorch's do so within its transformations: the result is made on the usual way."""
     x = numbers((4, 6), np.float32)
-    with pytest.raises(MemoryError, match="no memory, says the library"):
-        s.softmax(Tensor(x))
-    with pytest.raises(MemoryError, match="no memory, says the library"):
-        r.categorical(Tensor(x), rng=1)
+    x[:, 0] = 0
+    probabilities, tokens = inspect.unwrap(s.softmax)(x), inspect.unwrap(r.categorical)(x, rng=1)
+    monkeypatch.setattr(Allocator, how, True)
+    for call in (lambda: only_plain("softmax")(Tensor(x)), lambda: only_plain("categorical")(Tensor(x), rng=1)):
+        with pytest.raises(TheUsualWayError):
+            call()
+    np.testing.assert_array_equal(s.softmax(Tensor(x)).array, probabilities)
+    np.testing.assert_array_equal(r.categorical(Tensor(x), rng=1).array, tokens)
     out = Tensor(np.zeros_like(x))
-    assert s.softmax(Tensor(x), out=out) is out
+    assert only_plain("softmax")(Tensor(x), out=out) is out
+
+
+@pytest.mark.usefixtures("no_leaks")
+def test_ctrl_c_in_a_librarys_answer() -> None:
+    x = np.zeros(6, np.float32)
+    with pytest.raises(KeyboardInterrupt):
+        s.softmax(Tensor(x, interrupted=True))
+    with pytest.raises(KeyboardInterrupt):
+        s.softmax_grad(Tensor(x), Tensor(x, interrupted=True))
+
+
+def test_a_structure_that_needs_no_deleter(monkeypatch: pytest.MonkeyPatch) -> None:
+    x = numbers((6,), np.float32)
+    tensor = Tensor(x)
+    kept = Versioned.from_address(tensor.structure())
+    monkeypatch.setattr(tensor, "structure", lambda: ctypes.addressof(kept))
+    deleter, kept.deleter = kept.deleter, None
+    assert only_plain("softmax")(tensor).array.tobytes() == s.softmax(x).tobytes()
+    ctypes.CFUNCTYPE(None, ctypes.c_void_p)(deleter)(ctypes.addressof(kept))
 
 
 # ---- what it must not do ----
@@ -450,6 +477,31 @@ def test_many_threads_and_instruction_sets() -> None:
         thread.join()
     sg.set_isa(before)
     assert wrong == []
+
+
+def test_an_array_may_get_another_shape_while_it_is_worked_on() -> None:
+    x = numbers((64, 1000), np.float32)
+    shapes = [(64, 1000), (1000, 64), (8, 8, 10, 10, 10)]
+    expected = {s.softmax(x.reshape(shape)).tobytes() for shape in shapes}
+    stop = threading.Event()
+
+    def reshape() -> None:
+        while not stop.is_set():
+            for shape in shapes:
+                x.shape = shape
+                np.empty((3, 5)), np.empty((7, 1, 2))  # which may take the memory of the shape before
+
+    before = sys.getswitchinterval()
+    thread = threading.Thread(target=reshape)
+    thread.start()
+    try:
+        sys.setswitchinterval(1e-5)
+        results = {only_plain("softmax")(x).tobytes() for _ in range(2000)}
+    finally:
+        sys.setswitchinterval(before)
+        stop.set()
+        thread.join()
+    assert results <= expected
 
 
 def test_no_floating_point_warning_and_no_error_is_left() -> None:

@@ -8,6 +8,8 @@ namespace sorgum::dlpack {
 
 char* data_of(const DLTensor& tensor) { return static_cast<char*>(tensor.data) + tensor.byte_offset; }
 
+bool is_writable(const DLManagedTensorVersioned& managed) { return (managed.flags & (kReadOnly | kCopied)) == 0; }
+
 ArrayView layout_of(const DLTensor& tensor) {
     const auto refuse = [](const char* rule, index_t got) {
         throw ValueError(std::string("__dlpack__: ") + rule + ", got " + std::to_string(got));
@@ -38,7 +40,7 @@ ArrayView layout_of(const DLTensor& tensor) {
 
 bool is_plain(const DLTensor& tensor) {
     if (tensor.device_type != kCpu || tensor.lanes != 1 || tensor.bits < 8 || tensor.data == nullptr ||
-        tensor.ndim < 0 || tensor.ndim > kMaxDims)
+        tensor.ndim < 0 || tensor.ndim > kMaxDims || (tensor.ndim > 0 && tensor.shape == nullptr))
         return false;
     index_t step = 1;
     for (int d = tensor.ndim - 1; d >= 0; --d) {

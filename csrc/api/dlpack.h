@@ -47,9 +47,9 @@ struct ExchangeApi {
     int (*current_stream)(std::int32_t device_type, std::int32_t device_id, void** out);
 };
 
-inline constexpr std::uint32_t kMajor = 1;     // of the versions that this layout belongs to
-inline constexpr std::uint64_t kReadOnly = 1;  // a bit of the flags
-inline constexpr std::int32_t kCpu = 1;        // a device type
+inline constexpr std::uint32_t kMajor = 1;                  // of the versions that this layout belongs to
+inline constexpr std::uint64_t kReadOnly = 1, kCopied = 2;  // bits of the flags
+inline constexpr std::int32_t kCpu = 1;                     // a device type
 
 // Where a tensor lies: address, shape, and strides in bytes, also where the tensor leaves them out. The dtype is not
 // told. Throws ValueError for what no array can be.
@@ -57,6 +57,9 @@ ArrayView layout_of(const DLTensor& tensor);
 
 // Where its elements begin.
 char* data_of(const DLTensor& tensor);
+
+// Whether what is written there reaches the array that the producer was asked for.
+bool is_writable(const DLManagedTensorVersioned& managed);
 
 // Whether it is memory of the CPU that has elements, in C order, without gaps, and aligned.
 bool is_plain(const DLTensor& tensor);

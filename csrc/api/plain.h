@@ -9,12 +9,13 @@ namespace sorgum::plain {
 
 enum class Function { exp, log, softmax, log_softmax, logsumexp, softmax_grad, log_softmax_grad };
 
-// Contiguous in C order, and aligned. The rows lie along the last axis.
+// Contiguous in C order, and aligned. The rows lie along the last axis. The shape is a copy: another thread may give an
+// array another shape while it is worked on.
 struct Array {
-    char* data;
+    char* data = nullptr;
     DType dtype;
     int ndim;
-    const index_t* shape;
+    index_t shape[kMaxDims];
 };
 
 // Whether x has a floating-point type, axes and elements.

@@ -36,7 +36,7 @@ py::tuple dlpack_read(const py::object& capsule) {
         if (versioned->major != dlpack::kMajor)
             throw ValueError("__dlpack__: the version must be 1, got " + std::to_string(versioned->major) + "." +
                              std::to_string(versioned->minor));
-        read_only = py::bool_((versioned->flags & dlpack::kReadOnly) != 0);
+        read_only = py::bool_(!dlpack::is_writable(*versioned));
         tensor = &versioned->tensor;
     } else if (PyCapsule_IsValid(capsule.ptr(), DLManagedTensor::kName)) {
         tensor = &held_by<DLManagedTensor>(capsule.ptr())->tensor;

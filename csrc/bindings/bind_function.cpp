@@ -39,10 +39,15 @@ bool is_foreign(PyObject* value) {
         type == &PyUnicode_Type || type == &PyTuple_Type || type == &PyList_Type || PyType_IsSubtype(type, ndarray))
         return false;
     if (PyTuple_Check(value)) {
-        for (index_t i = 0; i < PyTuple_GET_SIZE(value); ++i)
-            if (is_foreign(PyTuple_GET_ITEM(value, i)))
-                return true;
-        return false;
+        if (Py_EnterRecursiveCall("") != 0) {  // it is said where the tuple is looked at again
+            PyErr_Clear();
+            return true;
+        }
+        bool found = false;
+        for (index_t i = 0; i < PyTuple_GET_SIZE(value) && !found; ++i)
+            found = is_foreign(PyTuple_GET_ITEM(value, i));
+        Py_LeaveRecursiveCall();
+        return found;
     }
     return speaks_dlpack(type);
 }

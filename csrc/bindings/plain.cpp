@@ -41,7 +41,7 @@ bool read_numpy(PyObject* object, Array& array) {
     const auto* const proxy = numpy::array_proxy(object);
     array.data = proxy->data;
     array.ndim = proxy->nd;
-    array.shape = proxy->dimensions;
+    std::copy_n(proxy->dimensions, proxy->nd, array.shape);
     return true;
 }
 
@@ -110,7 +110,8 @@ bool is_writable(PyObject* array) {
     return !is_numpy(array) || numpy::check_flags(array, numpy::npy_api::NPY_ARRAY_WRITEABLE_);
 }
 
-// A new array of the library of `first`, of a dtype that NumPy calls `descriptor`, and where its elements are.
+// A new array of the library of `first`, of a dtype that NumPy calls `descriptor`, and where its elements are. Null,
+// without an error set, where another library makes none.
 PyObject* new_array(PyObject* first, DType dtype, PyObject* descriptor, int ndim, const index_t* shape, char*& data) {
     if (!is_numpy(first))
         return tensor::make(*tensor::api_of(Py_TYPE(first)), dtype, ndim, shape, data);
@@ -167,7 +168,7 @@ template <Which f>
 PyObject* answer(PyObject* const* args, index_t count, PyObject* names) {
     constexpr bool kReduces = f == Which::logsumexp;
     Given given;
-    Operand x, dy = {}, out;
+    Operand x, dy, out;
     double temperature;
     if (!sort<f>(args, count, names, given) || !read(given.x, x) || !plain::takes(x) || !is_last(given.axis, x.ndim) ||
         !read_temperature(given.temperature, temperature))

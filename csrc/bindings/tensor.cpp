@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <cstdio>
 
 namespace sorgum::tensor {
 
@@ -12,21 +11,20 @@ using dlpack::ExchangeApi;
 
 namespace {
 
+// An error sends a call the usual way, on which the library says it again. KeyboardInterrupt and its like end the call.
+void forget_error() {
+    if (PyErr_ExceptionMatches(PyExc_Exception))
+        PyErr_Clear();
+}
+
 // Whether what a tensor answers is False itself. One that has no such answer is not of the kind that is taken here.
 bool is_false(PyObject* answer) {
-    PyErr_Clear();
+    forget_error();
     Py_XDECREF(answer);
     return answer == Py_False;  // which lives on
 }
 
-// What a library says where it cannot make a tensor.
-struct Failure {
-    char message[256] = "";
-};
-
-void note(void* failure, const char*, const char* message) {
-    std::snprintf(static_cast<Failure*>(failure)->message, sizeof(Failure::message), "%s", message);
-}
+void forget(void*, const char*, const char*) {}
 
 }  // namespace
 
@@ -48,17 +46,17 @@ Held read(const ExchangeApi& api, PyObject* tensor, plain::Array& array) {
         return nullptr;
     DLManagedTensorVersioned* managed = nullptr;
     if (api.managed_of(tensor, &managed) != 0) {
-        PyErr_Clear();
+        forget_error();
         return nullptr;
     }
     Held held(managed);
     const DLTensor& told = managed->tensor;
-    if (managed->major != dlpack::kMajor || (managed->flags & dlpack::kReadOnly) != 0 || !dlpack::is_plain(told) ||
+    if (managed->major != dlpack::kMajor || !dlpack::is_writable(*managed) || !dlpack::is_plain(told) ||
         !dlpack::dtype_of(told, array.dtype))
         return nullptr;
     array.data = dlpack::data_of(told);
     array.ndim = told.ndim;
-    array.shape = told.shape;
+    std::copy_n(told.shape, told.ndim, array.shape);
     return held;
 }
 
@@ -71,14 +69,17 @@ PyObject* make(const ExchangeApi& api, DType dtype, int ndim, const index_t* sha
     prototype.shape = lengths;
     dlpack::set_dtype(prototype, dtype);
     DLManagedTensorVersioned* managed = nullptr;
-    Failure failure;
-    if (api.allocate(&prototype, &managed, &failure, note) != 0) {
-        PyErr_SetString(PyExc_MemoryError, failure.message);
-        return nullptr;
-    }
-    data = dlpack::data_of(managed->tensor);
     void* made = nullptr;
-    return api.array_of(managed, &made) == 0 ? static_cast<PyObject*>(made) : nullptr;
+    if (api.allocate(&prototype, &managed, nullptr, forget) == 0) {
+        Held held(managed);
+        if (!dlpack::is_plain(managed->tensor))  // within PyTorch's transformations new tensors may have no memory
+            return nullptr;
+        data = dlpack::data_of(managed->tensor);
+        if (api.array_of(held.release(), &made) == 0)
+            return static_cast<PyObject*>(made);
+    }
+    forget_error();
+    return nullptr;
 }
 
 }  // namespace sorgum::tensor

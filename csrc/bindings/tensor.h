@@ -17,7 +17,8 @@ const dlpack::ExchangeApi* api_of(PyTypeObject* type);
 struct Release {
     void operator()(dlpack::DLManagedTensorVersioned* tensor) const {
         const pybind11::error_scope kept;  // an error that is on its way, which the library may know nothing of
-        tensor->deleter(tensor);
+        if (tensor->deleter != nullptr)
+            tensor->deleter(tensor);
     }
 };
 
@@ -25,10 +26,11 @@ struct Release {
 using Held = std::unique_ptr<dlpack::DLManagedTensorVersioned, Release>;
 
 // Null, without an error set, for a tensor that is not plain, or whose numbers alone are not what it stands for: one
-// that records gradients, or holds the negatives of its numbers.
+// that records gradients, or holds the negatives of its numbers. Null with an error that is no Exception, such as
+// KeyboardInterrupt, where the library raised it.
 Held read(const dlpack::ExchangeApi& api, PyObject* tensor, plain::Array& array);
 
-// A new tensor, not written yet, and where its elements are. Null, with an error set, where there is no memory.
+// A new tensor, not written yet, and where its elements are. Null, as above, where the library makes none.
 PyObject* make(const dlpack::ExchangeApi& api, DType dtype, int ndim, const index_t* shape, char*& data);
 
 }  // namespace sorgum::tensor
