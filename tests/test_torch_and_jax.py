@@ -83,6 +83,44 @@ def test_torch_negatives_are_not_taken_for_numbers(torch: Any) -> None:
     np.testing.assert_array_equal(s.exp(x.resolve_neg()).numpy(), s.exp(np.float32([-2, 1])))
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of PyTorch's own modules
+def test_torch_within_its_transformations(torch: Any) -> None:
+    """New tensors have no memory there, or none of their own."""
+    from torch._subclasses.fake_tensor import FakeTensorMode
+
+    x, y = torch.from_numpy(logits(3, 5)), torch.ones(3, 5)
+    expected = s.softmax(x.numpy())
+
+    def weighted(v: Any) -> Any:
+        return (s.softmax(x) * v).sum()
+
+    func = torch.func
+    for result in (func.grad(weighted)(y), func.jacfwd(weighted)(y), torch.vmap(lambda _: s.softmax(x))(y)[0]):
+        np.testing.assert_array_equal(result.numpy(), expected)
+    assert func.functionalize(weighted)(y) == weighted(y)
+    assert func.jvp(weighted, (y,), (y,))[1] == weighted(y)
+    with FakeTensorMode():
+        assert type(s.softmax(x)) is torch.Tensor
+        with pytest.raises(ValueError, match=r"^softmax: x\.__dlpack__: data must be given"):
+            s.softmax(torch.zeros(3))
+    for transformed in (func.functionalize(s.softmax), torch.vmap(s.softmax), func.grad(lambda v: s.softmax(v).sum())):
+        with pytest.raises((ValueError, RuntimeError, BufferError), match=r"data|storage|gradient"):
+            transformed(y)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize(
+    "function",
+    [s.softmax, lambda x: s.softmax(x.T), lambda x: s.softmax(x, where=x > 0), lambda x: r.gumbel_softmax(x, rng=1)],
+    ids=["plain", "strides", "where", "noise"],
+)
+def test_torch_compile_calls_and_does_not_trace(torch: Any, function: Any) -> None:
+    x = torch.from_numpy(logits(3, 5))
+    compiled = torch.compile(lambda x: function(x + 1) * 2, backend="eager")
+    for _ in range(2):
+        np.testing.assert_array_equal(compiled(x).numpy(), (function(x + 1) * 2).numpy())
+
+
 @pytest.mark.parametrize("kind", ["bfloat16", "float16"])
 def test_torch_memory_is_shared(torch: Any, kind: str) -> None:
     code = """if True:

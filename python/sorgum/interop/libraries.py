@@ -78,6 +78,17 @@ def translate(function: _core.Function, args: tuple[Any, ...], kwargs: dict[str,
     >>> libraries.translate(sg.special.exp, (dlpack.Exported(np.zeros(3)),), {})
     array([1., 1., 1.])
     """
+    if "torch._dynamo" not in sys.modules:
+        return _translate(function, args, kwargs)
+    if not _untraced:  # torch.compile would trace what follows, with tensors that have no memory
+        _untraced.append(sys.modules["torch"].compiler.disable(_translate))
+    return _untraced[0](function, args, kwargs)
+
+
+_untraced: list[Callable[..., Any]] = []
+
+
+def _translate(function: _core.Function, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     names = function.__wrapped__.__code__.co_varnames
     if len(names) < len(args):
         names += ("an argument",) * len(args)  # the function refuses it
