@@ -6,6 +6,7 @@ import inspect
 import itertools
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -477,6 +478,21 @@ def test_many_threads_and_instruction_sets() -> None:
         thread.join()
     sg.set_isa(before)
     assert wrong == []
+
+
+def test_first_calls_of_many_threads_at_a_time() -> None:
+    code = """if True:
+        import threading, numpy as np, sorgum as sg
+        x, barrier = np.ones(8, np.float32), threading.Barrier(8)
+        def work():
+            barrier.wait()
+            sg.special.softmax(x)
+        threads = [threading.Thread(target=work) for _ in range(8)]
+        for thread in threads: thread.start()
+        for thread in threads: thread.join()
+    """
+    for _ in range(3):
+        subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
 
 
 def test_an_array_may_get_another_shape_while_it_is_worked_on() -> None:

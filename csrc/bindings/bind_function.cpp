@@ -185,6 +185,9 @@ py::object make_type() {
 }  // namespace
 
 void register_function(py::module_& module) {
+    // When NumPy is first asked for, the interpreter's lock is let go of: a thread that waited for a static to be made
+    // of the answer, as those of calls are, would wait with the lock for ever.
+    py::detail::npy_api::get();
     const py::object type = make_type();
     module.add_object("Function", type);
     module.def("set_key_type", [](const py::object& type) { set_key_type(type.ptr()); }, py::arg("type"));
