@@ -1,6 +1,6 @@
 """Arrays through DLPack: what a capsule says, its memory as a NumPy array, and NumPy arrays as capsules.
 
-The layout of the structures is that of the DLPack specification, version 1.0 (https://dmlc.github.io/dlpack/latest/).
+The layout of the structures is that of the DLPack specification, versions 1.x (https://dmlc.github.io/dlpack/latest/).
 """
 
 from typing import Any, NamedTuple
@@ -31,7 +31,7 @@ class Tensor(NamedTuple):
     shape: tuple[int, ...]
     strides: tuple[int, ...]  # in bytes
     dtype: str  # "float32"; with the number of lanes behind an x where it is not 1
-    read_only: bool | None  # None: an unversioned capsule does not tell
+    read_only: bool | None  # also a copy that the producer made; None: an unversioned capsule does not tell
 
 
 def contiguous_strides(shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
