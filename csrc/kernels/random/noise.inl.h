@@ -58,10 +58,10 @@ SORGUM_INLINE void results_of_group(const i32x16* w, Law&& law, Put&& put) {
 }
 
 // y[k] for k in [0, n) from group(w, at), which writes the elements of a group of words. `share` elements make a group.
-template <class T, class Group>
+template <bool few, class T, class Group>
 SORGUM_INLINE void write_groups(const NoiseRow& row, index_t first, index_t n, index_t share, T* y, Group&& group) {
     const index_t words = kGroupWords / share, end = first + n;
-    for_each_group(row, first * words, n * words, [&](index_t at, const i32x16* w) SORGUM_LAMBDA {
+    for_each_group<few>(row, first * words, n * words, [&](index_t at, const i32x16* w) SORGUM_LAMBDA {
         const index_t i = at / words;  // the group's first element
         const bool inside = i >= first && i + share <= end;
         alignas(64) T all[kGroupWords];
@@ -74,44 +74,44 @@ SORGUM_INLINE void write_groups(const NoiseRow& row, index_t first, index_t n, i
     });
 }
 
-template <class T, class Law>
+template <bool few, class T, class Law>
 SORGUM_INLINE void write_noise(const NoiseRow& row, index_t first, index_t n, T* y, Law&& law) {
     if (row.wide)
-        write_groups(row, first, n, kGroupWords / 2, y, [&](const i32x16* w, T* to) SORGUM_LAMBDA {
+        write_groups<few>(row, first, n, kGroupWords / 2, y, [&](const i32x16* w, T* to) SORGUM_LAMBDA {
             results_of_group<T, true>(w, law, [&](int k, vec<T> r) SORGUM_LAMBDA { store(to + k * kLanes, r); });
         });
     else
-        write_groups(row, first, n, kGroupWords, y, [&](const i32x16* w, T* to) SORGUM_LAMBDA {
+        write_groups<few>(row, first, n, kGroupWords, y, [&](const i32x16* w, T* to) SORGUM_LAMBDA {
             results_of_group<T, false>(w, law, [&](int k, vec<T> r) SORGUM_LAMBDA { store(to + k * kLanes, r); });
         });
 }
 
 template <class T>
 void bits_kernel(const NoiseRow& row, index_t first, index_t n, T* y) {
-    write_groups(row, first, n, kGroupWords * 4 / static_cast<index_t>(sizeof(T)), y,
-                 [](const i32x16* w, T* to) SORGUM_LAMBDA {
-                     if constexpr (sizeof(T) == 4)
-                         for (int k = 0; k < kGroupVectors; ++k)
-                             store(to + k * kLanes, from_bits(w[k]));
-                     else
-                         for (int k = 0; k < kGroupVectors / 2; ++k)
-                             store(to + k * kLanes, from_bits(join(w[2 * k], w[2 * k + 1])));
-                 });
+    write_groups<true>(row, first, n, kGroupWords * 4 / static_cast<index_t>(sizeof(T)), y,
+                       [](const i32x16* w, T* to) SORGUM_LAMBDA {
+                           if constexpr (sizeof(T) == 4)
+                               for (int k = 0; k < kGroupVectors; ++k)
+                                   store(to + k * kLanes, from_bits(w[k]));
+                           else
+                               for (int k = 0; k < kGroupVectors / 2; ++k)
+                                   store(to + k * kLanes, from_bits(join(w[2 * k], w[2 * k + 1])));
+                       });
 }
 
 template <class T>
 void uniform_kernel(const NoiseRow& row, index_t first, index_t n, T* y) {
-    write_noise(row, first, n, y, [](auto p) SORGUM_LAMBDA { return uniform<T>(p); });
+    write_noise<true>(row, first, n, y, [](auto p) SORGUM_LAMBDA { return uniform<T>(p); });
 }
 
 template <class T>
 void exponential_kernel(const NoiseRow& row, index_t first, index_t n, T* y) {
-    write_noise(row, first, n, y, [](auto p) SORGUM_LAMBDA { return exponential(p); });
+    write_noise<true>(row, first, n, y, [](auto p) SORGUM_LAMBDA { return exponential(p); });
 }
 
 template <class T>
 void gumbel_kernel(const NoiseRow& row, index_t first, index_t n, T* y) {
-    write_noise(row, first, n, y, [](auto p) SORGUM_LAMBDA { return gumbel(p); });
+    write_noise<false>(row, first, n, y, [](auto p) SORGUM_LAMBDA { return gumbel(p); });
 }
 
 template <class T>
@@ -138,7 +138,7 @@ void gumbel_add_kernel(const NoiseRow& row, const T* x, index_t first, index_t n
 
 template <class T>
 void logistic_kernel(const NoiseRow& row, index_t first, index_t n, T* y) {
-    write_noise(row, first, n, y, [](auto p) SORGUM_LAMBDA { return logistic(p); });
+    write_noise<true>(row, first, n, y, [](auto p) SORGUM_LAMBDA { return logistic(p); });
 }
 
 // Worked out in float64 for both types.
@@ -151,12 +151,12 @@ void normal_kernel(const NoiseRow& row, index_t first, index_t n, T* y) {
             store(to, normal_quantile(p));
     };
     if (row.wide)
-        write_groups(row, first, n, kGroupWords / 2, y, [&](const i32x16* w, T* to) SORGUM_LAMBDA {
+        write_groups<false>(row, first, n, kGroupWords / 2, y, [&](const i32x16* w, T* to) SORGUM_LAMBDA {
             for (int k = 0; k < kGroupVectors / 2; ++k)
                 put(to + k * kLanes, open_unit_wide<f64x16>(join(w[2 * k], w[2 * k + 1])));
         });
     else
-        write_groups(row, first, n, kGroupWords, y, [&](const i32x16* w, T* to) SORGUM_LAMBDA {
+        write_groups<false>(row, first, n, kGroupWords, y, [&](const i32x16* w, T* to) SORGUM_LAMBDA {
             for (int k = 0; k < kGroupVectors; ++k)
                 put(to + k * kLanes, open_unit<f64x16>(zero_extend(w[k])));
         });

@@ -19,13 +19,17 @@ SORGUM_INLINE i32x16 block_of_lane() {
     return int_sub(bits(load(block) + magic), bits(magic));
 }
 
-// Words [at, at + kGroupWords) of a row, at a multiple of that, become w[0], w[1], ... All groups of a `segment` share
+// The words of a row are computed, unless a test gives them: as many as it asks for.
+enum class Source { computed, given, either };
+
+// Words [at, at + kGroupWords) of a row, at a multiple of that, become w[0], w[1], ... All groups of a segment share
 // the counter's high word, so that the compiler takes what depends on it out of the loop: half of the first two rounds.
-class ComputedWords {
+template <Source source>
+class Words {
 public:
     static constexpr index_t kSegment = index_t(1) << 34;
 
-    SORGUM_INLINE explicit ComputedWords(const NoiseRow& row) : block_(block_of_lane()) {
+    SORGUM_INLINE Words(const NoiseRow& row, index_t end) : given_(row.given), end_(end), block_(block_of_lane()) {
         const PhiloxKey<std::int32_t> key = row_key(row);
         for (int k = 0; k < 2; ++k)
             key_.word[k] = splat_integer<i32x16>(key.word[k]);
@@ -35,6 +39,8 @@ public:
     }
     SORGUM_INLINE void enter_segment(index_t at) { high_ = splat_integer<i32x16>(at >> 34); }
     SORGUM_INLINE void group(index_t at, i32x16* w) const {
+        if (source == Source::given || (source == Source::either && __builtin_expect(given_ != nullptr, 0)))
+            return look_up(at, w);
         constexpr int blocks = kGroupVectors / 4;
         Block<i32x16> b[blocks];
 #pragma GCC unroll 4
@@ -52,34 +58,26 @@ public:
     }
 
 private:
-    i32x16 block_, high_, position_[2];
-    PhiloxKey<i32x16> key_;
-};
-
-// Words that a test gives: as many as the row asks for.
-class GivenWords {
-public:
-    static constexpr index_t kSegment = index_t(1) << 62;
-
-    SORGUM_INLINE explicit GivenWords(const NoiseRow& row, index_t end) : words_(row.given), end_(end) {}
-    SORGUM_INLINE void enter_segment(index_t) {}
-    SORGUM_INLINE void group(index_t at, i32x16* w) const {
-        const float* const p = reinterpret_cast<const float*>(words_) + at;
+    SORGUM_INLINE void look_up(index_t at, i32x16* w) const {
+        const float* const p = reinterpret_cast<const float*>(given_) + at;
+#pragma GCC unroll 8
         for (int k = 0; k < kGroupVectors; ++k)
             w[k] = bits(load_first(p + k * kLanes, end_ - at - k * kLanes, 0.0f));
     }
 
-private:
-    const std::uint32_t* words_;
+    const std::uint32_t* given_;
     index_t end_;
+    i32x16 block_, high_, position_[2];
+    PhiloxKey<i32x16> key_;
 };
 
-// Calls f(at, w) for every group that has one of the n words from `first` on.
-template <class Words, class F>
-SORGUM_INLINE void for_each_group(Words words, index_t first, index_t n, F&& f) {
+template <Source source, class F>
+SORGUM_INLINE void for_each_group_from(const NoiseRow& row, index_t first, index_t n, F&& f) {
+    Words<source> words(row, int_add(first, n));
+    constexpr index_t segment = Words<source>::kSegment;
     index_t at = first / kGroupWords * kGroupWords;
     for (index_t left = first - at + n; left > 0;) {  // the word behind the last one may be number 2^63
-        const index_t in_segment = Words::kSegment - at % Words::kSegment;
+        const index_t in_segment = segment - at % segment;
         const index_t here = left < in_segment ? left : in_segment;
         words.enter_segment(at);
         for (index_t i = 0; i < here; i += kGroupWords) {
@@ -91,12 +89,16 @@ SORGUM_INLINE void for_each_group(Words words, index_t first, index_t n, F&& f) 
         left -= here;
     }
 }
-template <class F>
+// Calls f(at, w) for every group that has one of the n words from `first` on. An f of few instructions is compiled for
+// computed words alone, and once more for given ones; one of many, only once.
+template <bool few = false, class F>
 SORGUM_INLINE void for_each_group(const NoiseRow& row, index_t first, index_t n, F&& f) {
-    if (row.given != nullptr)
-        for_each_group(GivenWords(row, int_add(first, n)), first, n, f);
+    if (!few)
+        for_each_group_from<Source::either>(row, first, n, f);
+    else if (row.given != nullptr)
+        for_each_group_from<Source::given>(row, first, n, f);
     else
-        for_each_group(ComputedWords(row), first, n, f);
+        for_each_group_from<Source::computed>(row, first, n, f);
 }
 
 SORGUM_ISA_END
