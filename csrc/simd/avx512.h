@@ -202,6 +202,9 @@ SORGUM_INLINE f64x16 exponent_of(f64x16 a) { return {_mm512_getexp_pd(a.lo), _mm
 SORGUM_INLINE f64x16 widen(f32x16 a) {
     return {_mm512_cvtps_pd(_mm512_castps512_ps256(a.v)), _mm512_cvtps_pd(_mm512_extractf32x8_ps(a.v, 1))};
 }
+SORGUM_INLINE f64x16 load_wide(const float* p) {  // a conversion from memory takes no shuffle
+    return {_mm512_cvtps_pd(_mm256_loadu_ps(p)), _mm512_cvtps_pd(_mm256_loadu_ps(p + 8))};
+}
 SORGUM_INLINE f32x16 narrow(f64x16 a) {
     return {_mm512_insertf32x8(_mm512_castps256_ps512(_mm512_cvtpd_ps(a.lo)), _mm512_cvtpd_ps(a.hi), 1)};
 }

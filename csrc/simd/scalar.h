@@ -204,6 +204,9 @@ SORGUM_LANEWISE mask16 either(mask16 a, mask16 b) {
 SORGUM_LANEWISE f64x16 widen(f32x16 a) {
     return each_lane<f64x16>([&](int i) { return static_cast<double>(a.v[i]); });
 }
+SORGUM_LANEWISE f64x16 load_wide(const float* p) {
+    return each_lane<f64x16>([&](int i) { return static_cast<double>(p[i]); });
+}
 SORGUM_LANEWISE f32x16 narrow(f64x16 a) {
     return each_lane<f32x16>([&](int i) { return static_cast<float>(a.v[i]); });
 }

@@ -631,9 +631,11 @@ void between_the_two() {
     Source<float> floats;
     Source<double> doubles;
     const auto check_widen = [](const float* a) {
-        const Lanes<double> r = lanes_of<double>(widen(load(a)));
-        for (int i = 0; i < 16; ++i)
+        const Lanes<double> r = lanes_of<double>(widen(load(a))), loaded = lanes_of<double>(load_wide(a));
+        for (int i = 0; i < 16; ++i) {
             CHECK(same_number(r.v[i], static_cast<double>(a[i])));
+            CHECK(same_number(loaded.v[i], static_cast<double>(a[i])));
+        }
     };
     const auto check_exponents = [](const auto* a) {
         using T = std::remove_const_t<std::remove_pointer_t<decltype(a)>>;

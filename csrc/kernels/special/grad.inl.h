@@ -12,6 +12,14 @@ using namespace sorgum::special;
 
 enum class GradOp { softmax, log_softmax };
 
+template <class T>
+SORGUM_INLINE f64x16 load_f64(const T* p) {
+    if constexpr (sizeof(T) == 4)
+        return load_wide(p);
+    else
+        return load(p);
+}
+
 // Sums in lanes of y dy (softmax) or dy (log_softmax), the products unrounded.
 template <GradOp op, class T>
 struct GradLanes;
@@ -19,11 +27,11 @@ struct GradLanes;
 template <GradOp op>
 struct GradLanes<op, float> {
     f64x16 sum = splat<f64x16>(0.0);
-    SORGUM_INLINE void add(f32x16 y, f32x16 dy) {
+    SORGUM_INLINE void add(f64x16 y, f64x16 dy) {
         if constexpr (op == GradOp::softmax)
-            sum = fma(widen(y), widen(dy), sum);
+            sum = fma(y, dy, sum);
         else
-            sum = sum + widen(dy);
+            sum = sum + dy;
     }
     static SORGUM_INLINE SumPair fold(const GradLanes& a, const GradLanes& b) { return {fold_sum(a.sum + b.sum), 0.0}; }
 };
@@ -45,22 +53,29 @@ struct GradLanes<op, double> {
     }
 };
 
+inline constexpr int kGradGroup = 4;  // vectors that share the work of finding what to prefetch
+
 template <GradOp op, class T>
 SORGUM_INLINE SumPair grad_chunk(const T* y, const T* dy, index_t n) {
     GradLanes<op, T> lanes[2];
     index_t i = 0;
-    for (; i + 2 * kLanes <= n; i += 2 * kLanes) {
+    for (; i + kGradGroup * kLanes <= n; i += kGradGroup * kLanes) {
+#pragma GCC unroll 4
+        for (int v = 0; v < kGradGroup; ++v) {
+            const index_t at = i + v * kLanes;
+            prefetch_ahead(dy + i, v);
+            if constexpr (op == GradOp::softmax)
+                prefetch_ahead(y + i, v);
+            lanes[v % 2].add(load_f64(y + at), load_f64(dy + at));
+        }
+    }
+    for (; i < n; i += 2 * kLanes) {  // what lies beyond the end adds nothing
 #pragma GCC unroll 2
         for (int v = 0; v < 2; ++v) {
             const index_t at = i + v * kLanes;
-            prefetch_ahead(dy + at);
-            if constexpr (op == GradOp::softmax)
-                prefetch_ahead(y + at);
-            lanes[v].add(load(y + at), load(dy + at));
+            lanes[v].add(to_f64(load_first(y + at, n - at, T(0))), to_f64(load_first(dy + at, n - at, T(0))));
         }
     }
-    for (int v = 0; i < n; ++v, i += kLanes)
-        lanes[v].add(load_first(y + i, n - i, T(0)), load_first(dy + i, n - i, T(0)));
     return GradLanes<op, T>::fold(lanes[0], lanes[1]);
 }
 
@@ -107,7 +122,8 @@ struct GradMap {
         if constexpr (op == GradOp::softmax) {
             d = ((dy - high) - low) * y;
         } else {
-            const V minus_p = splat<V>(T(0)) - exp(y);
+            const V p = __builtin_expect(all(is_plain_exponent(y)), 1) ? exp_plain(y) : exp(y);
+            const V minus_p = splat<V>(T(0)) - p;
             d = fma(minus_p, low, fma(minus_p, high, dy));
         }
         return canonicalise_nan(fma(d, inverse, d * inverse_low));
@@ -117,29 +133,33 @@ struct GradMap {
 // dx[i] = f(y[i], dy[i]); see map_elements. `fetch`: y and dy are not in the cache any more.
 template <bool fetch, class T, class F>
 SORGUM_INLINE void map_pairs(const T* y, const T* dy, T* dx, index_t n, bool streaming, const F& f) {
-    const index_t head = streaming ? elements_to_boundary(dx) : -1;
+    const auto part = [&](index_t i, index_t count) SORGUM_LAMBDA {
+        store_first(dx + i, f(load_first(y + i, count, T(0)), load_first(dy + i, count, T(0))), count);
+    };
+    const index_t head = elements_to_boundary(dx);
+    const bool past = streaming && head >= 0 && n >= 4 * kLanes;
     index_t i = 0;
-    if (head >= 0 && n >= 4 * kLanes) {
-        if (head > 0)
-            store_first(dx, f(load_first(y, head, T(0)), load_first(dy, head, T(0))), head);
-        for (i = head; i + kLanes <= n; i += kLanes) {
+    if (past && head > 0) {
+        part(0, head);
+        i = head;
+    }
+    for (; i + kGradGroup * kLanes <= n; i += kGradGroup * kLanes) {
+#pragma GCC unroll 4
+        for (int v = 0; v < kGradGroup; ++v) {
+            const index_t at = i + v * kLanes;
             if constexpr (fetch) {
-                prefetch_ahead(y + i);
-                prefetch_ahead(dy + i);
+                prefetch_ahead(y + i, v);
+                prefetch_ahead(dy + i, v);
             }
-            stream(dx + i, f(load(y + i), load(dy + i)));
-        }
-    } else {
-        for (; i + kLanes <= n; i += kLanes) {
-            if constexpr (fetch) {
-                prefetch_ahead(y + i);
-                prefetch_ahead(dy + i);
-            }
-            store(dx + i, f(load(y + i), load(dy + i)));
+            const vec<T> out = f(load(y + at), load(dy + at));
+            if (past)
+                stream(dx + at, out);
+            else
+                store(dx + at, out);
         }
     }
-    if (i < n)
-        store_first(dx + i, f(load_first(y + i, n - i, T(0)), load_first(dy + i, n - i, T(0))), n - i);
+    for (; i < n; i += kLanes)
+        part(i, n - i < kLanes ? n - i : kLanes);
 }
 
 template <GradOp op, class T>

@@ -58,24 +58,20 @@ struct GradStep {
     GradMap<op, T> map;
     V last;  // Writing::slid, as in OpenLine
     index_t tail;
+    bool far;  // what is small is likely to be in a cache, and prefetching it would only be work
     GradLanes<op, T> lanes[2];
 
+    // The vector at element i, of which `left` elements exist.
     template <bool whole>
     SORGUM_INLINE void step(index_t i, index_t left, GradLanes<op, T>& into) {
         const auto load_some = [&](const T* p)
                                    SORGUM_LAMBDA { return whole ? load(p + i) : load_first(p + i, left, T(0)); };
         if constexpr (sums) {
-            prefetch_ahead(dy_next + i);
-            if constexpr (op == GradOp::softmax) {
-                prefetch_ahead(y_next + i);
-                into.add(load_some(y_next), load_some(dy_next));
-            } else {
-                into.add(splat<V>(T(0)), load_some(dy_next));
-            }
+            const auto load_sum = [&](const T* p)
+                                      SORGUM_LAMBDA { return whole ? load_f64(p + i) : to_f64(load_some(p)); };
+            into.add(op == GradOp::softmax ? load_sum(y_next) : splat<f64x16>(0.0), load_sum(dy_next));
         }
         if constexpr (writes) {
-            if constexpr (op == GradOp::log_softmax)
-                prefetch_ahead(y + i);
             const V out = map(load_some(y), load_some(dy));
             if constexpr (writing == Writing::slid) {  // such rows are whole vectors
                 stream(dx + i - tail, slide(last, out, tail));
@@ -90,16 +86,39 @@ struct GradStep {
         }
         keep_in_step();
     }
+    template <class... Vector>
+    SORGUM_INLINE void fetch(index_t i, Vector... v) const {
+        if (!far)
+            return;
+        if constexpr (sums)
+            prefetch_ahead(dy_next + i, v...);
+        if constexpr (sums && op == GradOp::softmax)
+            prefetch_ahead(y_next + i, v...);
+        if constexpr (writes && op == GradOp::log_softmax)
+            prefetch_ahead(y + i, v...);
+    }
 
     // A part of at most one chunk.
     SORGUM_INLINE void run(index_t begin, index_t end) {
         lanes[0] = lanes[1] = GradLanes<op, T>();
         index_t i = begin;
-        for (; i + 2 * kLanes <= end; i += 2 * kLanes) {
+        for (; i + kGradGroup * kLanes <= end; i += kGradGroup * kLanes) {
+#pragma GCC unroll 4
+            for (int v = 0; v < kGradGroup; ++v) {
+                fetch(i, v);
+                step<true>(i + v * kLanes, kLanes, lanes[v % 2]);
+            }
+        }
+        // The sums stay in registers only if their places are constants.
+        if (i + 2 * kLanes <= end) {
+            fetch(i);
             step<true>(i, kLanes, lanes[0]);
+            fetch(i + kLanes);
             step<true>(i + kLanes, kLanes, lanes[1]);
+            i += 2 * kLanes;
         }
         if (i + kLanes <= end) {
+            fetch(i);
             step<true>(i, kLanes, lanes[0]);
             i += kLanes;
             if (i < end)
@@ -137,6 +156,7 @@ SORGUM_INLINE void grad_step(const GradRows<T>& r, const GradMap<op, T>& scale, 
                                                    map,
                                                    s.line.last,
                                                    s.line.tail,
+                                                   r.streaming,
                                                    {}};
     SumPair total = {0.0, 0.0};
     for (index_t begin = 0; begin < r.n; begin += kChunk) {
