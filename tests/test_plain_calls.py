@@ -23,7 +23,7 @@ from sorgum.interop import bfloat16, dlpack
 
 s, r = sg.special, sg.random
 ONE = {"exp": s.exp, "log": s.log, "softmax": s.softmax, "log_softmax": s.log_softmax, "logsumexp": s.logsumexp}
-TWO = {"softmax_grad": s.softmax_grad, "log_softmax_grad": s.log_softmax_grad}
+TWO = {"softmax_grad": s.softmax_grad, "log_softmax_grad": s.log_softmax_grad, "logsumexp_grad": s.logsumexp_grad}
 OF_ROWS = {name: f for name, f in {**ONE, **TWO}.items() if name not in ("exp", "log")}
 SHAPES = [(1,), (2,), (15,), (16,), (17,), (64,), (1000,), (4096,), (3, 5), (2, 3, 4), (64, 64), (4096, 1), (1, 1, 7)]
 LONGER = [(4097,), (9001,), (65, 64), (4097, 1), (3, 2, 1000)]  # the lock is handed over
@@ -66,7 +66,10 @@ def same(got: Any, want: Any) -> None:
 
 
 def arguments(name: str, shape: tuple[int, ...], dtype: Any) -> list[np.ndarray]:
-    return [numbers(shape, dtype)] if name in ONE else [abs(numbers(shape, dtype)), numbers(shape, dtype, 1)]
+    if name in ONE:
+        return [numbers(shape, dtype)]
+    dy = numbers(shape, dtype, 1)
+    return [abs(numbers(shape, dtype)), np.asarray(dy.max(axis=-1)) if name == "logsumexp_grad" else dy]
 
 
 @pytest.mark.parametrize("dtype", dtypes(), ids=lambda dtype: np.dtype(dtype).name)
@@ -86,7 +89,7 @@ def test_the_same_bits_as_on_the_usual_way(isa: str, name: str, dtype: Any) -> N
         assert plain(*given, **option, out=out) is out
         same(out, np.asarray(expected))
         same(plain(*given, **option, out=None), expected)
-        for i in range(len(given) if name != "logsumexp" else 0):  # in place
+        for i in range({"logsumexp": 0, "logsumexp_grad": 1}.get(name, len(given))):  # in place
             copies = [x.copy() for x in given]
             assert plain(*copies, **option, out=copies[i]) is copies[i]
             same(copies[i], np.asarray(expected))
@@ -118,7 +121,9 @@ def test_what_goes_the_usual_way() -> None:
     read_only.flags.writeable = False
     subclass = x.view(type("Sub", (np.ndarray,), {}))
     softmax, exp, grad, lse = (only_plain(name) for name in ("softmax", "exp", "softmax_grad", "logsumexp"))
+    lse_grad, of_rows = only_plain("logsumexp_grad"), np.zeros(4, np.float32)
     assert softmax(x, out=y) is y
+    assert lse_grad(x, of_rows, out=y) is y
     calls = {
         "no argument": lambda: softmax(),
         "x by its name": lambda: softmax(x=x),
@@ -181,6 +186,12 @@ def test_what_goes_the_usual_way() -> None:
         "one array": lambda: grad(x),
         "a gradient of another shape": lambda: grad(x, x[0]),
         "a gradient of another type": lambda: grad(x, x.astype(np.float64)),
+        "a gradient of all elements": lambda: lse_grad(x, x),
+        "a gradient of other rows": lambda: lse_grad(x, of_rows[:3]),
+        "a gradient of rows of another type": lambda: lse_grad(x, of_rows.astype(np.float64)),
+        "a gradient for all rows": lambda: lse_grad(x, 2.0),
+        "a gradient in x": lambda: lse_grad(x, x.reshape(-1)[:4]),
+        "a gradient in out": lambda: lse_grad(x, y.reshape(-1)[:4], out=y),
     }
     for what, call in calls.items():
         try:

@@ -47,6 +47,17 @@ Rows rows_of(const Array& x) {
     return {size_of(x) / length, length};
 }
 
+// dy has a number per row.
+template <class T>
+void logsumexp_grad(const T* x, const T* dy, T* out, const Rows& rows, const ExpScale<T>& scale, double temperature) {
+    double factors[kMost];
+    for (index_t r = 0; r < rows.count; ++r)
+        factors[r] = static_cast<double>(dy[r]) / temperature;
+    special::Rows<T> all = {x, out, rows.count, rows.length, rows.length, rows.length, T(0), false};
+    all.factors = factors;
+    special_logsumexp_grad_rows(kernels(), T())(all, scale);
+}
+
 template <class T>
 void compute(Function f, const T* x, const T* dy, T* out, const Rows& rows, double temperature) {
     using namespace special;
@@ -64,10 +75,13 @@ void compute(Function f, const T* x, const T* dy, T* out, const Rows& rows, doub
         case Function::softmax:
         case Function::log_softmax:
         case Function::logsumexp:
+        case Function::logsumexp_grad:
             break;
     }
     ExpScale<T> scale;
     special_exp_scale(table, T())(temperature, scale);
+    if (f == Function::logsumexp_grad)
+        return logsumexp_grad(x, dy, out, rows, scale, temperature);
     const index_t y_stride = f == Function::logsumexp ? 1 : n;
     (f == Function::softmax       ? special_softmax_rows(table, T())
      : f == Function::log_softmax ? special_log_softmax_rows(table, T())
@@ -82,7 +96,7 @@ void compute_halves(Function f, const char* x, const char* dy, char* out, const 
     const index_t size = rows.count * rows.length;
     widen(reinterpret_cast<const H*>(x), wide_x, size);
     if (dy != nullptr)
-        widen(reinterpret_cast<const H*>(dy), wide_dy, size);
+        widen(reinterpret_cast<const H*>(dy), wide_dy, f == Function::logsumexp_grad ? rows.count : size);
     // Results of logsumexp, one a row, would lie where rows are still to be read.
     const bool reduces = f == Function::logsumexp;
     float* const results = reduces ? wide_dy : wide_x;
@@ -191,6 +205,7 @@ void run_large(Function f, const Array& x, const char* dy, char* out, double tem
         case Function::softmax:
         case Function::log_softmax:
         case Function::logsumexp:
+        case Function::logsumexp_grad:
             break;
     }
     special::Arguments a;
@@ -200,9 +215,14 @@ void run_large(Function f, const Array& x, const char* dy, char* out, double tem
     a.axes = {1};
     a.temperature = t;
     a.keepdims = reduces;
-    (f == Function::softmax       ? special::softmax
-     : f == Function::log_softmax ? special::log_softmax
-                                  : special::logsumexp)(a);
+    if (f == Function::logsumexp_grad) {
+        a.dy = rows_view(const_cast<char*>(dy), x.dtype, {rows.count, 1});
+        a.empty = "zero";
+    }
+    (f == Function::softmax          ? special::softmax
+     : f == Function::log_softmax    ? special::log_softmax
+     : f == Function::logsumexp_grad ? special::logsumexp_grad
+                                     : special::logsumexp)(a);
 }
 
 }  // namespace

@@ -7,7 +7,7 @@
 
 namespace sorgum::plain {
 
-enum class Function { exp, log, softmax, log_softmax, logsumexp, softmax_grad, log_softmax_grad };
+enum class Function { exp, log, softmax, log_softmax, logsumexp, softmax_grad, log_softmax_grad, logsumexp_grad };
 
 // Contiguous in C order, and aligned. The rows lie along the last axis. The shape is a copy: another thread may give an
 // array another shape while it is worked on.

@@ -156,7 +156,7 @@ bool sort(PyObject* const* args, index_t count, PyObject* names, Given& given) {
     static PyObject* const temperature = interned("temperature");
     if constexpr (f == Which::exp || f == Which::log)
         return sort(args, count, names, 1, {&given.x}, {{out, &given.out}});
-    else if constexpr (f == Which::softmax_grad || f == Which::log_softmax_grad)
+    else if constexpr (f == Which::softmax_grad || f == Which::log_softmax_grad || f == Which::logsumexp_grad)
         return sort(args, count, names, 2, {&given.x, &given.dy, &given.axis},
                     {{out, &given.out}, {axis, &given.axis}, {temperature, &given.temperature}});
     else
@@ -173,7 +173,11 @@ PyObject* answer(PyObject* const* args, index_t count, PyObject* names) {
     if (!sort<f>(args, count, names, given) || !read(given.x, x) || !plain::takes(x) || !is_last(given.axis, x.ndim) ||
         !read_temperature(given.temperature, temperature))
         return nullptr;
-    if (given.dy != nullptr && (!alike(given.x, given.dy) || !read(given.dy, dy) || !plain::goes_with(x, dy)))
+    // What dy must be beside x, and beside the result.
+    const auto fits = [&](const Array& with) {
+        return f == Which::logsumexp_grad ? plain::holds_rows_of(with, dy) : plain::goes_with(with, dy);
+    };
+    if (given.dy != nullptr && (!alike(given.x, given.dy) || !read(given.dy, dy) || !fits(x)))
         return nullptr;
     const auto run = [&](char* written) { return done(x, [&] { plain::run(f, x, dy.data, written, temperature); }); };
     if (given.out == nullptr || given.out == Py_None) {
@@ -187,8 +191,7 @@ PyObject* answer(PyObject* const* args, index_t count, PyObject* names) {
         return made && run(written) ? handed_out(Py_NewRef(made.ptr())) : nullptr;
     }
     if (!alike(given.x, given.out) || !read(given.out, out) || !is_writable(given.out) ||
-        !(kReduces ? plain::holds_rows_of(x, out) : plain::goes_with(x, out)) ||
-        (given.dy != nullptr && !plain::goes_with(dy, out)))
+        !(kReduces ? plain::holds_rows_of(x, out) : plain::goes_with(x, out)) || (given.dy != nullptr && !fits(out)))
         return nullptr;
     return run(out.data) ? Py_NewRef(given.out) : nullptr;
 }
@@ -254,6 +257,7 @@ PlainCall plain_call(const char* name) {
         {"logsumexp", answer<Which::logsumexp>},
         {"softmax_grad", answer<Which::softmax_grad>},
         {"log_softmax_grad", answer<Which::log_softmax_grad>},
+        {"logsumexp_grad", answer<Which::logsumexp_grad>},
         {"categorical", categorical},
     };
     for (const auto& known : kCalls)
