@@ -311,10 +311,12 @@ def parts_of_rows(dtype: np.dtype[Any]) -> Iterator[Array]:
 CASES: dict[str, Callable[[np.dtype[Any]], Iterator[Array]]] = {
     "special.exp": lambda dtype: elementwise(special.exp, dtype),
     "special.log": lambda dtype: elementwise(special.log, dtype),
-    "special.exp_sum": lambda dtype: long_rows(special.logsumexp, dtype),
-    "special.row_result": lambda dtype: long_rows(special.logsumexp, dtype),
+    **dict.fromkeys(["special.exp_sum", "special.row_result"], lambda dtype: long_rows(special.logsumexp, dtype)),
     "special.row_merge": lambda dtype: huge_row(special.logsumexp, dtype),
-    "special.softmax_scale": lambda dtype: long_rows(special.softmax, dtype),
+    **dict.fromkeys(
+        ["special.softmax_scale", "special.exp_scale", "special.row_clear"],
+        lambda dtype: long_rows(special.softmax, dtype),
+    ),
     "special.log_softmax_shift": lambda dtype: long_rows(special.log_softmax, dtype),
     "special.softmax_rows": lambda dtype: short_rows(special.softmax, dtype),
     "special.log_softmax_rows": lambda dtype: short_rows(special.log_softmax, dtype),
@@ -329,8 +331,8 @@ CASES: dict[str, Callable[[np.dtype[Any]], Iterator[Array]]] = {
     "special.row_within": parts_of_rows,
     "special.softmax_long_rows": lambda dtype: rows_in_turn(special.softmax, dtype),
     "special.log_softmax_long_rows": lambda dtype: rows_in_turn(special.log_softmax, dtype),
-    "special.precise_sum": lambda dtype: peaked_rows(dtype),
-    "special.precise_result": lambda dtype: peaked_rows(dtype),
+    "special.precise_sum": peaked_rows,
+    "special.precise_result": peaked_rows,
     "special.row_max": three_pass,
     "special.max_sum": three_pass,
     "special.terms_scale": three_pass,
@@ -343,8 +345,6 @@ CASES: dict[str, Callable[[np.dtype[Any]], Iterator[Array]]] = {
     "special.log_softmax_grad_write": gradients,
     "special.softmax_grad_rows": gradients,
     "special.log_softmax_grad_rows": gradients,
-    "special.exp_scale": lambda dtype: long_rows(special.softmax, dtype),
-    "special.row_clear": lambda dtype: long_rows(special.softmax, dtype),
     "random.philox": philox,
     "random.gumbel_max": gumbel_max,
     "random.gumbel_add": gumbel_add,
@@ -376,10 +376,10 @@ CASES: dict[str, Callable[[np.dtype[Any]], Iterator[Array]]] = {
 }
 
 
-def run_case(kernel: str) -> list[bytes]:
-    """Return the bytes of the outputs of a kernel's case, "special.exp.f32" for example."""
+def case_of(kernel: str) -> tuple[Callable[[np.dtype[Any]], Iterator[Array]], np.dtype[Any]]:
+    """Return the case of a kernel, "special.exp.f32" for example, and its dtype."""
     name, _, suffix = kernel.rpartition(".")
-    return [np.asarray(array).tobytes() for array in CASES[name]((DTYPES | HALVES | OTHERS)[suffix])]
+    return CASES[name], (DTYPES | HALVES | OTHERS)[suffix]
 
 
 def placed(x: Array, offset: int) -> Array:
