@@ -190,7 +190,10 @@ def test_a_missing_package_is_one_clear_line(
 @pytest.mark.skipif(
     any(importlib.util.find_spec(name) is None for name in bench._NEEDED), reason='needs pip install "sorgum[bench]"'
 )
-def test_a_run_writes_what_it_measured(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_run_writes_what_it_measured(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)  # pytest-benchmark measures nothing where it is set
     out = tmp_path / "out"
     assert bench.main(["--quick", "--threads", "1", "--only", "softmax-64x1024-float32", "--out", str(out)]) == 0
     printed = capfd.readouterr().out
