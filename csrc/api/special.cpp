@@ -14,11 +14,13 @@ namespace {
 
 // How work is cut (N7: by shape only). None of these numbers changes a bit of any result.
 constexpr index_t kPiece = 16 * kChunk;            // elements of a long row per task
+constexpr index_t kShortPiece = 4 * kChunk;        // of rows of less than 8 kPiece
 constexpr index_t kLongRow = index_t(1) << 22;     // rows beyond it are always shared between threads
 constexpr index_t kManyBlocks = 16;                // so many rows keep all threads busy without being shared
+constexpr index_t kLeastTask = 8 * kChunk;         // elements that are worth a task
 constexpr index_t kLongTask = index_t(1) << 20;    // elements of many rows that one task takes in turn
 constexpr index_t kTasksPerThread = 8;             // so many tasks end at about the same time on all threads
-constexpr index_t kBlockElements = 4 * kChunk;     // elements of short rows that are brought together at a time
+constexpr index_t kBlockElements = kChunk;         // elements of short rows that are brought together at a time
 constexpr index_t kFewestColumns = 16;             // rows side by side that are worth the kernels for columns
 constexpr index_t kMostBlockRows = 256;            // and their rows
 constexpr index_t kMostFactors = 1024;             // rows of a call that have a factor each
@@ -143,8 +145,10 @@ private:
     // Of rows of one chunk. A kernel fills its pipeline at the start of every task: the fewer tasks the better.
     index_t task_elements() const {
         const index_t share = layout_.rows * layout_.length / (kTasksPerThread * threads_);
-        return share < kPiece ? kPiece : share > kLongTask ? kLongTask : share;
+        return share > kLongTask || threads_ == 1 ? kLongTask : share < kLeastTask ? kLeastTask : share;
     }
+    // Whether so many rows keep all threads busy without being shared.
+    bool many(index_t rows) const { return rows >= kManyBlocks || rows % threads_ == 0; }
 
     // ---- contiguous rows of one chunk ----
 
@@ -242,7 +246,7 @@ private:
 
     bool in_turn() const {
         return direct_x_ && direct_out_ && one_temperature_ && algorithm_ == Algorithm::automatic && !in_two_calls() &&
-               layout_.length > kChunk && (layout_.rows >= kManyBlocks || threads_ == 1) &&
+               layout_.length > kChunk && many(layout_.rows) &&
                layout_.length <= (scales_terms(op_) ? kMostKept : kLongRow);
     }
 
@@ -254,9 +258,10 @@ private:
 
     void run_long_rows() {
         const index_t n = layout_.length, rows = layout_.rows, run = layout_.run();
+        // A row is written in the shadow of the next.
         index_t per_task = kLongTask / n < rows / 8 ? kLongTask / n : rows / 8;
         if (per_task < 2)
-            per_task = 2;
+            per_task = rows < kManyBlocks && threads_ > 1 ? 1 : 2;
         constexpr auto size = static_cast<index_t>(sizeof(T));
         auto* const kernel = long_rows_kernel();
         std::vector<AlignedArray<T>> terms(static_cast<std::size_t>(threads_));
@@ -559,8 +564,8 @@ private:
         const index_t n = layout_.length;
         blocks_ = make_blocks();
         const index_t block_rows = blocks_.most_rows(), blocks = blocks_.count();
-        staged_ = !direct_x_ && !batched() && block_rows == 1 && weights_ < 0 && n > kChunk &&
-                  n <= (blocks >= kManyBlocks ? kMostKept : kPiece);
+        const bool whole = n <= kLeastTask || (n <= kLongRow && many(blocks));
+        staged_ = whole && !direct_x_ && !batched() && block_rows == 1 && weights_ < 0 && n > kChunk && n <= kMostKept;
         // Not a power of two: rows fall into different sets. Halves that follow each other are converted together.
         pitch_ = is_half(dtype_) && batched() && !layout_.adjacent(kX, element_size(dtype_))
                      ? n
@@ -576,9 +581,9 @@ private:
                 s.mask.reserve(size);
         }
         const auto slot_scratch = [&](int slot) -> Scratch& { return scratch[static_cast<std::size_t>(slot)]; };
-        if (n <= kPiece || (blocks >= kManyBlocks && n <= kLongRow)) {
+        if (whole) {
             const index_t per_block = n * block_rows > 0 ? n * block_rows : 1;
-            const index_t per_task = kPiece / per_block > 0 ? kPiece / per_block : 1;
+            const index_t per_task = kLeastTask / per_block > 0 ? kLeastTask / per_block : 1;
             parallel_for((blocks + per_task - 1) / per_task, threads_, [&](index_t task, int slot) {
                 const index_t end = blocks - task * per_task < per_task ? blocks : (task + 1) * per_task;
                 for (index_t b = task * per_task; b < end; ++b)
@@ -586,7 +591,8 @@ private:
             });
             return;
         }
-        const index_t pieces = (n + kPiece - 1) / kPiece;
+        piece_ = n < 8 * kPiece ? kShortPiece : kPiece;
+        const index_t pieces = (n + piece_ - 1) / piece_;
         const index_t most = kMostPieces / (pieces * block_rows);
         for (index_t first = 0; first < blocks;) {
             const index_t count = blocks - first < most ? blocks - first : most > 0 ? most : 1;
@@ -604,8 +610,8 @@ private:
         const auto for_each_piece = [&](auto&& f) {
             parallel_for(blocks * pieces, threads_, [&](index_t task, int slot) {
                 const index_t b = task / pieces, p = task % pieces;
-                const index_t begin = p * kPiece,
-                              end = layout_.length - begin < kPiece ? layout_.length : begin + kPiece;
+                const index_t begin = p * piece_,
+                              end = layout_.length - begin < piece_ ? layout_.length : begin + piece_;
                 f(b, blocks_[first + b], begin, end, scratch(slot), (b * pieces + p) * block_rows);
             });
         };
@@ -672,6 +678,7 @@ private:
     int threads_;
     T empty_;
     RowBlocks blocks_;
+    index_t piece_ = kPiece;
     index_t pitch_ = 0;
     bool staged_ = false;  // a row that is not direct is brought together whole, once
     ExpScale<T> scale_;

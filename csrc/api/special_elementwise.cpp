@@ -7,7 +7,7 @@ namespace sorgum::special {
 
 namespace {
 
-constexpr index_t kPiece = 16 * kChunk;  // elements of a task
+constexpr index_t kPiece = 8 * kChunk;  // elements of a task
 
 enum class Elementwise { exp, log };
 

@@ -10,11 +10,15 @@
 
 namespace sorgum {
 
-inline constexpr index_t kSerial = 32768;                     // elements that are not worth waking a thread for
+inline constexpr index_t kSerial = 32768;                     // elements that are not worth sharing
+inline constexpr index_t kWaking = index_t(1) << 18;          // elements that are worth waking threads for
 inline constexpr index_t kStreamingBytes = index_t(1) << 22;  // results larger than this are written past the caches
 inline constexpr index_t kBlockRows = 32;                     // rows of a block that lie across memory, at most
 
-inline int threads_for(index_t elements) { return elements < kSerial ? 1 : num_threads(); }
+inline int threads_for(index_t elements) {
+    const int threads = elements < kSerial ? 1 : num_threads();
+    return threads == 1 || elements >= kWaking || threads_at_hand() ? threads : 1;
+}
 
 inline index_t saturated_product(index_t a, index_t b) {
     index_t product;

@@ -36,9 +36,9 @@ void relax() {
 #endif
 }
 
-// Spins until ready() or the time is up; the clock is read once in a while only.
-template <class Ready>
-bool spin_until(Ready ready) {
+// Spins until ready() or the time is up; once in a while the clock is read, and between_times() called.
+template <class Ready, class BetweenTimes>
+bool spin_until(Ready ready, BetweenTimes between_times) {
     const auto deadline = Clock::now() + kSpinTime;
     do {
         for (int i = 0; i < 16; ++i) {
@@ -47,6 +47,7 @@ bool spin_until(Ready ready) {
             }
             relax();
         }
+        between_times();
     } while (Clock::now() < deadline);
     return false;
 }
@@ -160,6 +161,7 @@ public:
         {
             const std::lock_guard<std::mutex> lock(mutex_);
             job_ = &job;
+            slots_ = job.slots;
             published_.fetch_add(1, std::memory_order_release);
         }
         wake_.notify_all();
@@ -171,12 +173,14 @@ public:
             job_ = nullptr;
         }
         const auto finished = [this] { return active_.load(std::memory_order_acquire) == 0; };
-        if (!spin_until(finished)) {
+        if (!may_spin_ || !spin_until(finished, [] {})) {
             std::unique_lock<std::mutex> lock(mutex_);
             done_.wait(lock, finished);
         }
         return true;
     }
+
+    bool awake() const { return spinning_.load(std::memory_order_relaxed) > 0; }
 
 private:
     void start_threads(int wanted) {
@@ -199,18 +203,22 @@ private:
 
     void work(int slot) {
         std::uint64_t seen = 0;
-        bool took_part = false;
+        bool wanted = false;
         while (true) {
             const auto published = [&] { return published_.load(std::memory_order_acquire) != seen; };
-            if (took_part) {
-                spin_until(published);
+            // Also by a thread that came too late for its job: the next one may follow at once. A thread that was woken
+            // may find itself on its caller's processor, to which it then gives way until it is moved to another.
+            if (wanted && may_spin_) {
+                spinning_.fetch_add(1, std::memory_order_relaxed);
+                spin_until(published, [] { std::this_thread::yield(); });
+                spinning_.fetch_sub(1, std::memory_order_relaxed);
             }
             std::unique_lock<std::mutex> lock(mutex_);
             wake_.wait(lock, published);
             seen = published_.load(std::memory_order_relaxed);
             Job* const job = job_;
-            took_part = job != nullptr && slot < job->slots;
-            if (!took_part) {
+            wanted = slot < slots_;
+            if (!wanted || job == nullptr) {
                 continue;
             }
             active_.fetch_add(1, std::memory_order_relaxed);
@@ -223,16 +231,22 @@ private:
         }
     }
 
-    std::mutex busy_;  // held by the caller whose job runs
+    const bool may_spin_ = usable_cpus() > 1;  // a single processor has better to do
+    std::mutex busy_;                          // held by the caller whose job runs
     std::mutex mutex_;
     std::condition_variable wake_, done_;
     Job* job_ = nullptr;
+    int slots_ = 0;    // of the last job
     int threads_ = 0;  // guarded by busy_
     std::atomic<std::uint64_t> published_{0};
-    std::atomic<int> active_{0};
+    std::atomic<int> active_{0}, spinning_{0};
 };
 
 std::atomic<Pool*> the_pool{nullptr};
+
+// When the last work ended after threads_at_hand() was asked.
+std::atomic<Clock::rep> last_end{0};
+std::atomic<bool> asked{false};
 std::atomic<bool> fork_handler_installed{false};
 
 // In a forked child the pool's threads are gone and its locks may be held for ever.
@@ -327,6 +341,16 @@ void set_num_threads(index_t n) {
     setting.store(pack(n, from_call), std::memory_order_relaxed);
 }
 
+bool threads_at_hand() {
+    const Pool* const current = the_pool.load(std::memory_order_acquire);
+    if (current != nullptr && current->awake()) {
+        return true;
+    }
+    asked.store(true, std::memory_order_relaxed);
+    return Clock::now().time_since_epoch().count() - last_end.load(std::memory_order_relaxed) <
+           Clock::duration(kSpinTime).count();
+}
+
 const char* num_threads_source() { return kSourceNames[current_setting() >> kSourceShift]; }
 
 void run_tasks(index_t tasks, int max_threads, TaskFunction function, void* context) {
@@ -334,16 +358,16 @@ void run_tasks(index_t tasks, int max_threads, TaskFunction function, void* cont
         return;
     }
     const int slots = static_cast<int>(std::min<index_t>(max_threads, tasks));
-    if (slots > 1 && !inside_tasks) {
-        Job job(function, context, tasks, slots);
-        if (pool().try_run(job)) {
-            if (job.error) {
-                std::rethrow_exception(job.error);
-            }
-            return;
-        }
+    Job job(function, context, tasks, slots);
+    if (slots <= 1 || inside_tasks || !pool().try_run(job)) {
+        run_inline(tasks, function, context);
+    } else if (job.error) {
+        std::rethrow_exception(job.error);
     }
-    run_inline(tasks, function, context);
+    if (asked.load(std::memory_order_relaxed)) {
+        asked.store(false, std::memory_order_relaxed);
+        last_end.store(Clock::now().time_since_epoch().count(), std::memory_order_relaxed);
+    }
 }
 
 }  // namespace sorgum

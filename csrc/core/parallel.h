@@ -16,6 +16,11 @@ void set_num_threads(index_t n);  // 1 to kMaxThreads; throws ValueError otherwi
 // "set_num_threads", "threadpoolctl", "SORGUM_NUM_THREADS", "OMP_NUM_THREADS" or "CPUs".
 const char* num_threads_source();
 
+// Whether the pool's threads would come at once: they are awake, or calls follow each other so closely that they stay
+// awake once they are. Otherwise they come after tens of microseconds, of which it costs the caller about ten to call
+// them.
+bool threads_at_hand();
+
 using TaskFunction = void (*)(void* context, index_t task, int slot);
 void run_tasks(index_t tasks, int max_threads, TaskFunction function, void* context);
 

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "check.h"
+#include "core/cpu_count.h"
 #include "core/error.h"
 #include "core/fp_env.h"
 #include "core/interrupt.h"
@@ -62,6 +63,35 @@ void short_jobs_in_a_row() {
         parallel_for(2, 2, [&](index_t task, int) { sum += task + 1; });
     }
     CHECK(sum == 3 * 20000);
+}
+
+// Threads are at hand for tens of microseconds. The machine may take longer than that over a line here; not every time.
+void threads_are_at_hand_while_calls_follow_each_other() {
+    const auto sometimes = [](auto&& holds) {
+        for (int i = 0; i < 1000; ++i) {
+            if (holds()) {
+                return true;
+            }
+        }
+        return false;
+    };
+    CHECK(sometimes([] {
+        pause_for(5000);
+        return !sorgum::threads_at_hand();
+    }));
+    CHECK(sometimes([] {  // after work that asked, and took one thread
+        pause_for(2000);
+        static_cast<void>(sorgum::threads_at_hand());
+        parallel_for(1, 1, [](index_t, int) {});
+        return sorgum::threads_at_hand();
+    }));
+    if (sorgum::usable_cpus() > 1) {
+        CHECK(sometimes([] {  // a thread that has worked looks for more
+            pause_for(2000);
+            parallel_for(2, 2, [](index_t, int) { pause_for(100); });
+            return sorgum::threads_at_hand();
+        }));
+    }
 }
 
 void an_exception_reaches_the_caller() {
@@ -251,6 +281,7 @@ int main() {
     every_task_runs_once();
     no_two_running_tasks_share_a_slot();
     short_jobs_in_a_row();
+    threads_are_at_hand_while_calls_follow_each_other();
     an_exception_reaches_the_caller();
     nested_calls_run_inline();
     many_callers_at_once();
