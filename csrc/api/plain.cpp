@@ -47,15 +47,30 @@ Rows rows_of(const Array& x) {
     return {size_of(x) / length, length};
 }
 
+// Where a long row's terms are kept.
+template <class T>
+AlignedArray<T> terms_for(index_t n) {
+    AlignedArray<T> terms;
+    if (n > kChunk)
+        terms.reserve((n + 15) / 16 * 16);
+    return terms;
+}
+
 // dy has a number per row.
 template <class T>
 void logsumexp_grad(const T* x, const T* dy, T* out, const Rows& rows, const ExpScale<T>& scale, double temperature) {
+    const index_t n = rows.length;
+    const AlignedArray<T> terms = terms_for<T>(n);
     double factors[kMost];
-    for (index_t r = 0; r < rows.count; ++r)
-        factors[r] = static_cast<double>(dy[r]) / temperature;
-    special::Rows<T> all = {x, out, rows.count, rows.length, rows.length, rows.length, T(0), false};
-    all.factors = factors;
-    special_logsumexp_grad_rows(kernels(), T())(all, scale);
+    for (index_t first = 0; first < rows.count; first += kMost) {
+        const index_t count = rows.count - first < kMost ? rows.count - first : kMost;
+        for (index_t r = 0; r < count; ++r)
+            factors[r] = static_cast<double>(dy[first + r]) / temperature;
+        special::Rows<T> some = {x + first * n, out + first * n, count, n, n, n, T(0), false, terms.data()};
+        some.factors = factors;
+        (n > kChunk ? special_logsumexp_grad_long_rows(kernels(), T()) : special_logsumexp_grad_rows(kernels(), T()))(
+            some, scale);
+    }
 }
 
 template <class T>
@@ -82,26 +97,52 @@ void compute(Function f, const T* x, const T* dy, T* out, const Rows& rows, doub
     special_exp_scale(table, T())(temperature, scale);
     if (f == Function::logsumexp_grad)
         return logsumexp_grad(x, dy, out, rows, scale, temperature);
+    if (f == Function::logsumexp && n > kChunk) {
+        for (index_t r = 0; r < rows.count; ++r) {
+            RowSum<T> sum;
+            RowResult<T> row;
+            special_row_clear(table, T())(sum);
+            special_exp_sum(table, T())(x + r * n, n, scale, sum);
+            special_row_result(table, T())(sum, scale, false, row);
+            out[r] = static_cast<T>(row.log_sum_exp);
+        }
+        return;
+    }
+    const AlignedArray<T> terms = f == Function::softmax ? terms_for<T>(n) : AlignedArray<T>();
     const index_t y_stride = f == Function::logsumexp ? 1 : n;
-    (f == Function::softmax       ? special_softmax_rows(table, T())
-     : f == Function::log_softmax ? special_log_softmax_rows(table, T())
-                                  : special_logsumexp_rows(table, T()))(
-        {x, out, rows.count, n, n, y_stride, static_cast<T>(__builtin_nan("")), false}, scale);
+    (f == Function::logsumexp ? special_logsumexp_rows(table, T())
+     : f == Function::softmax ? (n > kChunk ? special_softmax_long_rows(table, T()) : special_softmax_rows(table, T()))
+     : n > kChunk             ? special_log_softmax_long_rows(table, T())
+                              : special_log_softmax_rows(table, T()))(
+        {x, out, rows.count, n, n, y_stride, static_cast<T>(__builtin_nan("")), false, terms.data()}, scale);
 }
 
+// As many rows at a time as stay in the first-level cache as float32.
 template <class H>
-void compute_halves(Function f, const char* x, const char* dy, char* out, const Rows& rows, double temperature) {
+void compute_halves(Function f, const char* x, const char* dy, char* out, const Rows& given, double temperature) {
+    const bool of_rows = f != Function::exp && f != Function::log, reduces = f == Function::logsumexp;
+    const bool per_row = f == Function::logsumexp_grad;  // dy
+    const Rows all = of_rows ? given : Rows{given.count * given.length, 1};
+    const index_t n = all.length, at_most = n < kMost ? kMost / n : 1;
     auto* const widen = memory_widen(kernels(), H());
-    alignas(64) float wide_x[kMost], wide_dy[kMost];
-    const index_t size = rows.count * rows.length;
-    widen(reinterpret_cast<const H*>(x), wide_x, size);
-    if (dy != nullptr)
-        widen(reinterpret_cast<const H*>(dy), wide_dy, f == Function::logsumexp_grad ? rows.count : size);
-    // Results of logsumexp, one a row, would lie where rows are still to be read.
-    const bool reduces = f == Function::logsumexp;
-    float* const results = reduces ? wide_dy : wide_x;
-    compute<float>(f, wide_x, wide_dy, results, rows, temperature);
-    memory_narrow(kernels(), H())(results, reinterpret_cast<H*>(out), reduces ? rows.count : size, false);
+    auto* const narrow = memory_narrow(kernels(), H());
+    alignas(64) float few[2 * kMost];
+    AlignedArray<float> many;
+    if (n > kMost)
+        many.reserve(2 * n);
+    float* const wide_x = n > kMost ? many.data() : few;
+    float* const wide_dy = wide_x + (n > kMost ? n : kMost);
+    for (index_t r = 0; r < all.count; r += at_most) {
+        const Rows rows = {all.count - r < at_most ? all.count - r : at_most, n};
+        const index_t size = rows.count * n;
+        widen(reinterpret_cast<const H*>(x) + r * n, wide_x, size);
+        if (dy != nullptr)
+            widen(reinterpret_cast<const H*>(dy) + (per_row ? r : r * n), wide_dy, per_row ? rows.count : size);
+        // Results of logsumexp, one a row, would lie where rows are still to be read.
+        float* const results = reduces ? wide_dy : wide_x;
+        compute<float>(f, wide_x, wide_dy, results, rows, temperature);
+        narrow(results, reinterpret_cast<H*>(out) + (reduces ? r : r * n), reduces ? rows.count : size, false);
+    }
 }
 
 template <class T>
@@ -166,7 +207,8 @@ ArrayView rows_view(void* data, DType dtype, const Rows& rows, int axes = 2) {
     return view;
 }
 
-void run_small(Function function, const Array& x, const char* dy, char* out, double temperature) {
+// Arrays that threads do not share.
+void run_alone(Function function, const Array& x, const char* dy, char* out, double temperature) {
     const FpGuard guard;
     const Rows rows = rows_of(x);
     switch (x.dtype) {
@@ -184,7 +226,7 @@ void run_small(Function function, const Array& x, const char* dy, char* out, dou
     }
 }
 
-// Arrays that are not small, by the functions for every layout.
+// Other arrays, by the functions for every layout.
 void run_large(Function f, const Array& x, const char* dy, char* out, double temperature) {
     const Rows rows = rows_of(x);
     const bool reduces = f == Function::logsumexp;
@@ -228,7 +270,7 @@ void run_large(Function f, const Array& x, const char* dy, char* out, double tem
 }  // namespace
 
 void run(Function function, const Array& x, const char* dy, char* out, double temperature) {
-    is_small(x) ? run_small(function, x, dy, out, temperature) : run_large(function, x, dy, out, temperature);
+    (size_of(x) < kSerial ? run_alone : run_large)(function, x, dy, out, temperature);
 }
 
 bool categorical(const Array& logits, Draw& draw, index_t* drawn) {

@@ -448,10 +448,10 @@ private:
         }
     }
 
-    // A peaked row's log_softmax takes one more sum, of float64 terms.
+    // A peaked row's log_softmax takes one more sum, in float64.
     bool needs_precision(const RowResult<T>& row) const {
         return op_ == Op::log_softmax && !three_pass() && !row.has_nan && !row.has_inf && row.count > 0 &&
-               row.log_excess < kPreciseBelow<T>;
+               row.excess < kSummedAgainBelow<T>;
     }
     bool needs_precision(const Block& b, const RowResult<T>* results) const {
         bool any = false;
@@ -466,7 +466,7 @@ private:
         for_each_part(b, begin, end, s, [&](index_t r, const T* x, index_t, index_t n) {
             ExpScale<T> own;
             if (needs_precision(results[r]))
-                special_precise_sum(table_, T())(x, n, scale(b.first + r, own), results[r].max, sums[r]);
+                special_precise_sum(table_, T())(x, n, scale(b.first + r, own), results[r], sums[r]);
         });
     }
 

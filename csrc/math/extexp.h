@@ -178,8 +178,8 @@ SORGUM_HD RowTotal<D> row_sum(D count, D others, D max_mantissa) {
     return {sum, ((maxima - (sum - added)) + (others - added)) + lost};
 }
 template <class D>
-SORGUM_HD D row_log_excess(D count, D others, D max_mantissa) {
-    return log1p_positive((count - splat<D>(1.0)) + others / max_mantissa);
+SORGUM_HD D row_excess(D count, D others, D max_mantissa) {
+    return (count - splat<D>(1.0)) + others / max_mantissa;
 }
 
 // max / T + log(sum / exp(max / T))
@@ -267,7 +267,8 @@ SORGUM_HD RowResult<T> result_of_sums(const ExpScale<T>& s, const Reference<T>& 
     out.sum_low = total.low;
     out.max_mantissa = ref.max_mantissa;
     out.count = count;
-    out.log_excess = row_log_excess(count, others, ref.max_mantissa);
+    out.excess = row_excess(count, others, ref.max_mantissa);
+    out.log_excess = log1p_positive(out.excess);
     out.log_sum_exp = log_sum_exp(static_cast<double>(max), out.log_excess, s);
     if (maxima == 0)
         out.log_sum_exp = -from_bits(Format<double>::infinity);

@@ -47,7 +47,8 @@ struct RowResult {
     double sum, sum_low;    // an unevaluated sum, in units of 2^exponent of the reference
     double max_mantissa;    // exp(max / T) in the same units
     double count;           // of elements equal to the maximum
-    double log_excess;      // log(sum / exp(max / T))
+    double excess;          // sum / exp(max / T) - 1
+    double log_excess;      // log(1 + excess)
     double log_sum_exp;     // max / T + log_excess, as IEEE would have it for special rows
 };
 

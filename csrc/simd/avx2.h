@@ -339,6 +339,10 @@ SORGUM_INLINE f32x16 narrow(f64x16 a) {
     return {{_mm256_set_m128(_mm256_cvtpd_ps(a.v[1]), _mm256_cvtpd_ps(a.v[0])),
              _mm256_set_m128(_mm256_cvtpd_ps(a.v[3]), _mm256_cvtpd_ps(a.v[2]))}};
 }
+SORGUM_INLINE void store_narrow(float* p, f64x16 a) {
+    for (int i = 0; i < 4; ++i)
+        _mm_storeu_ps(p + 4 * i, _mm256_cvtpd_ps(a.v[i]));
+}
 
 // ---- words ----
 // VPMULUDQ multiplies the even lanes; the odd ones are shifted to their place.

@@ -208,6 +208,10 @@ SORGUM_INLINE f64x16 load_wide(const float* p) {  // a conversion from memory ta
 SORGUM_INLINE f32x16 narrow(f64x16 a) {
     return {_mm512_insertf32x8(_mm512_castps256_ps512(_mm512_cvtpd_ps(a.lo)), _mm512_cvtpd_ps(a.hi), 1)};
 }
+SORGUM_INLINE void store_narrow(float* p, f64x16 a) {
+    _mm256_storeu_ps(p, _mm512_cvtpd_ps(a.lo));
+    _mm256_storeu_ps(p + 8, _mm512_cvtpd_ps(a.hi));
+}
 
 // ---- words ----
 // VPMULUDQ multiplies the even lanes; the odd ones are shifted to their place.

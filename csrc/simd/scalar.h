@@ -210,6 +210,7 @@ SORGUM_LANEWISE f64x16 load_wide(const float* p) {
 SORGUM_LANEWISE f32x16 narrow(f64x16 a) {
     return each_lane<f32x16>([&](int i) { return static_cast<float>(a.v[i]); });
 }
+SORGUM_LANEWISE void store_narrow(float* p, f64x16 a) { store(p, narrow(a)); }
 
 // ---- words ----
 SORGUM_LANEWISE i32x16 multiply_high(i32x16 a, i32x16 b) {

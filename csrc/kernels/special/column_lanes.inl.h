@@ -66,20 +66,32 @@ struct ColumnResult<RowOp::logsumexp, T> {
     vec<T> value;
 };
 
-// log_excess, with the others of peaked rows summed once more. Element j of 16 rows lies at e + j * pitch.
+// The excess, with the others of peaked rows summed once more. Element j of 16 rows lies at e + j * pitch.
 template <class T>
 SORGUM_INLINE f64x16 refined_columns(const T* e, index_t pitch, index_t n, f64x16 excess, f64x16 count, f64x16 others,
                                      const ReferenceLanes<T>& ref, const ExpScale<T>& scale) {
     if constexpr (sizeof(T) == 4) {
-        const auto peaked = lt(excess, splat<f64x16>(special::kPreciseBelow<T>));
-        if (any(peaked)) {
-            const PreciseTerms terms(scale, ref.max64);
-            f64x16 precise;
+        const auto again = lt(excess, splat<f64x16>(special::kSummedAgainBelow<T>));
+        const auto peaked = lt(excess, splat<f64x16>(special::kPreciseBelow));
+        f64x16 sum = others, unit = ref.max_mantissa;
+        const auto sum_again = [&](auto&& terms) SORGUM_LAMBDA {
+            f64x16 lanes;
             column_sums<double, 1>(
-                n, [&](index_t j, index_t) SORGUM_LAMBDA { return terms(load(e + j * pitch)); }, &precise);
-            return row_log_excess(count, select(peaked, precise, others),
-                                  select(peaked, splat<f64x16>(1.0), ref.max_mantissa));
+                n, [&](index_t j, index_t) SORGUM_LAMBDA { return terms(load(e + j * pitch)); }, &lanes);
+            return lanes;
+        };
+        if (any(again)) {
+            const vec<T> zero = splat<vec<T>>(T(0));
+            const ExpMap<vec<T>> map = {zero, zero, ref.lowest, ref.magic};
+            const WidenedTerms<false> terms{{map, scale, ref.max}};
+            sum = select(again, sum_again(terms) * splat<f64x16>(power_of_two_f64(-kHeadroom<T>)), sum);
         }
+        if (any(peaked)) {
+            sum = select(peaked, sum_again(PreciseTerms(scale, ref.max64)), sum);
+            unit = select(peaked, splat<f64x16>(1.0), unit);
+        }
+        if (any(again))
+            return row_excess(count, sum, unit);
     }
     return excess;
 }
@@ -124,12 +136,12 @@ SORGUM_INLINE void sum_columns(T* e, index_t n, const vec<T>* maxima, const vec<
             results[c].factor = make_scale<V>(row_sum(count, others, ref.max_mantissa), ref.max_mantissa, top);
             results[c].careful = any(lt(minima[c], ref.small));
         } else {
-            D excess = row_log_excess(count, others, ref.max_mantissa);
+            D excess = row_excess(count, others, ref.max_mantissa);
             if constexpr (op == RowOp::log_softmax) {
                 excess = refined_columns(e + c * kLanes, vectors * kLanes, n, excess, count, others, ref, scale);
-                results[c] = {LogShift<T>(ref.max64, splat<D>(0.0) - excess, scale)};
+                results[c] = {LogShift<T>(ref.max64, splat<D>(0.0) - log1p_positive(excess), scale)};
             } else {
-                results[c] = {from_f64<V>(log_sum_exp(ref.max64, excess, scale))};
+                results[c] = {from_f64<V>(log_sum_exp(ref.max64, log1p_positive(excess), scale))};
             }
         }
     }

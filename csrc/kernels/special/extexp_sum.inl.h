@@ -49,6 +49,11 @@ struct Terms {
         c_lo = splat<V>(s.c_lo);
         max = splat<V>(largest);
     }
+    SORGUM_INLINE Terms(const ExpMap<V>& m, const ExpScale<T>& s, V largest) : map(m), max(largest) {
+        prescale = splat<V>(s.prescale);
+        c_hi = splat<V>(s.c_hi);
+        c_lo = splat<V>(s.c_lo);
+    }
     SORGUM_INLINE V value(V x) const { return extexp<shifted>(map, prescale, c_hi, c_lo, x); }
     // The summand of x, whose value is w: elements equal to the maximum are counted.
     SORGUM_INLINE V summand(V x, V w) {

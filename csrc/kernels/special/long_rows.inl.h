@@ -82,13 +82,13 @@ struct SecondPass {
         else
             return y;
     }
-    SORGUM_INLINE V result(V w) const {
-        if (__builtin_expect(any(both(lt(w, factor.tiny), lt(splat<V>(T(0)), w))), 0))
-            return last(scale_careful(w, factor));
-        return last(scale_plain(w, factor));
+    SORGUM_INLINE V result(V w, const Scale<V>& f) const {
+        if (__builtin_expect(any(both(lt(w, f.tiny), lt(splat<V>(T(0)), w))), 0))
+            return last(scale_careful(w, f));
+        return last(scale_plain(w, f));
     }
     SORGUM_INLINE void part(index_t end) {
-        store_first(y + done, result(load_first(terms + done, end - done, T(0))), end - done);
+        store_first(y + done, result(load_first(terms + done, end - done, T(0)), factor), end - done);
         done = end;
     }
     SORGUM_INLINE void to_line() {
@@ -112,12 +112,24 @@ struct SecondPass {
                 cross();
             return;
         }
-        put(y + done, result(load(terms + done)), streaming);
+        put(y + done, result(load(terms + done), factor), streaming);
         done += kLanes;
     }
     SORGUM_NOINLINE void until(index_t end) {
-        while (done < end && done < n)
-            step();
+        while (done < end && done < n) {
+            run(end < border ? end : border);
+            if (done < end)
+                step();
+        }
+    }
+    // Whole vectors of the chunk, with no other work beside them.
+    SORGUM_INLINE void run(index_t end) {
+        const Scale<V> by = factor;
+        const bool past = streaming;
+        index_t i = done;
+        for (; i + kLanes <= end; i += kLanes)
+            put(y + i, result(load(terms + i), by), past);
+        done = i;
     }
     SORGUM_INLINE void chunk(index_t at, bool kept, index_t exponent) {
         of_next[at / kChunk] = kept ? exponent : kNotKept;
@@ -161,8 +173,17 @@ struct SecondPass<RowOp::log_softmax, T> {
         done += kLanes;
     }
     SORGUM_NOINLINE void until(index_t end) {
+        run(end < n ? end : n);
         while (done < end && done < n)
             step();
+    }
+    // Whole vectors, with no other work beside them.
+    SORGUM_INLINE void run(index_t end) {
+        const LogShift<T> by = shift;
+        for (; !streaming && done + kLanes <= end; done += kLanes)
+            store_shifted(y + done, x + done, by);
+        for (; done + kLanes <= end; done += kLanes)
+            stream(y + done, by(load(x + done)));
     }
     SORGUM_INLINE void chunk(index_t, bool, index_t) const {}
     SORGUM_INLINE void keep(index_t, V) const {}

@@ -1,8 +1,10 @@
-// log(sum / exp(max / T)) where it is small: the sum of the other terms in float64.
+// log(sum / exp(max / T)) where it is small: the sum of the other terms once more, in float64.
 //
 // When few elements carry the sum, the rounding errors of their float terms do not average out, and log(1 + z) passes
-// them on undiminished. Rows whose log_softmax needs it are summed once more, with every term formed in float64. For
-// float64 there is nothing wider: its bound is larger instead (docs/numerics.md).
+// them on: an error of d ULP of z costs the result up to 2 (1 - exp(-L)) d ULP for L = log(1 + z) in [1/2, 1), and up
+// to 2 d below. Rows of the former kind are summed once more without rounding to float between the terms, which leaves
+// d = 1.022, at most 1.3 ULP of the result; for the latter every term is formed in float64. For float64 elements there
+// is nothing wider: their bound is larger instead (docs/numerics.md).
 #pragma once
 
 #include "kernels/special/extexp_sum.inl.h"
@@ -20,9 +22,10 @@ struct PreciseTerms {
 
     SORGUM_INLINE PreciseTerms(const ExpScale<float>& s, f64x16 max64) : max_x(max64), c(splat<f64x16>(s.c1)) {}
 
+    SORGUM_INLINE f64x16 at(const float* p) const { return of_wide(load_wide(p)); }
+    SORGUM_INLINE f64x16 operator()(f32x16 e) const { return of_wide(widen(e)); }
     // exp((x - max) / T); 0 for the maximum itself, which is counted, and where the power of two is, as for -inf.
-    SORGUM_INLINE f64x16 operator()(f32x16 e) const {
-        const f64x16 x = widen(e);
+    SORGUM_INLINE f64x16 of_wide(f64x16 x) const {
         const f64x16 magic = splat<f64x16>(Format<double>::round_magic);
         const f64x16 u = max(splat<f64x16>(-Format<double>::exponent_bias), (x - max_x) * c);
         const f64x16 v = u + magic;
@@ -32,14 +35,22 @@ struct PreciseTerms {
     }
 };
 
-// The others of one chunk in lanes, in the order of every sum.
-SORGUM_INLINE f64x16 precise_lanes(const float* x, index_t n, const PreciseTerms& terms) {
+// The terms of every other sum, as float64; 0 for the maximum.
+template <bool shifted>
+struct WidenedTerms {
+    Terms<shifted, float> terms;
+
+    SORGUM_INLINE f64x16 at(const float* p) const { return (*this)(load(p)); }
+    SORGUM_INLINE f64x16 operator()(f32x16 e) const { return widen(zero_where(eq(e, terms.max), terms.value(e))); }
+};
+
+// The sum of term(0), term(16), ... of a chunk of n elements, in lanes and in the order of every sum.
+template <class F>
+SORGUM_INLINE f64x16 precise_lanes(index_t n, F&& term) {
     const auto half_group = [&](index_t i) SORGUM_LAMBDA {
         return tree_sum<kGroup / 2>([&](int v) SORGUM_LAMBDA {
             const index_t at = i + v * kLanes;
-            if (at + kLanes <= n)
-                return terms(load(x + at));
-            return at < n ? terms(load_first(x + at, n - at, -from_bits(Format<float>::infinity))) : splat<f64x16>(0.0);
+            return at < n ? term(at) : splat<f64x16>(0.0);
         });
     };
     LaneSum<double> lanes;
@@ -52,39 +63,63 @@ SORGUM_INLINE f64x16 precise_lanes(const float* x, index_t n, const PreciseTerms
     return lanes.lanes();
 }
 
+// The others of a chunk by terms of its elements.
+template <class F>
+SORGUM_INLINE f64x16 precise_lanes(const float* x, index_t n, const F& terms) {
+    return precise_lanes(n, [&](index_t at) SORGUM_LAMBDA {
+        if (at + kLanes <= n)
+            return terms.at(x + at);
+        return terms(load_first(x + at, n - at, -from_bits(Format<float>::infinity)));
+    });
+}
+
+template <class F>
+SORGUM_INLINE void add_chunks(const float* x, index_t n, const F& terms, index_t exponent, ExactSum& sum) {
+    for (index_t i = 0; i < n; i += kChunk)
+        exact_sum_add(sum, fold_sum(precise_lanes(x + i, n - i < kChunk ? n - i : kChunk, terms)), exponent, 1);
+}
+
 template <class T>
-SORGUM_INLINE void precise_sum(const T* x, index_t n, const ExpScale<T>& scale, T max_x, RowSum<T>& row) {
+SORGUM_INLINE void precise_sum(const T* x, index_t n, const ExpScale<T>& scale, const RowResult<T>& row,
+                               RowSum<T>& sum) {
     if constexpr (sizeof(T) == 4) {
-        const PreciseTerms terms(scale, splat<f64x16>(static_cast<double>(max_x)));
-        for (index_t i = 0; i < n; i += kChunk)
-            exact_sum_add(row.others, fold_sum(precise_lanes(x + i, n - i < kChunk ? n - i : kChunk, terms)), 0, 1);
+        if (row.excess < special::kPreciseBelow)
+            return add_chunks(x, n, PreciseTerms(scale, splat<f64x16>(static_cast<double>(row.max))), 0, sum.others);
+        const Reference<T> ref = make_reference(scale, row.max);
+        if (ref.shifted || scale.prescale != T(1))
+            add_chunks(x, n, WidenedTerms<true>{{ref.map, scale, row.max}}, -kHeadroom<T>, sum.others);
+        else
+            add_chunks(x, n, WidenedTerms<false>{{ref.map, scale, row.max}}, -kHeadroom<T>, sum.others);
     }
 }
 
-SORGUM_HD double precise_excess(double count, const ExactSum& others) {
+template <class T>
+SORGUM_HD void precise_result(const RowSum<T>& sum, RowResult<T>& row) {
     index_t e;
-    const double mantissa = exact_sum_finish(others, e);
-    return log1p_positive((count - 1.0) + (mantissa == 0.0 ? 0.0 : scale_by_power_f64(mantissa, e)));
+    const double mantissa = exact_sum_finish(sum.others, e);
+    const double others = mantissa == 0.0 ? 0.0 : scale_by_power_f64(mantissa, e);
+    const double unit = row.excess < special::kPreciseBelow ? 1.0 : row.max_mantissa;
+    row.log_excess = log1p_positive(row_excess(row.count, others, unit));
 }
 
 template <class T>
 SORGUM_NOINLINE void refine(RowResult<T>& row, const T* x, index_t n, const ExpScale<T>& scale) {
-    if (!(row.log_excess < special::kPreciseBelow<T>) || row.count == 0 || row.has_nan || row.has_inf)
+    if (!(row.excess < special::kSummedAgainBelow<T>) || row.count == 0 || row.has_nan || row.has_inf)
         return;
     RowSum<T> sum;
     row_sum_clear(sum);
-    precise_sum(x, n, scale, row.max, sum);
-    row.log_excess = precise_excess(row.count, sum.others);
+    precise_sum(x, n, scale, row, sum);
+    precise_result(sum, row);
 }
 
 template <class T>
-void precise_sum_kernel(const T* x, index_t n, const ExpScale<T>& scale, T max_x, RowSum<T>& row) {
-    precise_sum(x, n, scale, max_x, row);
+void precise_sum_kernel(const T* x, index_t n, const ExpScale<T>& scale, const RowResult<T>& row, RowSum<T>& sum) {
+    precise_sum(x, n, scale, row, sum);
 }
 
 template <class T>
 void precise_result_kernel(const RowSum<T>& sum, RowResult<T>& row) {
-    row.log_excess = precise_excess(row.count, sum.others);
+    precise_result(sum, row);
 }
 
 SORGUM_ISA_END

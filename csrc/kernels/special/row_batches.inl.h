@@ -48,39 +48,46 @@ SORGUM_INLINE void map_batch(Batch<T>& b, const vec<T>* maxima, const vec<T>* mi
     b.careful = any(lt(splat<vec<T>>(T(0)) - fold_max_rows(minus_minima), r.small));
 }
 
-// log_excess, with the others of peaked rows summed once more.
+// The excess, with the others of peaked rows summed once more. Those of row i stand at terms + i pitch.
 template <class T>
 SORGUM_INLINE f64x16 refined(const Batch<T>& b, f64x16 excess, f64x16 count, f64x16 others, const Rows<T>& r,
-                             const ExpScale<T>& scale) {
+                             const ExpScale<T>& scale, const T* terms, index_t pitch) {
     if constexpr (sizeof(T) == 4) {
-        const f64x16 below = splat<f64x16>(special::kPreciseBelow<T>);
-        if (!any(lt(excess, below)))
+        if (!any(lt(excess, splat<f64x16>(special::kSummedAgainBelow<T>))))
             return excess;
-        double excesses[16], sums[16], mantissas[16];
+        double excesses[16], sums[16], mantissas[16], again[16];
         f64x16 lanes[16];
-        double precise[16];
         store(excesses, excess);
         store(sums, others);
         store(mantissas, load(b.max_mantissa));
-        // Which rows are peaked is as good as random: listed first, without a branch.
-        index_t peaked[16];
-        index_t listed = 0;
+        // Which rows are peaked, and how much, is as good as random: listed first, without a branch.
+        index_t listed[2][16], count_of[2] = {0, 0};
         for (index_t i = 0; i < b.rows; ++i) {
-            peaked[listed] = i;
-            listed += excesses[i] < special::kPreciseBelow<T> && !b.odd[i] ? 1 : 0;
+            const index_t kind = excesses[i] < special::kPreciseBelow ? 1 : 0;
+            listed[kind][count_of[kind]] = i;
+            count_of[kind] += excesses[i] < special::kSummedAgainBelow<T> && !b.odd[i] ? 1 : 0;
         }
-        for (index_t k = 0; k < listed; ++k) {
-            const PreciseTerms terms(scale, splat<f64x16>(b.max64[peaked[k]]));
-            lanes[k] = precise_lanes(r.x + (b.first + peaked[k]) * r.x_stride, r.n, terms);
+        const index_t widened = count_of[0], all = widened + count_of[1];
+        for (index_t k = 0; k < widened; ++k) {
+            const T* const w = terms + listed[0][k] * pitch;
+            lanes[k] = precise_lanes(r.n, [&](index_t at) SORGUM_LAMBDA { return load_wide(w + at); });
         }
-        for (index_t k = listed; k < 16; ++k)
+        for (index_t k = widened; k < all; ++k) {
+            const index_t i = listed[0][k] = listed[1][k - widened];
+            lanes[k] =
+                precise_lanes(r.x + (b.first + i) * r.x_stride, r.n, PreciseTerms(scale, splat<f64x16>(b.max64[i])));
+        }
+        for (index_t k = all; k < 16; ++k)
             lanes[k] = splat<f64x16>(0.0);
-        store(precise, fold_sum_rows(lanes));
-        for (index_t k = 0; k < listed; ++k) {
-            sums[peaked[k]] = precise[k];
-            mantissas[peaked[k]] = 1.0;
+        const f64x16 sum = fold_sum_rows(lanes);
+        store(again, sum);
+        for (index_t k = 0; k < widened; ++k)
+            sums[listed[0][k]] = again[k] * power_of_two_f64(-kHeadroom<T>);
+        for (index_t k = widened; k < all; ++k) {
+            sums[listed[0][k]] = again[k];
+            mantissas[listed[0][k]] = 1.0;
         }
-        return row_log_excess(count, load(sums), load(mantissas));
+        return row_excess(count, load(sums), load(mantissas));
     }
     return excess;
 }
@@ -88,7 +95,7 @@ SORGUM_INLINE f64x16 refined(const Batch<T>& b, f64x16 excess, f64x16 count, f64
 // From the rows' sums: what the last step needs, or the results of logsumexp.
 template <RowOp op, class T>
 SORGUM_INLINE void finish_batch(Batch<T>& b, const f64x16* sums, const vec<T>* counts, const Rows<T>& r,
-                                const ExpScale<T>& scale) {
+                                const ExpScale<T>& scale, const T* terms, index_t pitch) {
     using V = vec<T>;
     using D = f64x16;
     const D count = to_f64(fold_sum_rows(counts)), mantissa = load(b.max_mantissa);
@@ -103,12 +110,13 @@ SORGUM_INLINE void finish_batch(Batch<T>& b, const f64x16* sums, const vec<T>* c
         store(b.fixed, s.fixed);
         store(b.tiny, s.tiny);
     } else {
-        const D excess = row_log_excess(count, others, mantissa);
+        const D excess = row_excess(count, others, mantissa);
         if constexpr (op == RowOp::log_softmax) {
-            store(b.minus_log, splat<D>(0.0) - refined(b, excess, count, others, r, scale));
+            const D again = refined(b, excess, count, others, r, scale, terms, pitch);
+            store(b.minus_log, splat<D>(0.0) - log1p_positive(again));
         } else {
             T result[16];
-            store(result, from_f64<V>(log_sum_exp(load(b.max64), excess, scale)));
+            store(result, from_f64<V>(log_sum_exp(load(b.max64), log1p_positive(excess), scale)));
             for (index_t i = 0; i < b.rows; ++i)
                 if (!b.odd[i])
                     r.y[(b.first + i) * r.y_stride] = result[i];
@@ -164,7 +172,9 @@ struct RowStep {
                 min_next = min(whole ? e : load_some<whole>(next + i, left, -least), min_next);
             }
         }
-        if constexpr (write) {
+        if constexpr (write && op == RowOp::log_softmax && whole && writing == Writing::cached) {
+            store_shifted(y + i, before + i, shift);
+        } else if constexpr (write) {
             V out;
             if constexpr (scales_terms(op)) {
                 const V in = load(w + i);
@@ -192,6 +202,8 @@ struct RowStep {
             if constexpr (scales_terms(op))
                 store(w + i, value);
             summand = terms.summand(e, value);
+            if constexpr (op == RowOp::log_softmax && sizeof(T) == 4)  // refined may want them
+                store(w + i, summand);
         }
         keep_in_step();
         return summand;
@@ -404,7 +416,7 @@ SORGUM_INLINE void batched_rows(const Rows<T>& r, const ExpScale<T>& scale) {
         if (!careful)
             step_batches<op, false>(writing, r, scale, s, scratch, padded);
         if (s.here->rows > 0)
-            finish_batch<op>(*s.here, s.sums, s.counts, r, scale);
+            finish_batch<op>(*s.here, s.sums, s.counts, r, scale, scratch, padded);
         if (s.next->rows > 0)
             map_batch(*s.next, s.maxima, s.minus_minima, scale);
         s.rotate();

@@ -47,12 +47,14 @@ template <class T>
 using logsumexp_grad_scale_fn = void(const T* x, T* y, index_t n, const ExpScale<T>& scale, const RowResult<T>& row,
                                      double factor, bool streaming);
 
-// log_softmax of a row whose log_excess is below kPreciseBelow is formed from a sum of float64 terms: each part of the
-// row is added to `row`, cleared before; precise_result puts the row's log_excess in place.
+// log_softmax of a row whose excess is below kSummedAgainBelow is formed from a second sum, in float64, of the same
+// terms, or, below kPreciseBelow, of terms formed in float64: each part of the row is added to `sum`, cleared before;
+// precise_result puts the row's log_excess in place. The logarithms are a little above 1 and 1/2.
 template <class T>
-inline constexpr double kPreciseBelow = sizeof(T) == 4 ? 1.0 : 0.0;  // float64: never
+inline constexpr double kSummedAgainBelow = sizeof(T) == 4 ? 1.75 : 0.0;  // float64: never
+inline constexpr double kPreciseBelow = 0.65;
 template <class T>
-using precise_sum_fn = void(const T* x, index_t n, const ExpScale<T>& scale, T max, RowSum<T>& row);
+using precise_sum_fn = void(const T* x, index_t n, const ExpScale<T>& scale, const RowResult<T>& row, RowSum<T>& sum);
 template <class T>
 using precise_result_fn = void(const RowSum<T>& sum, RowResult<T>& row);
 

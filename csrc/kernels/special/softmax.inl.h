@@ -129,12 +129,21 @@ struct LogShift {
           lowest(splat<f64x16>(-s.farthest)) {}
     SORGUM_INLINE LogShift(double max64, double minus_log64, const ExpScale<T>& s)
         : LogShift(splat<f64x16>(max64), splat<f64x16>(minus_log64), s) {}
-    SORGUM_INLINE f32x16 operator()(f32x16 x) const { return narrow(fma(widen(x) - max_x, inverse, minus_log)); }
+    SORGUM_INLINE f64x16 of_wide(f64x16 x) const { return fma(x - max_x, inverse, minus_log); }
+    SORGUM_INLINE f32x16 operator()(f32x16 x) const { return narrow(of_wide(widen(x))); }
     SORGUM_INLINE f64x16 operator()(f64x16 x) const {
         const f64x16 d = x - max_x;
         return fma(d, inverse, fma(max(d, lowest), inverse_low, minus_log));
     }
 };
+
+// One vector of results, through the caches.
+SORGUM_INLINE void store_shifted(float* y, const float* x, const LogShift<float>& shift) {
+    store_narrow(y, shift.of_wide(load_wide(x)));
+}
+SORGUM_INLINE void store_shifted(double* y, const double* x, const LogShift<double>& shift) {
+    store(y, shift(load(x)));
+}
 
 template <class T>
 void log_softmax_shift_kernel(const T* x, T* y, index_t n, const ExpScale<T>& scale, const RowResult<T>& row, T empty,
