@@ -161,6 +161,32 @@ def test_softmax_of_logits_and_noise(dtype: Any, isa: str) -> None:
 
 
 @each_dtype
+@pytest.mark.parametrize(
+    "shape",
+    [(20, 60_001), (3, 70_001), (17, 16_400), (2, 2**18 + 5), (300, 4096), (40_000, 27), (1100, 1000)],
+    ids=str,
+)
+def test_softmax_of_rows_of_all_sizes(shape: tuple[int, int], dtype: Any, threads: Callable[[int], None]) -> None:
+    """Many rows and few, short and long: batches, rows alone, rows that threads share, results beside the caches."""
+    x = logits(shape, dtype, 3.0)
+    x[0, 1], x[-1, 3], x[1, 2] = np.nan, np.inf, -np.inf
+    where = np.arange(shape[1]) % 13 > 0
+    noise = random.gumbel(shape, rng=1, dtype=dtype, bits=32)
+    temperatures = np.linspace(0.5, 2, shape[0])
+    plain = special.softmax(x + noise, temperature=0.7).tobytes()
+    masked = special.softmax(x + noise, temperature=temperatures, where=where)
+    strided = np.zeros((shape[0], 2 * shape[1]), dtype)[:, ::2]
+    for n in (1, 3):
+        threads(n)
+        assert random.gumbel_softmax(x, rng=1, temperature=0.7).tobytes() == plain
+        assert random.gumbel_softmax(x, rng=1, temperature=0.7, out=strided) is strided
+        assert strided.tobytes() == plain
+        found = x.copy()
+        random.gumbel_softmax(found, rng=1, temperature=temperatures, where=where, out=found)
+        assert found.tobytes() == masked.tobytes()
+
+
+@each_dtype
 def test_hard_is_one_hot_and_what_categorical_draws(dtype: Any, isa: str) -> None:
     """The sum of a one-hot row and of soft minus soft, as peers form it, need not be exact: this is."""
     for n in (1, 5, 64, 1000):

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sorgum import special
+from sorgum import random, special
 from sorgum._data.inputs import logits
 
 Array = Any
@@ -58,3 +58,25 @@ def test_terms_of_chunks_far_apart(n: int, dtype: Any, isa: str) -> None:
         out = memory[start : start + x.size].reshape(x.shape)
         special.softmax(x, out=out)
         assert out.tobytes() == wanted.tobytes()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("bits", [32, 64])
+@pytest.mark.parametrize(("n", "offset", "first"), [(65536 + 16, 0, 0), (65536 + 7, 3, 21), (65536 + 16, 5, 2**40 + 11)])
+def test_streamed_noise(n: int, offset: int, first: int, bits: Any, dtype: Any, isa: str) -> None:
+    """The numbers that small calls give, wherever rows and groups of words start."""
+    if isa == "scalar" and (n % 16 == 0 or bits == 32):
+        pytest.skip("slow: one place is enough")
+    rows = (1 << 20) // n + 2
+    memory = np.full(rows * n + 2 * GUARD + 16, 7, dtype)
+    start = -memory.ctypes.data % 64 // memory.itemsize + GUARD + offset
+    out = memory[start : start + rows * n].reshape(rows, n)
+    random.exponential((rows, n), rng=1, index_offset=first, bits=bits, dtype=dtype, out=out)
+    for r in (0, 1, rows - 1):
+        parts = [
+            random.exponential(min(5003, n - i), rng=1, streams=r, index_offset=first + i, bits=bits, dtype=dtype)
+            for i in range(0, n, 5003)
+        ]
+        assert out[r].tobytes() == np.concatenate(parts).tobytes()
+    assert np.all(memory[:start] == 7)
+    assert np.all(memory[start + rows * n :] == 7)

@@ -52,16 +52,18 @@ void fill(const Law& law, bool wide, const Source& source, const ArrayView& out)
         return;
     auto* const kernel = kernel_of<T>(law.purpose);
     const bool direct = layout.contiguous(0, sizeof(T));
+    const bool streaming = saturated_product(layout.rows, n) >= kStreamingBytes / index_t(sizeof(T));
     for_each_row_piece(layout, [&](index_t r, index_t begin, index_t end) {
         const NoiseRow row = rows.row(layout, r, law.purpose, wide);
         if (direct) {
-            kernel(row, source.index_offset + begin, end - begin, reinterpret_cast<T*>(layout.row(0, r)) + begin);
+            kernel(row, source.index_offset + begin, end - begin, reinterpret_cast<T*>(layout.row(0, r)) + begin,
+                   streaming);
             return;
         }
         alignas(64) T scratch[kScratch];
         for (index_t i = begin; i < end; i += kScratch) {
             const index_t here = end - i < kScratch ? end - i : kScratch;
-            kernel(row, source.index_offset + i, here, scratch);
+            kernel(row, source.index_offset + i, here, scratch, false);
             scatter(layout, 0, r, 1, i, here, scratch, kScratch);
         }
     });

@@ -88,6 +88,15 @@ struct TopArguments {
 };
 void gumbel_top(const TopArguments& arguments, const Source& source);
 
+// out = softmax((logits + G) / T) along the last axis, in the logits' type; out may be the logits.
+struct RelaxArguments {
+    const char* function;
+    ArrayView logits, temperature;
+    std::optional<ArrayView> where;
+    ArrayView out;
+};
+void gumbel_softmax(const RelaxArguments& arguments, const Source& source);
+
 // out = logits + G, in the logits' type; the categories lie along the last axis.
 void gumbel_add(const char* function, const ArrayView& logits, const Source& source, const ArrayView& out);
 

@@ -145,7 +145,7 @@ private:
         const NoiseRow row = rows_.row(layout_, r, Purpose::inverse, true);
         double encoded[2];
         std::uint64_t words[2];
-        random_bits(table_, double())(row, 0, 2, encoded);
+        random_bits(table_, double())(row, 0, 2, encoded, false);
         __builtin_memcpy(words, encoded, sizeof words);
         const index_t chunk = random_choose_chunk(table_, float())(masses, chunks, words[0]);
         if (chunk < 0)

@@ -91,7 +91,7 @@ void noise_of_chosen(const ChosenNoise& a) {
                     const double shape = at<double>(*a.concentration, e);
                     random_gamma(kernels(), double())(row, index, 1, &shape, true, &number);
                 } else {
-                    random_gumbel(kernels(), double())(row, index, 1, &number);
+                    random_gumbel(kernels(), double())(row, index, 1, &number, false);
                 }
             }
             __builtin_memcpy(static_cast<char*>(a.out.data) + e * a.out.strides[0], &number, sizeof number);

@@ -107,6 +107,16 @@ void gumbel_top(const std::string& function, const py::array& logits, const Opti
     without_gil([&] { random::gumbel_top(a, source); });
 }
 
+void gumbel_softmax(const std::string& function, const py::array& logits, const py::array& temperature,
+                    const OptionalArray& where, std::uint64_t key, const OptionalArray& streams,
+                    const py::array& position, index_t index_offset, const py::array& out) {
+    const char* const name = function.c_str();
+    const random::Source source = source_of(name, key, streams, position, index_offset, std::nullopt);
+    const random::RelaxArguments a = {name, view_of(logits, name, "logits"), view_of(temperature, name, "temperature"),
+                                      optional_view(where, name, "where"), view_of(out, name, "out")};
+    without_gil([&] { random::gumbel_softmax(a, source); });
+}
+
 void gumbel_add(const std::string& function, const py::array& logits, std::uint64_t key, const OptionalArray& streams,
                 const py::array& position, index_t index_offset, const py::array& out) {
     const char* const name = function.c_str();
@@ -162,6 +172,9 @@ void register_random(py::module_& module) {
                py::arg("streams"), py::arg("position"), py::arg("index_offset"), py::arg("out"));
     module.def("gumbel_top", &gumbel_top, py::arg("function"), py::arg("logits"), py::arg("where"), py::arg("most"),
                py::arg("key"), py::arg("streams"), py::arg("position"), py::arg("index_offset"), py::arg("out"));
+    module.def("gumbel_softmax", &gumbel_softmax, py::arg("function"), py::arg("logits"), py::arg("temperature"),
+               py::arg("where"), py::arg("key"), py::arg("streams"), py::arg("position"), py::arg("index_offset"),
+               py::arg("out"));
     module.def("gumbel_add", &gumbel_add, py::arg("function"), py::arg("logits"), py::arg("key"), py::arg("streams"),
                py::arg("position"), py::arg("index_offset"), py::arg("out"));
     module.def("noise_of_chosen", &noise_of_chosen, py::arg("function"), py::arg("key"), py::arg("streams"),

@@ -195,6 +195,17 @@ def gumbel_top(
     index_offset: int,
     out: NDArray[Any],
 ) -> None: ...
+def gumbel_softmax(
+    function: str,
+    logits: NDArray[Any],
+    temperature: NDArray[Any],
+    where: NDArray[Any] | None,
+    key: int,
+    streams: NDArray[Any] | None,
+    position: NDArray[Any],
+    index_offset: int,
+    out: NDArray[Any],
+) -> None: ...
 def gumbel_add(
     function: str,
     logits: NDArray[Any],

@@ -186,10 +186,9 @@ index_t collect_kernel(const T* x, index_t first, index_t n, T least, index_t co
     const I lane = int_sub(bits(load(numbers) + magic), bits(magic));
     const vec<T> below = splat<vec<T>>(number_below(least));
     const auto append = [&](vec<T> v, index_t i) SORGUM_LAMBDA {
-        const auto m = lt(below, v);
-        compress(places + count, m, from_bits(int_add(lane, splat_integer<I>(first + i))));
-        count += compress(values + count, m, v);
+        count += compress(places + count, lt(below, v), from_bits(int_add(lane, splat_integer<I>(first + i))));
     };
+    const index_t before = count;
     index_t i = 0;
     for (; i + 4 * kLanes <= n && count <= room; i += 4 * kLanes) {
         vec<T> v[4];
@@ -201,7 +200,11 @@ index_t collect_kernel(const T* x, index_t first, index_t n, T least, index_t co
     }
     for (; i < n && count <= room; i += kLanes)
         append(load_first(x + i, n - i, -from_bits(Format<T>::infinity)), i);
-    return count <= room ? count : -1;
+    if (count > room)
+        return -1;
+    for (index_t k = before; k < count; ++k)  // one by one: to compress them, too, takes longer where few are kept
+        values[k] = x[bits(places[k]) - first];
+    return count;
 }
 
 template <class T>

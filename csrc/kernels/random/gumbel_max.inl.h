@@ -200,6 +200,8 @@ SORGUM_NOINLINE void enter_group(Screen<vec<T>>& screen, const T* x, const i32x1
         double noise[kLanes];
         store(noise, gumbel(open_unit<f64x16>(zero_extend(w[k]))));
         for (int i = 0; i < kLanes; ++i) {
+            if (static_cast<double>(x[k * kLanes + i]) + noise[i] < heap.bar())
+                continue;
             Draw one = {minus_infinity(), 0.0, -1};
             enter(static_cast<double>(x[k * kLanes + i]), noise[i], at + k * kLanes + i, one);
             if (spoilt(one)) {

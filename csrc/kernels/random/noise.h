@@ -27,9 +27,10 @@ struct PhiloxBlocks {
 template <class T>
 using philox_fn = void(const PhiloxBlocks& blocks);
 
-// T gives the size of the result. Words of 32 bits serve both; bits has words as wide as its elements.
+// T gives the size of the result. Words of 32 bits serve both; bits has words as wide as its elements. `streaming`:
+// past the caches, where 128 words (of 64 bits: 64) begin on a cache line.
 template <class T>
-using noise_fn = void(const NoiseRow& row, index_t first, index_t n, T* y);
+using noise_fn = void(const NoiseRow& row, index_t first, index_t n, T* y, bool streaming);
 template <class T>
 using bits_fn = noise_fn<T>;
 template <class T>

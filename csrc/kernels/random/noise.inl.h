@@ -58,37 +58,45 @@ SORGUM_INLINE void results_of_group(const i32x16* w, Law&& law, Put&& put) {
 }
 
 // y[k] for k in [0, n) from group(w, at), which writes the elements of a group of words. `share` elements make a group.
+// Streamed results pass through `all`: it is the arithmetic that takes the time.
 template <bool few, class T, class Group>
-SORGUM_INLINE void write_groups(const NoiseRow& row, index_t first, index_t n, index_t share, T* y, Group&& group) {
-    const index_t words = kGroupWords / share, end = first + n;
+SORGUM_INLINE void write_groups(const NoiseRow& row, index_t first, index_t n, index_t share, T* y, bool streaming,
+                                Group&& group) {
+    const index_t words = kGroupWords / share, end = first + n, head = elements_to_boundary(y);
+    const bool past_caches = streaming && head >= 0 && (first + head) % (64 / static_cast<index_t>(sizeof(T))) == 0;
     for_each_group<few>(row, first * words, n * words, [&](index_t at, const i32x16* w) SORGUM_LAMBDA {
         const index_t i = at / words;  // the group's first element
         const bool inside = i >= first && i + share <= end;
         alignas(64) T all[kGroupWords];
-        group(w, inside ? y + (i - first) : all);  // one call: two would be compiled twice
+        group(w, inside && !past_caches ? y + (i - first) : all);  // one call: two would be compiled twice
+        if (inside && past_caches)
+            for (index_t k = 0; k < share; k += kLanes)
+                stream(y + (i - first) + k, load(all + k));
         if (inside)
             return;
         const index_t stop = end - i < share ? end - i : share;
         for (index_t k = i < first ? first - i : 0; k < stop; ++k)
             y[i + k - first] = all[k];
     });
+    if (past_caches)
+        stream_fence();
 }
 
 template <bool few, class T, class Law>
-SORGUM_INLINE void write_noise(const NoiseRow& row, index_t first, index_t n, T* y, Law&& law) {
+SORGUM_INLINE void write_noise(const NoiseRow& row, index_t first, index_t n, T* y, bool streaming, Law&& law) {
     if (row.wide)
-        write_groups<few>(row, first, n, kGroupWords / 2, y, [&](const i32x16* w, T* to) SORGUM_LAMBDA {
+        write_groups<few>(row, first, n, kGroupWords / 2, y, streaming, [&](const i32x16* w, T* to) SORGUM_LAMBDA {
             results_of_group<T, true>(w, law, [&](int k, vec<T> r) SORGUM_LAMBDA { store(to + k * kLanes, r); });
         });
     else
-        write_groups<few>(row, first, n, kGroupWords, y, [&](const i32x16* w, T* to) SORGUM_LAMBDA {
+        write_groups<few>(row, first, n, kGroupWords, y, streaming, [&](const i32x16* w, T* to) SORGUM_LAMBDA {
             results_of_group<T, false>(w, law, [&](int k, vec<T> r) SORGUM_LAMBDA { store(to + k * kLanes, r); });
         });
 }
 
 template <class T>
-void bits_kernel(const NoiseRow& row, index_t first, index_t n, T* y) {
-    write_groups<true>(row, first, n, kGroupWords * 4 / static_cast<index_t>(sizeof(T)), y,
+void bits_kernel(const NoiseRow& row, index_t first, index_t n, T* y, bool streaming) {
+    write_groups<true>(row, first, n, kGroupWords * 4 / static_cast<index_t>(sizeof(T)), y, streaming,
                        [](const i32x16* w, T* to) SORGUM_LAMBDA {
                            if constexpr (sizeof(T) == 4)
                                for (int k = 0; k < kGroupVectors; ++k)
@@ -100,18 +108,18 @@ void bits_kernel(const NoiseRow& row, index_t first, index_t n, T* y) {
 }
 
 template <class T>
-void uniform_kernel(const NoiseRow& row, index_t first, index_t n, T* y) {
-    write_noise<true>(row, first, n, y, [](auto p) SORGUM_LAMBDA { return uniform<T>(p); });
+void uniform_kernel(const NoiseRow& row, index_t first, index_t n, T* y, bool streaming) {
+    write_noise<true>(row, first, n, y, streaming, [](auto p) SORGUM_LAMBDA { return uniform<T>(p); });
 }
 
 template <class T>
-void exponential_kernel(const NoiseRow& row, index_t first, index_t n, T* y) {
-    write_noise<true>(row, first, n, y, [](auto p) SORGUM_LAMBDA { return exponential(p); });
+void exponential_kernel(const NoiseRow& row, index_t first, index_t n, T* y, bool streaming) {
+    write_noise<true>(row, first, n, y, streaming, [](auto p) SORGUM_LAMBDA { return exponential(p); });
 }
 
 template <class T>
-void gumbel_kernel(const NoiseRow& row, index_t first, index_t n, T* y) {
-    write_noise<false>(row, first, n, y, [](auto p) SORGUM_LAMBDA { return gumbel(p); });
+void gumbel_kernel(const NoiseRow& row, index_t first, index_t n, T* y, bool streaming) {
+    write_noise<false>(row, first, n, y, streaming, [](auto p) SORGUM_LAMBDA { return gumbel(p); });
 }
 
 template <class T>
@@ -137,13 +145,13 @@ void gumbel_add_kernel(const NoiseRow& row, const T* x, index_t first, index_t n
 }
 
 template <class T>
-void logistic_kernel(const NoiseRow& row, index_t first, index_t n, T* y) {
-    write_noise<true>(row, first, n, y, [](auto p) SORGUM_LAMBDA { return logistic(p); });
+void logistic_kernel(const NoiseRow& row, index_t first, index_t n, T* y, bool streaming) {
+    write_noise<true>(row, first, n, y, streaming, [](auto p) SORGUM_LAMBDA { return logistic(p); });
 }
 
 // Worked out in float64 for both types.
 template <class T>
-void normal_kernel(const NoiseRow& row, index_t first, index_t n, T* y) {
+void normal_kernel(const NoiseRow& row, index_t first, index_t n, T* y, bool streaming) {
     const auto put = [](T* to, OpenUnit<f64x16> p) SORGUM_LAMBDA {
         if constexpr (sizeof(T) == 4)
             store(to, narrow(normal_quantile(p)));
@@ -151,12 +159,12 @@ void normal_kernel(const NoiseRow& row, index_t first, index_t n, T* y) {
             store(to, normal_quantile(p));
     };
     if (row.wide)
-        write_groups<false>(row, first, n, kGroupWords / 2, y, [&](const i32x16* w, T* to) SORGUM_LAMBDA {
+        write_groups<false>(row, first, n, kGroupWords / 2, y, streaming, [&](const i32x16* w, T* to) SORGUM_LAMBDA {
             for (int k = 0; k < kGroupVectors / 2; ++k)
                 put(to + k * kLanes, open_unit_wide<f64x16>(join(w[2 * k], w[2 * k + 1])));
         });
     else
-        write_groups<false>(row, first, n, kGroupWords, y, [&](const i32x16* w, T* to) SORGUM_LAMBDA {
+        write_groups<false>(row, first, n, kGroupWords, y, streaming, [&](const i32x16* w, T* to) SORGUM_LAMBDA {
             for (int k = 0; k < kGroupVectors; ++k)
                 put(to + k * kLanes, open_unit<f64x16>(zero_extend(w[k])));
         });

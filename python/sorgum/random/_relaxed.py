@@ -7,7 +7,7 @@ from sorgum import _core
 from sorgum.random._keys import Rng, _key_of
 from sorgum.random._places import Array, _floats, _index_offset, _out
 from sorgum.random._rows import _draw, _Rows, _rows
-from sorgum.special import _apart, log_softmax, softmax
+from sorgum.special import _apart, log_softmax
 
 __all__ = ["gumbel_softmax"]
 
@@ -100,6 +100,10 @@ def gumbel_softmax(
 
 def _relax(function: str, rows: _Rows, key: int, index_offset: int, out: Array, *, log: bool = False) -> None:
     """Write softmax((logits + G) / temperature), or its logarithm, along the last axis of `out`."""
+    if not log:
+        x, t, ids, position = rows.logits, rows.temperature, rows.streams, rows.position
+        _core.gumbel_softmax(function, x, t, rows.where, key, ids, position, index_offset, out)
+        return
     for part, to in rows.in_blocks(out):
         _core.gumbel_add(function, part.logits, key, part.streams, part.position, index_offset, to)
-        (log_softmax if log else softmax)(to, temperature=part.temperature, where=part.where, out=to)
+        log_softmax(to, temperature=part.temperature, where=part.where, out=to)
