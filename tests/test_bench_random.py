@@ -62,3 +62,22 @@ def test_rows() -> None:
     assert {"NumPy"} <= {row.rival.library for row in rows}
     assert all(row.pair["ratio_of_medians"] > 0 for row in rows)
     assert sg.get_num_threads() == before
+
+
+def test_grid() -> None:
+    """Every draw beside the one way named, which exists; none beyond its most rows."""
+    pytest.importorskip("torch")
+    rows = list(draws.grid((2, 65), (100,), ("flat", "peaked"), rounds=1))
+    found = {(row.draw, row.data, row.shape): row.rival.how for row in rows}
+    assert len(found) == len(rows) == 14
+    for (draw, _, shape), how in found.items():
+        assert how == draws.GRID[draw][0]
+        assert shape[0] <= draws.GRID[draw][1]
+
+
+def test_logits_repeat(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(draws, "GENERATED", 300)
+    x = draws.make_logits((10, 100), "normal")
+    assert np.array_equal(x[:3], x[3:6])
+    assert x.flags.c_contiguous
+    assert not np.array_equal(x[0], x[1])

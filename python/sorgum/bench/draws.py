@@ -15,15 +15,37 @@ import numpy as np
 from numpy.typing import NDArray
 
 import sorgum
-from sorgum.bench.cases import DRAWS
+from sorgum.bench.cases import DRAWS, GENERATED
 from sorgum.bench.paired import PairSummary, paired
 
-__all__ = ["DATA", "DRAWS", "LIBRARIES", "Draw", "Row", "compare", "draws", "make_logits", "ways"]
+__all__ = [
+    "DATA",
+    "DRAWS",
+    "GRID",
+    "GRID_ROWS",
+    "GRID_SIZES",
+    "LIBRARIES",
+    "Draw",
+    "Row",
+    "compare",
+    "draws",
+    "grid",
+    "make_logits",
+    "ways",
+]
 
 Array = NDArray[Any]
 Call = Callable[[], Any]
 DATA = ("normal", "flat", "peaked")
 TOP, TOP_P, SOFT = 50, 0.9, 5
+GRID_ROWS, GRID_SIZES = (1, 16, 64, 512), (32000, 131072, 262144)
+# What each draw of the grid stands beside, all of them PyTorch's, and the most rows for which that is run.
+GRID = {
+    "categorical": ("softmax, exponential_, argmax", 512),
+    "categorical_inverse": ("multinomial", 512),
+    "top_p": ("sort, softmax, cumsum, multinomial", 64),  # its time per element is the same for 512, and takes minutes
+    "top_k_top_p": ("topk, softmax, cumsum, multinomial", 512),
+}
 
 
 class Draw(NamedTuple):
@@ -57,13 +79,17 @@ def make_logits(shape: tuple[int, int], data: str) -> Array:
     Returns
     -------
     array of float32
+        After 2^24 elements they repeat.
     """
     rng = np.random.default_rng(20180617)
+    size = min(shape[0] * shape[1], GENERATED)
     if data == "flat":
-        return np.zeros(shape, np.float32)
-    if data == "peaked":
-        return np.asarray(-2.0 * np.log(rng.integers(1, shape[1] + 1, shape)), np.float32)
-    return 3.0 * rng.standard_normal(shape, np.float32)
+        drawn = np.zeros(1, np.float32)
+    elif data == "peaked":
+        drawn = np.asarray(-2.0 * np.log(rng.integers(1, shape[1] + 1, size)), np.float32)
+    else:
+        drawn = 3.0 * rng.standard_normal(size, np.float32)
+    return np.resize(drawn, shape)
 
 
 def _policy(x: Array) -> Call:
@@ -221,7 +247,13 @@ def draws(draw: str, x: Array, out: Array, threads: int) -> list[Draw]:
 
 
 def compare(
-    shape: tuple[int, int], data: str, *, threads: int = 1, rounds: int = 5, select: tuple[str, ...] = DRAWS
+    shape: tuple[int, int],
+    data: str,
+    *,
+    threads: int = 1,
+    rounds: int = 5,
+    select: tuple[str, ...] = DRAWS,
+    how: str | None = None,
 ) -> Iterator[Row]:
     """Time every draw beside every rival, interleaved.
 
@@ -235,6 +267,8 @@ def compare(
     rounds : int, default 5
     select : tuple of str
         Which of `DRAWS`.
+    how : str, optional
+        The one way of the rivals to stand beside; by default all.
 
     Yields
     ------
@@ -247,8 +281,38 @@ def compare(
         out = np.empty_like(x)
         for draw in select:
             ours, *rivals = draws(draw, x, out, threads)
-            for rival in rivals:
+            for rival in (rival for rival in rivals if how in (None, rival.how)):
                 pair = paired([ours.call], [rival.call], rounds=rounds, sample_seconds=0.02)
                 yield Row(draw, data, shape, rival, pair.summary())
     finally:
         sorgum.set_num_threads(before)
+
+
+def grid(
+    rows: tuple[int, ...] = GRID_ROWS,
+    sizes: tuple[int, ...] = GRID_SIZES,
+    data: tuple[str, ...] = DATA,
+    *,
+    threads: int = 1,
+    rounds: int = 3,
+) -> Iterator[Row]:
+    """Time the draws of `GRID` over batch sizes, vocabularies and data.
+
+    Parameters
+    ----------
+    rows, sizes : tuple of int
+        Batch sizes and numbers of categories.
+    data : tuple of str
+        Of `DATA`.
+    threads : int, default 1
+    rounds : int, default 3
+
+    Yields
+    ------
+    Row
+    """
+    for kind in data:
+        for shape in ((n, size) for n in rows for size in sizes):
+            for draw, (how, most) in GRID.items():
+                if shape[0] <= most:
+                    yield from compare(shape, kind, threads=threads, rounds=rounds, select=(draw,), how=how)
