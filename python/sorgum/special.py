@@ -69,7 +69,10 @@ def _plain(function: str, argument: str, value: npt.ArrayLike) -> Array:
         return value
     if isinstance(value, np.ma.MaskedArray):
         raise TypeError(f"{function}: {argument} must be a plain array (masks go to `where`), got a masked array")
-    return np.asarray(value)
+    try:
+        return np.asarray(value)
+    except ValueError as error:  # NumPy's own, which names no argument
+        raise ValueError(f"{function}: {argument} must be an array, got nested sequences that make none") from error
 
 
 def _floats(function: str, argument: str, value: npt.ArrayLike) -> Array:

@@ -17,12 +17,18 @@ SORGUM_INLINE bool rejects_all(const Screen<vec<T>>& screen, const T* x, const i
     return all(rejected);
 }
 
+// Before there is somebody to beat, nothing is rejected, but -inf never wins.
+template <class T>
+SORGUM_INLINE bool none_can_win(const Screen<vec<T>>& screen, vec<T> x, i32x16 w) {
+    return all(either(rejects(screen, x, w), eq(x, splat<vec<T>>(static_cast<T>(minus_infinity())))));
+}
+
 // Elements of a group from `at` on, of which the words are w: those that pass, worked out.
 template <class T>
 SORGUM_NOINLINE void enter_group(Screen<vec<T>>& screen, const T* x, const i32x16* w, index_t at, double temperature,
                                  Draw& best) {
     for (int k = 0; k < kGroupVectors; ++k) {
-        if (all(rejects(screen, load(x + k * kLanes), w[k])))
+        if (none_can_win<T>(screen, load(x + k * kLanes), w[k]))
             continue;
         const index_t before = best.index;
         double noise[kLanes];
@@ -195,7 +201,7 @@ struct Heap {
 template <class T>
 SORGUM_NOINLINE void enter_group(Screen<vec<T>>& screen, const T* x, const i32x16* w, index_t at, Heap& heap) {
     for (int k = 0; k < kGroupVectors; ++k) {
-        if (all(rejects(screen, load(x + k * kLanes), w[k])))
+        if (none_can_win<T>(screen, load(x + k * kLanes), w[k]))
             continue;
         double noise[kLanes];
         store(noise, gumbel(open_unit<f64x16>(zero_extend(w[k]))));

@@ -11,7 +11,7 @@ from sorgum import _core
 from sorgum.random import _device
 from sorgum.random._filters import _FILTER_ORDER, FilterOrder, Ties, _filters
 from sorgum.random._keys import Rng, _is_int, _key_of, _word64
-from sorgum.random._places import Array, _option
+from sorgum.random._places import Array, _flag, _option
 from sorgum.random._rows import _DRAW, _draw, _refuse_invalid, _rows
 from sorgum.special import _on_cuda
 
@@ -119,6 +119,7 @@ def categorical(
     """
     _option("categorical", "method", method, "gumbel", "inverse")
     _option("categorical", "on_invalid", on_invalid, "raise", "minus_one")
+    return_log_prob = _flag("categorical", "return_log_prob", return_log_prob)
     if _on_cuda(logits):
         _device._refuse("categorical", top_k=top_k, top_p=top_p, min_p=min_p, return_log_prob=return_log_prob)
         if method != "gumbel":

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from sorgum.random._keys import Rng
 from sorgum.random._noise import logistic
-from sorgum.random._places import Array, _floats, _one_nan
+from sorgum.random._places import Array, _flag, _floats, _one_nan
 from sorgum.random._relaxed import gumbel_softmax
 from sorgum.random._rows import _rows
 from sorgum.random._top_k import _tree_sum
@@ -23,10 +23,12 @@ __all__ = [
 ]
 
 
-def _positive_temperature(function: str, t: Array) -> Array:
+def _positive_temperature(function: str, t: Array, argument: str = "temperature") -> Array:
     good = (t > 0) & (t < np.inf)
     if not np.all(good):
-        raise ValueError(f"{function}: temperature must be positive and finite, got {float(t[~good].flat[0])}")
+        raise ValueError(f"{function}: {argument} must be positive and finite, got {float(t[~good].flat[0])}")
+    if np.any(t < 2.0**-1022):
+        raise ValueError(f"{function}: {argument} must not be subnormal, got {float(t.min())}")
     return t
 
 
@@ -173,6 +175,7 @@ def concrete_log_prob(
     >>> bool(abs(density[0] - 2 / 0.03**2 / (1 / 0.2 + 1 / 0.3 + 1 / 0.5) ** 3) < 1e-12)
     True
     """
+    of_points = _flag("concrete_log_prob", "of_points", of_points)
     y, x, t = _concrete("concrete_log_prob", log_points, logits, temperature, axis)
     n = y.shape[-1]
     if n == 0:

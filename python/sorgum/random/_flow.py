@@ -8,7 +8,7 @@ import numpy.typing as npt
 from sorgum.random._concrete import _positive_temperature, concrete_score
 from sorgum.random._keys import Rng, _key_of
 from sorgum.random._noise import _float_dtype
-from sorgum.random._places import Array, _floats, _number, _one_nan
+from sorgum.random._places import Array, _flag, _floats, _number, _one_nan
 from sorgum.random._relaxed import _relax
 from sorgum.random._rows import _rows
 from sorgum.random._top_k import _tree_sum
@@ -193,7 +193,7 @@ def flow_interpolant(
         raise TypeError(f"{function}: categories must be an int, got {type(categories).__name__}")
     if categories < 1:
         raise ValueError(f"{function}: categories must be at least 1, got {categories}")
-    kind, height = _float_dtype(function, dtype), _positive(function, "beta", beta)
+    kind, log, height = _float_dtype(function, dtype), _flag(function, "log", log), _positive(function, "beta", beta)
     if height > float(np.finfo(kind).max):
         raise ValueError(f"{function}: beta must be finite in {kind.name}, got {height}")
     logits = _one_hot(function, targets, int(categories), kind, height)

@@ -8,7 +8,7 @@ import numpy.typing as npt
 from sorgum import _core
 from sorgum.random._keys import Rng, _is_int, _key_of
 from sorgum.random._noise import _float_dtype
-from sorgum.random._places import Array, _index_offset, _out, _place
+from sorgum.random._places import Array, _flag, _index_offset, _out, _place
 from sorgum.special import _plain, log_softmax, softmax
 
 __all__ = ["dirichlet", "gamma"]
@@ -100,7 +100,7 @@ def gamma(
     >>> bool(np.isfinite(sg.random.gamma(1e-300, rng=1, log=True, dtype=np.float64)))
     True
     """
-    kind, a = _float_dtype("gamma", dtype), _concentration("gamma", concentration)
+    kind, log, a = _float_dtype("gamma", dtype), _flag("gamma", "log", log), _concentration("gamma", concentration)
     result = _draw_gamma("gamma", a, rng, kind, log, streams, position, index_offset, out)
     return result[()] if result.ndim == 0 and out is None else result
 
@@ -156,7 +156,8 @@ def dirichlet(
     >>> bool(np.all(abs(x.sum(-1) - 1) < 1e-12))
     True
     """
-    kind, a = _float_dtype("dirichlet", dtype), _concentration("dirichlet", concentration)
+    kind, log = _float_dtype("dirichlet", dtype), _flag("dirichlet", "log", log)
+    a = _concentration("dirichlet", concentration)
     if not _is_int(axis):
         raise TypeError(f"dirichlet: axis must be an int, got {axis!r}")
     if a.ndim == 0:

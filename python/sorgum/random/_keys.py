@@ -48,6 +48,8 @@ _core.set_key_type(Key)
 
 def _is_int(value: object) -> TypeGuard[SupportsIndex]:
     """Tell integers, of NumPy too, from the rest; isinstance(value, SupportsIndex) would take microseconds."""
+    if isinstance(value, np.ndarray):  # all of them have __index__
+        return value.ndim == 0 and value.dtype.kind in "iu"
     return hasattr(value, "__index__") and not isinstance(value, bool | np.bool_)
 
 

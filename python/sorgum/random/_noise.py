@@ -15,9 +15,16 @@ __all__ = ["bits", "exponential", "gumbel", "logistic", "normal", "uniform"]
 
 
 def _float_dtype(function: str, dtype: npt.DTypeLike) -> np.dtype[Any]:
-    result = np.dtype(dtype)
-    if result not in (np.dtype(np.float32), np.dtype(np.float64)):
-        raise TypeError(f"{function}: dtype must be float32 or float64, got {result!r}")
+    return _one_of_two(function, dtype, np.float32, np.float64)
+
+
+def _one_of_two(function: str, dtype: npt.DTypeLike, first: type[Any], second: type[Any]) -> np.dtype[Any]:
+    try:
+        result: Any = np.dtype(dtype)
+    except (TypeError, ValueError):  # NumPy's own, which names no argument
+        result = dtype
+    if not isinstance(result, np.dtype) or result not in (np.dtype(first), np.dtype(second)):
+        raise TypeError(f"{function}: dtype must be {first.__name__} or {second.__name__}, got {result!r}")
     return result
 
 
@@ -112,9 +119,7 @@ def bits(
     >>> bool((whole[:, 3:] == part).all())
     True
     """
-    sizes, kind = _shape("bits", shape), np.dtype(dtype)
-    if kind not in (np.dtype(np.uint32), np.dtype(np.uint64)):
-        raise TypeError(f"bits: dtype must be uint32 or uint64, got {kind!r}")
+    sizes, kind = _shape("bits", shape), _one_of_two("bits", dtype, np.uint32, np.uint64)
     wide = kind.itemsize == 8
     if _on_cuda(out):
         return _device._noise("bits", sizes, wide, kind.name, rng, streams, position, index_offset, out)

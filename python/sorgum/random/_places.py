@@ -34,7 +34,7 @@ def _integers(function: str, argument: str, value: npt.ArrayLike) -> Array:
     """Return an int64 array of the same 64 bits as the integers given, none of which may be negative."""
     if isinstance(value, int) and not isinstance(value, bool):
         value = np.array(_word64(function, argument, value), dtype=np.uint64)
-    array = np.asarray(value)
+    array = _plain(function, argument, value)
     if array.dtype.kind in "fO" and not isinstance(value, np.ndarray):  # NumPy's idea of integers beyond 2**63
         items = np.asarray(value, dtype=object)
         if all(isinstance(i, int) for i in items.flat):
@@ -79,6 +79,12 @@ def _number(function: str, argument: str, value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
         raise TypeError(f"{function}: {argument} must be a real number, got {type(value).__name__}")
     return float(value)
+
+
+def _flag(function: str, argument: str, value: object) -> bool:
+    if not isinstance(value, bool | np.bool_):
+        raise TypeError(f"{function}: {argument} must be a bool, got {type(value).__name__}")
+    return bool(value)
 
 
 def _option(function: str, argument: str, value: object, first: str, second: str) -> None:

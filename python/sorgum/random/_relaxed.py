@@ -5,7 +5,7 @@ import numpy.typing as npt
 
 from sorgum import _core
 from sorgum.random._keys import Rng, _key_of
-from sorgum.random._places import Array, _floats, _index_offset, _out
+from sorgum.random._places import Array, _flag, _floats, _index_offset, _out
 from sorgum.random._rows import _draw, _Rows, _rows
 from sorgum.special import _apart, log_softmax
 
@@ -74,7 +74,7 @@ def gumbel_softmax(
     >>> sg.random.gumbel_softmax(np.float32([[0.0, 9.0, -9.0]]), rng=2, hard=True)
     array([[0., 1., 0.]], dtype=float32)
     """
-    secret = _key_of("gumbel_softmax", rng)
+    secret, hard = _key_of("gumbel_softmax", rng), _flag("gumbel_softmax", "hard", hard)
     x = _apart(_floats("gumbel_softmax", "logits", logits), out)
     rows = _rows("gumbel_softmax", x, axis, temperature, where, streams, position)
     t = rows.temperature

@@ -160,10 +160,7 @@ def _gumbel_tokens(
 ) -> SoftTokens:
     secret = _key_of(function, rng)
     t = np.asarray(_floats(function, "gumbel_temperature", gumbel_temperature), np.float64)
-    good = (t > 0) & (t < np.inf)
-    if not np.all(good):
-        raise ValueError(f"{function}: gumbel_temperature must be positive and finite, got {float(t[~good].flat[0])}")
-    t = rows._per_row(function, "gumbel_temperature", t)
+    t = rows._per_row(function, "gumbel_temperature", _positive_temperature(function, t, "gumbel_temperature"))
     kept, most = _keep(function, rows, k, True, filters, axis, on_invalid)
     noise = _noise_of(function, secret, rows, kept.indices)
     logs = _log_probabilities(kept.logits, kept.temperature, floor)[1] + np.clip(noise, *clamp)

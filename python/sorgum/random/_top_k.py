@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from sorgum import _core
 from sorgum.random._keys import Rng, _is_int, _key_of
-from sorgum.random._places import Array, _index_offset, _option
+from sorgum.random._places import Array, _flag, _index_offset, _option
 from sorgum.random._rows import _DRAW, _categories, _refuse_invalid, _rows
 from sorgum.special import exp, log, log_softmax, logsumexp
 
@@ -190,8 +190,9 @@ def top_k_log_prob(logits: npt.ArrayLike, indices: npt.ArrayLike, *, ordered: bo
     >>> np.exp([sg.random.top_k_log_prob(logits, [2, 0], ordered=False)]).round(6)
     array([0.238235])
     """
+    by = _ordered if _flag("top_k_log_prob", "ordered", ordered) else _unordered
     chosen, there, rest = _chosen("top_k_log_prob", logits, indices, axis)
-    return (_ordered if ordered else _unordered)(chosen, there, rest)[()]
+    return by(chosen, there, rest)[()]
 
 
 def _ordered(chosen: Array, there: Array, rest: Array) -> Array:
@@ -266,6 +267,9 @@ def inclusion_weights(logits: npt.ArrayLike, drawn: TopK, *, axis: int = -1, log
     >>> bool(abs((weights * drawn.indices).sum(-1).mean() - 1.0) < 0.05)  # the mean of the category
     True
     """
+    if not isinstance(drawn, TopK):
+        raise TypeError(f"inclusion_weights: drawn must be a TopK, got {type(drawn).__name__}")
+    logarithms = _flag("inclusion_weights", "log", log)
     chosen, there, rest = _chosen("inclusion_weights", logits, drawn.indices, axis)
     everything = np.concatenate([chosen, rest[..., None]], axis=-1)
     log_p = log_softmax(everything)[..., :-1]
@@ -276,4 +280,4 @@ def inclusion_weights(logits: npt.ArrayLike, drawn: TopK, *, axis: int = -1, log
     sure = threshold == -np.inf
     log_q = _log_one_minus_exp(np.where(there, chosen, 0.0) - np.where(sure, 0.0, threshold)[..., None])
     found = np.where(there, log_p - np.where(sure[..., None], 0.0, log_q), -np.inf)
-    return found if log else np.asarray(exp(found))
+    return found if logarithms else np.asarray(exp(found))
