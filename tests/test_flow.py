@@ -349,6 +349,11 @@ USABLE = "must be positive, finite and not subnormal"
         (
             lambda: random.flow_interpolant([0], 2, rng=1, temperature=2.0**-1030),
             ValueError,
+            f"flow_interpolant: temperature must not be subnormal, got {2.0**-1030}",
+        ),
+        (
+            lambda: random.flow_interpolant([0], 2, rng=1, temperature=2.0**-1000, beta=2.0**-30),
+            ValueError,
             f"flow_interpolant: beta * temperature {USABLE}, got {2.0**-1030}",
         ),
         *(
