@@ -68,8 +68,8 @@ struct ColumnResult<RowOp::logsumexp, T> {
 
 // The excess, with the others of peaked rows summed once more. Element j of 16 rows lies at e + j * pitch.
 template <class T>
-SORGUM_INLINE f64x16 refined_columns(const T* e, index_t pitch, index_t n, f64x16 excess, f64x16 count, f64x16 others,
-                                     const ReferenceLanes<T>& ref, const ExpScale<T>& scale) {
+SORGUM_NOINLINE f64x16 refined_columns(const T* e, index_t pitch, index_t n, f64x16 excess, f64x16 count, f64x16 others,
+                                       const ReferenceLanes<T>& ref, const ExpScale<T>& scale) {
     if constexpr (sizeof(T) == 4) {
         const auto again = lt(excess, splat<f64x16>(special::kSummedAgainBelow<T>));
         const auto peaked = lt(excess, splat<f64x16>(special::kPreciseBelow));

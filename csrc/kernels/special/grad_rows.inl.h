@@ -219,7 +219,10 @@ SORGUM_INLINE void grad_rows(const GradRows<T>& r, double temperature) {
     const index_t fitting = kGradBatch<T> / r.n;
     const index_t per_batch = fitting > 16 ? 16 : fitting < 1 ? 1 : fitting;
     const GradMap<op, T> scale(splat<V>(T(0)), splat<V>(T(0)), temperature);
-    const Writing writing = writing_of(r.dx, r.dx_stride, r.n, r.streaming);
+    Writing writing = writing_of(r.dx, r.dx_stride, r.n, r.streaming);
+    constexpr bool kAllWritings = sizeof(T) == 4;  // float64 does without two of them, for the size of the code
+    if (!kAllWritings && writing != Writing::cached)
+        writing = Writing::apart;
     GradState<op, T> s;
     s.line.start(r.dx);
     for (index_t first = 0; s.here->rows > 0 || first < r.rows; first += per_batch) {
@@ -229,12 +232,11 @@ SORGUM_INLINE void grad_rows(const GradRows<T>& r, double temperature) {
         s.next->dx = r.dx + first * r.dx_stride;
         if (writing == Writing::cached)
             step_rows<op, Writing::cached>(r, scale, s);
-        else if (writing == Writing::streamed)
-            step_rows<op, Writing::streamed>(r, scale, s);
-        else if (writing == Writing::slid)
-            step_rows<op, Writing::slid>(r, scale, s);
-        else
+        else if (writing == Writing::apart)
             step_rows<op, Writing::apart>(r, scale, s);
+        else if constexpr (kAllWritings)
+            writing == Writing::streamed ? step_rows<op, Writing::streamed>(r, scale, s)
+                                         : step_rows<op, Writing::slid>(r, scale, s);
         if (s.next->rows > 0) {
             if (r.n <= kChunk) {
                 s.sums.totals(s.next->high, s.next->low);

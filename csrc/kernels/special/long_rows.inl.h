@@ -239,7 +239,17 @@ void log_softmax_long_rows_kernel(const Rows<T>& rows, const ExpScale<T>& scale)
 }
 template <class T>
 void logsumexp_grad_long_rows_kernel(const Rows<T>& rows, const ExpScale<T>& scale) {
-    long_rows<RowOp::logsumexp_grad>(rows, scale);
+    if constexpr (sizeof(T) == 4)
+        return long_rows<RowOp::logsumexp_grad>(rows, scale);
+    // The passes apart, for the size of the code, as in logsumexp_grad_rows.
+    for (index_t i = 0; i < rows.rows; ++i) {
+        RowSum<T> sum;
+        row_sum_clear(sum);
+        exp_sum_kernel(rows.x + i * rows.x_stride, rows.n, scale, sum);
+        second_pass<RowOp::logsumexp_grad>(rows, i, scale, row_result(sum, scale, false));
+    }
+    if (rows.streaming)
+        stream_fence();
 }
 
 SORGUM_ISA_END
