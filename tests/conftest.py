@@ -1,8 +1,10 @@
 """Fixtures that every test file shares."""
 
+import gc
 import sys
 from collections.abc import Callable, Iterator
 
+import dlpack_stand_in
 import hypothesis
 import numpy as np
 import pytest
@@ -52,6 +54,16 @@ def threads() -> Iterator[Callable[[int], None]]:
 def rng() -> np.random.Generator:
     """Give a generator with a fixed seed."""
     return np.random.default_rng(20180617)
+
+
+@pytest.fixture
+def no_leaks() -> Iterator[None]:
+    """See that every capsule is let go of once: the stand-in fails at the second time."""
+    gc.collect()
+    before = dlpack_stand_in.live()
+    yield
+    gc.collect()
+    assert dlpack_stand_in.live() == before
 
 
 @pytest.fixture(params=["with ml_dtypes", "without"])

@@ -12,7 +12,7 @@ import sys
 import threading
 import types
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import dlpack_stand_in
@@ -26,14 +26,7 @@ from sorgum.interop import bfloat16, dlpack, libraries
 s, r = sg.special, sg.random
 
 
-@pytest.fixture(autouse=True)
-def no_leaks() -> Iterator[None]:
-    """Every capsule is let go of once: the stand-in fails at the second time."""
-    gc.collect()
-    before = live()
-    yield
-    gc.collect()
-    assert live() == before
+pytestmark = pytest.mark.usefixtures("no_leaks")
 
 
 # Every public function that takes arrays: a call with arrays that `of` makes of NumPy's, and results to compare.

@@ -10,12 +10,12 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
-from dlpack_stand_in import Allocator, Foreign, Tensor, Versioned, live
+from dlpack_stand_in import Allocator, Foreign, Tensor, Versioned
 
 import sorgum as sg
 from sorgum import _core
@@ -41,6 +41,16 @@ def only_plain(name: str) -> Callable[..., Any]:
 
     usual.__name__ = name
     return _core.function(usual, usual)  # type: ignore[no-any-return]
+
+
+def go_the_usual_way(calls: dict[str, Callable[[], Any]]) -> None:
+    for what, call in calls.items():
+        try:
+            call()
+        except TheUsualWayError:
+            continue
+        pytest.fail(f"answered at once: {what}")
+    assert sys.exc_info() == (None, None, None)
 
 
 def numbers(shape: tuple[int, ...], dtype: Any, seed: int = 0) -> np.ndarray:
@@ -193,12 +203,7 @@ def test_what_goes_the_usual_way() -> None:
         "a gradient in x": lambda: lse_grad(x, x.reshape(-1)[:4]),
         "a gradient in out": lambda: lse_grad(x, y.reshape(-1)[:4], out=y),
     }
-    for what, call in calls.items():
-        try:
-            call()
-        except TheUsualWayError:
-            continue
-        pytest.fail(f"answered at once: {what}")
+    go_the_usual_way(calls)
     np.testing.assert_array_equal(longer, 0)
 
 
@@ -265,25 +270,10 @@ def test_categorical_that_goes_the_usual_way() -> None:
         "many rows": lambda: plain(np.zeros((65, 2)), rng=1),
         "strided": lambda: plain(x.T, rng=1),
     }
-    for what, call in calls.items():
-        try:
-            call()
-        except TheUsualWayError:
-            continue
-        pytest.fail(f"answered at once: {what}")
-    assert sys.exc_info() == (None, None, None)
+    go_the_usual_way(calls)
 
 
 # ---- tensors ----
-
-
-@pytest.fixture
-def no_leaks() -> Iterator[None]:
-    gc.collect()
-    before = live()
-    yield
-    gc.collect()
-    assert live() == before
 
 
 def tensor_of(array: np.ndarray) -> Tensor:
@@ -367,13 +357,7 @@ def test_tensors_that_go_the_usual_way() -> None:
     calls["out constant"] = lambda: softmax(Tensor(x), out=Tensor(np.zeros_like(x), read_only=True))
     calls["out a copy"] = lambda: softmax(Tensor(x), out=Tensor(np.zeros_like(x), copied=True))
     calls["a gradient of NumPy"] = lambda: grad(Tensor(x), x)
-    for what, call in calls.items():
-        try:
-            call()
-        except TheUsualWayError:
-            continue
-        pytest.fail(f"answered at once: {what}")
-    assert sys.exc_info() == (None, None, None)
+    go_the_usual_way(calls)
     offset = Tensor(np.concatenate([x[0], x[0] + 1]), ndim=1, byte_offset=4 * 6)
     offset.fields["shape"] = shape = (ctypes.c_int64 * 1)(6)
     assert softmax(offset).array.tobytes() == s.softmax(x[0] + 1).tobytes()
