@@ -20,7 +20,10 @@ Array = NDArray[Any]
 FUNCTIONS = ("exp", "log", "softmax", "softmax_three_pass", "log_softmax", "log_softmax_three_pass")
 REDUCTIONS = ("logsumexp", "logsumexp_partial")
 LAWS = ("bits", "uniform", "exponential", "gumbel", "logistic", "normal")
-NAMES = tuple(f"special.{function}.{suffix}" for function in (*FUNCTIONS, *REDUCTIONS) for suffix in ("f32", "f64"))
+GRADIENTS = ("softmax_grad", "log_softmax_grad", "logsumexp_grad")
+NAMES = tuple(
+    f"special.{function}.{suffix}" for function in (*FUNCTIONS, *REDUCTIONS, *GRADIENTS) for suffix in ("f32", "f64")
+)
 NAMES += tuple(
     f"random.{function}.{suffix}"
     for function in (
@@ -231,7 +234,13 @@ def outputs(name: str) -> Iterator[Array]:
     three_pass = function.endswith("_three_pass")
     function = function.removesuffix("_three_pass")
     for x, keywords in options(dtype):
-        if function == "logsumexp_partial":
+        if function == "logsumexp_grad":
+            rows = np.shape(special.logsumexp(x, **keywords))
+            yield special.logsumexp_grad(x, logits(rows, dtype, 1.0, seed=5), **keywords)
+        elif function in GRADIENTS:
+            y = getattr(special, function.removesuffix("_grad"))(x, **keywords)
+            yield getattr(special, function)(y, logits(x.shape, dtype, 1.0, seed=5), **keywords)
+        elif function == "logsumexp_partial":
             yield special.logsumexp_partial(x, **keywords).reshape(-1, 1).view(np.int64)
         elif function == "logsumexp":
             yield special.logsumexp(x, **keywords)
