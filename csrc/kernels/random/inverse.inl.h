@@ -18,16 +18,15 @@ void chunk_masses_kernel(const T* x, index_t n, const ExpScale<T>& scale, ChunkM
         const Reference<T> ref = make_reference(scale, max_x);
         T next_max = T(0);
         ChunkSum<T> sum = {0, 0.0};
-        const bool sweep = after == kChunk && !infinite && !ref.shifted && scale.prescale == T(1);
-        if (sweep)
-            sum = sum_chunk<false, true>(x + i, here, ref.map, scale, max_x, next_max, NoSide(), i);
+        const bool plain = !infinite && !ref.shifted && scale.prescale == T(1), swept = plain && after == kChunk;
+        if (plain)  // where less than a chunk follows, this one is swept, to no purpose: a loop less is compiled
+            sum = sum_chunk<false, true>(x + i, here, ref.map, scale, max_x, x + i + (swept ? kChunk : 0), next_max,
+                                         NoSide(), i);
         else if (infinite)  // +inf, or none but -inf and NaN, which shows in no maximum
             sum.others = max_x > T(0) || any_nan(x + i, here) ? from_bits(Format<double>::quiet_nan) : 0.0;
-        else if (ref.shifted || scale.prescale != T(1))
-            sum = sum_chunk<true, false>(x + i, here, ref.map, scale, max_x, next_max, NoSide(), i);
         else
-            sum = sum_chunk<false, false>(x + i, here, ref.map, scale, max_x, next_max, NoSide(), i);
-        if (!sweep && after > 0)
+            sum = sum_chunk<true, false>(x + i, here, ref.map, scale, max_x, x, next_max, NoSide(), i);
+        if (!swept && after > 0)
             next_max = max_of(x + i + kChunk, after);
         const double count = static_cast<double>(sum.count);
         const double others = sum.others * power_of_two_f64(-kHeadroom<T>);

@@ -6,24 +6,34 @@
 
 SORGUM_ISA_BEGIN
 
-// sums[c] = the sum of term(0, c) .. term(n - 1, c) for c < vectors, lane by lane in the order that
+// The most vectors of 16 rows that are taken together: four cache lines.
+template <class T>
+inline constexpr index_t kMostVectors = kBlockColumns<T> / kLanes;
+
+// sums[c] = the sum of the terms 0 .. n - 1 of columns[c] for c < vectors <= most, lane by lane in the order that
 // kernels/special/softmax.h states.
-template <class T, index_t vectors, class F>
-SORGUM_INLINE void column_sums(index_t n, F&& term, f64x16* sums) {
+template <index_t most, class T, class Column>
+SORGUM_INLINE void column_sums(index_t n, index_t vectors, Column* columns, f64x16* sums) {
     using V = vec<T>;
-    LaneSum<T> lanes[kLanes][vectors];
+    LaneSum<T> lanes[kLanes][most];
+    Column one = columns[0];  // in registers
+    Column& term = most == 1 ? columns[0] : one;
     for (index_t group = 0; group < n; group += kGroup * kLanes) {
         for (index_t l = group; l < group + kLanes && l < n; ++l) {
             const index_t present = (n - l + kLanes - 1) / kLanes;
             for (index_t c = 0; c < vectors; ++c) {
                 LaneSum<T>& into = lanes[l - group][c];
+                if (most > 1)
+                    one = columns[c];
                 if (present == 1)
-                    into.add(term(l, c));
+                    into.add(term(l));
                 else if (present >= kGroup)
-                    into.add(tree_sum<kGroup>([&](int v) SORGUM_LAMBDA { return term(l + v * kLanes, c); }));
+                    into.add(tree_sum<kGroup>([&](int v) SORGUM_LAMBDA { return term(l + v * kLanes); }));
                 else
                     into.add(tree_sum<kGroup>(
-                        [&](int v) SORGUM_LAMBDA { return v < present ? term(l + v * kLanes, c) : splat<V>(T(0)); }));
+                        [&](int v) SORGUM_LAMBDA { return v < present ? term(l + v * kLanes) : splat<V>(T(0)); }));
+                if (most > 1)
+                    columns[c].keep(one);
             }
         }
     }
@@ -66,6 +76,32 @@ struct ColumnResult<RowOp::logsumexp, T> {
     vec<T> value;
 };
 
+// The terms of 16 rows for the sum: element j lies at e + j pitch. Those that are scaled take their elements' place.
+template <RowOp op, class T>
+struct ColumnTerms {
+    Terms<false, T> terms;
+    T* e;
+    index_t pitch;
+    SORGUM_INLINE vec<T> operator()(index_t j) {
+        T* const at = e + j * pitch;
+        const vec<T> x = load(at), w = terms.value(x);
+        if constexpr (scales_terms(op))
+            store(at, w);
+        return terms.summand(x, w);
+    }
+    SORGUM_INLINE void keep(const ColumnTerms& done) { terms.count = done.terms.count; }
+};
+
+// The same to be summed again, in float64.
+template <class F>
+struct ColumnAgain {
+    F terms;
+    const float* e;
+    index_t pitch;
+    SORGUM_INLINE f64x16 operator()(index_t j) const { return terms(load(e + j * pitch)); }
+    SORGUM_INLINE void keep(const ColumnAgain&) const {}
+};
+
 // The excess, with the others of peaked rows summed once more. Element j of 16 rows lies at e + j * pitch.
 template <class T>
 SORGUM_NOINLINE f64x16 refined_columns(const T* e, index_t pitch, index_t n, f64x16 excess, f64x16 count, f64x16 others,
@@ -74,10 +110,10 @@ SORGUM_NOINLINE f64x16 refined_columns(const T* e, index_t pitch, index_t n, f64
         const auto again = lt(excess, splat<f64x16>(special::kSummedAgainBelow<T>));
         const auto peaked = lt(excess, splat<f64x16>(special::kPreciseBelow));
         f64x16 sum = others, unit = ref.max_mantissa;
-        const auto sum_again = [&](auto&& terms) SORGUM_LAMBDA {
+        const auto sum_again = [&](auto terms) SORGUM_LAMBDA {
             f64x16 lanes;
-            column_sums<double, 1>(
-                n, [&](index_t j, index_t) SORGUM_LAMBDA { return terms(load(e + j * pitch)); }, &lanes);
+            ColumnAgain<decltype(terms)> column{terms, e, pitch};
+            column_sums<1, double>(n, 1, &column, &lanes);
             return lanes;
         };
         if (any(again)) {
@@ -97,42 +133,27 @@ SORGUM_NOINLINE f64x16 refined_columns(const T* e, index_t pitch, index_t n, f64
 }
 
 // `vectors` times 16 rows: element j of the rows of vector c is e[16 (j vectors + c)] and the 15 that follow.
-// Terms that are scaled take the elements' place.
-template <RowOp op, index_t vectors, class T>
-SORGUM_INLINE void sum_columns(T* e, index_t n, const vec<T>* maxima, const vec<T>* minima, const ExpScale<T>& scale,
-                               ReferenceLanes<T>* refs, ColumnResult<op, T>* results) {
+template <index_t most, RowOp op, class T>
+SORGUM_INLINE void sum_columns(T* e, index_t n, index_t vectors, const vec<T>* maxima, const vec<T>* minima,
+                               const ExpScale<T>& scale, ReferenceLanes<T>* refs, ColumnResult<op, T>* results) {
     using V = vec<T>;
     using D = f64x16;
-    const V prescale = splat<V>(scale.prescale), c_hi = splat<V>(scale.c_hi), c_lo = splat<V>(scale.c_lo);
     const V zero = splat<V>(T(0));
-    integer_t<V> counts[vectors];
+    ColumnTerms<op, T> columns[most];
     for (index_t c = 0; c < vectors; ++c) {
         refs[c] = make_reference_lanes<T>(maxima[c], scale);
-        counts[c] = splat_integer<integer_t<V>>(0);
+        const ExpMap<V> map = {zero, zero, refs[c].lowest, refs[c].magic};
+        columns[c] = {Terms<false, T>(map, scale, refs[c].max), e + c * kLanes, vectors * kLanes};
     }
-    D sums[vectors];
-    column_sums<T, vectors>(
-        n,
-        [&](index_t j, index_t c) SORGUM_LAMBDA {
-            T* const at = e + (j * vectors + c) * kLanes;
-            const V x = load(at);
-            const ExpMap<V> map = {zero, zero, refs[c].lowest, refs[c].magic};
-            const V w = extexp<false>(map, prescale, c_hi, c_lo, x);
-            if constexpr (scales_terms(op))
-                store(at, w);
-            const auto hit = eq(x, refs[c].max);
-            counts[c] = increment(counts[c], hit);
-            return zero_where(hit, w);
-        },
-        sums);
+    D sums[most];
+    column_sums<most, T>(n, vectors, columns, sums);
     for (index_t c = 0; c < vectors; ++c) {
         ReferenceLanes<T>& ref = refs[c];
         mark_nan(sums[c], ref.odd);
-        const D count = to_f64(integer_to_float<V>(counts[c]));
+        const D count = to_f64(integer_to_float<V>(columns[c].terms.count));
         const D others = sums[c] * splat<D>(power_of_two_f64(-kHeadroom<T>));
         if constexpr (scales_terms(op)) {
-            const ExpMap<V> map = {zero, zero, ref.lowest, ref.magic};
-            const V top = extexp<false>(map, prescale, c_hi, c_lo, ref.max);
+            const V top = columns[c].terms.value(ref.max);
             results[c].factor = make_scale<V>(row_sum(count, others, ref.max_mantissa), ref.max_mantissa, top);
             results[c].careful = any(lt(minima[c], ref.small));
         } else {

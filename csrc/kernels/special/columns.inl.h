@@ -18,21 +18,21 @@ SORGUM_INLINE void prefetch_lines(const T* p) {
 }
 
 // Columns `first` to `first + width`, packed row by row of memory. Those of several vectors fill them.
-template <class T, index_t vectors>
+template <class T>
 struct ColumnBlock {
-    index_t first, width;
-    vec<T> maxima[vectors], minima[vectors];
-
-    SORGUM_INLINE bool whole() const { return vectors > 1 || width == kLanes; }
+    index_t first, width, vectors;
+    vec<T> maxima[kMostVectors<T>], minima[kMostVectors<T>];
 };
 
-template <class T, index_t vectors>
-SORGUM_INLINE void pack_columns(const Columns<T>& r, ColumnBlock<T, vectors>& b) {
+// `vectors` stands for b.vectors, as a constant.
+template <index_t vectors, class T>
+SORGUM_INLINE void pack_columns(const Columns<T>& r, ColumnBlock<T>& b) {
     using V = vec<T>;
     const T infinity = from_bits(Format<T>::infinity);
+    V maxima[vectors], minima[vectors];
     for (index_t c = 0; c < vectors; ++c) {
-        b.maxima[c] = splat<V>(-infinity);
-        b.minima[c] = splat<V>(infinity);
+        maxima[c] = splat<V>(-infinity);
+        minima[c] = splat<V>(infinity);
     }
     const index_t rows_ahead = r.n < kRowsAhead ? r.n : kRowsAhead;
     T* packed = r.scratch;
@@ -43,26 +43,30 @@ SORGUM_INLINE void pack_columns(const Columns<T>& r, ColumnBlock<T, vectors>& b)
             x + (j + rows_ahead < r.n ? rows_ahead * r.x_along : (rows_ahead - r.n) * r.x_along + vectors * kLanes);
         for (index_t c = 0; c < vectors; ++c, packed += kLanes) {
             prefetch_lines(ahead + c * kLanes);
-            const V e = b.whole() ? load(x + c * kLanes) : load_first(x, b.width, T(0));
-            b.maxima[c] = max(e, b.maxima[c]);
-            b.minima[c] = min(e, b.minima[c]);
+            const V e = vectors > 1 || b.width == kLanes ? load(x + c * kLanes) : load_first(x, b.width, T(0));
+            maxima[c] = max(e, maxima[c]);
+            minima[c] = min(e, minima[c]);
             store(packed, e);
         }
+    }
+    for (index_t c = 0; c < vectors; ++c) {
+        b.maxima[c] = maxima[c];
+        b.minima[c] = minima[c];
     }
 }
 
 // Writes the results of a block but those of vectors that are odd.
-template <class T, index_t vectors, class F>
-SORGUM_INLINE void write_columns(const Columns<T>& r, const ColumnBlock<T, vectors>& b, const bool* odd, bool streaming,
-                                 F&& result) {
+template <index_t vectors, RowOp op, class T>
+SORGUM_INLINE void write_columns(const Columns<T>& r, const ColumnBlock<T>& b, const bool* odd, bool streaming,
+                                 const ColumnResult<op, T>* results) {
     const T* packed = r.scratch;
     for (index_t j = 0; j < r.n; ++j) {
         T* const y = r.y + j * r.y_along + b.first;
         for (index_t c = 0; c < vectors; ++c, packed += kLanes) {
             if (odd[c])
                 continue;
-            const vec<T> out = result(c, load(packed));
-            if (!b.whole()) {
+            const vec<T> out = results[c](load(packed));
+            if (vectors == 1 && b.width < kLanes) {
                 store_first(y, out, b.width);
             } else if (streaming) {
                 stream(y + c * kLanes, out);
@@ -88,19 +92,21 @@ SORGUM_NOINLINE void columns_one_by_one(const Columns<T>& r, index_t first, inde
     }
 }
 
-template <RowOp op, index_t vectors, class T>
+template <RowOp op, class T>
 SORGUM_INLINE void column_block(const Columns<T>& r, index_t first, index_t width, const ExpScale<T>& scale,
                                 bool streaming) {
-    ColumnBlock<T, vectors> b;
+    ColumnBlock<T> b;
     b.first = first;
     b.width = width;
-    pack_columns(r, b);
-    ReferenceLanes<T> refs[vectors];
-    ColumnResult<op, T> results[vectors];
-    bool odd[vectors];
-    sum_columns<op, vectors>(r.scratch, r.n, b.maxima, b.minima, scale, refs, results);
-    for (index_t c = 0; c < vectors; ++c) {
-        const index_t at = first + c * kLanes, count = b.whole() ? kLanes : width;
+    b.vectors = (width + kLanes - 1) / kLanes;
+    const bool several = b.vectors > 1;
+    several ? pack_columns<kMostVectors<T>>(r, b) : pack_columns<1>(r, b);
+    ReferenceLanes<T> refs[kMostVectors<T>];
+    ColumnResult<op, T> results[kMostVectors<T>];
+    bool odd[kMostVectors<T>];
+    sum_columns<kMostVectors<T>, op>(r.scratch, r.n, b.vectors, b.maxima, b.minima, scale, refs, results);
+    for (index_t c = 0; c < b.vectors; ++c) {
+        const index_t at = first + c * kLanes, count = several ? kLanes : width;
         odd[c] = any_odd(refs[c], count);
         if (odd[c])
             columns_one_by_one<op>(r, at, count, scale);
@@ -108,7 +114,8 @@ SORGUM_INLINE void column_block(const Columns<T>& r, index_t first, index_t widt
             store_first(r.y + at, results[c].value, count);
     }
     if constexpr (op != RowOp::logsumexp)
-        write_columns(r, b, odd, streaming, [&](index_t c, vec<T> e) SORGUM_LAMBDA { return results[c](e); });
+        several ? write_columns<kMostVectors<T>>(r, b, odd, streaming, results)
+                : write_columns<1>(r, b, odd, streaming, results);
 }
 
 template <RowOp op, class T>
@@ -118,14 +125,9 @@ SORGUM_INLINE void columns(const Columns<T>& r, const ExpScale<T>& scale) {
     const bool streaming = r.streaming && head >= 0 && (r.y_along * static_cast<index_t>(sizeof(T))) % 64 == 0;
     for (index_t first = 0; first < r.columns;) {
         const index_t left = streaming && first == 0 && head > 0 && head < r.columns ? head : r.columns - first;
-        if (left >= kBlockColumns<T>) {
-            column_block<op, kBlockColumns<T> / kLanes>(r, first, kBlockColumns<T>, scale, streaming);
-            first += kBlockColumns<T>;
-        } else {
-            const index_t width = left < kLanes ? left : kLanes;
-            column_block<op, 1>(r, first, width, scale, streaming);
-            first += width;
-        }
+        const index_t width = left >= kBlockColumns<T> ? kBlockColumns<T> : left < kLanes ? left : kLanes;
+        column_block<op>(r, first, width, scale, streaming);
+        first += width;
     }
     if (r.streaming)
         stream_fence();

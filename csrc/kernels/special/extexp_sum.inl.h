@@ -39,6 +39,7 @@ struct Terms {
     V prescale, c_hi, c_lo, max;
     integer_t<V> count = splat_integer<integer_t<V>>(0);
 
+    Terms() = default;
     SORGUM_INLINE Terms(const ExpMap<T>& m, const ExpScale<T>& s, T largest) {
         map.bias = splat<V>(m.bias);
         map.fraction = splat<V>(m.fraction);
@@ -100,11 +101,11 @@ struct NoSide {
     SORGUM_INLINE void keep(index_t, V) const {}
 };
 
-// `sweep`: on the way, `next_max` becomes the maximum of the kChunk elements at x + kChunk. `side` does other work in
-// the shadow of this one; `at` is the chunk's place in the row.
+// `sweep`: on the way, `next_max` becomes the maximum of as many elements at `next_x`. `side` does other work in the
+// shadow of this one; `at` is the chunk's place in the row.
 template <bool shifted, bool sweep, class T, class Side>
 SORGUM_INLINE ChunkSum<T> sum_chunk(const T* x, index_t n, const ExpMap<T>& map, const ExpScale<T>& scale, T max_x,
-                                    T& next_max, Side&& side, index_t at) {
+                                    const T* next_x, T& next_max, Side&& side, index_t at) {
     using V = vec<T>;
     const T least = -from_bits(Format<T>::infinity);
     Terms<shifted, T> terms(map, scale, max_x);
@@ -113,14 +114,14 @@ SORGUM_INLINE ChunkSum<T> sum_chunk(const T* x, index_t n, const ExpMap<T>& map,
     index_t i = 0;
     for (; i + kGroup * kLanes <= n; i += kGroup * kLanes) {
         lanes.add(tree_sum<kGroup>([&](int v) SORGUM_LAMBDA {
-            const T* p = x + i + v * kLanes;
+            const index_t here = i + v * kLanes;
             prefetch_ahead(x + i + kChunk, v);
             if constexpr (sweep)
-                next = max(load(p + kChunk), next);
+                next = max(load(next_x + here), next);
             side.step();
-            const V e = load(p);
+            const V e = load(x + here);
             const V w = terms.value(e);
-            side.keep(at + i + v * kLanes, w);
+            side.keep(at + here, w);
             const V summand = terms.summand(e, w);
             keep_in_step();
             return summand;
@@ -150,8 +151,8 @@ SORGUM_NOINLINE ChunkSum<T> sum_chunk_apart(const T* x, index_t n, const Referen
                                             T max_x) {
     T unused;
     if (ref.shifted || scale.prescale != T(1))
-        return sum_chunk<true, false>(x, n, ref.map, scale, max_x, unused, NoSide(), 0);
-    return sum_chunk<false, false>(x, n, ref.map, scale, max_x, unused, NoSide(), 0);
+        return sum_chunk<true, false>(x, n, ref.map, scale, max_x, x, unused, NoSide(), 0);
+    return sum_chunk<false, false>(x, n, ref.map, scale, max_x, x, unused, NoSide(), 0);
 }
 
 // Adds a contiguous part of a row, which starts on a chunk border.
@@ -168,12 +169,12 @@ SORGUM_INLINE void sum_chunks(const T* x, index_t n, const ExpScale<T>& scale, R
         ChunkSum<T> sum = {0, 0.0};
         const bool plain = max_x != from_bits(Format<T>::infinity) && !ref.shifted && scale.prescale == T(1);
         side.chunk(i, plain && max_x != -from_bits(Format<T>::infinity), ref.exponent);
-        if (plain && after == kChunk) {
-            sum = sum_chunk<false, true>(x + i, here, ref.map, scale, max_x, next_max, side, i);
-        } else if (plain && Side::active) {
-            sum = sum_chunk<false, false>(x + i, here, ref.map, scale, max_x, next_max, side, i);
-            if (after > 0)
-                next_max = max_of(x + i + kChunk, after);
+        bool swept = false;
+        if (plain && (after == kChunk || Side::active)) {
+            // Where less than a chunk follows, this one is swept, to no purpose: a loop less is compiled.
+            swept = after == kChunk;
+            sum = sum_chunk<false, true>(x + i, here, ref.map, scale, max_x, x + i + (swept ? kChunk : 0), next_max,
+                                         side, i);
         } else {
             side.until(i + here);
             if (max_x == from_bits(Format<T>::infinity)) {
@@ -182,9 +183,9 @@ SORGUM_INLINE void sum_chunks(const T* x, index_t n, const ExpScale<T>& scale, R
             } else {
                 sum = sum_chunk_apart(x + i, here, ref, scale, max_x);
             }
-            if (after > 0)
-                next_max = max_of(x + i + kChunk, after);
         }
+        if (!swept && after > 0)
+            next_max = max_of(x + i + kChunk, after);
         if (max_x != from_bits(Format<T>::infinity))
             row_sum_add_chunk(row, scale, ref, max_x, sum.count, sum.others);
         max_x = next_max;

@@ -53,15 +53,17 @@ struct GradLanes<op, double> {
     }
 };
 
-inline constexpr int kGradGroup = 4;  // vectors that share the work of finding what to prefetch
+// Vectors that share the work of finding what to prefetch: four lines of memory.
+template <class T>
+inline constexpr int kGradGroup = 16 / static_cast<int>(sizeof(T));
 
 template <GradOp op, class T>
 SORGUM_INLINE SumPair grad_chunk(const T* y, const T* dy, index_t n) {
     GradLanes<op, T> lanes[2];
     index_t i = 0;
-    for (; i + kGradGroup * kLanes <= n; i += kGradGroup * kLanes) {
+    for (; i + kGradGroup<T> * kLanes <= n; i += kGradGroup<T> * kLanes) {
 #pragma GCC unroll 4
-        for (int v = 0; v < kGradGroup; ++v) {
+        for (int v = 0; v < kGradGroup<T>; ++v) {
             const index_t at = i + v * kLanes;
             prefetch_ahead(dy + i, v);
             if constexpr (op == GradOp::softmax)
@@ -143,9 +145,9 @@ SORGUM_INLINE void map_pairs(const T* y, const T* dy, T* dx, index_t n, bool str
         part(0, head);
         i = head;
     }
-    for (; i + kGradGroup * kLanes <= n; i += kGradGroup * kLanes) {
+    for (; i + kGradGroup<T> * kLanes <= n; i += kGradGroup<T> * kLanes) {
 #pragma GCC unroll 4
-        for (int v = 0; v < kGradGroup; ++v) {
+        for (int v = 0; v < kGradGroup<T>; ++v) {
             const index_t at = i + v * kLanes;
             if constexpr (fetch) {
                 prefetch_ahead(y + i, v);

@@ -102,15 +102,15 @@ struct GradStep {
     SORGUM_INLINE void run(index_t begin, index_t end) {
         lanes[0] = lanes[1] = GradLanes<op, T>();
         index_t i = begin;
-        for (; i + kGradGroup * kLanes <= end; i += kGradGroup * kLanes) {
+        for (; i + kGradGroup<T> * kLanes <= end; i += kGradGroup<T> * kLanes) {
 #pragma GCC unroll 4
-            for (int v = 0; v < kGradGroup; ++v) {
+            for (int v = 0; v < kGradGroup<T>; ++v) {
                 fetch(i, v);
                 step<true>(i + v * kLanes, kLanes, lanes[v % 2]);
             }
         }
         // The sums stay in registers only if their places are constants.
-        if (i + 2 * kLanes <= end) {
+        if (kGradGroup<T> > 2 && i + 2 * kLanes <= end) {
             fetch(i);
             step<true>(i, kLanes, lanes[0]);
             fetch(i + kLanes);
@@ -213,16 +213,16 @@ SORGUM_INLINE void step_rows(const GradRows<T>& r, const GradMap<op, T>& scale, 
     }
 }
 
+template <class T>
+inline constexpr bool kGradSlides = sizeof(T) == 4;  // float64 does without, for the size of the code
+
 template <GradOp op, class T>
 SORGUM_INLINE void grad_rows(const GradRows<T>& r, double temperature) {
     using V = vec<T>;
     const index_t fitting = kGradBatch<T> / r.n;
     const index_t per_batch = fitting > 16 ? 16 : fitting < 1 ? 1 : fitting;
     const GradMap<op, T> scale(splat<V>(T(0)), splat<V>(T(0)), temperature);
-    Writing writing = writing_of(r.dx, r.dx_stride, r.n, r.streaming);
-    constexpr bool kAllWritings = sizeof(T) == 4;  // float64 does without two of them, for the size of the code
-    if (!kAllWritings && writing != Writing::cached)
-        writing = Writing::apart;
+    const Writing writing = writing_of(r.dx, r.dx_stride, r.n, r.streaming, kGradSlides<T>);
     GradState<op, T> s;
     s.line.start(r.dx);
     for (index_t first = 0; s.here->rows > 0 || first < r.rows; first += per_batch) {
@@ -232,11 +232,12 @@ SORGUM_INLINE void grad_rows(const GradRows<T>& r, double temperature) {
         s.next->dx = r.dx + first * r.dx_stride;
         if (writing == Writing::cached)
             step_rows<op, Writing::cached>(r, scale, s);
-        else if (writing == Writing::apart)
+        else if (writing == Writing::streamed)
+            step_rows<op, Writing::streamed>(r, scale, s);
+        else if (writing == Writing::slid)
+            step_rows<op, kGradSlides<T> ? Writing::slid : Writing::apart>(r, scale, s);
+        else
             step_rows<op, Writing::apart>(r, scale, s);
-        else if constexpr (kAllWritings)
-            writing == Writing::streamed ? step_rows<op, Writing::streamed>(r, scale, s)
-                                         : step_rows<op, Writing::slid>(r, scale, s);
         if (s.next->rows > 0) {
             if (r.n <= kChunk) {
                 s.sums.totals(s.next->high, s.next->low);

@@ -31,7 +31,7 @@ SORGUM_INLINE void narrow_rows(const Rows<T>& r, const ExpScale<T>& scale) {
         }
         ReferenceLanes<T> lanes;
         ColumnResult<op, T> result;
-        sum_columns<op, 1>(columns, n, &max_x, &min_x, scale, &lanes, &result);
+        sum_columns<1, op>(columns, n, 1, &max_x, &min_x, scale, &lanes, &result);
         if constexpr (op == RowOp::logsumexp) {
             T values[kLanes];
             store(values, result.value);

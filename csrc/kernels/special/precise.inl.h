@@ -80,8 +80,8 @@ SORGUM_INLINE void add_chunks(const float* x, index_t n, const F& terms, index_t
 }
 
 template <class T>
-SORGUM_INLINE void precise_sum(const T* x, index_t n, const ExpScale<T>& scale, const RowResult<T>& row,
-                               RowSum<T>& sum) {
+SORGUM_NOINLINE void precise_sum(const T* x, index_t n, const ExpScale<T>& scale, const RowResult<T>& row,
+                                 RowSum<T>& sum) {
     if constexpr (sizeof(T) == 4) {
         if (row.excess < special::kPreciseBelow)
             return add_chunks(x, n, PreciseTerms(scale, splat<f64x16>(static_cast<double>(row.max))), 0, sum.others);

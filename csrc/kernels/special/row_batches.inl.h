@@ -380,19 +380,28 @@ SORGUM_INLINE void step_batches(const Rows<T>& r, const ExpScale<T>& scale, Batc
     }
 }
 
+// For the size of the code, these do without the rarer steps: rows of theirs that are slid, or may have subnormal
+// results, are written apart.
+template <RowOp op, class T>
+inline constexpr bool kLean = sizeof(T) == 8 || op == RowOp::logsumexp_grad;
+
 template <RowOp op, bool careful, class T>
 SORGUM_INLINE void step_batches(Writing writing, const Rows<T>& r, const ExpScale<T>& scale, BatchState<T>& s,
                                 T* scratch, index_t padded) {
-    if constexpr (op == RowOp::logsumexp)
+    if constexpr (op == RowOp::logsumexp) {
         return step_batches<op, careful, Writing::cached>(r, scale, s, scratch, padded);
-    else if (writing == Writing::cached)
-        step_batches<op, careful, Writing::cached>(r, scale, s, scratch, padded);
-    else if (writing == Writing::streamed)
-        step_batches<op, careful, Writing::streamed>(r, scale, s, scratch, padded);
-    else if (writing == Writing::slid)
-        step_batches<op, careful, Writing::slid>(r, scale, s, scratch, padded);
-    else
-        step_batches<op, careful, Writing::apart>(r, scale, s, scratch, padded);
+    } else {
+        if constexpr (!careful || !kLean<op, T>) {
+            if (writing == Writing::cached)
+                return step_batches<op, careful, Writing::cached>(r, scale, s, scratch, padded);
+            if (writing == Writing::streamed)
+                return step_batches<op, careful, Writing::streamed>(r, scale, s, scratch, padded);
+        }
+        if constexpr (!kLean<op, T>)
+            if (writing == Writing::slid)
+                return step_batches<op, careful, Writing::slid>(r, scale, s, scratch, padded);
+        step_batches<op, false, Writing::apart>(r, scale, s, scratch, padded);
+    }
 }
 
 template <RowOp op, class T>
@@ -402,7 +411,7 @@ SORGUM_INLINE void batched_rows(const Rows<T>& r, const ExpScale<T>& scale) {
     const index_t padded = (r.n + kLanes - 1) / kLanes * kLanes;
     alignas(64) T scratch[kChunk + 16 * kLanes];
     BatchState<T> s;
-    const Writing writing = writing_of(r.y, r.y_stride, r.n, r.streaming);
+    const Writing writing = writing_of(r.y, r.y_stride, r.n, r.streaming, !kLean<op, T>);
     s.line.start(r.y);
     for (index_t first = 0; s.here->rows > 0 || s.before->rows > 0 || first < r.rows; first += per_batch) {
         s.next->first = first;

@@ -12,14 +12,15 @@ enum class Writing { cached, streamed, slid, apart };
 
 inline constexpr index_t kShortestApart = 16;  // vectors of a row from which Writing::apart pays
 
+// `sliding`: whether there is a way to slide.
 template <class T>
-SORGUM_INLINE Writing writing_of(const T* y, index_t y_stride, index_t n, bool streaming) {
+SORGUM_INLINE Writing writing_of(const T* y, index_t y_stride, index_t n, bool streaming, bool sliding) {
     const index_t to_line = elements_to_boundary(y);
     if (!streaming)
         return Writing::cached;
     if (to_line == 0 && (y_stride * static_cast<index_t>(sizeof(T))) % 64 == 0)
         return Writing::streamed;
-    if (to_line >= 0 && y_stride == n && n % kLanes == 0)
+    if (sliding && to_line >= 0 && y_stride == n && n % kLanes == 0)
         return Writing::slid;
     return n >= kShortestApart * kLanes ? Writing::apart : Writing::cached;
 }
