@@ -52,7 +52,7 @@ template <class T>
 AlignedArray<T> terms_for(index_t n) {
     AlignedArray<T> terms;
     if (n > kChunk)
-        terms.reserve((n + 15) / 16 * 16);
+        terms.reserve(whole_vectors(n));
     return terms;
 }
 

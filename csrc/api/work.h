@@ -25,6 +25,9 @@ inline index_t saturated_product(index_t a, index_t b) {
     return __builtin_mul_overflow(a, b, &product) ? INT64_MAX : product;
 }
 
+// Elements of scratch that a kernel writes as whole vectors of 16, n of which it was asked for.
+constexpr index_t whole_vectors(index_t n) { return (n + 15) / 16 * 16; }
+
 // Scratch memory on a 64-byte boundary. Where it must grow, what it held is lost.
 template <class T>
 class AlignedArray {
