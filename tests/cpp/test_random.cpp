@@ -3,17 +3,11 @@
 #include <cstring>
 #include <random>
 
-#include "check.h"
-#include "core/isa.h"
 #include "kernels/random/words.inl.h"
 #include "math/normal.h"
+#include "on_isa.h"
 
 SORGUM_ISA_BEGIN
-
-template <class T>
-bool same_bits(T a, T b) {
-    return std::memcmp(&a, &b, sizeof(T)) == 0;
-}
 
 void read_lanes(i32x16 a, std::uint32_t* words) {
     float encoded[16];
@@ -155,11 +149,4 @@ SORGUM_NOINLINE void all() {
 
 SORGUM_ISA_END
 
-// Nothing that is compiled for the instruction set runs before this question is answered.
-int main() {
-    if (!sorgum::supports(sorgum::read_cpu_facts(), sorgum::Isa::SORGUM_ISA)) {
-        return 77;
-    }
-    sorgum::SORGUM_ISA::all();
-    return check::finish();
-}
+int main() { return run_where_supported(sorgum::SORGUM_ISA::all); }

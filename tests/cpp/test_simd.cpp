@@ -10,9 +10,7 @@
 #include <type_traits>
 #include <vector>
 
-#include "check.h"
-#include "core/isa.h"
-#include "simd/simd.h"
+#include "on_isa.h"
 
 // What follows stands in the namespace of the operations, since std:: has a max, a min and an fma of its own.
 SORGUM_ISA_BEGIN
@@ -26,11 +24,6 @@ encoding_t<T> encoding(T x) {
     encoding_t<T> e;
     std::memcpy(&e, &x, sizeof e);
     return e;
-}
-
-template <class T>
-bool same_bits(T a, T b) {
-    return std::memcmp(&a, &b, sizeof(T)) == 0;
 }
 
 // The results of arithmetic agree when their bits do or both are NaN: which NaN it is stays open.
@@ -757,11 +750,4 @@ SORGUM_NOINLINE void all() {
 
 SORGUM_ISA_END
 
-// Nothing that is compiled for the instruction set runs before this question is answered.
-int main() {
-    if (!sorgum::supports(sorgum::read_cpu_facts(), sorgum::Isa::SORGUM_ISA)) {
-        return 77;
-    }
-    sorgum::SORGUM_ISA::all();
-    return check::finish();
-}
+int main() { return run_where_supported(sorgum::SORGUM_ISA::all); }
