@@ -13,7 +13,7 @@ GUARD = 64  # elements
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("n", [32, 64, 100, 256, 1008, 4096, 8192, 9001, 20000])
+@pytest.mark.parametrize("n", [17, 32, 33, 64, 100, 256, 1000, 1008, 4096, 8192, 9001, 20000])
 @pytest.mark.parametrize("offset", [0, 1, 4, 7, 15])
 @pytest.mark.parametrize("function", [special.softmax, special.log_softmax])
 def test_streamed_rows_at_any_offset(function: Any, offset: int, n: int, dtype: Any, isa: str) -> None:
@@ -37,6 +37,32 @@ def test_streamed_rows_at_any_offset(function: Any, offset: int, n: int, dtype: 
     assert out.tobytes() == wanted.tobytes()
     assert np.all(memory[:start] == 7)
     assert np.all(memory[start + rows * n :] == 7)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("n", [5, 16, 33, 100, 1000, 1008, 4096, 9001])
+@pytest.mark.parametrize("offset", [0, 7])
+@pytest.mark.parametrize("function", [special.softmax_grad, special.log_softmax_grad, special.logsumexp_grad])
+def test_streamed_gradients_at_any_offset(function: Any, offset: int, n: int, dtype: Any, isa: str) -> None:
+    if isa == "scalar" and (offset, n) not in ((0, 100), (7, 33)):
+        pytest.skip("slow: two places are enough")
+    rows = (1 << 20) // n + 37
+    few, few_dy = (logits((41, n), np.dtype(dtype), 3.0, seed=seed) for seed in (n, 1))
+    few_dy[7, 0], few_dy[40] = np.nan, np.inf
+    if function is special.logsumexp_grad:
+        few_dy = few_dy[:, 0]
+    y, dy = np.resize(few, (rows, n)), np.resize(few_dy, (rows, *few_dy.shape[1:]))
+    wanted = np.resize(function(few, few_dy), (rows, n))
+    memory = np.full(rows * n + 2 * GUARD + 16, 7, dtype)
+    start = -memory.ctypes.data % 64 // memory.itemsize + GUARD // 4 * 4 + offset
+    out = memory[start : start + rows * n].reshape(rows, n)
+    assert function(y, dy, out=out) is out
+    assert out.tobytes() == wanted.tobytes()
+    assert np.all(memory[:start] == 7)
+    assert np.all(memory[start + rows * n :] == 7)
+    out[...] = y
+    function(out, dy, out=out)  # in place
+    assert out.tobytes() == wanted.tobytes()
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

@@ -56,8 +56,7 @@ struct GradStep {
     const T *y_next, *dy_next, *y, *dy;
     T* dx;
     GradMap<op, T> map;
-    V last;  // Writing::slid, as in OpenLine
-    index_t tail;
+    OpenLine<T> line;  // Writing::slid
     bool far;  // what is small is likely to be in a cache, and prefetching it would only be work
     GradLanes<op, T> lanes[2];
 
@@ -73,9 +72,10 @@ struct GradStep {
         }
         if constexpr (writes) {
             const V out = map(load_some(y), load_some(dy));
-            if constexpr (writing == Writing::slid) {  // such rows are whole vectors
-                stream(dx + i - tail, slide(last, out, tail));
-                last = out;
+            if constexpr (writing == Writing::slid && whole) {
+                line.add(dx + i, out);
+            } else if constexpr (writing == Writing::slid) {
+                line.add_first(dx + i, out, left);
             } else if constexpr (!whole) {
                 store_first(dx + i, out, left);
             } else if constexpr (writing == Writing::streamed) {
@@ -154,8 +154,7 @@ SORGUM_INLINE void grad_step(const GradRows<T>& r, const GradMap<op, T>& scale, 
                                                    here.dy + written * r.dy_stride,
                                                    here.dx + written * r.dx_stride,
                                                    map,
-                                                   s.line.last,
-                                                   s.line.tail,
+                                                   s.line,
                                                    r.streaming,
                                                    {}};
     SumPair total = {0.0, 0.0};
@@ -172,7 +171,7 @@ SORGUM_INLINE void grad_step(const GradRows<T>& r, const GradMap<op, T>& scale, 
         }
     }
     if constexpr (writes && writing == Writing::slid) {
-        s.line.last = step.last;
+        s.line = step.line;
         s.line.end = step.dx + r.n;
     }
 }
@@ -224,7 +223,6 @@ SORGUM_INLINE void grad_rows(const GradRows<T>& r, double temperature) {
     const GradMap<op, T> scale(splat<V>(T(0)), splat<V>(T(0)), temperature);
     const Writing writing = writing_of(r.dx, r.dx_stride, r.n, r.streaming, kGradSlides<T>);
     GradState<op, T> s;
-    s.line.start(r.dx);
     for (index_t first = 0; s.here->rows > 0 || first < r.rows; first += per_batch) {
         s.next->rows = first >= r.rows ? 0 : r.rows - first < per_batch ? r.rows - first : per_batch;
         s.next->y = r.y + first * r.y_stride;

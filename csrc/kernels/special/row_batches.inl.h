@@ -136,8 +136,7 @@ struct RowStep {
     V max_next, min_next;
     Scale<V> result;
     LogShift<T> shift;
-    V last;  // Writing::slid: the vector before, and how many of its lanes lie in this vector's line
-    index_t tail;
+    OpenLine<T> line;  // Writing::slid
     Product<T> product;
 
     template <bool whole>
@@ -184,9 +183,10 @@ struct RowStep {
             } else {
                 out = shift(load_some<whole>(before + i, left, T(0)));
             }
-            if constexpr (writing == Writing::slid) {  // such rows are whole vectors
-                stream(y + i - tail, slide(last, out, tail));
-                last = out;
+            if constexpr (writing == Writing::slid && whole) {
+                line.add(y + i, out);
+            } else if constexpr (writing == Writing::slid) {
+                line.add_first(y + i, out, left);
             } else if constexpr (!whole) {
                 store_first(y + i, out, left);
             } else if constexpr (writing == Writing::streamed) {
@@ -251,12 +251,14 @@ struct BatchState {
     OpenLine<T> line;
 
     SORGUM_INLINE BatchState() {
+        line.last = splat<vec<T>>(T(0));
+        line.tail = 0;
         for (Batch<T>& b : ring)
             b.first = b.rows = 0;
         before->careful = here->careful = false;
         const vec<T> zero = splat<vec<T>>(T(0));
         for (int i = 0; i < 16; ++i) {
-            maxima[i] = minus_minima[i] = counts[i] = line.last = zero;
+            maxima[i] = minus_minima[i] = counts[i] = zero;
             sums[i] = splat<f64x16>(0.0);
         }
     }
@@ -284,14 +286,13 @@ SORGUM_INLINE void row_step(const Rows<T>& r, const ExpScale<T>& scale, BatchSta
         splat<V>(from_bits(Format<T>::infinity)),
         scale_of(*s.before, i),
         LogShift<T>(s.before->max64[i], s.before->minus_log[i], scale),
-        s.line.last,
-        s.line.tail,
+        s.line,
         {}};
     if constexpr (op == RowOp::logsumexp_grad && write)
         step.product = Product<T>(r.factors[s.before->first + i]);
     const f64x16 total = step.run();
     if constexpr (write && writing == Writing::slid) {
-        s.line.last = step.last;
+        s.line = step.line;
         s.line.end = step.y + r.n;
     }
     if constexpr (sweep) {
@@ -412,7 +413,6 @@ SORGUM_INLINE void batched_rows(const Rows<T>& r, const ExpScale<T>& scale) {
     alignas(64) T scratch[kChunk + 16 * kLanes];
     BatchState<T> s;
     const Writing writing = writing_of(r.y, r.y_stride, r.n, r.streaming, !kLean<op, T>);
-    s.line.start(r.y);
     for (index_t first = 0; s.here->rows > 0 || s.before->rows > 0 || first < r.rows; first += per_batch) {
         s.next->first = first;
         s.next->rows = first >= r.rows ? 0 : r.rows - first < per_batch ? r.rows - first : per_batch;

@@ -5,9 +5,9 @@
 
 SORGUM_ISA_BEGIN
 
-// How results reach memory: through the caches; past them; past them where contiguous rows do not start on cache lines,
-// each line put together from two vectors; or past them in a loop of its own per row, since the rows start anywhere and
-// so their stores cannot keep step with the loads.
+// How results reach memory: through the caches; past them; past them where rows follow each other but do not start on
+// cache lines, each line put together from two vectors; or past them in a loop of its own per row, since the rows start
+// anywhere and so their stores cannot keep step with the loads.
 enum class Writing { cached, streamed, slid, apart };
 
 inline constexpr index_t kShortestApart = 16;  // vectors of a row from which Writing::apart pays
@@ -20,26 +20,36 @@ SORGUM_INLINE Writing writing_of(const T* y, index_t y_stride, index_t n, bool s
         return Writing::cached;
     if (to_line == 0 && (y_stride * static_cast<index_t>(sizeof(T))) % 64 == 0)
         return Writing::streamed;
-    if (sliding && to_line >= 0 && y_stride == n && n % kLanes == 0)
+    if (sliding && to_line >= 0 && y_stride == n && n >= kLanes)
         return Writing::slid;
     return n >= kShortestApart * kLanes ? Writing::apart : Writing::cached;
 }
 
-// The end of the results written so far, which is a part of a line: `tail` lanes of `last`, which end before `end`.
+// The results that follow each other, as whole lines: the end of those that came last is the beginning of a line, the
+// uppermost `tail` lanes of `last`.
 template <class T>
 struct OpenLine {
     vec<T> last;
-    T* end = nullptr;  // nullptr: there is none
     index_t tail;
+    T* end = nullptr;  // of the results so far; nullptr: no line is open
 
-    // The results that follow each other begin at y, a multiple of the element size.
-    SORGUM_INLINE void start(const T* y) {
-        constexpr index_t per_line = 64 / static_cast<index_t>(sizeof(T));
-        tail = (per_line - elements_to_boundary(y)) % per_line;
-    }
+    // `at` is a multiple of the element size, and a vector of results stands before it.
     SORGUM_INLINE void open(T* at) {
         end = at;
-        last = load(end - kLanes);
+        tail = static_cast<index_t>(reinterpret_cast<std::uintptr_t>(at) % 64 / sizeof(T));
+        last = load(at - kLanes);
+    }
+    // The results of y and the 15 that follow.
+    SORGUM_INLINE void add(T* y, vec<T> results) {
+        stream(y - tail, slide(last, results, tail));
+        last = results;
+    }
+    // The first `count`, fewer than 16, of them.
+    SORGUM_INLINE void add_first(T* y, vec<T> results, index_t count) {
+        if (tail + count >= kLanes)
+            stream(y - tail, slide(last, results, tail));
+        last = slide(last, results, kLanes - count);
+        tail = (tail + count) % kLanes;
     }
     SORGUM_INLINE void close() {
         if (end != nullptr)
