@@ -152,8 +152,6 @@ def test_what_goes_the_usual_way() -> None:
         "no axes": lambda: softmax(np.array(1.0)),
         "no elements": lambda: softmax(np.zeros((0, 3))),
         "rows of nothing": lambda: softmax(np.zeros((3, 0))),
-        "a new result in the pool": lambda: softmax(np.zeros((1024, 512), np.float16)),
-        "new results of rows in the pool": lambda: lse(np.zeros((131072, 1))),
         "integers": lambda: softmax(np.arange(3)),
         "booleans": lambda: softmax(np.array([True])),
         "complex": lambda: softmax(np.zeros(3, complex)),
@@ -205,6 +203,25 @@ def test_what_goes_the_usual_way() -> None:
     }
     go_the_usual_way(calls)
     np.testing.assert_array_equal(longer, 0)
+
+
+@pytest.mark.parametrize("dtype", dtypes(), ids=lambda dtype: np.dtype(dtype).name)
+@pytest.mark.parametrize("name", [*ONE, *TWO])
+def test_large_new_results_take_memory_from_the_pool(name: str, dtype: Any) -> None:
+    usual, plain = inspect.unwrap({**ONE, **TWO}[name]), only_plain(name)
+    size = _core.POOLED_FROM // np.dtype(dtype).itemsize
+    for shape in [(size, 1)] if name == "logsumexp" else [(size,), (3, size // 3 + 1), (5, 1, size // 4)]:
+        given = arguments(name, shape, dtype)
+        expected = usual(*given).copy()
+        result = plain(*given)
+        same(result, expected)
+        assert result.base is not None
+        assert result.flags.carray
+        assert result.flags.writeable
+        address = result.ctypes.data
+        assert address % 64 == 0
+        del result
+        assert plain(*given).ctypes.data == address
 
 
 def test_names_that_are_not_interned_are_understood() -> None:

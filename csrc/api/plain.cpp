@@ -162,8 +162,9 @@ bool takes(const Array& x) {
 
 bool is_small(const Array& x) { return size_of(x) <= kMost; }
 
-bool is_pooled(const Array& x, int axes) {
-    return size_of(x.shape, axes) * element_size(x.dtype) >= static_cast<index_t>(kPooledFrom);
+index_t pooled_bytes(const Array& x, int axes) {
+    const index_t bytes = size_of(x.shape, axes) * element_size(x.dtype);
+    return bytes >= static_cast<index_t>(kPooledFrom) ? bytes : 0;
 }
 
 bool goes_with(const Array& x, const Array& other) {

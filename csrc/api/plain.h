@@ -24,8 +24,9 @@ bool takes(const Array& x);
 // Whether work on x takes a few microseconds at most, for which the interpreter's lock is kept.
 bool is_small(const Array& x);
 
-// Whether a result over the first `axes` axes of x takes memory from the pool (core/memory_pool.h).
-bool is_pooled(const Array& x, int axes);
+// The bytes of a result over the first `axes` axes of x where it takes memory from the pool (core/memory_pool.h), else
+// 0.
+index_t pooled_bytes(const Array& x, int axes);
 
 // Whether `other` has the type and the shape of x, and is x itself or lies apart.
 bool goes_with(const Array& x, const Array& other);

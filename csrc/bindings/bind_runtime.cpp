@@ -11,6 +11,7 @@
 #include "api/runtime.h"
 #include "bindings/build_info.h"
 #include "bindings/errors.h"
+#include "bindings/pooled.h"
 #include "core/interrupt.h"
 #include "core/memory_pool.h"
 #include "core/parallel.h"
@@ -48,22 +49,10 @@ void set_num_threads_from(const py::int_& n) {
     set_num_threads(overflow == 0 ? value : overflow > 0 ? Limits::max() : Limits::min());
 }
 
-struct PooledBlock {
-    void* memory;
-    std::size_t capacity;
-};
-
 // An array of `bytes` bytes in pooled memory, which goes back when the last view of it does.
 py::array pooled(std::size_t bytes) {
-    auto block = std::make_unique<PooledBlock>();
-    block->memory = take_memory(bytes, block->capacity);
-    void* const memory = block->memory;
-    const py::capsule owner(block.get(), [](void* p) {
-        const std::unique_ptr<PooledBlock> own(static_cast<PooledBlock*>(p));
-        give_memory(own->memory, own->capacity);
-    });
-    static_cast<void>(block.release());
-    return py::array(py::dtype::of<std::uint8_t>(), static_cast<py::ssize_t>(bytes), memory, owner);
+    const PooledMemory memory = pooled_memory(bytes);
+    return py::array(py::dtype::of<std::uint8_t>(), static_cast<py::ssize_t>(bytes), memory.data, memory.owner);
 }
 
 py::dict build_info() {
@@ -79,6 +68,22 @@ py::dict build_info() {
 }
 
 }  // namespace
+
+PooledMemory pooled_memory(std::size_t bytes) {
+    struct Block {
+        void* memory;
+        std::size_t capacity;
+    };
+    auto block = std::make_unique<Block>();
+    block->memory = take_memory(bytes, block->capacity);
+    void* const memory = block->memory;
+    const py::capsule owner(block.get(), [](void* p) {
+        const std::unique_ptr<Block> own(static_cast<Block*>(p));
+        give_memory(own->memory, own->capacity);
+    });
+    static_cast<void>(block.release());
+    return {owner, memory};
+}
 
 void register_runtime(py::module_& module) {
     py::register_local_exception_translator(translate);

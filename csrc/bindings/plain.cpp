@@ -1,15 +1,17 @@
 // Calls of the common kind, answered at once: of one array (the gradients: two) of NumPy or PyTorch that is contiguous
 // and aligned, along its last axis, with a number for a temperature, and with a result that is new or such an array,
-// too. Large new results are left to the usual way, on which memory is used again.
+// too. Large new results of other libraries than NumPy are left to the usual way, on which memory is used again.
 #include "api/plain.h"
 
 #include <algorithm>
 #include <cstring>
 #include <iterator>
+#include <vector>
 
 #include "bindings/array.h"
 #include "bindings/errors.h"
 #include "bindings/function.h"
+#include "bindings/pooled.h"
 #include "bindings/tensor.h"
 
 namespace sorgum {
@@ -122,6 +124,21 @@ PyObject* new_array(PyObject* first, DType dtype, PyObject* descriptor, int ndim
     return array;
 }
 
+// The same in memory of the pool, for NumPy.
+PyObject* new_pooled_array(PyObject* descriptor, int ndim, const index_t* shape, index_t bytes, char*& data) {
+    try {
+        const PooledMemory memory = pooled_memory(static_cast<std::size_t>(bytes));
+        data = static_cast<char*>(memory.data);
+        return py::array(py::reinterpret_borrow<py::dtype>(descriptor),
+                         std::vector<index_t>(shape, std::next(shape, ndim)), data, memory.owner)
+            .release()
+            .ptr();
+    } catch (...) {
+        set_python_error(std::current_exception());
+        return nullptr;
+    }
+}
+
 // A result as it is handed out: NumPy's of no axes as a scalar. Takes the reference.
 PyObject* handed_out(PyObject* array) {
     static PyObject* const nothing = PyTuple_New(0);
@@ -182,12 +199,14 @@ PyObject* answer(PyObject* const* args, index_t count, PyObject* names) {
     const auto run = [&](char* written) { return done(x, [&] { plain::run(f, x, dy.data, written, temperature); }); };
     if (given.out == nullptr || given.out == Py_None) {
         const int axes = kReduces ? plain::row_axes(x) : x.ndim;
-        if (plain::is_pooled(x, axes))
+        const index_t pooled = plain::pooled_bytes(x, axes);
+        if (pooled > 0 && !is_numpy(given.x))
             return nullptr;
         char* written;
         PyObject* const descriptor = is_numpy(given.x) ? numpy::array_proxy(given.x)->descr : nullptr;
-        const auto made =
-            py::reinterpret_steal<py::object>(new_array(given.x, x.dtype, descriptor, axes, x.shape, written));
+        const auto made = py::reinterpret_steal<py::object>(
+            pooled > 0 ? new_pooled_array(descriptor, axes, x.shape, pooled, written)
+                       : new_array(given.x, x.dtype, descriptor, axes, x.shape, written));
         return made && run(written) ? handed_out(Py_NewRef(made.ptr())) : nullptr;
     }
     if (!alike(given.x, given.out) || !read(given.out, out) || !is_writable(given.out) ||
