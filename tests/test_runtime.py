@@ -21,7 +21,11 @@ on_linux = pytest.mark.skipif(sys.platform != "linux", reason="tests facilities 
 
 def run(code: str, *, timeout: float = 60, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run code in a fresh interpreter that has only these of our variables."""
-    env = {name: value for name, value in os.environ.items() if name not in OUR_VARIABLES} | environment
+    unset = {
+        *OUR_VARIABLES,
+        "KMP_DUPLICATE_LIB_OK",
+    }  # that one may be from threadpoolctl, which pytest's process imported
+    env = {name: value for name, value in os.environ.items() if name not in unset} | environment
     command = [sys.executable, "-c", textwrap.dedent(code)]
     return subprocess.run(command, env=env, capture_output=True, text=True, timeout=timeout, check=False)
 
@@ -193,6 +197,50 @@ def test_threadpoolctl_limits_our_threads(threads: Callable[[int], None]) -> Non
     assert sg.get_num_threads() == 3
 
 
+IMPORTS = {"before": "import threadpoolctl, sorgum as sg", "after": "import sorgum as sg, threadpoolctl"}
+
+
+@pytest.mark.parametrize("when", IMPORTS)
+def test_threadpoolctl_may_be_imported_at_any_time(when: str) -> None:
+    pytest.importorskip("threadpoolctl")
+    code = f"""
+        import importlib.machinery, inspect, sys
+        finders = list(sys.meta_path)
+        {IMPORTS[when]}
+        sg.set_num_threads(3)
+        with threadpoolctl.threadpool_limits(2, user_api="sorgum"):
+            print(sg.get_num_threads(), end=" ")
+        importlib.reload(threadpoolctl)
+        assert sys.meta_path == finders
+        assert type(threadpoolctl.__loader__) is importlib.machinery.SourceFileLoader
+        assert threadpoolctl.__spec__.loader is threadpoolctl.__loader__
+        assert "threadpool_limits" in inspect.getsource(threadpoolctl)
+        print(sg.get_num_threads())
+    """
+    assert output(code) == "2 3"
+
+
+def test_threadpoolctl_may_be_absent_looked_for_or_old() -> None:
+    code = """
+        import importlib.util, sys, types
+        import sorgum as sg
+        found = importlib.util.find_spec("threadpoolctl")  # not imported
+        assert found is None or importlib.util.module_from_spec(found).__name__ == "threadpoolctl"
+        sys.modules["threadpoolctl"] = None
+        for name in ("threadpoolctl", "threadpoolctl.x", "not_threadpoolctl"):
+            try:
+                __import__(name)
+                raise AssertionError(name)
+            except ImportError:
+                pass
+        from sorgum.interop import threadpoolctl
+        threadpoolctl.register(types.ModuleType("threadpoolctl"))
+        threadpoolctl.register_on_import()
+        print(sg.special.exp(0.0))
+    """
+    assert output(code) == "1.0"
+
+
 # The process around us
 
 
@@ -219,7 +267,7 @@ def test_import_changes_nothing() -> None:
         before = state()
         import sorgum
         assert state() == before
-        heavy = {"scipy", "torch", "jax", "matplotlib", "pytest", "tqdm", "dask"} & set(sys.modules)
+        heavy = {"scipy", "torch", "jax", "matplotlib", "pytest", "tqdm", "dask", "threadpoolctl"} & set(sys.modules)
         assert not heavy, heavy
     """
     output(code)

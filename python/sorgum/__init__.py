@@ -12,10 +12,9 @@ Examples
 array([0.25, 0.25, 0.25, 0.25], dtype=float32)
 """
 
-import contextlib
-
 from sorgum import random, special
 from sorgum._core import __version__
+from sorgum.interop import threadpoolctl as _threadpoolctl
 from sorgum.runtime import (
     available_isas,
     get_memory_pool,
@@ -41,7 +40,4 @@ __all__ = [
     "special",
 ]
 
-with contextlib.suppress(ImportError):  # threadpoolctl is optional
-    from sorgum.interop import threadpoolctl as _threadpoolctl
-
-    _threadpoolctl.register()
+_threadpoolctl.register_on_import()
