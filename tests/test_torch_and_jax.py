@@ -73,6 +73,33 @@ def test_torch_gradients_are_not_lost_silently(torch: Any) -> None:
     assert s.softmax(x.detach()).sum() == 1
 
 
+@pytest.mark.parametrize("temperature", [1.0, 0.3, 7.0])
+@pytest.mark.parametrize("name", ["softmax", "log_softmax", "logsumexp"])
+def test_gradients_are_those_of_autograd(torch: Any, name: str, temperature: float) -> None:
+    """In float64, within 2^-44 of the largest element: both round some ten times, and PyTorch rounds x / T."""
+    rng = np.random.default_rng(3)
+    for n, masked in ((1, False), (17, True), (64, False), (1000, True), (5000, True)):
+        x = torch.from_numpy(rng.normal(0, 3, (6, n))).requires_grad_()
+        mask = torch.from_numpy(rng.random((6, n)) < 0.7) if masked else torch.ones(6, n, dtype=torch.bool)
+        mask[2, :] = not masked  # PyTorch has NaN for rows that are masked whole
+        rows = mask.any(-1)
+        dy = torch.from_numpy(rng.normal(0, 1, (6, n)))
+        scaled = (x / temperature).masked_fill(~mask, -np.inf)[rows]
+        of_rows = dy[:, 0].contiguous()
+        if name == "logsumexp":
+            (expected,) = torch.autograd.grad(torch.logsumexp(scaled, -1), x, of_rows[rows])
+            got = s.logsumexp_grad(x.detach(), of_rows, temperature=temperature, where=mask)
+        else:
+            y = s.__dict__[name](x.detach(), temperature=temperature, where=mask)
+            given = torch.where(mask, dy, 0.0)[rows]  # what is absent has no part in the sum of log_softmax, either
+            (expected,) = torch.autograd.grad(torch.__dict__[name](scaled, -1), x, given)
+            got = s.__dict__[name + "_grad"](y, dy, temperature=temperature, where=mask)
+        limit = 2.0**-44 * max(expected.abs().max().item(), 1 / temperature)
+        assert (got - expected).abs().max().item() <= limit
+        assert (got[~mask] == 0).all()
+        assert n == 1 or not (got.roll(1, -1) - expected).abs().max().item() <= limit
+
+
 def test_torch_negatives_are_not_taken_for_numbers(torch: Any) -> None:
     x = torch.tensor([1 + 2j, 3 - 1j]).conj().imag
     assert x.is_neg()

@@ -79,7 +79,8 @@ def softmax_grad(
     Returns
     -------
     ndarray or scalar
-        The gradient with respect to `x`. A row whose sum is not finite is NaN.
+        The gradient with respect to `x`. A row whose sum is not finite is NaN. Results are NaN or infinite where the
+        sum, or dy less the sum, exceeds the largest number of their type (float16 and bfloat16: of float32).
 
     Raises
     ------
@@ -89,7 +90,7 @@ def softmax_grad(
     Notes
     -----
     Bound: 3 ULP, and 2**-43 (float64: 2**-51) y sum(abs(y dy)) / T where dy and the sum, which is formed in float64,
-    cancel. Tier: bitwise.
+    cancel; for float32 at temperatures from 2**-127 to 2**126. Tier: bitwise.
 
     Examples
     --------
@@ -131,7 +132,8 @@ def log_softmax_grad(
     Returns
     -------
     ndarray or scalar
-        The gradient with respect to `x`. A row whose sum is not finite is NaN.
+        The gradient with respect to `x`. A row whose sum is not finite is NaN. Results are NaN or infinite where the
+        sum, or dy less the sum, exceeds the largest number of their type (float16 and bfloat16: of float32).
 
     Raises
     ------
@@ -141,7 +143,7 @@ def log_softmax_grad(
     Notes
     -----
     Bound: 3 ULP, and 1 ULP of exp(y) times sum(dy) / T, that of `exp`, and 2**-43 (float64: 2**-51)
-    exp(y) sum(abs(dy)) / T, that of the sum. Tier: bitwise.
+    exp(y) sum(abs(dy)) / T, that of the sum; for float32 at temperatures from 2**-127 to 2**126. Tier: bitwise.
 
     Examples
     --------
