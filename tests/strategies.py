@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 from cases import with_strides
 from hypothesis import strategies as st
@@ -10,6 +11,7 @@ from sorgum._data.inputs import hashed, logits, words
 
 Array = Any
 DTYPES = (np.float32, np.float64, np.float32, np.float64, np.int64, np.int8, np.uint16, np.bool_)
+HALVES = (np.float16, ml_dtypes.bfloat16)
 
 
 @st.composite
@@ -22,7 +24,10 @@ def arrays(draw: st.DrawFn, kinds: tuple[Any, ...] = DTYPES) -> Array:
     dtype = np.dtype(draw(st.sampled_from(kinds)))
     seed = draw(st.integers(0, 1000))
     size = int(np.prod(shape))
-    if dtype.kind != "f":
+    if dtype.itemsize == 2 and dtype.kind in "fV":
+        x = (hashed(size, seed) >> np.uint64(48)).astype(np.uint16).view(dtype).reshape(shape)
+        x = np.where(np.isfinite(x), x, dtype.type(1)) if draw(st.booleans()) else x
+    elif dtype.kind != "f":
         x = (hashed(size, seed) % np.uint64(200)).astype(dtype).reshape(shape)
     elif draw(st.booleans()):
         x = logits(shape, dtype, draw(st.sampled_from((0.1, 3.0, 40.0, 1e4))), seed)

@@ -14,7 +14,7 @@ import pytest
 from cases import ROW_FUNCTIONS, placed
 from hypothesis import given
 from hypothesis import strategies as st
-from strategies import arrays, axes_of, masks, temperatures
+from strategies import DTYPES, HALVES, arrays, axes_of, masks, temperatures
 from tolerance import softmax_limit, unit_in_last_place
 
 import sorgum as sg
@@ -24,10 +24,16 @@ from sorgum._data.inputs import logits, words
 
 Array = Any
 FUNCTIONS: dict[str, Callable[..., Any]] = {"exp": special.exp, "log": special.log, **ROW_FUNCTIONS}
+GRADIENTS: dict[str, Callable[..., Any]] = {
+    "softmax_grad": lambda x, **options: special.softmax_grad(x, x[..., ::-1], **options),
+    "log_softmax_grad": lambda x, **options: special.log_softmax_grad(x, x[..., ::-1], **options),
+    "logsumexp_grad": lambda x, **options: special.logsumexp_grad(x, 2.0, **options),
+}
 BOUNDS = load("bounds")
 FLOATS = (np.float32, np.float64)
 
 names = st.sampled_from(sorted(FUNCTIONS))
+all_names = st.sampled_from(sorted(FUNCTIONS | GRADIENTS))
 
 
 @st.composite
@@ -40,6 +46,8 @@ def options_for(draw: st.DrawFn, name: str, shape: tuple[int, ...], axis: Any = 
     options: dict[str, Any] = {"axis": axis, "temperature": draw(temperatures(shape, axis))}
     if draw(st.booleans()):
         options["where"] = draw(masks(shape))
+    if name in GRADIENTS:
+        return options
     if name == "logsumexp":
         options["keepdims"] = draw(st.booleans())
     else:
@@ -74,7 +82,7 @@ def same_bits_everywhere(x: Array, name: str, options: dict[str, Any], threads: 
             sg.set_isa(one)
             for many in threads:
                 sg.set_num_threads(many)
-                got = np.asarray(FUNCTIONS[name](x, **options)).tobytes()
+                got = np.asarray((FUNCTIONS | GRADIENTS)[name](x, **options)).tobytes()
                 expected = got if expected is None else expected
                 assert got == expected, (one, many)
     finally:
@@ -82,12 +90,12 @@ def same_bits_everywhere(x: Array, name: str, options: dict[str, Any], threads: 
         sg.set_num_threads(number)
 
 
-@given(data=st.data(), x=arrays(), name=names)
+@given(data=st.data(), x=arrays(DTYPES + HALVES), name=all_names)
 def test_the_same_bits_on_every_isa(data: st.DataObject, x: Array, name: str) -> None:
     same_bits_everywhere(x, name, data.draw(options_for(name, x.shape)), (1,))
 
 
-@given(data=st.data(), x=large_arrays(), name=names)
+@given(data=st.data(), x=large_arrays(), name=all_names)
 def test_the_same_bits_for_any_number_of_threads(data: st.DataObject, x: Array, name: str) -> None:
     same_bits_everywhere(x, name, data.draw(options_for(name, x.shape)), (1, 2, 5))
 
@@ -233,6 +241,6 @@ def test_nonsense_is_refused_or_computed(data: st.DataObject, name: str, x: Any)
         refusal = str(error)
     else:
         first = result[0] if isinstance(result, tuple) else result
-        assert np.asarray(first).dtype in FLOATS
+        assert np.asarray(first).dtype in (np.float16, *FLOATS)
     ours = refusal.startswith(f"{name}: ") or "()" in refusal  # "()": Python's own, of the arguments as such
     assert not refusal or ours or "inhomogeneous" in refusal or "could not convert" in refusal, refusal

@@ -18,7 +18,7 @@ import pytest
 if sys.platform != "linux":
     pytest.skip("maps memory as Linux does", allow_module_level=True)
 
-from cases import ALGORITHMS, CHUNK, ROW_FUNCTIONS
+from cases import ALGORITHMS, CHUNK, DTYPES, HALVES, ROW_FUNCTIONS
 from guarded import Guarded
 
 from sorgum import special
@@ -36,12 +36,16 @@ def softmax_in_two_calls(x: Array, out: Array | None = None) -> Array:
 
 FUNCTIONS: dict[str, Function] = {"exp": special.exp, "log": special.log, **ROW_FUNCTIONS}
 FUNCTIONS["softmax in two calls"] = softmax_in_two_calls
+GRADIENTS: dict[str, Function] = {
+    "softmax_grad": lambda x, out=None: special.softmax_grad(x, x, out=out),
+    "log_softmax_grad": lambda x, out=None: special.log_softmax_grad(x, x, out=out),
+    "logsumexp_grad": lambda x, out=None: special.logsumexp_grad(x, 2.0, out=out),
+}
 SMALL = range(258)
 # Around a chunk, several, and a piece of 16 chunks, which is what one task does of a row.
 LARGER = (CHUNK - 1, CHUNK, CHUNK + 1, 2 * CHUNK + 17, 16 * CHUNK - 1, 16 * CHUNK + 1, 33 * CHUNK + 5)
 
 each_dtype = pytest.mark.parametrize("dtype", [np.float32, np.float64], ids=["f32", "f64"])
-each_function = pytest.mark.parametrize("name", FUNCTIONS)
 each_row_function = pytest.mark.parametrize("name", ROW_FUNCTIONS)
 
 
@@ -63,12 +67,16 @@ def assert_equal_bytes(got: Array, expected: Array, what: object) -> None:
     assert got.tobytes() == expected.tobytes(), what
 
 
-@each_dtype
-@each_function
-def test_small_lengths(name: str, dtype: Any, room: tuple[Guarded, Guarded, Guarded], isa: str) -> None:
-    function = FUNCTIONS[name]
+# Half types are converted at the door, in the same way for all functions.
+SMALL_CASES = [(name, kind) for name in (*FUNCTIONS, *GRADIENTS) for kind in DTYPES]
+SMALL_CASES += [(name, kind) for name in ("exp", "logsumexp", "softmax_grad") for kind in HALVES]
+
+
+@pytest.mark.parametrize(("name", "kind"), SMALL_CASES, ids="-".join)
+def test_small_lengths(name: str, kind: str, room: tuple[Guarded, Guarded, Guarded], isa: str) -> None:
+    function, dtype = (FUNCTIONS | GRADIENTS)[name], (DTYPES | HALVES)[kind]
     for n in SMALL:
-        values = logits((n,), dtype, 10.0, seed=n)
+        values = logits((n,), np.float32 if dtype.itemsize == 2 else dtype, 10.0, seed=n).astype(dtype)
         expected = np.asarray(function(values))
         for x, out in zip(places(room[0], (n,), dtype, n), places(room[1], expected.shape, dtype, n), strict=True):
             x[...] = values
@@ -110,6 +118,21 @@ def test_larger_lengths(name: str, dtype: Any, room: tuple[Guarded, Guarded, Gua
                 x[...] = values
                 function(x, out=out, **options)
                 assert_equal_bytes(out, expected, (n, algorithm, side, offset))
+
+
+@each_dtype
+@pytest.mark.parametrize("name", GRADIENTS)
+def test_gradients_of_rows_in_turn(name: str, dtype: Any, room: tuple[Guarded, Guarded, Guarded], isa: str) -> None:
+    """A row is written while another is summed; the last ones, and those of several chunks, at the pages."""
+    function = GRADIENTS[name]
+    for rows, n in itertools.product((2, 3, 17, 33), (*range(1, 36), 63, 64, 65, 257, CHUNK - 1, CHUNK + 17)):
+        values = logits((rows, n), dtype, 10.0, seed=n)
+        expected = function(values)
+        for place in ("at_end", "at_start"):
+            x, out = (getattr(r, place)((rows, n), dtype) for r in room[:2])
+            x[...] = values
+            function(x, out=out)
+            assert_equal_bytes(out, expected, (rows, n, place))
 
 
 @each_dtype
