@@ -14,7 +14,7 @@ from scipy import special
 import sorgum as sg
 from sorgum import _core, bench
 from sorgum.bench import peers
-from sorgum.bench.cases import DRAWS, Case, Slot, cases, make_ring
+from sorgum.bench.cases import DRAWS, GRADIENTS, Case, Slot, cases, make_ring
 from sorgum.bench.onnx_model import one_node_model
 from sorgum.bench.paired import Pair, paired
 from sorgum.bench.roofline import limit_call, limits
@@ -33,7 +33,9 @@ def test_cases_have_unique_names_and_known_operations() -> None:
     for level in ("quick", "default", "full"):
         found = cases(level)
         assert len({case.name for case in found}) == len(found)
-        assert {case.operation for case in found} == {*OPERATIONS, *DRAWS}
+        assert {case.operation for case in found} == {*OPERATIONS, *GRADIENTS, *DRAWS}
+        assert {case.dtype for case in found} == {"float16", "bfloat16", "float32", "float64"}
+        assert any(case.shape == (64,) for case in found)
     assert len(Settings("full", 1, "curve").cases()) == 21
 
 
@@ -49,6 +51,7 @@ def test_quick_is_small() -> None:
         (Case("softmax", (4096, 4096), axis=0), (1, 1)),
         (Case("logsumexp", (1, 1 << 26)), (1, 0)),
         (Case("exp", (1 << 26,)), (1, 1)),
+        (Case("softmax_grad", (64, 131072)), (2, 1)),
         (Case("categorical", (64, 131072)), (1, 0)),
         (Case("gumbel_softmax", (64, 131072)), (1, 1)),
     ],
@@ -83,6 +86,43 @@ def test_every_implementation_computes_the_operation(name: str, operation: str, 
     expected = getattr(np if not options else special, operation)(x, **options)
     found = np.asarray(peers.calls(name, case, ring, sg.get_num_threads())[0]())
     assert found.dtype == dtype
+    assert np.abs(expected).max() > 0.1
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+@pytest.mark.parametrize("name", [peers.OURS, "1 thread", *peers.PEERS])
+def test_every_implementation_computes_in_half_types(name: str, dtype: str) -> None:
+    if name in peers.missing():
+        pytest.skip(f"{name}: {peers.missing()[name]}")
+    case, ring = small("softmax", dtype)
+    if name in peers.PEERS and name not in peers.rivals(case, 1):
+        pytest.skip(f"{name} has no {dtype}")
+    try:
+        found = peers.calls(name, case, ring, sg.get_num_threads())[0]()
+    except Exception as error:
+        assert name == "ONNX Runtime"
+        pytest.skip(f"{name}: {error}")
+    widened = getattr(found, "float", lambda: found)()  # a tensor of bfloat16 does not become an array
+    expected = special.softmax(ring[0].x.astype(np.float64), axis=-1)
+    np.testing.assert_allclose(np.asarray(widened).astype(np.float64), expected, rtol=0.02, atol=1e-3)
+    assert ring[0].x.dtype.name == dtype
+
+
+@pytest.mark.parametrize("operation", GRADIENTS)
+@pytest.mark.parametrize("name", [peers.OURS, "1 thread", "PyTorch"])
+def test_every_implementation_computes_the_gradient(name: str, operation: str) -> None:
+    if name in peers.missing():
+        pytest.skip(f"{name}: {peers.missing()[name]}")
+    case, ring = small(operation)
+    assert peers.rivals(case, 1) == [peer for peer in ("PyTorch",) if peer not in peers.missing()]
+    dy = ring[0].x.astype(np.float64)
+    y = getattr(special, operation.removesuffix("_grad"))(dy, axis=-1)
+    if operation == "softmax_grad":
+        expected = (dy - np.sum(y * dy, axis=-1, keepdims=True)) * y
+    else:
+        expected = dy - np.exp(y) * np.sum(dy, axis=-1, keepdims=True)
+    found = np.asarray(peers.calls(name, case, ring, sg.get_num_threads())[0]())
     assert np.abs(expected).max() > 0.1
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
 

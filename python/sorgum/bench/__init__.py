@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 __all__ = ["main"]
 
-_NEEDED = ("pytest", "pytest_benchmark", "scipy", "matplotlib", "tqdm")
+_NEEDED = ("pytest", "pytest_benchmark", "scipy", "matplotlib", "tqdm", "ml_dtypes")
 
 
 def main(arguments: Sequence[str]) -> int:

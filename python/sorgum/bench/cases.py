@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from math import prod
 from typing import Any
 
+import ml_dtypes  # noqa: F401 (gives NumPy the name bfloat16)
 import numpy as np
 from numpy.typing import NDArray
 
 from sorgum.bench import real
 
-__all__ = ["DRAWS", "LEVELS", "TOLD_DATA", "Case", "Level", "Slot", "cases", "make_ring"]
+__all__ = ["DRAWS", "GRADIENTS", "LEVELS", "TOLD_DATA", "Case", "Level", "Slot", "cases", "make_ring"]
 
 Array = NDArray[Any]
 
@@ -21,6 +22,8 @@ GENERATED = 1 << 24  # elements drawn; longer data repeat them
 SHAPES = ((1, 1 << 26), (64, 131072), (512, 32000), (16384, 1024), (262144, 64))
 HALF_SHAPES = tuple((rows, n // 2) for rows, n in SHAPES)  # the same bytes in float64
 CACHED_SHAPES = ((64, 1024), (16384,))
+CALL_SHAPE = (64,)  # what a call costs
+GRADIENTS = ("softmax_grad", "log_softmax_grad")
 TOLD_DATA = ("peaked", *real.DATA)  # what tables and names mention
 # Categorical draws by Gumbel-max and by inversion, of what top_p = 0.9 keeps, and of what top_k = 50 keeps of that.
 DRAWS = (
@@ -66,7 +69,7 @@ class Case:
     Parameters
     ----------
     operation : str
-        A function of `sorgum.special`, or one of `DRAWS`.
+        A function of `sorgum.special`, those of `GRADIENTS` included, or one of `DRAWS`.
     shape : tuple of int
     dtype : str
     axis : int
@@ -117,6 +120,8 @@ class Case:
         """
         if self.operation == "logsumexp" or (self.operation in DRAWS and self.operation not in WRITTEN_DRAWS):
             return 1, 0
+        if self.operation in GRADIENTS:
+            return 2, 1
         row_bytes = self.shape[-1] * np.dtype(self.dtype).itemsize
         long = self.operation in ("softmax", "log_softmax") and self.axis == -1 and row_bytes > LONG_ROW_BYTES
         return (2, 1) if long else (1, 1)
@@ -166,7 +171,9 @@ def _quick_cases() -> Iterator[Case]:
     yield from _real_cases(128)
     yield Case("softmax", (1024, 1024), axis=0)
     yield from (Case("softmax", shape) for shape in ((32, 32000), (16384, 64)))
-    yield from (Case("softmax", shape, cached=True) for shape in CACHED_SHAPES)
+    yield from (Case("softmax", shape, cached=True) for shape in (*CACHED_SHAPES, CALL_SHAPE))
+    yield from (Case("softmax", (1024, 1024), dtype) for dtype in ("float16", "bfloat16"))
+    yield from (Case(operation, (1024, 1024)) for operation in GRADIENTS)
     yield from (Case("softmax", (1024, 512), "float64"), Case("exp", (1 << 21,), "float64"))
     yield from (Case("exp", (1 << 22,)), Case("log", (1 << 22,), data="positive"))
     yield from _draw_cases((16, 32000))
@@ -179,6 +186,11 @@ def _default_cases() -> Iterator[Case]:
     yield Case("softmax", (4096, 4096), axis=0)
     yield from (Case("exp", (1 << 26,)), Case("log", (1 << 26,), data="positive"))
     yield from _softmax_family(*CACHED_SHAPES, cached=True)
+    yield Case("softmax", CALL_SHAPE, cached=True)
+    for shape in SHAPES:
+        yield from (Case("softmax", shape, dtype) for dtype in ("float16", "bfloat16"))
+    for shape in SHAPES[1:]:
+        yield from (Case(operation, shape) for operation in GRADIENTS)
     for shape in HALF_SHAPES:
         yield from (Case(operation, shape, "float64") for operation in ("softmax", "logsumexp"))
     yield Case("log_softmax", HALF_SHAPES[-1], "float64")

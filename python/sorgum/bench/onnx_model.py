@@ -12,7 +12,7 @@ _OPERATORS = {
     "log_softmax": "LogSoftmax",
     "logsumexp": "ReduceLogSumExp",
 }
-_ELEMENT_TYPES = {"float32": 1, "float64": 11}  # TensorProto.DataType
+_ELEMENT_TYPES = {"float32": 1, "float16": 10, "float64": 11}  # TensorProto.DataType
 _INT, _INTS = 2, 7  # AttributeProto.AttributeType
 _IR_VERSION, _OPSET = 8, 13
 
@@ -49,7 +49,7 @@ def one_node_model(operation: str, dtype: str, ndim: int, axis: int) -> bytes:
     ----------
     operation : str
         A function of `sorgum.special`.
-    dtype : {"float32", "float64"}
+    dtype : {"float16", "float32", "float64"}
     ndim : int
         The number of dimensions of the input; their sizes stay open.
     axis : int

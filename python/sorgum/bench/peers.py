@@ -10,7 +10,7 @@ import numpy as np
 
 import sorgum
 from sorgum.bench import draws
-from sorgum.bench.cases import DRAWS, Array, Case, Slot
+from sorgum.bench.cases import DRAWS, GRADIENTS, Array, Case, Slot
 from sorgum.bench.paired import Call
 
 __all__ = ["DISTRIBUTIONS", "OURS", "PEERS", "calls", "missing", "rivals"]
@@ -23,11 +23,18 @@ def _ours(case: Case, slot: Slot, **options: Any) -> Call:
     if case.operation in DRAWS:
         return draws.ways(OURS, case.operation, slot.x, slot.out, 1)[0].call
     function = getattr(sorgum.special, case.operation)
+    if case.operation in GRADIENTS:
+        return partial(function, _forward(case, slot), slot.x, axis=case.axis, out=slot.out, **options)
     if case.operation in ("exp", "log"):
         return partial(function, slot.x, out=slot.out, **options)
     if case.operation == "logsumexp":
         return partial(function, slot.x, axis=case.axis, out=slot.rows, **options)
     return partial(function, slot.x, axis=case.axis, out=slot.out, **options)
+
+
+def _forward(case: Case, slot: Slot) -> Array:
+    """Return the result that a gradient is formed from, whose own gradient is x."""
+    return cast(Array, getattr(sorgum.special, case.operation.removesuffix("_grad"))(slot.x, axis=case.axis))
 
 
 def _one_thread(case: Case, slot: Slot, threads: int) -> Call:
@@ -83,12 +90,29 @@ def _torch(case: Case, ring: Sequence[Slot], threads: int) -> list[Call]:
     torch: Any = importlib.import_module("torch")
     torch.set_num_threads(threads)
     torch.set_grad_enabled(False)
+    if case.operation in GRADIENTS:  # what autograd calls, with its form for an `out`
+        backward = getattr(torch.ops.aten, f"_{case.operation.removesuffix('_grad')}_backward_data").out
+        key = "grad_input" if case.operation == "softmax_grad" else "out"
+
+        def gradient(slot: Slot) -> Call:
+            y, dy, out = (torch.from_numpy(array) for array in (_forward(case, slot), slot.x, slot.out))
+            return partial(backward, dy, y, case.axis, dy.dtype, **{key: out})
+
+        return [gradient(slot) for slot in ring]
+
+    def tensor(array: Array) -> Any:
+        return (
+            torch.from_numpy(array.view(np.int16)).view(torch.bfloat16)
+            if case.dtype == "bfloat16"
+            else (torch.from_numpy(array))
+        )
+
     function = getattr(torch, case.operation)
     options: dict[str, Any] = {} if case.operation in ("exp", "log") else {"dim": case.axis}
 
     def call(slot: Slot) -> Call:
         out = slot.rows if case.operation == "logsumexp" else slot.out
-        return partial(function, torch.from_numpy(slot.x), out=torch.from_numpy(out), **options)
+        return partial(function, tensor(slot.x), out=tensor(out), **options)
 
     return [call(slot) for slot in ring]
 
@@ -167,13 +191,17 @@ def rivals(case: Case, threads: int) -> list[str]:
     if case.operation in DRAWS:
         peers = [name for name, has in draws.HAS.items() if case.operation in has]
     else:
-        peers = ["PyTorch"] if case.curve else [name for name in PEERS if name != "SciPy" or _scipy_has(case)]
+        peers = ["PyTorch"] if case.curve else [name for name in PEERS if _has(name, case)]
     names = [name for name in peers if name not in absent]
     return names + list(case.algorithms) + ([ONE_THREAD] if threads > 1 and not case.curve else [])
 
 
-def _scipy_has(case: Case) -> bool:
-    return case.operation not in ("exp", "log")
+def _has(name: str, case: Case) -> bool:
+    if case.operation in GRADIENTS:
+        return name == "PyTorch"
+    if case.dtype == "bfloat16":
+        return name in ("PyTorch", "JAX")
+    return name != "SciPy" or case.operation not in ("exp", "log")
 
 
 def calls(name: str, case: Case, ring: Sequence[Slot], threads: int) -> list[Call]:

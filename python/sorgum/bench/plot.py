@@ -36,7 +36,7 @@ def _save(figure: Any, path: Path) -> None:
 
 def _title(row: Row) -> str:
     words = [row["operation"], "×".join(str(n) for n in row["shape"])]
-    words += ["float64"] if row["dtype"] == "float64" else []
+    words += [row["dtype"]] if row["dtype"] != "float32" else []
     words += [row["data"]] if row["data"] in TOLD_DATA else []
     words += ["axis 0"] if row["axis"] == 0 else []
     words += ["in cache"] if row["cached"] else []
