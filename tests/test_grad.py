@@ -178,20 +178,43 @@ def test_special_values(name: str) -> None:
     assert np.all(masked[~where] == 0)
 
 
-def test_sums_and_differences_beyond_the_largest_number() -> None:
-    """As docs/numerics.md says; within it, gradients near the largest number are as good as others."""
-    y, dy = np.float32([0.5, 0.5]), np.float32([3e38, -3e38])
-    assert special.softmax_grad(y, dy).tolist() == (dy / 2).tolist()
-    assert special.log_softmax_grad(np.log(y), dy).tolist() == dy.tolist()
-    assert np.isnan(special.log_softmax_grad(np.log(y), np.float32([3e38, 3e38]))).all()  # the sum
+@each_name
+@pytest.mark.parametrize("n", [2, 48, 1000, 9001, 200003])
+def test_extremes(name: str, n: int, isa: str) -> None:
+    """Sums and differences beyond the largest number, and temperatures whose reciprocals are no pair of numbers."""
+    if isa == "scalar" and n > 9001:
+        pytest.skip("slow: the shorter ones are enough")
+    y, _ = operands(name, (5, n), np.float32)
+    signs = np.where(np.arange(n) % 2, 1, -1)
+    dy = np.stack([3e38 * signs, np.full(n, 3e38), -3e38 * signs, 1e-3 * signs, 2.0**110 * signs]).astype(np.float32)
+    dy[3, :2] = 1, 2
+    for temperature in (1.0, 1e-40, 2.0**-130, 1e-7, 2.0**-127, 2.0**126, 1e45):
+        g = dy * np.float32(min(temperature, 1.0))  # results that are numbers
+        exact = getattr(reference.special, name + "_grad")(y, g, temperature=temperature, dtype=np.longdouble)
+        with np.errstate(over="ignore"):
+            rounded = exact.astype(np.float32)
+        numbers = np.isfinite(rounded)
+        limit = 1e-6 * np.max(np.abs(exact), axis=-1, keepdims=True) + 2e-6 * np.abs(exact) + 1.5e-45
+        got = grad_of(name)(y, g, temperature=temperature)
+        for result in (got, grad_of(name)(y[:, ::-1], g[:, ::-1], temperature=temperature)[:, ::-1]):
+            assert np.all(result[~numbers] == rounded[~numbers])
+            assert np.all(np.abs(result - exact)[numbers] <= limit[numbers])
+        assert bits(got[:2]) == bits(grad_of(name)(y[:2].copy(), g[:2].copy(), temperature=temperature))
+
+
+def test_extremes_by_hand() -> None:
+    y = np.float32([0.5, 0.5])
+    assert special.log_softmax_grad(np.log(y), np.float32([3e38, 3e38])).tolist() == [0, 0]
     got = special.softmax_grad(np.float32([0.9, 0.1]), np.float32([-3e38, 3e38]))
-    assert got[0] == pytest.approx(-5.4e37, rel=1e-6)
-    assert not np.isfinite(got[1])  # dy - sum
-    for t in (1e-40, 2.0**-130):  # 1 / T
-        assert not np.isfinite(special.softmax_grad(y, np.float32([1, 2]), temperature=t)).any()
-    for t in (2.0**-127, 2.0**126):
-        got = special.softmax_grad(y, np.float32([1, 2]) * np.float32(t / 2), temperature=t)
-        assert got.tolist() == [-0.125, 0.125]
+    assert got.tolist() == pytest.approx([-5.4e37, 5.4e37], rel=1e-6)
+    got = special.softmax_grad(np.array([0.9, 0.1]), np.array([-1.7e308, 1.7e308]))
+    assert got.tolist() == pytest.approx([-3.06e307, 3.06e307], rel=1e-14)
+    for t in (1e-300, 1e-42, 2.0**126, 2.0**149):
+        got = special.softmax_grad(y, np.float32([1, 2]), temperature=t)
+        with np.errstate(over="ignore"):
+            assert got.tolist() == np.float32(np.array([-0.125, 0.125]) / t * 2).tolist()
+    # A result too large is infinite, with its sign.
+    assert special.softmax_grad(y, np.float32([1e30, 3e30]), temperature=1e-30).tolist() == [-np.inf, np.inf]
 
 
 def test_rows_without_elements_and_infinite_ones() -> None:

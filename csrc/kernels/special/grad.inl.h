@@ -132,6 +132,50 @@ struct GradMap {
     }
 };
 
+// ---- extremes ----
+//
+// Below these limits no difference dy - sum leaves the range of the type, and 1 / T is a pair of normal numbers. What
+// lies beyond takes another last step, in float64 and with a division, a vector at a time.
+template <class T>
+SORGUM_INLINE bool is_extreme_sum(double sum) {
+    constexpr double limit = sizeof(T) == 4 ? 0x1p102 : 0x1p969;
+    return sum >= limit || sum <= -limit;
+}
+template <class T>
+SORGUM_INLINE bool is_extreme_temperature(double temperature) {
+    return temperature < 0x1p-20 || temperature > (sizeof(T) == 4 ? 0x1p100 : 0x1p900);
+}
+
+template <GradOp op, class T>
+SORGUM_NOINLINE void write_extreme(const T* y, const T* dy, T* dx, index_t n, SumPair total, double temperature) {
+    using D = f64x16;
+    const bool quarters = sizeof(T) == 8 && is_extreme_sum<T>(total.high);
+    const D scale = splat<D>(quarters ? 0.25 : 1.0), back = splat<D>(quarters ? 4.0 : 1.0);
+    const D high = splat<D>(total.high) * scale, low = splat<D>(total.low) * scale, t = splat<D>(temperature);
+    for (index_t i = 0; i < n; i += kLanes) {
+        const vec<T> of_y = load_first(y + i, n - i, T(0));
+        const D g = to_f64(load_first(dy + i, n - i, T(0))) * scale;
+        D d;
+        if constexpr (op == GradOp::softmax) {
+            d = ((g - high) - low) * to_f64(of_y);
+        } else {
+            const D minus_p = splat<D>(0.0) - to_f64(exp(of_y));
+            d = fma(minus_p, low, fma(minus_p, high, g));
+        }
+        store_first(dx + i, canonicalise_nan(from_f64<vec<T>>(d / t * back)), n - i);
+    }
+}
+
+template <GradOp op, class T>
+SORGUM_NOINLINE void extreme_row(const T* y, const T* dy, T* dx, index_t n, double temperature) {
+    SumPair total = {0.0, 0.0};
+    for (index_t i = 0; i < n; i += kChunk) {
+        const SumPair chunk = grad_chunk<op>(y + i, dy + i, n - i < kChunk ? n - i : kChunk);
+        total = i == 0 ? chunk : add_chunk(total, chunk);
+    }
+    write_extreme<op>(y, dy, dx, n, total_of(total), temperature);
+}
+
 // dx[i] = f(y[i], dy[i]); see map_elements. `fetch`: y and dy are not in the cache any more.
 template <bool fetch, class T, class F>
 SORGUM_INLINE void map_pairs(const T* y, const T* dy, T* dx, index_t n, bool streaming, const F& f) {
@@ -173,6 +217,8 @@ SORGUM_INLINE void grad_sum(const T* y, const T* dy, index_t n, SumPair* chunks)
 template <GradOp op, class T>
 SORGUM_INLINE void grad_write(const T* y, const T* dy, T* dx, index_t n, SumPair total, double temperature,
                               bool streaming) {
+    if (is_extreme_temperature<T>(temperature) || is_extreme_sum<T>(total.high))
+        return write_extreme<op>(y, dy, dx, n, total, temperature);
     map_pairs<true>(y, dy, dx, n, streaming, GradMap<op, T>(total, temperature));
     if (streaming)
         stream_fence();

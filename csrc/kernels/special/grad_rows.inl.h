@@ -17,6 +17,7 @@ struct GradBatch {
     const T *y, *dy;
     T* dx;
     T high[16], low[16];
+    bool extreme[16];
 };
 
 // The sums of a batch's rows, in lanes.
@@ -36,15 +37,19 @@ struct GradSums {
         }
     }
     // total_of every row, as pairs of T.
-    SORGUM_INLINE void totals(T* high, T* low) const {
+    SORGUM_INLINE void totals(GradBatch<T>& b) const {
         const f64x16 zero = splat<f64x16>(0.0), nan = splat<f64x16>(__builtin_nan(""));
         const f64x16 sum = fold_sum_rows(sums);
         const f64x16 error = sizeof(T) == 4 ? zero : fold_sum_rows(errors);
         const f64x16 exact = sum + error;
         const f64x16 total = select(eq(exact - exact, zero), exact, nan);
         const vec<T> nearest = from_f64<vec<T>>(total);
-        store(high, nearest);
-        store(low, rest_of(total, (sum - total) + error, nearest));
+        store(b.high, nearest);
+        store(b.low, rest_of(total, (sum - total) + error, nearest));
+        double of_row[16];
+        store(of_row, total);
+        for (int i = 0; i < 16; ++i)
+            b.extreme[i] = is_extreme_sum<T>(of_row[i]);
     }
 };
 
@@ -57,7 +62,7 @@ struct GradStep {
     T* dx;
     GradMap<op, T> map;
     OpenLine<T> line;  // Writing::slid
-    bool far;  // what is small is likely to be in a cache, and prefetching it would only be work
+    bool far;          // what is small is likely to be in a cache, and prefetching it would only be work
     GradLanes<op, T> lanes[2];
 
     // The vector at element i, of which `left` elements exist.
@@ -193,16 +198,21 @@ SORGUM_NOINLINE void write_apart(const GradRows<T>& r, const GradMap<op, T>& sca
 }
 
 template <GradOp op, Writing writing, class T>
-SORGUM_INLINE void step_rows(const GradRows<T>& r, const GradMap<op, T>& scale, GradState<op, T>& s) {
+SORGUM_INLINE void step_rows(const GradRows<T>& r, const GradMap<op, T>& scale, GradState<op, T>& s,
+                             double temperature) {
     for (index_t i = 0; i < s.here->rows || i < s.next->rows; ++i) {
-        const bool sums = i < s.next->rows, writes = i < s.here->rows;
+        const bool extreme = i < s.here->rows && s.here->extreme[i];
+        const bool sums = i < s.next->rows, writes = i < s.here->rows && !extreme;
         if (sums && writes && writing != Writing::apart && (writing != Writing::slid || s.line.end != nullptr)) {
             grad_step<op, true, true, writing>(r, scale, s, i);
             continue;
         }
+        if (writing == Writing::slid && (writes || extreme))
+            s.line.close();
+        if (extreme)
+            extreme_row<op>(s.here->y + i * r.y_stride, s.here->dy + i * r.dy_stride, s.here->dx + i * r.dx_stride, r.n,
+                            temperature);
         if (writes) {
-            if (writing == Writing::slid)
-                s.line.close();
             write_apart<op>(r, scale, s, i, r.streaming && writing != Writing::cached);
             if (writing == Writing::slid)
                 s.line.open(s.here->dx + i * r.dx_stride + r.n);
@@ -218,6 +228,11 @@ inline constexpr bool kGradSlides = sizeof(T) == 4;  // float64 does without, fo
 template <GradOp op, class T>
 SORGUM_INLINE void grad_rows(const GradRows<T>& r, double temperature) {
     using V = vec<T>;
+    if (is_extreme_temperature<T>(temperature)) {
+        for (index_t i = 0; i < r.rows; ++i)
+            extreme_row<op>(r.y + i * r.y_stride, r.dy + i * r.dy_stride, r.dx + i * r.dx_stride, r.n, temperature);
+        return;
+    }
     const index_t fitting = kGradBatch<T> / r.n;
     const index_t per_batch = fitting > 16 ? 16 : fitting < 1 ? 1 : fitting;
     const GradMap<op, T> scale(splat<V>(T(0)), splat<V>(T(0)), temperature);
@@ -229,21 +244,22 @@ SORGUM_INLINE void grad_rows(const GradRows<T>& r, double temperature) {
         s.next->dy = r.dy + first * r.dy_stride;
         s.next->dx = r.dx + first * r.dx_stride;
         if (writing == Writing::cached)
-            step_rows<op, Writing::cached>(r, scale, s);
+            step_rows<op, Writing::cached>(r, scale, s, temperature);
         else if (writing == Writing::streamed)
-            step_rows<op, Writing::streamed>(r, scale, s);
+            step_rows<op, Writing::streamed>(r, scale, s, temperature);
         else if (writing == Writing::slid)
-            step_rows<op, kGradSlides<T> ? Writing::slid : Writing::apart>(r, scale, s);
+            step_rows<op, kGradSlides<T> ? Writing::slid : Writing::apart>(r, scale, s, temperature);
         else
-            step_rows<op, Writing::apart>(r, scale, s);
+            step_rows<op, Writing::apart>(r, scale, s, temperature);
         if (s.next->rows > 0) {
             if (r.n <= kChunk) {
-                s.sums.totals(s.next->high, s.next->low);
+                s.sums.totals(*s.next);
             } else {
                 V high, low;
                 GradMap<op, T>::set(high, low, s.long_row);
                 store(s.next->high, high);
                 store(s.next->low, low);
+                s.next->extreme[0] = is_extreme_sum<T>(s.long_row.high);
             }
         }
         GradBatch<T>* const written = s.here;
