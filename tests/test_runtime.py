@@ -452,7 +452,7 @@ def test_info(capsys: pytest.CaptureFixture[str]) -> None:
     assert json.loads(capsys.readouterr().out) == sg.show_config("dicts")
 
 
-@pytest.mark.parametrize("arguments", [[], ["nonsense"], ["info", "--nonsense"]])
+@pytest.mark.parametrize("arguments", [["nonsense"], ["--nonsense"], ["info", "--nonsense"]])
 def test_a_wrong_command_line(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stopped:
         command_line.main(arguments)
@@ -461,10 +461,17 @@ def test_a_wrong_command_line(arguments: list[str], capsys: pytest.CaptureFixtur
 
 
 def test_the_command_line_as_a_module() -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "sorgum", "--version"], capture_output=True, text=True, check=False, timeout=60
-    )
-    assert (done.returncode, done.stdout, done.stderr) == (0, f"sorgum {sg.__version__}\n", "")
+    def done(*arguments: str) -> tuple[int, str, str]:
+        command = [sys.executable, "-m", "sorgum", *arguments]
+        process = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+        return process.returncode, process.stdout, process.stderr
+
+    assert done("--version") == (0, f"sorgum {sg.__version__}\n", "")
+    assert done() == done("--help")
+    status, text, errors = done()
+    assert (status, errors) == (0, "")
+    for command in ("info", "selftest", "bench"):
+        assert f"{command}:" in text
 
 
 def test_free_threading_stays_on() -> None:

@@ -37,8 +37,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Parameters
     ----------
     arguments : sequence of str, optional
-        The command and its own arguments; those of the process by default. `sorgum.selftest` and `sorgum.bench` are
-        imported only when called for; each has a function `main(arguments) -> int`.
+        The command and its own arguments; those of the process by default. Without any, help is printed.
+        `sorgum.selftest` and `sorgum.bench` are imported only when called for; each has a function
+        `main(arguments) -> int`.
 
     Returns
     -------
@@ -58,7 +59,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "bench: measure this machine",
     )
     parser.add_argument("arguments", nargs=argparse.REMAINDER, help="arguments of the command")
-    given = parser.parse_args(arguments)
+    words = sys.argv[1:] if arguments is None else arguments
+    if not words:
+        parser.print_help()
+        return 0
+    given = parser.parse_args(words)
     if given.command == "info":
         return info(given.arguments)
     module = importlib.import_module(f"sorgum.{given.command}")
