@@ -53,9 +53,7 @@ def test_out_of_another_dtype(name: str) -> None:
     with raises(TypeError, f"{name}: out must have dtype float64, got float32"):
         FUNCTIONS[name](X.astype(np.float64), out=np.zeros(shape, dtype=np.float32))
     for dtype in (">f4", np.float16, np.complex64, object, np.int32):
-        with pytest.raises(
-            TypeError, match=rf"^{name}: out must have dtype .*, got {re.escape(str(np.dtype(dtype)))}$"
-        ):
+        with raises(TypeError, f"{name}: out must have dtype float32, got {np.dtype(dtype)}"):
             FUNCTIONS[name](X, out=np.zeros(shape, dtype=dtype))
 
 

@@ -56,15 +56,16 @@ inline bool is_bits(const py::array& array) {
     return array.dtype().num() == py::detail::npy_api::NPY_VOID_ && array.itemsize() == 2;
 }
 
-// An array as the functions of api take it; a dtype that they do not know is a TypeError that names the argument.
-// Nothing is converted or copied: the view is valid as long as the array lives.
-inline ArrayView view_of(const py::array& array, const char* function, const char* argument) {
+inline constexpr const char* kDTypes = "float16, bfloat16, float32, float64, bool or int64 in native byte order";
+
+// An array as the functions of api take it; a dtype that they do not know is a TypeError that names the argument and
+// those that it may have. Nothing is converted or copied: the view is valid as long as the array lives.
+inline ArrayView view_of(const py::array& array, const char* function, const char* argument,
+                         const char* dtypes = kDTypes) {
     ArrayView view;
     if (!dtype_of(array.ptr(), view.dtype)) {
         if (!is_bits(array))
-            throw TypeError(std::string(function) + ": " + argument +
-                            " must have dtype float16, bfloat16, float32, float64, bool or int64 in native byte "
-                            "order, got " +
+            throw TypeError(std::string(function) + ": " + argument + " must have dtype " + dtypes + ", got " +
                             py::str(array.dtype()).cast<std::string>());
         view.dtype = DType::bf16;
     }

@@ -16,7 +16,7 @@ special::Arguments arguments_of(const char* function, const py::array& x, const 
                                 const py::array& out) {
     special::Arguments a;
     a.x = view_of(x, function, "x");
-    a.out = view_of(out, function, "out");
+    a.out = view_of(out, function, "out", dtype_text(a.x.dtype));
     a.all_axes = !axes.has_value();
     a.axes = axes.value_or(std::vector<index_t>());
     a.temperature = view_of(temperature, function, "temperature");
@@ -29,7 +29,7 @@ void bind_elementwise(py::module_& module, const char* name) {
     module.def(
         name,
         [name](const py::array& x, const py::array& out) {
-            const ArrayView from = view_of(x, name, "x"), to = view_of(out, name, "out");
+            const ArrayView from = view_of(x, name, "x"), to = view_of(out, name, "out", dtype_text(from.dtype));
             without_gil(from, [&] { f(from, to); });
         },
         py::arg("x"), py::arg("out"));
@@ -60,7 +60,7 @@ void bind_grad(py::module_& module, const char* name) {
             special::GradArguments a;
             a.y = view_of(y, name, "y");
             a.dy = view_of(dy, name, "dy");
-            a.out = view_of(out, name, "out");
+            a.out = view_of(out, name, "out", dtype_text(a.y.dtype));
             a.all_axes = !axes.has_value();
             a.axes = axes.value_or(std::vector<index_t>());
             a.temperature = view_of(temperature, name, "temperature");
