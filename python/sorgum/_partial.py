@@ -7,7 +7,19 @@ import numpy as np
 import numpy.typing as npt
 
 from sorgum import _core
-from sorgum.special import Array, Axis, _apart, _axes, _floats, _mask, _out, _result, _temperature, _weighted
+from sorgum.special import (
+    Array,
+    Axis,
+    _apart,
+    _axes,
+    _flag,
+    _floats,
+    _mask,
+    _out,
+    _result,
+    _temperature,
+    _weighted,
+)
 
 __all__ = ["CHUNK", "logsumexp_finish", "logsumexp_merge", "logsumexp_partial", "partial_dtype", "softmax_from_partial"]
 
@@ -196,7 +208,7 @@ def logsumexp_finish(p: Array, *, return_sign: bool = False) -> Any:
     >>> sg.special.logsumexp_finish(p)
     array([2.40760596, 6.09861229])
     """
-    words = _words("logsumexp_finish", p)
+    words, return_sign = _words("logsumexp_finish", p), _flag("logsumexp_finish", "return_sign", return_sign)
     shape = words.shape[:-1]
     single = words.size > 0 and _of_words(words)["dtype"].flat[0] == b"float32"
     result = np.empty(shape, np.float32 if single else np.float64)

@@ -108,6 +108,12 @@ def _mask(function: str, value: npt.ArrayLike | None) -> Array | None:
     return array
 
 
+def _flag(function: str, argument: str, value: object) -> bool:
+    if not isinstance(value, bool | np.bool_):
+        raise TypeError(f"{function}: {argument} must be a bool, got {type(value).__name__}")
+    return bool(value)
+
+
 def _options(function: str, empty: object, algorithm: object) -> tuple[str, str]:
     if isinstance(empty, str) and isinstance(algorithm, str):
         return empty, algorithm
@@ -471,7 +477,7 @@ def logsumexp(
     Raises
     ------
     TypeError, ValueError
-        As `softmax`.
+        As `softmax`, and for a flag that is no bool or a `b` that does not broadcast with `x`.
 
     Notes
     -----
@@ -489,6 +495,7 @@ def logsumexp(
     (array([1.54132485]), array([-1.]))
     """
     axes, t = _axes("logsumexp", axis), _temperature("logsumexp", temperature)
+    keepdims, return_sign = _flag("logsumexp", "keepdims", keepdims), _flag("logsumexp", "return_sign", return_sign)
     if _on_cuda(x):
         if b is not None or return_sign:
             name, value = ("b", type(b).__name__) if b is not None else ("return_sign", return_sign)

@@ -11,9 +11,9 @@ from sorgum import _core
 from sorgum.random import _device
 from sorgum.random._filters import _FILTER_ORDER, FilterOrder, Ties, _filters
 from sorgum.random._keys import Rng, _is_int, _key_of, _word64
-from sorgum.random._places import Array, _flag, _option
+from sorgum.random._places import Array, _option
 from sorgum.random._rows import _DRAW, _draw, _refuse_invalid, _rows
-from sorgum.special import _on_cuda
+from sorgum.special import _flag, _on_cuda
 
 __all__ = ["categorical", "gumbel_merge", "gumbel_partial"]
 

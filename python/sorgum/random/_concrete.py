@@ -8,11 +8,11 @@ import numpy.typing as npt
 
 from sorgum.random._keys import Rng
 from sorgum.random._noise import logistic
-from sorgum.random._places import Array, _flag, _floats, _one_nan
+from sorgum.random._places import Array, _floats, _one_nan
 from sorgum.random._relaxed import gumbel_softmax
 from sorgum.random._rows import _rows
 from sorgum.random._top_k import _tree_sum
-from sorgum.special import exp, log, logsumexp, softmax
+from sorgum.special import _flag, exp, log, logsumexp, softmax
 
 __all__ = [
     "binary_concrete",

@@ -8,12 +8,12 @@ import numpy.typing as npt
 from sorgum.random._concrete import _positive_temperature, concrete_score
 from sorgum.random._keys import Rng, _key_of
 from sorgum.random._noise import _float_dtype
-from sorgum.random._places import Array, _flag, _floats, _number, _one_nan
+from sorgum.random._places import Array, _floats, _number, _one_nan
 from sorgum.random._relaxed import _relax
 from sorgum.random._rows import _rows
 from sorgum.random._top_k import _tree_sum
 from sorgum.runtime import _empty
-from sorgum.special import _plain, exp, log_softmax, softmax, softmax_grad
+from sorgum.special import _flag, _plain, exp, log_softmax, softmax, softmax_grad
 
 __all__ = [
     "flow_guidance",

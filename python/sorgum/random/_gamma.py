@@ -8,8 +8,8 @@ import numpy.typing as npt
 from sorgum import _core
 from sorgum.random._keys import Rng, _is_int, _key_of
 from sorgum.random._noise import _float_dtype
-from sorgum.random._places import Array, _flag, _index_offset, _out, _place
-from sorgum.special import _plain, log_softmax, softmax
+from sorgum.random._places import Array, _index_offset, _out, _place
+from sorgum.special import _flag, _plain, log_softmax, softmax
 
 __all__ = ["dirichlet", "gamma"]
 

@@ -81,12 +81,6 @@ def _number(function: str, argument: str, value: object) -> float:
     return float(value)
 
 
-def _flag(function: str, argument: str, value: object) -> bool:
-    if not isinstance(value, bool | np.bool_):
-        raise TypeError(f"{function}: {argument} must be a bool, got {type(value).__name__}")
-    return bool(value)
-
-
 def _option(function: str, argument: str, value: object, first: str, second: str) -> None:
     """Refuse what is neither of two strings."""
     if not isinstance(value, str):

@@ -5,9 +5,9 @@ import numpy.typing as npt
 
 from sorgum import _core
 from sorgum.random._keys import Rng, _key_of
-from sorgum.random._places import Array, _flag, _floats, _index_offset, _out
+from sorgum.random._places import Array, _floats, _index_offset, _out
 from sorgum.random._rows import _draw, _Rows, _rows
-from sorgum.special import _apart, log_softmax
+from sorgum.special import _apart, _flag, log_softmax
 
 __all__ = ["gumbel_softmax"]
 

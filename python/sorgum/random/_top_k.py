@@ -8,9 +8,9 @@ import numpy.typing as npt
 
 from sorgum import _core
 from sorgum.random._keys import Rng, _is_int, _key_of
-from sorgum.random._places import Array, _flag, _index_offset, _option
+from sorgum.random._places import Array, _index_offset, _option
 from sorgum.random._rows import _DRAW, _categories, _refuse_invalid, _rows
-from sorgum.special import exp, log, log_softmax, logsumexp
+from sorgum.special import _flag, exp, log, log_softmax, logsumexp
 
 __all__ = ["TopK", "gumbel_top_k", "inclusion_weights", "top_k_log_prob"]
 
