@@ -203,7 +203,10 @@ def _empty(shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray[Any, np.d
     nbytes = math.prod(shape) * dtype.itemsize
     if not _core.POOLED_FROM <= nbytes < 2**63:
         return np.empty(shape, dtype)
-    return _core.pooled(nbytes).view(dtype).reshape(shape)
+    try:
+        return _core.pooled(nbytes).view(dtype).reshape(shape)
+    except MemoryError:
+        raise MemoryError(f"no memory for a result of shape {shape} and dtype {dtype}, {nbytes} bytes") from None
 
 
 @overload
