@@ -7,6 +7,7 @@
 #include <iterator>
 
 #include "bindings/function.h"
+#include "core/fp_env.h"
 #include "core/types.h"
 
 namespace sorgum {
@@ -88,6 +89,12 @@ PyObject* answered_at_once(PyObject* object, PyObject* const* args, index_t coun
     return plain == nullptr ? nullptr : plain(args, count, names);
 }
 
+// The function in Python. What it does with NumPy runs under the environment of kernels, too.
+PyObject* answered_in_python(PyObject* object, PyObject* const* args, std::size_t flagged, PyObject* names) {
+    const FpGuard guard;
+    return PyObject_Vectorcall(self_of(object)->function, args, flagged, names);
+}
+
 PyObject* call(PyObject* object, PyObject* const* args, std::size_t flagged, PyObject* names) {
     const index_t count = PyVectorcall_NARGS(flagged);
     PyObject* const result = answered_at_once(object, args, count, names);
@@ -96,7 +103,7 @@ PyObject* call(PyObject* object, PyObject* const* args, std::size_t flagged, PyO
     const Arguments a = {args, count, std::next(args, count), names, names == nullptr ? 0 : PyTuple_GET_SIZE(names)};
     if (any_foreign(a.positional, a.count) || any_foreign(a.named, a.named_count))
         return translated(object, a);
-    return PyObject_Vectorcall(self_of(object)->function, args, flagged, names);
+    return answered_in_python(object, args, flagged, names);
 }
 
 // The same, but that nothing is translated.
@@ -104,7 +111,7 @@ PyObject* call_untranslated(PyObject* object, PyObject* const* args, Py_ssize_t 
     PyObject* const result = answered_at_once(object, args, count, names);
     if (result != nullptr || PyErr_Occurred() != nullptr)
         return result;
-    return PyObject_Vectorcall(self_of(object)->function, args, static_cast<std::size_t>(count), names);
+    return answered_in_python(object, args, static_cast<std::size_t>(count), names);
 }
 
 int traverse(PyObject* object, visitproc visit, void* arg) {
