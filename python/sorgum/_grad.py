@@ -1,5 +1,7 @@
 """Vector-Jacobian products of softmax, log_softmax and logsumexp: `sorgum.special` has these functions."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from typing import Any
 

@@ -1,5 +1,7 @@
 """Sums of parts of rows as values: `sorgum.special` has these functions."""
 
+from __future__ import annotations
+
 import operator
 from typing import Any, Literal
 

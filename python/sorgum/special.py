@@ -15,6 +15,8 @@ exp, softmax and logsumexp also take float32 arrays on CUDA devices, of librarie
 or DLPack, where the module for them is built: docs/cuda.md.
 """
 
+from __future__ import annotations
+
 import operator
 from collections.abc import Sequence
 from typing import Any, Literal, TypeAlias, overload
@@ -294,8 +296,8 @@ def softmax(
         The axes that are summed over; None means all. **The default is the last axis, as in PyTorch and JAX, and not
         all axes as in SciPy.**
     temperature : float or array_like, default 1.0
-        T, positive and finite: a scalar or one per row (the shape of `x` without `axis`, or with it at length 1). It
-        is folded into the range reduction: x / T is never rounded.
+        T, positive, finite and not subnormal: a scalar or one per row (the shape of `x` without `axis`, or with it at
+        length 1). It is folded into the range reduction: x / T is never rounded.
     where : array_like of bool, optional
         Broadcast to `x`. An element where it is False is absent, whatever its value: its result is 0.
     empty : {"nan", "zero"}, default "nan"
@@ -316,8 +318,8 @@ def softmax(
     TypeError
         If a dtype is none of the above or `axis` is not made of integers.
     ValueError
-        If an axis is out of range or repeated, T is not positive and finite, a shape does not fit, `out` is read-only
-        or overlaps itself, or an option is unknown.
+        If an axis is out of range or repeated, T is none of the above, a shape does not fit, `out` is read-only or
+        overlaps itself, or an option is unknown.
 
     Notes
     -----
@@ -368,7 +370,7 @@ def log_softmax(
         The axes that are summed over; None means all. **The default is the last axis, as in PyTorch and JAX, and not
         all axes as in SciPy.**
     temperature : float or array_like, default 1.0
-        T, positive and finite: a scalar or one per row, as in `softmax`.
+        T: a scalar or one per row, as in `softmax`.
     where : array_like of bool, optional
         Broadcast to `x`. An element where it is False is absent, whatever its value: its result is -inf.
     empty : {"nan", "zero"}, default "nan"
@@ -463,7 +465,7 @@ def logsumexp(
     return_sign : bool, default False
         Return the sign of the sum beside the logarithm of its magnitude. Without it a negative sum gives NaN.
     temperature : float or array_like, default 1.0
-        T, positive and finite: a scalar or one per row, as in `softmax`.
+        T: a scalar or one per row, as in `softmax`.
     where : array_like of bool, optional
         Broadcast to `x`. An element where it is False is absent, whatever its value.
     out : ndarray, optional

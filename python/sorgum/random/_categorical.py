@@ -1,5 +1,7 @@
 """Draws of one category per row, and their algebra for rows in shards."""
 
+from __future__ import annotations
+
 import dataclasses
 import operator
 from typing import Any, Literal

@@ -1,5 +1,7 @@
 """Densities and gradients of relaxed draws; gates between 0 and 1."""
 
+from __future__ import annotations
+
 import functools
 from typing import Any
 

@@ -1,5 +1,7 @@
 """Gumbel numbers of which something is known: a bound, or the largest of them. What top-down sampling is made of."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import numpy as np

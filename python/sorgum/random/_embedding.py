@@ -1,5 +1,7 @@
 """Embeddings of soft tokens."""
 
+from __future__ import annotations
+
 import numpy as np
 import numpy.typing as npt
 

@@ -1,5 +1,7 @@
 """What is done to logits before a draw: token filters and penalties."""
 
+from __future__ import annotations
+
 import operator
 from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple, TypeAlias

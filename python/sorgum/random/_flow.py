@@ -1,5 +1,7 @@
 """Gumbel-softmax flow matching: from noise to a vertex of the simplex, by a temperature that falls with time."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import numpy as np

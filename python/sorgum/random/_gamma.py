@@ -1,5 +1,7 @@
 """Gamma and Dirichlet numbers of any shape parameter, in logarithms where they would underflow."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import numpy as np

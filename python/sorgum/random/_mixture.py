@@ -1,5 +1,7 @@
 """Mixtures of experts as policies: the density of a Gaussian mixture, and a gradient for the router."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import numpy as np

@@ -1,5 +1,7 @@
 """Noise element by element: words, uniforms, exponentials, Gumbel, logistic and normal numbers."""
 
+from __future__ import annotations
+
 from typing import Any, Literal
 
 import numpy as np

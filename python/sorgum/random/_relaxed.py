@@ -1,5 +1,7 @@
 """Relaxed draws: points of the simplex instead of categories."""
 
+from __future__ import annotations
+
 import numpy as np
 import numpy.typing as npt
 

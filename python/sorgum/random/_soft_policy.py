@@ -1,5 +1,7 @@
 """The probability of soft tokens under a policy, and its gradient."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import numpy as np

@@ -1,5 +1,7 @@
 """Soft tokens: a few weighted tokens in the place of one."""
 
+from __future__ import annotations
+
 import operator
 from typing import Any, Literal, NamedTuple
 

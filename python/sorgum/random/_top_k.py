@@ -1,5 +1,7 @@
 """Draws without replacement."""
 
+from __future__ import annotations
+
 import operator
 from typing import Any, Literal, NamedTuple
 
