@@ -81,8 +81,7 @@ def softmax_grad(
     Returns
     -------
     ndarray or scalar
-        The gradient with respect to `x`. A row whose sum is not finite is NaN. Results are NaN or infinite where the
-        sum, or dy less the sum, exceeds the largest number of their type (float16 and bfloat16: of float32).
+        The gradient with respect to `x`. A row whose sum, which is formed in float64, is not finite is NaN.
 
     Raises
     ------
@@ -92,7 +91,7 @@ def softmax_grad(
     Notes
     -----
     Bound: 3 ULP, and 2**-43 (float64: 2**-51) y sum(abs(y dy)) / T where dy and the sum, which is formed in float64,
-    cancel; for float32 at temperatures from 2**-127 to 2**126. Tier: bitwise.
+    cancel. Tier: bitwise.
 
     Examples
     --------
@@ -134,8 +133,7 @@ def log_softmax_grad(
     Returns
     -------
     ndarray or scalar
-        The gradient with respect to `x`. A row whose sum is not finite is NaN. Results are NaN or infinite where the
-        sum, or dy less the sum, exceeds the largest number of their type (float16 and bfloat16: of float32).
+        The gradient with respect to `x`. A row whose sum, which is formed in float64, is not finite is NaN.
 
     Raises
     ------
@@ -145,7 +143,7 @@ def log_softmax_grad(
     Notes
     -----
     Bound: 3 ULP, and 1 ULP of exp(y) times sum(dy) / T, that of `exp`, and 2**-43 (float64: 2**-51)
-    exp(y) sum(abs(dy)) / T, that of the sum; for float32 at temperatures from 2**-127 to 2**126. Tier: bitwise.
+    exp(y) sum(abs(dy)) / T, that of the sum. Tier: bitwise.
 
     Examples
     --------
