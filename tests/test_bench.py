@@ -230,6 +230,13 @@ def test_a_missing_package_is_one_clear_line(
 @pytest.mark.skipif(
     any(importlib.util.find_spec(name) is None for name in bench._NEEDED), reason='needs pip install "sorgum[bench]"'
 )
+def test_a_place_that_cannot_be_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    place = tmp_path / "file" / "results"
+    place.parent.touch()
+    assert bench.main(["--quick", "--out", str(place)]) == 2
+    assert f"bench: --out must be a directory that can be made, got {place}: " in capsys.readouterr().err
+
+
 def test_a_run_writes_what_it_measured(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

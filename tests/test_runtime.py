@@ -474,6 +474,15 @@ def test_the_command_line_as_a_module() -> None:
         assert f"{command}:" in text
 
 
+def test_output_that_nobody_reads() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "sorgum", "info"]
+    process = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, check=False, timeout=60)
+    os.close(writing)
+    assert (process.returncode, process.stderr) == (1, b"")
+
+
 def test_free_threading_stays_on() -> None:
     is_enabled = getattr(sys, "_is_gil_enabled", None)
     if is_enabled is None or not sys.version.count("free-threading"):

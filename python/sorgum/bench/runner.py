@@ -110,11 +110,17 @@ def run(arguments: Sequence[str]) -> int:
     Returns
     -------
     int
-        0, or 1 if a worker failed.
+        0, 1 if a worker failed, or 2 if nothing can be written.
     """
     options = parse(arguments)
     started = time.perf_counter()
-    options.out.mkdir(parents=True, exist_ok=True)
+    try:
+        options.out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        print(
+            f"bench: --out must be a directory that can be made, got {options.out}: {error.strerror}", file=sys.stderr
+        )
+        return 2
     benchmarks: list[dict[str, Any]] = []
     skipped: list[str] = []
     with tempfile.TemporaryDirectory() as folder:
