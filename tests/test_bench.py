@@ -21,6 +21,10 @@ from sorgum.bench.roofline import limit_call, limits
 from sorgum.bench.settings import Settings
 from sorgum.bench.table import format_limits, format_table, rows_of
 
+needs_bench = pytest.mark.skipif(
+    any(importlib.util.find_spec(name) is None for name in bench._NEEDED), reason='needs pip install "sorgum[bench]"'
+)
+
 OPERATIONS = ("exp", "log", "softmax", "log_softmax", "logsumexp")
 
 
@@ -227,9 +231,7 @@ def test_a_missing_package_is_one_clear_line(
     assert capsys.readouterr().err == 'bench: tqdm must be installed: pip install "sorgum[bench]"\n'
 
 
-@pytest.mark.skipif(
-    any(importlib.util.find_spec(name) is None for name in bench._NEEDED), reason='needs pip install "sorgum[bench]"'
-)
+@needs_bench
 def test_a_place_that_cannot_be_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     place = tmp_path / "file" / "results"
     place.parent.touch()
@@ -237,6 +239,7 @@ def test_a_place_that_cannot_be_written(tmp_path: Path, capsys: pytest.CaptureFi
     assert f"bench: --out must be a directory that can be made, got {place}: " in capsys.readouterr().err
 
 
+@needs_bench
 def test_a_run_writes_what_it_measured(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
