@@ -265,6 +265,19 @@ private:
             call_.write_value(call_.sign, row, sign != sign ? call_.nan() : static_cast<T>(sign));
     }
 
+    // Conversion has nothing to do while memory answers, so the kernel asks for it: for what stands beyond that which
+    // conversion itself fetches, and for the place of the results.
+    void fetch_halves(const Block& b, Rows<T>& rows) const {
+        constexpr index_t size = 2, ahead = 3;  // blocks
+        const index_t row_bytes = call_.layout.length * size;
+        if (call_.layout.contiguous(kX, size) && call_.layout.run_stride(kX) == row_bytes &&
+            b.first + (ahead + 1) * b.rows <= call_.layout.rows)
+            rows.fetch[0] = call_.layout.row(kX, b.first) + ahead * b.rows * row_bytes;
+        if (call_.op != Op::logsumexp && !call_.large && call_.layout.contiguous(kOut, size) &&
+            call_.layout.run_stride(kOut) == row_bytes)
+            rows.fetch[1] = call_.layout.row(kOut, b.first);
+    }
+
     // A block of rows of one chunk: gathered, done by the batched kernel, scattered.
     void whole_block_batched(const Block& b, Scratch& s) const {
         const index_t n = call_.layout.length;
@@ -275,6 +288,8 @@ private:
         double own_factors[kMostBlockRows];
         Rows<T> rows = {s.x.data(), s.x.data(), b.rows, n, pitch_, pitch_, call_.empty, false};
         rows.factors = call_.factors(b.first, b.rows, own_factors);
+        if (is_half(call_.dtype))
+            fetch_halves(b, rows);
         if (call_.op == Op::logsumexp) {
             rows.y = results;
             rows.y_stride = 1;

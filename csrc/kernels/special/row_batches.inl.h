@@ -137,6 +137,7 @@ struct RowStep {
     Scale<V> result;
     LogShift<T> shift;
     OpenLine<T> line;  // Writing::slid
+    const char* fetch[2];
     Product<T> product;
 
     template <bool whole>
@@ -158,6 +159,8 @@ struct RowStep {
     SORGUM_INLINE V step_in_group(index_t first, int v) {
         if constexpr (sweep)
             prefetch_ahead(next + first, v);
+        else if constexpr (sum && !write)
+            prefetch_second(fetch[v / 2] + first * 2 + v % 2 * 64);
         return work<true>(first + v * kLanes, kLanes);
     }
 
@@ -274,6 +277,9 @@ template <RowOp op, bool sweep, bool sum, bool write, bool careful, Writing writ
 SORGUM_INLINE void row_step(const Rows<T>& r, const ExpScale<T>& scale, BatchState<T>& s, index_t i, T* w) {
     using V = vec<T>;
     const ExpMap<T> map = {T(0), T(0), s.here->lowest[i], s.here->magic[i]};
+    const auto place = [&](const char* p) SORGUM_LAMBDA {  // or what is in the cache anyway
+        return p == nullptr ? reinterpret_cast<const char*>(w) : p + (s.here->first + i) * r.n * 2;
+    };
     RowStep<op, sweep, sum, write, careful, writing, T> step = {
         r.x + (s.next->first + i) * r.x_stride,
         r.x + (s.here->first + i) * r.x_stride,
@@ -287,6 +293,7 @@ SORGUM_INLINE void row_step(const Rows<T>& r, const ExpScale<T>& scale, BatchSta
         scale_of(*s.before, i),
         LogShift<T>(s.before->max64[i], s.before->minus_log[i], scale),
         s.line,
+        {place(r.fetch[0]), place(r.fetch[1])},
         {}};
     if constexpr (op == RowOp::logsumexp_grad && write)
         step.product = Product<T>(r.factors[s.before->first + i]);

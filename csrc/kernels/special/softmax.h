@@ -68,6 +68,9 @@ struct Rows {
     bool streaming;
     T* terms = nullptr;               // of softmax_long_rows and logsumexp_grad_long_rows
     const double* factors = nullptr;  // of logsumexp_grad, one per row
+    // Two places, of two bytes for each element, that are brought into the cache while a batch is summed: what the
+    // rows are converted from in the next call, and to after this one.
+    const char* fetch[2] = {nullptr, nullptr};
 };
 template <class T>
 using softmax_rows_fn = void(const Rows<T>& rows, const ExpScale<T>& scale);
