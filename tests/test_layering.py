@@ -24,8 +24,8 @@ MAY_INCLUDE = {
     "simd": r"core/|simd/|math/(lane|half)\.h$",
     "kernels": r"core/|math/\w+_state\.h$|kernels/(?!.*\.inl\.h$)",  # *_state.h: plain data
     "kernels/*.inl.h": r"(core|math|simd|kernels)/",
-    "isa": r"kernels/|dispatch/table\.h$",
-    "dispatch": r"core/|dispatch/|isa/units\.inc$|kernels/(?!.*\.inl\.h$)",
+    "isa": r"kernels/|dispatch/@SORGUM_FAMILY@\.h$",
+    "dispatch": r"core/|dispatch/|isa/(units|families|kernels)\.inc$|kernels/(?!.*\.inl\.h$)",
     "api": r"api/|core/|dispatch/|kernels/(?!.*\.inl\.h$)",
     "cuda": r"(core|math|cuda)/|api/rows\.h$",
     "bindings": r"(bindings|api|core)/|cuda/(special|random)\.h$",

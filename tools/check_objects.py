@@ -1,9 +1,10 @@
 """Check what the compiler made of the sources: the object files of one instruction set, or of the baseline.
 
-In a unit of an instruction set (csrc/isa) everything but its fill functions has internal linkage: the linker keeps one
-copy of a weak symbol, and if that one was compiled for AVX-512, the other units crash where AVX-512 is missing. Nothing
-runs before main() there, and nothing is called but the functions named below. Baseline and scalar units use no register
-or encoding beyond SSE2. Needs nm, readelf and objdump.
+In a unit of an instruction set (csrc/isa) everything but its table has internal linkage: the linker keeps one copy of a
+weak symbol, and if that one was compiled for AVX-512, the other units crash where AVX-512 is missing. The table is
+constant data, so that no code of a unit can be reached but through the table that the dispatcher chose. Nothing runs
+before main() there, and nothing is called but the functions named below. Baseline and scalar units use no register or
+encoding beyond SSE2. Needs nm, readelf and objdump.
 """
 
 import argparse
@@ -13,6 +14,10 @@ import sys
 
 # What kernels may call: the compiler's own, and fma, which is correctly rounded everywhere (N1).
 ALLOWED_CALLS = {"memcpy", "memmove", "memset", "fma", "fmaf", "_GLOBAL_OFFSET_TABLE_", "__stack_chk_fail"}
+
+# Kinds of symbols in nm: data, here of .data.rel.ro, which holds pointers and is read-only once they are relocated; and
+# read-only data.
+CONSTANT_DATA = "DR"
 
 # An instruction that the unit must not have, by what it would need; and one that proves the flags took effect.
 AVX = re.compile(r"%[yz]mm\d|\tv[a-z0-9]+ .*%xmm")
@@ -30,15 +35,20 @@ def output(*command: str) -> list[str]:
 def check_symbols(path: str, isa: str, families: list[str]) -> list[str]:
     """Return what is wrong with the symbols and sections of a unit of an instruction set."""
     faults = []
-    allowed = {f"sorgum::{isa}::fill_{family}(sorgum::KernelTable&)" for family in families}
+    tables = [f"sorgum::{isa}::{family}_table" for family in families]
+    defined = 0
     for line in output("nm", "-C", path):
         kind, name = line[17:18], line[19:]
         if kind in "WwVvu":
             faults.append(f"weak symbol {name}")
         elif kind == "U" and name not in ALLOWED_CALLS:
             faults.append(f"call of {name}")
-        elif kind.isupper() and kind != "U" and name not in allowed:
+        elif name in tables and kind in CONSTANT_DATA:
+            defined += 1
+        elif kind.isupper() and kind != "U":
             faults.append(f"global symbol {name}")
+    if defined != 1:
+        faults.append(f"{defined} tables, constant data of the names {', '.join(tables)}, where there must be one")
     faults += [
         f"section {section}, code that runs before main()"
         for line in output("readelf", "-SW", path)
@@ -57,8 +67,8 @@ def check_instructions(path: str, isa: str) -> tuple[list[str], bool]:
     return faults, required is None or any(required.search(line) for line in code)
 
 
-def defined_fill_functions(paths: list[str], isa: str) -> set[str]:
-    pattern = re.compile(rf" T sorgum::{isa}::fill_(\w+)\(")
+def families_with_tables(paths: list[str], isa: str) -> set[str]:
+    pattern = re.compile(rf" [{CONSTANT_DATA}] sorgum::{isa}::(\w+)_table$")
     return {match[1] for path in paths for line in output("nm", "-C", path) if (match := pattern.search(line))}
 
 
@@ -78,7 +88,7 @@ def check(isa: str, families: list[str], paths: list[str]) -> list[str]:
         faults.append(f"{isa}: no instruction of this set in any object file: were its flags in force?")
     if isa != "baseline":
         faults += [
-            f"{isa}: fill_{family} is not defined" for family in set(families) - defined_fill_functions(paths, isa)
+            f"{isa}: {family}_table is not defined" for family in set(families) - families_with_tables(paths, isa)
         ]
     return faults
 

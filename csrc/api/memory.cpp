@@ -7,6 +7,7 @@
 #include "core/error.h"
 #include "core/parallel.h"
 #include "dispatch/dispatch.h"
+#include "dispatch/memory.h"
 
 namespace sorgum::memory {
 

@@ -9,6 +9,7 @@
 #include "core/fp_env.h"
 #include "core/interrupt.h"
 #include "dispatch/dispatch.h"
+#include "dispatch/special.h"
 
 namespace sorgum::special {
 

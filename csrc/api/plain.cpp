@@ -9,6 +9,8 @@
 #include "core/fp_env.h"
 #include "core/memory_pool.h"
 #include "dispatch/dispatch.h"
+#include "dispatch/memory.h"
+#include "dispatch/special.h"
 
 namespace sorgum::plain {
 

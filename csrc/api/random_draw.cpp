@@ -2,6 +2,8 @@
 
 #include "api/random_filter.h"
 #include "core/fp_env.h"
+#include "dispatch/random.h"
+#include "dispatch/special.h"
 
 namespace sorgum::random {
 

@@ -4,6 +4,7 @@
 
 #include "core/error.h"
 #include "core/fp_env.h"
+#include "dispatch/random.h"
 
 namespace sorgum::random {
 

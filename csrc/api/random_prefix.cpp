@@ -1,4 +1,6 @@
 #include "api/random_prefix.h"
+#include "dispatch/random.h"
+#include "dispatch/special.h"
 
 #include <algorithm>
 #include <atomic>

@@ -1,6 +1,8 @@
 #include "api/random_rows.h"
 #include "api/temperature.h"
 #include "core/fp_env.h"
+#include "dispatch/random.h"
+#include "dispatch/special.h"
 
 namespace sorgum::random {
 

@@ -5,6 +5,7 @@
 #include "api/rows.h"
 #include "api/work.h"
 #include "dispatch/dispatch.h"
+#include "dispatch/random.h"
 
 namespace sorgum::random {
 

@@ -6,6 +6,7 @@
 #include "api/random_rows.h"
 #include "core/error.h"
 #include "core/fp_env.h"
+#include "dispatch/random.h"
 
 namespace sorgum::random {
 

@@ -5,6 +5,7 @@
 
 #include "api/work.h"
 #include "dispatch/dispatch.h"
+#include "dispatch/memory.h"
 
 namespace sorgum {
 

@@ -4,6 +4,7 @@
 #include "api/special_call.h"
 #include "core/error.h"
 #include "core/fp_env.h"
+#include "dispatch/special.h"
 
 namespace sorgum::special {
 

@@ -2,6 +2,7 @@
 #include "api/partial.h"
 #include "api/special_call.h"
 #include "core/error.h"
+#include "dispatch/special.h"
 
 namespace sorgum::special {
 

@@ -6,6 +6,7 @@
 #include "api/temperature.h"
 #include "api/work.h"
 #include "dispatch/dispatch.h"
+#include "dispatch/special.h"
 
 namespace sorgum::special {
 

@@ -1,5 +1,6 @@
 // Rows that the kernels read and write where they lie.
 #include "api/special_call.h"
+#include "dispatch/special.h"
 
 namespace sorgum::special {
 

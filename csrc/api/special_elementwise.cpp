@@ -2,6 +2,7 @@
 #include "api/stored.h"
 #include "api/work.h"
 #include "dispatch/dispatch.h"
+#include "dispatch/special.h"
 
 namespace sorgum::special {
 

@@ -5,6 +5,7 @@
 #include "api/work.h"
 #include "core/fp_env.h"
 #include "dispatch/dispatch.h"
+#include "dispatch/special.h"
 
 namespace sorgum::special {
 

@@ -1,6 +1,7 @@
 #include "api/stored.h"
 
 #include "dispatch/dispatch.h"
+#include "dispatch/memory.h"
 
 namespace sorgum {
 

@@ -7,14 +7,6 @@
 
 namespace sorgum {
 
-// isa/units.inc is written by the build: one line per instruction set and family, as csrc/isa was stamped.
-#define SORGUM_UNIT(isa, family)            \
-    namespace isa {                         \
-    void fill_##family(KernelTable& table); \
-    }
-#include "isa/units.inc"
-#undef SORGUM_UNIT
-
 namespace {
 
 bool compiled(Isa wanted) {
@@ -25,21 +17,22 @@ bool compiled(Isa wanted) {
     return found;
 }
 
-KernelTable make_table([[maybe_unused]] Isa wanted) {
-    KernelTable table = {};
-#define SORGUM_UNIT(isa, family)   \
-    if (wanted == Isa::isa) {      \
-        isa::fill_##family(table); \
+// Addresses only.
+KernelTable tables_of([[maybe_unused]] Isa wanted) {
+    KernelTable tables = {};
+#define SORGUM_UNIT(isa, family)                      \
+    if (wanted == Isa::isa) {                         \
+        tables.family##_table = &isa::family##_table; \
     }
 #include "isa/units.inc"
 #undef SORGUM_UNIT
-    return table;
+    return tables;
 }
 
 struct Entry {
     Isa isa;
     bool available;
-    KernelTable table;
+    KernelTable tables;
 };
 
 struct Entries {
@@ -48,7 +41,7 @@ struct Entries {
         const CpuFacts facts = read_cpu_facts();
         for (int i = 0; i < kIsaCount; ++i) {
             const Isa isa = static_cast<Isa>(i);
-            by_isa[i] = {isa, compiled(isa) && supports(facts, isa), make_table(isa)};
+            by_isa[i] = {isa, compiled(isa) && supports(facts, isa), tables_of(isa)};
         }
     }
 };
@@ -105,7 +98,7 @@ const Entry& active_entry() {
 
 void initialise_dispatch() { active_entry(); }
 
-const KernelTable& kernels() { return active_entry().table; }
+const KernelTable& kernels() { return active_entry().tables; }
 
 Isa active_isa() { return active_entry().isa; }
 
@@ -124,7 +117,7 @@ void set_isa(Isa isa) { active.store(&available_entry(isa, "set_isa: name"), std
 std::vector<std::string> kernel_names() {
     return {
 #define SORGUM_KERNEL(family, name, type, suffix) #family "." #name "." #suffix,
-#include "kernels/kernels.inc"
+#include "isa/kernels.inc"
 #undef SORGUM_KERNEL
     };
 }

@@ -1,26 +1,30 @@
-// The table of kernels of one instruction set: a function pointer per line of kernels/kernels.inc.
+// The kernels of one instruction set: a table of function pointers per family. The build writes isa/families.inc, a
+// line per family, and isa/units.inc, a line per instruction set and family; dispatch/<family>.h has what a table
+// holds.
 #pragma once
-
-#include "core/config.h"
-#include "kernels/memory/kernels.h"
-#include "kernels/random/kernels.h"
-#include "kernels/special/kernels.h"
 
 namespace sorgum {
 
-// special_exp_f32 and so on.
-struct KernelTable {
-#define SORGUM_KERNEL(family, name, type, suffix) family::name##_fn<type>* family##_##name##_##suffix;
-#include "kernels/kernels.inc"
-#undef SORGUM_KERNEL
-};
-
-// special_exp(table, T()) is the kernel for element type T: code that is a template of T picks with it.
-#define SORGUM_KERNEL(family, name, type, suffix)                                                    \
-    SORGUM_INLINE family::name##_fn<type>* family##_##name(const KernelTable& table, type /*tag*/) { \
-        return table.family##_##name##_##suffix;                                                     \
+#define SORGUM_FAMILY(family) \
+    namespace family {        \
+    struct Table;             \
     }
-#include "kernels/kernels.inc"
-#undef SORGUM_KERNEL
+#include "isa/families.inc"
+#undef SORGUM_FAMILY
+
+// Constants, each defined by the unit of its instruction set and family: to look at one runs none of the unit's code,
+// so that a table may be compiled for a processor that this one is not.
+#define SORGUM_UNIT(isa, family)               \
+    namespace isa {                            \
+    extern const family::Table family##_table; \
+    }
+#include "isa/units.inc"
+#undef SORGUM_UNIT
+
+struct KernelTable {
+#define SORGUM_FAMILY(family) const family::Table* family##_table;
+#include "isa/families.inc"
+#undef SORGUM_FAMILY
+};
 
 }  // namespace sorgum

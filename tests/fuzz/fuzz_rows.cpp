@@ -3,6 +3,7 @@
 #include "api/special.h"
 #include "api/special_grad.h"
 #include "core/fp_env.h"
+#include "dispatch/special.h"
 #include "fuzz.h"
 
 namespace {

@@ -12,6 +12,7 @@
 
 #include "core/fp_env.h"
 #include "dispatch/dispatch.h"
+#include "dispatch/special.h"
 
 namespace {
 
