@@ -1,7 +1,7 @@
 # What the object files must look like (tools/check_objects.py), as a test of every build that is optimised and not
 # instrumented.
 find_package(Python COMPONENTS Interpreter REQUIRED)
-if(CMAKE_BUILD_TYPE STREQUAL "Release" AND NOT SORGUM_SANITIZE AND NOT CMAKE_CXX_FLAGS MATCHES "-fsanitize")
+if(CMAKE_BUILD_TYPE STREQUAL "Release" AND NOT SORGUM_SANITIZE AND SORGUM_MODULE AND NOT CMAKE_CXX_FLAGS MATCHES "-fsanitize")
   foreach(isa IN LISTS SORGUM_ISAS)
     add_test(NAME objects_${isa} COMMAND_EXPAND_LISTS
              COMMAND "${Python_EXECUTABLE}" "${PROJECT_SOURCE_DIR}/tools/check_objects.py"

@@ -139,12 +139,17 @@ auto mask_of(unsigned bits) {
     return eq(load(x), splat<vec<T>>(T(1)));
 }
 
-// One rounding of a b + c, without the processor's own fused operation where there is a 128-bit type: the product is
-// exact there, the sum is rounded to odd, and that rounds to T as the exact sum does.
+#if defined(__SIZEOF_FLOAT128__)
+using Wide = __float128;
+#else
+using Wide = long double;
+static_assert(std::numeric_limits<Wide>::digits == 113, "no type of 128 bits to check fma with");
+#endif
+
+// One rounding of a b + c, without the processor's own fused operation: the product is exact in 128 bits, the sum is
+// rounded to odd, and that rounds to T as the exact sum does.
 template <class T>
 SORGUM_NOINLINE T fused_by_definition(T a, T b, T c) {
-#if defined(__SIZEOF_FLOAT128__)
-    using Wide = __float128;
     const bool finite = a - a == 0 && b - b == 0;
     if (!finite || c - c != 0)
         return finite ? c : a * b + c;  // a b may overflow, which c = -inf does not mind
@@ -162,9 +167,6 @@ SORGUM_NOINLINE T fused_by_definition(T a, T b, T c) {
         }
     }
     return static_cast<T>(sum);
-#else
-    return __builtin_fma(a, b, c);
-#endif
 }
 
 template <class T>
