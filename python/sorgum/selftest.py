@@ -1,4 +1,7 @@
-"""`python -m sorgum selftest`: compare this installation with what is known, in under a minute, with NumPy alone."""
+"""`python -m sorgum selftest`: compare this installation with what is known, in under a minute, with NumPy alone.
+
+With `--quick`, in about a second: known answers, and a digest per family of small inputs.
+"""
 
 import argparse
 import time
@@ -8,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sorgum import reference, runtime, special
+from sorgum import _core, reference, runtime, special
 from sorgum._data import golden, load
 from sorgum._data.inputs import logits
 
@@ -18,6 +21,11 @@ __all__ = ["checks", "main"]
 SOFTMAX_123 = (0.090030573170380457998, 0.244728471054797652473, 0.665240955774821889529)
 LOG_SOFTMAX_123 = (-2.40760596444438030448, -1.40760596444438030448, -0.407605964444380304483)
 LOGSUMEXP_123 = 3.40760596444438030448
+
+# Random123, tests/kat_vectors: Philox4x32-10 of the counter and the key below (Salmon et al. 2011).
+PHILOX_COUNTER = (0x243F6A88, 0x85A308D3, 0x13198A2E, 0x03707344)
+PHILOX_KEY = (0xA4093822, 0x299F31D0)
+PHILOX_BLOCK = (0xD16CFE09, 0x94FDCCEB, 0x5001E420, 0x24126EA1)
 
 Check = Callable[[], str]  # what was found wrong, or nothing
 
@@ -56,6 +64,13 @@ def known_answers(dtype: type[np.floating[Any]]) -> Check:
     return check
 
 
+def known_words() -> str:
+    counter, key = (np.array(words, dtype=np.uint32)[:, None] for words in (PHILOX_COUNTER, PHILOX_KEY))
+    block = np.empty_like(counter)
+    _core.philox(counter.view(np.float32), key.view(np.float32), block.view(np.float32), 10)
+    return "" if tuple(block[:, 0]) == PHILOX_BLOCK else "a block of Philox is wrong"
+
+
 def accuracy(name: str) -> Check:
     """Compare float32 results with the float64 reference on a sample, within the bounds of bounds.json."""
 
@@ -80,8 +95,13 @@ def accuracy(name: str) -> Check:
     return check
 
 
-def checks() -> Iterator[tuple[str, Check]]:
+def checks(quick: bool = False) -> Iterator[tuple[str, Check]]:
     """Return the checks that run once per instruction set.
+
+    Parameters
+    ----------
+    quick : bool, default False
+        Leave out all but known answers and the digests of small inputs.
 
     Returns
     -------
@@ -95,6 +115,11 @@ def checks() -> Iterator[tuple[str, Check]]:
     """
     yield "known answers, float32", known_answers(np.float32)
     yield "known answers, float64", known_answers(np.float64)
+    yield "known answers, random words", known_words
+    if quick:
+        for name in golden.QUICK:
+            yield f"golden digest of {name}", golden_check(name)
+        return
     for name in ("exp", "log", "softmax", "log_softmax", "logsumexp"):
         yield f"accuracy of {name}, float32", accuracy(name)
     for name in golden.NAMES:
@@ -107,7 +132,7 @@ def main(arguments: Sequence[str]) -> int:
     Parameters
     ----------
     arguments : sequence of str
-        None are known but `--help`.
+        `--quick`, or nothing.
 
     Returns
     -------
@@ -115,14 +140,15 @@ def main(arguments: Sequence[str]) -> int:
         0, or 1 if a check failed.
     """
     parser = argparse.ArgumentParser(prog="python -m sorgum selftest", description=__doc__)
-    parser.parse_args(arguments)
+    parser.add_argument("--quick", action="store_true", help="known answers and digests of small inputs alone")
+    quick = parser.parse_args(arguments).quick
     before = runtime.isa()
     done = failed = 0
     start = time.perf_counter()
     try:
         for isa in runtime.available_isas():
             runtime.set_isa(isa)
-            for name, check in checks():
+            for name, check in checks(quick):
                 try:
                     fault = check()
                 except Exception as error:

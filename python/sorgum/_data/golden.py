@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from sorgum import random, special
 from sorgum._data.inputs import SPECIALS, hashed, logits, words
 
-__all__ = ["NAMES", "digest", "outputs"]
+__all__ = ["NAMES", "QUICK", "digest", "outputs"]
 
 Array = NDArray[Any]
 
@@ -32,11 +32,15 @@ NAMES += tuple(
     )
     for suffix in ("f32", "f64")
 )
+# A digest per family and dtype of few and small inputs, for where the others would take minutes: under emulation.
+QUICK = tuple(f"{family}.quick.{suffix}" for family in ("special", "random") for suffix in ("f32", "f64"))
+NAMES += QUICK
 DTYPES: dict[str, np.dtype[Any]] = {"f32": np.dtype(np.float32), "f64": np.dtype(np.float64)}
 
 # Rows shorter than a vector, of a few vectors, around a chunk of 4096, and of many chunks.
 LENGTHS = (1, 2, 3, 7, 8, 15, 16, 17, 33, 63, 64, 65, 127, 255, 1000, 1023, 4095, 4096, 4097, 8193, 100003)
 TEMPERATURES = (0.0009765625, 0.6875, 37.5, 1e30, 1e-30)
+QUICK_LENGTHS = (1, 2, 17, 100, 1000, 5000)
 OFFSETS = (1e5, -1e5, 6e7, -3e37)
 
 
@@ -188,6 +192,67 @@ def mixtures(dtype: np.dtype[Any]) -> Iterator[Array]:
         yield from (array.astype(dtype) for array in random.frequency_gradient(x, logits((50, k), dtype, seed=9)))
 
 
+def elementwise(function: str, dtype: np.dtype[Any]) -> Iterator[Array]:
+    for x in (words(1 << 18, dtype), logits(100003, dtype, 30.0), np.abs(logits(99999, dtype, 1.0)), words(5, dtype)):
+        yield getattr(special, function)(x)
+
+
+def rows(function: str, x: Array, keywords: dict[str, Any]) -> Iterator[Array]:
+    three_pass = function.endswith("_three_pass")
+    function = function.removesuffix("_three_pass")
+    if function == "logsumexp_grad":
+        shape = np.shape(special.logsumexp(x, **keywords))
+        yield special.logsumexp_grad(x, logits(shape, x.dtype, 1.0, seed=5), **keywords)
+    elif function in GRADIENTS:
+        y = getattr(special, function.removesuffix("_grad"))(x, **keywords)
+        yield getattr(special, function)(y, logits(x.shape, x.dtype, 1.0, seed=5), **keywords)
+    elif function == "logsumexp_partial":
+        yield special.logsumexp_partial(x, **keywords).reshape(-1, 1).view(np.int64)
+    elif function == "logsumexp":
+        yield special.logsumexp(x, **keywords)
+        axis = keywords.get("axis", -1)
+        weights = (hashed(x.size) >> np.uint64(56)).astype(x.dtype).reshape(x.shape) - x.dtype.type(100)
+        yield from special.logsumexp(x, axis, b=weights, return_sign=True, where=keywords.get("where"))
+    elif three_pass:
+        if np.all(np.isfinite(x)):
+            for algorithm in ("three_pass_recompute", "three_pass_reload"):
+                yield getattr(special, function)(x, algorithm=algorithm, **keywords)
+    else:
+        yield getattr(special, function)(x, **keywords)
+        yield getattr(special, function)(x, empty="zero", **keywords)
+
+
+def quick_special(dtype: np.dtype[Any]) -> Iterator[Array]:
+    for n in QUICK_LENGTHS:
+        x = logits((5, n), dtype, seed=n)
+        yield from (special.exp(x), special.log(np.abs(x)))
+        for function in (*FUNCTIONS[2:], *REDUCTIONS, *GRADIENTS):
+            kinds: tuple[dict[str, Any], ...] = ({}, {"temperature": 0.6875}, {"axis": 0}, {"where": x > -2})
+            for keywords in kinds:
+                yield from rows(function, x, keywords)
+
+
+def quick_random(dtype: np.dtype[Any]) -> Iterator[Array]:
+    for n in QUICK_LENGTHS:
+        x = logits((5, n), dtype, seed=n)
+        place: dict[str, Any] = {"rng": n, "streams": [0, 2**64 - 1, 7, 2**32, 8], "position": n}
+        for law in LAWS:
+            wanted = np.dtype(f"u{dtype.itemsize}") if law == "bits" else dtype
+            yield getattr(random, law)((5, n), dtype=wanted, **place)
+        yield random.gamma(np.abs(x), dtype=dtype, **place)
+        for method in ("gumbel", "inverse"):
+            yield random.categorical(x, method=method, temperature=0.6875, **place)
+        yield random.categorical(x, top_k=30, top_p=0.75, min_p=0.01, **place)
+        yield random.gumbel_softmax(x, temperature=0.6875, **place)
+        yield from random.gumbel_top_k(x, min(n, 6), **place)
+        tokens = random.soft_token_step(x, min(n, 6), **place)
+        yield from tokens
+        weights = special.softmax(logits((5, n), dtype, seed=1))[:, : tokens.indices.shape[-1]]
+        yield random.embedding_mix(weights, tokens.indices, logits((n, 40), dtype))
+        yield random.gaussian_mixture_log_prob(x[:, :1], x, x[..., None], np.abs(x[0])[:, None] + 1)
+    yield random.flow_interpolant(np.arange(6), 6, rng=1, temperature=0.5, dtype=dtype)
+
+
 def outputs(name: str) -> Iterator[Array]:
     """Return what a digest is taken over, one array at a time.
 
@@ -210,6 +275,7 @@ def outputs(name: str) -> Iterator[Array]:
     dtype = DTYPES[suffix]
     if family == "random":
         made = {
+            "quick": quick_random,
             "gamma": gamma_numbers,
             "categorical": draws,
             "categorical_filtered": filtered_draws,
@@ -221,39 +287,13 @@ def outputs(name: str) -> Iterator[Array]:
             "mixture": mixtures,
         }.get(function)
         yield from noise(function, dtype) if made is None else made(dtype)
-        return
-    if function in ("exp", "log"):
-        for x in (
-            words(1 << 18, dtype),
-            logits(100003, dtype, 30.0),
-            np.abs(logits(99999, dtype, 1.0)),
-            words(5, dtype),
-        ):
-            yield getattr(special, function)(x)
-        return
-    three_pass = function.endswith("_three_pass")
-    function = function.removesuffix("_three_pass")
-    for x, keywords in options(dtype):
-        if function == "logsumexp_grad":
-            rows = np.shape(special.logsumexp(x, **keywords))
-            yield special.logsumexp_grad(x, logits(rows, dtype, 1.0, seed=5), **keywords)
-        elif function in GRADIENTS:
-            y = getattr(special, function.removesuffix("_grad"))(x, **keywords)
-            yield getattr(special, function)(y, logits(x.shape, dtype, 1.0, seed=5), **keywords)
-        elif function == "logsumexp_partial":
-            yield special.logsumexp_partial(x, **keywords).reshape(-1, 1).view(np.int64)
-        elif function == "logsumexp":
-            yield special.logsumexp(x, **keywords)
-            axis = keywords.get("axis", -1)
-            weights = (hashed(x.size) >> np.uint64(56)).astype(dtype).reshape(x.shape) - dtype.type(100)
-            yield from special.logsumexp(x, axis, b=weights, return_sign=True, where=keywords.get("where"))
-        elif three_pass:
-            if np.all(np.isfinite(x)):
-                for algorithm in ("three_pass_recompute", "three_pass_reload"):
-                    yield getattr(special, function)(x, algorithm=algorithm, **keywords)
-        else:
-            yield getattr(special, function)(x, **keywords)
-            yield getattr(special, function)(x, empty="zero", **keywords)
+    elif function == "quick":
+        yield from quick_special(dtype)
+    elif function in ("exp", "log"):
+        yield from elementwise(function, dtype)
+    else:
+        for x, keywords in options(dtype):
+            yield from rows(function, x, keywords)
 
 
 def digest(name: str) -> str:
