@@ -4,10 +4,11 @@ An implementation is a peer, or "three_pass_recompute" or "three_pass_reload", w
 """
 
 import argparse
+from functools import partial
 
 import sorgum
 from sorgum.bench import peers
-from sorgum.bench.cases import Case, make_ring
+from sorgum.bench.cases import Case, make_ring, touch
 from sorgum.bench.machine import cache_bytes
 from sorgum.bench.paired import paired
 
@@ -29,14 +30,16 @@ def main() -> None:
     sorgum.set_num_threads(given.threads)
     ours = peers.calls(peers.OURS, case, ring, given.threads)
     for name in given.rivals:
-        pair = paired(ours, peers.calls(name, case, ring, given.threads), rounds=given.rounds, pause=0.01)
+        rival = peers.calls(name, case, ring, given.threads)
+        pair = paired(ours, rival, rounds=given.rounds, pause=0.01, prepare=partial(touch, ring))
         found = pair.summary()
         low, high = found["quartiles"]
         theirs_ns, ours_ns = (found[side] / case.size * 1e9 for side in ("rival", "ours"))
         print(
             f"{name}: {theirs_ns:.3f} ns per element, ours {ours_ns:.3f}; "
             f"ratio of medians {found['ratio_of_medians']:.2f} (quartiles {low:.2f} to {high:.2f}), "
-            f"of minima {found['ratio_of_minima']:.2f}"
+            f"of minima {found['ratio_of_minima']:.2f}; "
+            f"page faults per call {found['rival_faults']:.0f}, ours {found['our_faults']:.0f}"
         )
 
 

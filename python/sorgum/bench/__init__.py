@@ -1,7 +1,7 @@
 """Benchmarks: `python -m sorgum bench`, with the peers that are installed beside ours.
 
-Needs `pip install "sorgum[bench]"`. The cases, the interleaved comparison and the roofline are modules of their own and
-can be used from a program; nothing is imported before it is called for.
+Needs `pip install ".[bench]"` in the sources. The cases, the interleaved comparison and the roofline are modules of
+their own and can be used from a program; nothing is imported before it is called for.
 """
 
 import importlib.util
@@ -24,11 +24,11 @@ def main(arguments: Sequence[str]) -> int:
     Returns
     -------
     int
-        The exit status: 0, 1 if something failed, 2 if a package is missing.
+        The exit status: 0, 1 if something failed, 2 if a package is missing, 130 if it was interrupted.
     """
     absent = [name.replace("_", "-") for name in _NEEDED if importlib.util.find_spec(name) is None]
     if absent:
-        print(f'bench: {", ".join(absent)} must be installed: pip install "sorgum[bench]"', file=sys.stderr)
+        print(f'bench: {", ".join(absent)} must be installed: in the sources, pip install ".[bench]"', file=sys.stderr)
         return 2
     from sorgum.bench.runner import run
 

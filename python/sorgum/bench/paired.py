@@ -1,6 +1,7 @@
 """Two implementations beside each other: A B, B A, A B in one process, so that what disturbs one disturbs both."""
 
 import gc
+import resource
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -13,7 +14,7 @@ Call = Callable[[], object]
 
 
 class PairSummary(TypedDict):
-    """A pair as plain data: seconds of the fastest calls, ratios of rival to ours."""
+    """A pair as plain data: seconds of the fastest calls, ratios of rival to ours, page faults per call."""
 
     ours: float
     rival: float
@@ -21,14 +22,18 @@ class PairSummary(TypedDict):
     ratio_of_medians: float
     quartiles: tuple[float, float]
     rounds: int
+    our_faults: float
+    rival_faults: float
 
 
 @dataclass(frozen=True)
 class Pair:
-    """The samples of a comparison, in seconds per call, round by round."""
+    """The samples of a comparison, in seconds per call, round by round, and the minor page faults per call."""
 
     ours: list[float]
     rival: list[float]
+    our_faults: float = 0.0
+    rival_faults: float = 0.0
 
     def summary(self) -> PairSummary:
         """Return ratios above 1 where ours is faster, with the quartiles of the rounds' own ratios."""
@@ -41,6 +46,8 @@ class Pair:
             "ratio_of_medians": statistics.median(self.rival) / statistics.median(self.ours),
             "quartiles": (low, high),
             "rounds": len(ratios),
+            "our_faults": self.our_faults,
+            "rival_faults": self.rival_faults,
         }
 
 
@@ -53,6 +60,11 @@ def _repeats_for(call: Call, seconds: float) -> int:
     return max(1, min(100_000, round(seconds / max(elapsed, 1e-9))))
 
 
+def _faults() -> int:
+    """Return how many pages this process has been given without reading a disk, all threads together."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+
+
 class _Side:
     """One implementation: its calls, one per pair of buffers, taken in turn."""
 
@@ -61,14 +73,21 @@ class _Side:
         self.repeats = _repeats_for(calls[0], sample_seconds)
         self.turn = 1
         self.samples: list[float] = []
+        self.faults = 0
+
+    @property
+    def faults_per_call(self) -> float:
+        return self.faults / (self.repeats * len(self.samples))
 
     def sample(self) -> None:
         order = [self.calls[(self.turn + i) % len(self.calls)] for i in range(self.repeats)]
         self.turn += self.repeats
+        faults = _faults()
         start = time.perf_counter()
         for call in order:
             call()
         self.samples.append((time.perf_counter() - start) / self.repeats)
+        self.faults += _faults() - faults
 
 
 def paired(
@@ -79,6 +98,7 @@ def paired(
     seconds: float = float("inf"),
     sample_seconds: float = 1e-3,
     pause: float = 0.0,
+    prepare: Call = lambda: None,
 ) -> Pair:
     """Time two implementations in turn.
 
@@ -94,12 +114,16 @@ def paired(
         Repeat calls within a sample until it lasts this long.
     pause : float, optional
         Seconds to wait before each sample, for the other's threads to stop spinning.
+    prepare : callable, optional
+        Called once after both have warmed up and before the first sample: `cases.touch` on buffers that both use, since
+        imports and first calls may fork, after which the first to write to a page pays for it.
 
     Returns
     -------
     Pair
     """
     first, second = _Side(ours, sample_seconds), _Side(rival, sample_seconds)
+    prepare()
     collecting = gc.isenabled()
     gc.disable()
     try:
@@ -114,4 +138,4 @@ def paired(
     finally:
         if collecting:
             gc.enable()
-    return Pair(first.samples, second.samples)
+    return Pair(first.samples, second.samples, first.faults_per_call, second.faults_per_call)

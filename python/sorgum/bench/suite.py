@@ -8,17 +8,18 @@ import dataclasses
 import itertools
 import time
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import pytest
 
 import sorgum
 from sorgum.bench import peers, real
-from sorgum.bench.cases import Case, Level, Slot, make_ring
+from sorgum.bench.cases import Case, Level, Slot, make_ring, touch
 from sorgum.bench.machine import cache_bytes
 from sorgum.bench.paired import Call, PairSummary, paired
 from sorgum.bench.roofline import limit_call, limits
-from sorgum.bench.settings import Settings, current
+from sorgum.bench.settings import Settings, comparisons, current
 
 LIMIT = "limit"
 # Threads of OpenMP spin for some milliseconds after their work is done.
@@ -54,14 +55,15 @@ class Bench:
 
     def pair(self, case: Case, rival: list[Call]) -> PairSummary:
         """Return our calls beside a rival's."""
-        effort = self.settings.effort
+        effort, ring = self.settings.effort, self.ring(case)
         return paired(
-            peers.calls(peers.OURS, case, self.ring(case), self.settings.threads),
+            peers.calls(peers.OURS, case, ring, self.settings.threads),
             rival,
             rounds=effort.rounds,
             seconds=effort.seconds,
             sample_seconds=effort.sample_seconds,
             pause=SPINNING_SECONDS if self.settings.threads > 1 else 0.0,
+            prepare=partial(touch, ring),
         ).summary()
 
 
@@ -77,8 +79,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Make a benchmark of every case and implementation."""
     if "case" in metafunc.fixturenames:
         settings = current()
-        found = [(case, peers.OURS) for case in settings.cases()]
-        pairs = [(case, name) for case, ours in found for name in (ours, *peers.rivals(case, settings.threads))]
+        pairs = comparisons(settings)
         metafunc.parametrize(("case", "name"), pairs, ids=[f"{case.name}-{name}" for case, name in pairs])
 
 
@@ -106,7 +107,7 @@ def test_case(benchmark: Any, bench: Bench, case: Case, name: str) -> None:
     if absent := real.missing(case.data):
         pytest.skip(f"real {case.data}: {absent}")
     if name != peers.OURS and time.perf_counter() > bench.deadline:
-        pytest.skip(f"time is over: {case.name} beside {name} and what follows")
+        pytest.skip("time is over")
     ring = bench.ring(case)
     try:
         calls = peers.calls(name, case, ring, bench.settings.threads)
@@ -114,7 +115,7 @@ def test_case(benchmark: Any, bench: Bench, case: Case, name: str) -> None:
     except Exception as error:
         if name not in peers.PEERS:
             raise
-        pytest.skip(f"{name}: {case.name}: {type(error).__name__}: {str(error).splitlines()[0][:200]}")
+        pytest.skip(f"{type(error).__name__}: {str(error).partition(chr(10))[0][:200]}")
     benchmark.extra_info.update(
         kind="case",
         case=case.name,

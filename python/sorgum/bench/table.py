@@ -3,14 +3,17 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sorgum.bench.cases import TOLD_DATA
+from sorgum.bench.cases import THREE_PASS, TOLD_DATA
 from sorgum.bench.peers import OURS
+from sorgum.bench.settings import thread_count
 
-__all__ = ["Row", "format_limits", "format_table", "rounded", "rows_of"]
+__all__ = ["WIDTH", "Row", "explain", "format_limits", "format_table", "rounded", "rows_of"]
 
 Row = dict[str, Any]
-_LEADING = ("operation", "shape", "dtype", "where", "threads", "ns/elem", "GB/s", "% limit")
-_SHORT = {"ONNX Runtime": "ONNX RT", "three_pass_recompute": "3p-recomp", "three_pass_reload": "3p-reload"}
+WIDTH = 120  # columns of the table, at most
+_LEADING = ("operation", "shape", "dtype", "where", "ns/elem", "GB/s", "limit")
+_SHORT = {"ONNX Runtime": "ONNX"}
+_NOISY = 1.5  # quartiles of a ratio that are further apart are marked
 
 
 def rows_of(benchmarks: Iterable[dict[str, Any]]) -> list[Row]:
@@ -41,6 +44,7 @@ def _row(group: list[dict[str, Any]]) -> Row:
     limit = ours["pair"]
     row["ns_per_element"] = seconds / ours["size"] * 1e9
     row["gb_per_s"] = ours["traffic_bytes"] / seconds * 1e-9
+    row["faults_per_call"] = min(group, key=lambda one: one["pair"]["ours"])["pair"]["our_faults"]
     row["percent_of_limit"] = None if ours["cached"] else 100.0 * limit["ratio_of_minima"]
     row["peers"] = {
         one["name"]: {
@@ -49,6 +53,8 @@ def _row(group: list[dict[str, Any]]) -> Row:
             "ratio_of_medians": one["pair"]["ratio_of_medians"],
             "quartiles": one["pair"]["quartiles"],
             "rounds": one["pair"]["rounds"],
+            "faults_per_call": one["pair"]["rival_faults"],
+            "our_faults_per_call": one["pair"]["our_faults"],
         }
         for one in group
         if one["name"] != OURS
@@ -63,10 +69,20 @@ def _label(row: Row) -> str:
     return " ".join(words)
 
 
-def _number(value: float | None) -> str:
-    if value is None:
-        return "-"
+def _number(value: float) -> str:
     return f"{value:.2f}" if value < 10 else f"{value:.1f}" if value < 100 else f"{value:.0f}"
+
+
+def _faulted(*faults_per_call: float) -> bool:
+    return max(faults_per_call) >= 1.0
+
+
+def _ratio(peer: dict[str, Any] | None) -> str:
+    if peer is None:
+        return "-"
+    low, high = peer["quartiles"]
+    faulted = _faulted(peer["faults_per_call"], peer["our_faults_per_call"])
+    return _number(peer["ratio"]) + ("*" if faulted else "~" if high > _NOISY * low else "")
 
 
 def _cells(row: Row, names: Sequence[str]) -> list[str]:
@@ -74,31 +90,41 @@ def _cells(row: Row, names: Sequence[str]) -> list[str]:
         _label(row),
         "x".join(str(n) for n in row["shape"]),
         row["dtype"],
-        "in cache" if row["cached"] else row["place"],
-        str(row["threads"]),
-        f"{row['ns_per_element']:.3f}",
+        "cache" if row["cached"] else row["place"],
+        f"{row['ns_per_element']:.3f}" + ("*" if _faulted(row["faults_per_call"]) else ""),
         _number(row["gb_per_s"]),
-        "-" if row["percent_of_limit"] is None else f"{row['percent_of_limit']:.0f}",
-        *(_number(row["peers"].get(name, {}).get("ratio")) for name in names),
+        "-" if row["percent_of_limit"] is None else f"{row['percent_of_limit']:.0f}%",
+        *(_ratio(row["peers"].get(name)) for name in names),
     ]
 
 
+def _shown(rows: Iterable[Row]) -> list[Row]:
+    return [row for row in rows if not row["curve"]]
+
+
 def format_table(rows: Sequence[Row]) -> str:
-    """Return the table as text.
+    """Return a table per number of threads as text, at most `WIDTH` columns wide.
 
     Parameters
     ----------
     rows : sequence of dict
-        What `rows_of` returned; points of the curve are left out.
+        What `rows_of` returned; points of the curve are left out, and so are our other algorithms (see `explain`).
 
     Returns
     -------
     str
         A line per row; the columns named for an implementation hold its time divided by ours.
     """
-    shown = sorted((row for row in rows if not row["curve"]), key=lambda row: row["threads"])
-    names = list(dict.fromkeys(name for row in shown for name in row["peers"]))
-    cells = [[*_LEADING, *(_SHORT.get(name, name) for name in names)], *(_cells(row, names) for row in shown)]
+    shown = _shown(rows)
+    return "\n\n".join(
+        _one_table([row for row in shown if row["threads"] == threads], threads)
+        for threads in sorted({row["threads"] for row in shown})
+    )
+
+
+def _one_table(rows: Sequence[Row], threads: int) -> str:
+    names = list(dict.fromkeys(name for row in rows for name in row["peers"] if name not in THREE_PASS))
+    cells = [[*_LEADING, *(_SHORT.get(name, name) for name in names)], *(_cells(row, names) for row in rows)]
     widths = [max(len(line[i]) for line in cells) for i in range(len(cells[0]))]
     lines = [
         "  ".join(
@@ -107,13 +133,64 @@ def format_table(rows: Sequence[Row]) -> str:
         )
         for line in cells
     ]
-    return "\n".join([lines[0], "-" * len(lines[0]), *lines[1:]])
+    ours = sum(widths[: len(_LEADING)]) + 2 * len(_LEADING)
+    title = thread_count(threads).ljust(ours) + "sorgum is ... times as fast as"
+    return "\n".join([title.rstrip(), lines[0], "-" * len(lines[0]), *lines[1:]])
+
+
+def explain(rows: Sequence[Row]) -> list[str]:
+    """Return sentences on the headings and marks of the table, and on what its numbers do not say by themselves.
+
+    Parameters
+    ----------
+    rows : sequence of dict
+        What `rows_of` returned.
+
+    Returns
+    -------
+    list of str
+    """
+    shown = _shown(rows)
+    if not shown:
+        return []
+    ratios = [peer for row in shown for peer in row["peers"].values()]
+    notes = [
+        "where: what all buffers together fit in, which take turns; cache: one pair of buffers, used again and again",
+        "ns/elem: our fastest round; GB/s: the bytes that must move at least, in that time; limit: the time of plain "
+        "loops that move them, measured in turn with ours, divided by ours",
+        "NumPy and so on: their time divided by ours, the fastest of rounds in turn. Above 1 sorgum is faster; below 1 "
+        "the peer wins. -: not there, or not measured (then it is named below)",
+    ]
+    if any("1 thread" in row["peers"] for row in shown):
+        notes.append("1 thread: sorgum itself with one thread; below 1 the other threads are no help")
+    if any(row["percent_of_limit"] is not None and row["percent_of_limit"] > 100 for row in shown):
+        notes.append(
+            "limit above 100%: the plain loops run one after the other; a call that reads and writes at the same time, "
+            "or finds part of a row in a cache when it comes back to it, can take less"
+        )
+    ours = max([row["faults_per_call"] for row in shown] + [peer["our_faults_per_call"] for peer in ratios])
+    if _faulted(ours, *(peer["faults_per_call"] for peer in ratios)):
+        notes.append(
+            "*: the system handed out memory while this was timed: a page fault or more in each call (bench.json has "
+            "their number). A peer that has no out, as SciPy and JAX, pays so for new results; "
+            + (f"sorgum took up to {ours:.0f} in a call" if _faulted(ours) else "sorgum took none")
+        )
+    if any(_ratio(peer).endswith("~") for peer in ratios):
+        notes.append(
+            f"~: noise; the quartiles of the rounds' ratios are more than a factor of {_NOISY:g} apart: measure again"
+        )
+    for row in shown:
+        others = [f"{name} {_ratio(row['peers'][name])}" for name in THREE_PASS if name in row["peers"]]
+        if others:
+            case = " ".join([*_cells(row, ())[:3], thread_count(row["threads"])])
+            notes.append(f"our other algorithms, {case}: their time divided by ours: {', '.join(others)}")
+    return notes
 
 
 def format_limits(limits: Iterable[dict[str, Any]]) -> str:
     """Return a line per number of threads: the limits that the percentages refer to."""
     return "\n".join(
-        f"limits, {one['threads']} thread{'s' if one['threads'] > 1 else ''}: "
+        f"limits, {thread_count(one['threads'])}: "
         f"read {one['read_ns']:.3f} ns per float32 ({4 / one['read_ns']:.1f} GB/s), "
         f"copy {one['copy_ns']:.3f} ns ({8 / one['copy_ns']:.1f} GB/s), "
         f"multiply-adds {one['fma_gflops']:.0f} GFLOP/s"
