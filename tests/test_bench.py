@@ -3,9 +3,12 @@
 import importlib.util
 import itertools
 import json
+import mmap
 import sys
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,13 +16,13 @@ from scipy import special
 
 import sorgum as sg
 from sorgum import _core, bench
-from sorgum.bench import peers
-from sorgum.bench.cases import DRAWS, GRADIENTS, Case, Slot, cases, make_ring
+from sorgum.bench import peers, suite
+from sorgum.bench.cases import DRAWS, GRADIENTS, Case, Slot, cases, make_ring, touch
 from sorgum.bench.onnx_model import one_node_model
 from sorgum.bench.paired import Pair, paired
 from sorgum.bench.roofline import limit_call, limits
 from sorgum.bench.settings import Settings
-from sorgum.bench.table import format_limits, format_table, rows_of
+from sorgum.bench.table import WIDTH, explain, format_limits, format_table, rows_of
 
 needs_bench = pytest.mark.skipif(
     any(importlib.util.find_spec(name) is None for name in bench._NEEDED), reason='needs pip install ".[bench]"'
@@ -159,6 +162,57 @@ def test_ratios() -> None:
     assert Pair([1.0], [2.0]).summary()["quartiles"] == (2.0, 2.0)
 
 
+def unmapped_ring(count: int, pages: int) -> tuple[list[Slot], peers.Call]:
+    """Return buffers, and a call after which each of their pages is new again, as after a fork it is shared."""
+    regions = [mmap.mmap(-1, 3 * pages * mmap.PAGESIZE) for _ in range(count)]
+    for region in regions:
+        region.madvise(mmap.MADV_NOHUGEPAGE)
+    ring = [Slot(*np.frombuffer(region, np.float32).reshape(3, -1)) for region in regions]
+
+    def drop() -> None:
+        for region in regions:
+            region.madvise(mmap.MADV_DONTNEED)
+
+    return ring, drop
+
+
+def test_page_faults_are_counted_and_buffers_are_touched_before_they_are_timed() -> None:
+    pages = 128
+    ring, drop = unmapped_ring(9, pages)
+    ours = [partial(slot.out.fill, 1) for slot in ring]
+    rival = [partial(slot.out.fill, 2) for slot in ring]
+    first = iter([drop])
+
+    def drops_once() -> None:  # the first call of a peer: it imports, compiles, forks
+        next(first, lambda: None)()
+
+    rival[0] = drops_once
+    pair = paired(ours, rival, rounds=4, sample_seconds=0.0)
+    assert pages <= pair.our_faults + pair.rival_faults <= 2 * pages
+    summary = pair.summary()
+    assert (summary["our_faults"], summary["rival_faults"]) == (pair.our_faults, pair.rival_faults)
+
+    first = iter([drop])
+    pair = paired(ours, rival, rounds=4, sample_seconds=0.0, prepare=partial(touch, ring))
+    assert max(pair.our_faults, pair.rival_faults) < pages / 8
+
+
+def test_touching_changes_nothing() -> None:
+    shapes = ((3, 1000), (3, 1000), (3,))
+    ring = [Slot(*(np.full(shape, fill) for shape in shapes)) for fill in (1.5, -np.nan)]
+    before = [array.tobytes() for slot in ring for array in (slot.x, slot.out, slot.rows)]
+    touch(ring)
+    assert [array.tobytes() for slot in ring for array in (slot.x, slot.out, slot.rows)] == before
+    touch([Slot(np.zeros(0, np.float32), np.zeros(0, np.float32), np.zeros((), np.float32))])
+
+
+def test_time_that_is_over_is_a_reason_and_no_row() -> None:
+    found = suite.Bench(Settings("quick"))
+    found.deadline = 0.0
+    with pytest.raises(pytest.skip.Exception, match=r"^time is over$"):
+        suite.test_case(SimpleNamespace(), found, small("softmax")[0], "NumPy")
+
+
 def test_memory_copy_copies_and_read_reads() -> None:
     for size, offset in itertools.product((0, 1, 15, 64, 1000, (1 << 18) + 5), (0, 3)):
         x = np.arange(size + offset, dtype=np.float32)[offset:]
@@ -208,11 +262,70 @@ def test_the_table() -> None:
     assert rows[0]["ns_per_element"] == pytest.approx(1e3 / case.size)
     assert rows[0]["percent_of_limit"] == 80
     assert rows[0]["peers"]["NumPy"]["ratio"] == 3.0
-    heading, _, line = format_table(json.loads(json.dumps(rows))).splitlines()
-    assert heading.split()[-1] == "NumPy"
-    assert line.split()[-2:] == ["80", "3.00"]
+    title, heading, _, line = format_table(json.loads(json.dumps(rows))).splitlines()
+    assert title.split() == ["1", "thread", "sorgum", "is", "...", "times", "as", "fast", "as"]
+    assert heading.split() == ["operation", "shape", "dtype", "where", "ns/elem", "GB/s", "limit", "NumPy"]
+    assert line.split()[-2:] == ["80%", "3.00"]
     text = format_limits([{"threads": 1, "read_ns": 0.4, "copy_ns": 0.5, "fma_gflops": 80.0}])
     assert "read 0.400 ns per float32 (10.0 GB/s)" in text
+
+
+def made_up_rows(level: str, threads: int, **changes: Any) -> list[dict[str, Any]]:
+    """Return rows of the table with every peer there is, and numbers as long as they get."""
+    peer = {"ratio": 1234.5, "quartiles": [1.0, 2.0], "faults_per_call": 0.0, "our_faults_per_call": 0.0}
+    row = {"threads": threads, "place": "memory", "ns_per_element": 12.3456, "gb_per_s": 1234.5, "faults_per_call": 0.0}
+    row |= {"percent_of_limit": 100.0} | changes
+    return [
+        {**vars(case), **row, "peers": {name: dict(peer) for name in (*peers.PEERS, *case.algorithms, "1 thread")}}
+        for case in cases(level)
+    ]
+
+
+@pytest.mark.parametrize("level", ["quick", "default", "full"])
+def test_the_table_fits(level: str) -> None:
+    rows = made_up_rows(level, 1) + made_up_rows(level, 64, faults_per_call=300.0)
+    lines = format_table(rows).splitlines()
+    assert len(lines) == len([row for row in rows if not row["curve"]]) + 7
+    assert 110 < max(map(len, lines)) <= WIDTH
+    assert lines[0].split()[:2] == ["1", "thread"]
+
+
+def test_the_table_explains_itself() -> None:
+    rows = made_up_rows("quick", 1)[3:4]
+    plain = explain(rows)
+    headings = format_table(rows).splitlines()[1].split()
+    for heading in ("where", "ns/elem", "GB/s", "limit"):
+        assert any(f"{heading}: " in note for note in plain), heading
+    assert headings[7:] == ["NumPy", "SciPy", "PyTorch", "ONNX", "JAX", "1", "thread"]
+    assert plain[2].startswith("NumPy and so on: their time divided by ours")
+    assert plain[3] == "1 thread: sorgum itself with one thread; below 1 the other threads are no help"
+    assert plain[4:] == [
+        "~: noise; the quartiles of the rounds' ratios are more than a factor of 1.5 apart: measure again"
+    ]
+    assert explain([row for row in made_up_rows("full", 1) if row["curve"]]) == []
+
+    above = explain(made_up_rows("quick", 1, percent_of_limit=113.4)[3:4])
+    assert above[4] == (
+        "limit above 100%: the plain loops run one after the other; a call that reads and writes at the same time, "
+        "or finds part of a row in a cache when it comes back to it, can take less"
+    )
+    longest = explain(made_up_rows("quick", 2)[:1])
+    assert longest[-1] == (
+        "our other algorithms, softmax 1x4194304 float32 2 threads: their time divided by ours: "
+        "three_pass_recompute 1234~, three_pass_reload 1234~"
+    )
+
+
+@pytest.mark.parametrize(("ours", "rival"), [(0.0, 256.0), (0.4, 256.0), (256.0, 0.0)])
+def test_the_table_says_where_pages_were_handed_out(ours: float, rival: float) -> None:
+    rows = made_up_rows("quick", 1)[3:4]
+    rows[0]["peers"] = {"SciPy": rows[0]["peers"]["SciPy"] | {"faults_per_call": rival, "our_faults_per_call": ours}}
+    assert format_table(rows).splitlines()[-1].split()[-1] == "1234*"
+    assert explain(rows)[3:] == [
+        "*: the system handed out memory while this was timed: a page fault or more in each call (bench.json has their "
+        "number). A peer that has no out, as SciPy and JAX, pays so for new results; "
+        + ("sorgum took up to 256 in a call" if ours >= 1 else "sorgum took none")
+    ]
 
 
 def test_the_model_is_one_that_onnx_accepts() -> None:

@@ -16,7 +16,7 @@ from sorgum.bench.table import Row
 __all__ = ["draw", "draw_curve", "draw_ratios"]
 
 _WIDTH = 8.3  # inches
-_DPI = 200
+_DPI = 150
 _LABEL, _TITLE = 9, 10  # points
 
 # What is drawn, with the same colour and mark in every picture: Okabe and Ito's colours, which colour-blind readers

@@ -144,7 +144,7 @@ def _termination_interrupts() -> Iterator[None]:
 
 
 def not_measured(missing: Sequence[dict[str, Any]], rows: Sequence[Row]) -> list[str]:
-    """Return a sentence per reason and number of threads that names the cases and implementations without a number.
+    """Return a sentence per reason that names the cases and implementations without a number.
 
     Parameters
     ----------
@@ -161,12 +161,12 @@ def not_measured(missing: Sequence[dict[str, Any]], rows: Sequence[Row]) -> list
     for one in missing:
         names = groups.setdefault((one["reason"], one["threads"]), {}).setdefault(one["case"], [])
         names.append(one["name"])
-    found = []
+    found: dict[tuple[str, str], list[str]] = {}
     for (reason, threads), cases in groups.items():
         listed = [name if peers.OURS in names else f"{name} beside {', '.join(names)}" for name, names in cases.items()]
         text = "; ".join(listed) if any(row["threads"] == threads for row in rows) else "everything"
-        found.append(f"not measured with {thread_count(threads)}, {reason}: {text}")
-    return found
+        found.setdefault((reason, text), []).append(thread_count(threads))
+    return [f"{reason}; not measured with {' and '.join(counts)}: {text}" for (reason, text), counts in found.items()]
 
 
 def _notes(rows: Sequence[Row], missing: Sequence[dict[str, Any]], isa: str | None, load: float) -> list[str]:
