@@ -5,6 +5,7 @@
 #include <memory>
 #include <new>
 
+#include "core/memory_pool.h"
 #include "core/parallel.h"
 #include "core/types.h"
 
@@ -28,22 +29,35 @@ inline index_t saturated_product(index_t a, index_t b) {
 // Elements of scratch that a kernel writes as whole vectors of 16, n of which it was asked for.
 constexpr index_t whole_vectors(index_t n) { return (n + 15) / 16 * 16; }
 
-// Scratch memory on a 64-byte boundary. Where it must grow, what it held is lost.
+// Scratch memory on a 64-byte boundary. Where it must grow, what it held is lost. Much of it is kept by the memory pool
+// between calls: allocators hand freed pages back to the system when others free memory, too, and to map 1 MiB anew for
+// every row takes several times as long as its softmax.
 template <class T>
 class AlignedArray {
 public:
     void reserve(index_t n) {
         if (n <= size_)
             return;
-        data_.reset(static_cast<T*>(::operator new(static_cast<std::size_t>(n) * sizeof(T), kAlignment)));
+        const std::size_t bytes = static_cast<std::size_t>(n) * sizeof(T);
+        std::size_t capacity = 0;
+        void* const memory = bytes < kKeptFrom ? ::operator new(bytes, kAlignment) : take_memory(bytes, capacity);
+        data_ = std::unique_ptr<T, Free>(static_cast<T*>(memory), Free{capacity});
         size_ = n;
     }
     T* data() const { return data_.get(); }
 
 private:
+    static constexpr std::size_t kKeptFrom = std::size_t(1) << 16;  // glibc maps blocks of 2^17 bytes one by one
     static constexpr std::align_val_t kAlignment{64};
     struct Free {
-        void operator()(T* p) const { ::operator delete(p, kAlignment); }
+        std::size_t capacity = 0;  // of memory of the pool
+
+        void operator()(T* p) const {
+            if (capacity > 0)
+                give_memory(p, capacity);
+            else
+                ::operator delete(p, kAlignment);
+        }
     };
     std::unique_ptr<T, Free> data_;
     index_t size_ = 0;

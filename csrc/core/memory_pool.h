@@ -1,12 +1,12 @@
-// Memory for large results, kept when they are freed: clearing and mapping fresh pages costs the operating system more
-// time than it takes to compute what goes into them.
+// Memory for large results and scratch, kept when they are freed: clearing and mapping fresh pages costs the operating
+// system more time than it takes to compute what goes into them.
 #pragma once
 
 #include <cstddef>
 
 namespace sorgum {
 
-inline constexpr std::size_t kPooledFrom = std::size_t(1) << 20;  // smaller blocks are the allocator's own business
+inline constexpr std::size_t kPooledFrom = std::size_t(1) << 20;  // smaller results are the allocator's own business
 
 // At least `bytes` on a 64-byte boundary, uninitialised; `capacity` goes back with it. Throws std::bad_alloc.
 void* take_memory(std::size_t bytes, std::size_t& capacity);

@@ -169,7 +169,7 @@ def set_memory_pool(nbytes: SupportsIndex) -> None:
     The operating system clears and maps the pages of a large new array one by one, which takes longer than to compute
     what goes into it. So the memory of results of 1 MiB and more that this package allocates is kept when the last view
     of them is gone, and the next result of about that size gets it. Arrays that the caller passes as `out` have nothing
-    to do with it.
+    to do with it. Scratch memory of 64 KiB and more, which some calls need for a row, is kept there from call to call.
 
     Parameters
     ----------
