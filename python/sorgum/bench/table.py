@@ -1,6 +1,6 @@
 """From what the workers measured to rows, and from rows to text."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from sorgum.bench.cases import THREE_PASS, TOLD_DATA
@@ -74,7 +74,7 @@ def _number(value: float) -> str:
 
 
 def _faulted(*faults_per_call: float) -> bool:
-    return max(faults_per_call) >= 1.0
+    return max(faults_per_call, default=0.0) >= 1.0
 
 
 def _ratio(peer: dict[str, Any] | None) -> str:
@@ -151,40 +151,44 @@ def explain(rows: Sequence[Row]) -> list[str]:
     list of str
     """
     shown = _shown(rows)
-    if not shown:
-        return []
-    ratios = [peer for row in shown for peer in row["peers"].values()]
-    notes = [
-        "where: what all buffers together fit in, which take turns; cache: one pair of buffers, used again and again",
-        "ns/elem: our fastest round; GB/s: the bytes that must move at least, in that time; limit: the time of plain "
-        "loops that move them, measured in turn with ours, divided by ours",
-        "NumPy and so on: their time divided by ours, the fastest of rounds in turn. Above 1 sorgum is faster; below 1 "
-        "the peer wins. -: not there, or not measured (then it is named below)",
-    ]
+    notes = []
+    if shown:
+        notes += [
+            "where: what all buffers together fit in, which take turns; cache: one pair of buffers, used over and over",
+            "ns/elem: our fastest round; GB/s: the bytes that must move at least, in that time; limit: the time of "
+            "plain loops that move them, measured in turn with ours, divided by ours (-: in a cache)",
+            "NumPy and so on: their time divided by ours, the fastest of rounds in turn. Above 1 sorgum is faster; "
+            "below 1 the peer wins. -: not there, or not measured (then it is named below)",
+        ]
     if any("1 thread" in row["peers"] for row in shown):
         notes.append("1 thread: sorgum itself with one thread; below 1 the other threads are no help")
-    if any(row["percent_of_limit"] is not None and row["percent_of_limit"] > 100 for row in shown):
+    if any((row["percent_of_limit"] or 0) > 100 for row in rows):
         notes.append(
             "limit above 100%: the plain loops run one after the other; a call that reads and writes at the same time, "
             "or finds part of a row in a cache when it comes back to it, can take less"
         )
-    ours = max([row["faults_per_call"] for row in shown] + [peer["our_faults_per_call"] for peer in ratios])
-    if _faulted(ours, *(peer["faults_per_call"] for peer in ratios)):
-        notes.append(
-            "*: the system handed out memory while this was timed: a page fault or more in each call (bench.json has "
-            "their number). A peer that has no out, as SciPy and JAX, pays so for new results; "
-            + (f"sorgum took up to {ours:.0f} in a call" if _faulted(ours) else "sorgum took none")
-        )
-    if any(_ratio(peer).endswith("~") for peer in ratios):
-        notes.append(
-            f"~: noise; the quartiles of the rounds' ratios are more than a factor of {_NOISY:g} apart: measure again"
-        )
+    notes += _doubts(shown, "*", "~")
+    notes += _doubts([row for row in rows if row["curve"]], "in the curve", "in the curve")
     for row in shown:
         others = [f"{name} {_ratio(row['peers'][name])}" for name in THREE_PASS if name in row["peers"]]
         if others:
             case = " ".join([*_cells(row, ())[:3], thread_count(row["threads"])])
             notes.append(f"our other algorithms, {case}: their time divided by ours: {', '.join(others)}")
     return notes
+
+
+def _doubts(rows: Sequence[Row], faulted: str, noisy: str) -> Iterator[str]:
+    """Yield what is to be said of page faults and of noise where there are any, after the mark of what it is about."""
+    ratios = [peer for row in rows for peer in row["peers"].values()]
+    ours = [row["faults_per_call"] for row in rows] + [peer["our_faults_per_call"] for peer in ratios]
+    if _faulted(*ours, *(peer["faults_per_call"] for peer in ratios)):
+        yield (
+            f"{faulted}: the system handed out memory while this was timed: a page fault or more in each call "
+            "(bench.json has their number). A peer that has no out, as SciPy and JAX, pays so for new results; "
+            + (f"sorgum took up to {max(ours):.0f} in a call" if _faulted(*ours) else "sorgum took none")
+        )
+    if any(_ratio(peer).endswith("~") for peer in ratios):
+        yield f"{noisy}: noise; the rounds' ratios have quartiles more than a factor of {_NOISY:g} apart: measure again"
 
 
 def format_limits(limits: Iterable[dict[str, Any]]) -> str:
