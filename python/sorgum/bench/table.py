@@ -1,6 +1,7 @@
 """From what the workers measured to rows, and from rows to text."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from math import prod
 from typing import Any
 
 from sorgum.bench.cases import THREE_PASS, TOLD_DATA
@@ -14,6 +15,7 @@ WIDTH = 120  # columns of the table, at most
 _LEADING = ("operation", "shape", "dtype", "where", "ns/elem", "GB/s", "limit")
 _SHORT = {"ONNX Runtime": "ONNX"}
 _NOISY = 1.5  # quartiles of a ratio that are further apart are marked
+_FAULT_NS = 1000.0  # or so: what the system takes to clear a page and to map it
 
 
 def rows_of(benchmarks: Iterable[dict[str, Any]]) -> list[Row]:
@@ -73,15 +75,23 @@ def _number(value: float) -> str:
     return f"{value:.2f}" if value < 10 else f"{value:.1f}" if value < 100 else f"{value:.0f}"
 
 
-def _faulted(*faults_per_call: float) -> bool:
-    return max(faults_per_call, default=0.0) >= 1.0
+def _faulted(row: Row, faults_per_call: float, ns_per_element: float) -> bool:
+    """Return whether page faults took a hundredth of a call's time or more."""
+    return faults_per_call >= 1 and faults_per_call * _FAULT_NS >= 0.01 * ns_per_element * prod(row["shape"])
 
 
-def _ratio(peer: dict[str, Any] | None) -> str:
-    if peer is None:
+def _our_faults(row: Row, peer: dict[str, Any] | None = None) -> float:
+    """Return those of ours that count, alone or beside a peer; else 0."""
+    faults: float = row["faults_per_call"] if peer is None else peer["our_faults_per_call"]
+    return faults if _faulted(row, faults, row["ns_per_element"]) else 0.0
+
+
+def _ratio(row: Row, name: str) -> str:
+    if name not in row["peers"]:
         return "-"
+    peer = row["peers"][name]
     low, high = peer["quartiles"]
-    faulted = _faulted(peer["faults_per_call"], peer["our_faults_per_call"])
+    faulted = _faulted(row, peer["faults_per_call"], peer["ns_per_element"]) or _our_faults(row, peer) > 0
     return _number(peer["ratio"]) + ("*" if faulted else "~" if high > _NOISY * low else "")
 
 
@@ -91,10 +101,10 @@ def _cells(row: Row, names: Sequence[str]) -> list[str]:
         "x".join(str(n) for n in row["shape"]),
         row["dtype"],
         "cache" if row["cached"] else row["place"],
-        f"{row['ns_per_element']:.3f}" + ("*" if _faulted(row["faults_per_call"]) else ""),
+        f"{row['ns_per_element']:.3f}" + ("*" if _our_faults(row) > 0 else ""),
         _number(row["gb_per_s"]),
         "-" if row["percent_of_limit"] is None else f"{row['percent_of_limit']:.0f}%",
-        *(_ratio(row["peers"].get(name)) for name in names),
+        *(_ratio(row, name) for name in names),
     ]
 
 
@@ -170,7 +180,7 @@ def explain(rows: Sequence[Row]) -> list[str]:
     notes += _doubts(shown, "*", "~")
     notes += _doubts([row for row in rows if row["curve"]], "in the curve", "in the curve")
     for row in shown:
-        others = [f"{name} {_ratio(row['peers'][name])}" for name in THREE_PASS if name in row["peers"]]
+        others = [f"{name} {_ratio(row, name)}" for name in THREE_PASS if name in row["peers"]]
         if others:
             case = " ".join([*_cells(row, ())[:3], thread_count(row["threads"])])
             notes.append(f"our other algorithms, {case}: their time divided by ours: {', '.join(others)}")
@@ -179,15 +189,15 @@ def explain(rows: Sequence[Row]) -> list[str]:
 
 def _doubts(rows: Sequence[Row], faulted: str, noisy: str) -> Iterator[str]:
     """Yield what is to be said of page faults and of noise where there are any, after the mark of what it is about."""
-    ratios = [peer for row in rows for peer in row["peers"].values()]
-    ours = [row["faults_per_call"] for row in rows] + [peer["our_faults_per_call"] for peer in ratios]
-    if _faulted(*ours, *(peer["faults_per_call"] for peer in ratios)):
+    ratios = [_ratio(row, name) for row in rows for name in row["peers"]]
+    ours = [_our_faults(row, peer) for row in rows for peer in (None, *row["peers"].values())]
+    if any(ours) or any(ratio.endswith("*") for ratio in ratios):
         yield (
-            f"{faulted}: the system handed out memory while this was timed: a page fault or more in each call "
-            "(bench.json has their number). A peer that has no out, as SciPy and JAX, pays so for new results; "
-            + (f"sorgum took up to {max(ours):.0f} in a call" if _faulted(*ours) else "sorgum took none")
+            f"{faulted}: the system handed out memory while this was timed: page faults took a hundredth of the time "
+            "or more (bench.json has their number). A peer that has no out, as SciPy and JAX, pays so for new results; "
+            + (f"sorgum took up to {max(ours):.0f} in a call" if any(ours) else "sorgum took none")
         )
-    if any(_ratio(peer).endswith("~") for peer in ratios):
+    if any(ratio.endswith("~") for ratio in ratios):
         yield f"{noisy}: noise; the rounds' ratios have quartiles more than a factor of {_NOISY:g} apart: measure again"
 
 
