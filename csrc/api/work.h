@@ -2,6 +2,7 @@
 // of any result (N7).
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <new>
 
@@ -47,7 +48,11 @@ public:
     T* data() const { return data_.get(); }
 
 private:
+#ifdef SORGUM_SANITIZE  // its checks do not see who leaves a block of the pool
+    static constexpr std::size_t kKeptFrom = SIZE_MAX;
+#else
     static constexpr std::size_t kKeptFrom = std::size_t(1) << 16;  // glibc maps blocks of 2^17 bytes one by one
+#endif
     static constexpr std::align_val_t kAlignment{64};
     struct Free {
         std::size_t capacity = 0;  // of memory of the pool
