@@ -9,8 +9,6 @@ from typing import Any
 
 import pytest
 
-pytest.importorskip("matplotlib")
-
 from sorgum.bench import plot
 from sorgum.bench.peers import DISTRIBUTIONS
 
@@ -39,8 +37,7 @@ def point(length: int, threads: int = 1) -> dict[str, Any]:
 @pytest.fixture
 def figures(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """Return a list that collects the figures drawn."""
-    import matplotlib.pyplot as plt
-
+    plt = pytest.importorskip("matplotlib.pyplot")
     kept: list[Any] = []
     close = plt.close
     monkeypatch.setattr(plt, "close", lambda figure: (kept.append(figure), close(figure)))

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+import sorgum as sg
 from sorgum import bench
 
 if any(importlib.util.find_spec(name) is None for name in bench._NEEDED):
@@ -90,6 +91,28 @@ def test_an_interrupted_run_keeps_what_it_measured(which: signal.Signals, tmp_pa
     assert measured | missing == {(one.threads, case.name, name) for one in wanted for case, name in comparisons(one)}
     assert "operation" in printed
     assert "interrupted; not measured with 2 threads: everything" in printed
+
+
+def test_a_place_that_cannot_be_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    place = tmp_path / "file" / "results"
+    place.parent.touch()
+    assert bench.main(["--quick", "--out", str(place)]) == 2
+    assert f"bench: --out must be a directory that can be made, got {place}: " in capsys.readouterr().err
+
+
+def test_a_run_writes_what_it_measured(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    assert bench.main(["--quick", "--threads", "1", "--only", "softmax-64x1024-float32", "--out", str(out)]) == 0
+    printed = capfd.readouterr().out
+    assert "limits, 1 thread:" in printed
+    found = json.loads((out / "bench.json").read_text())
+    assert {row["operation"] for row in found["rows"]} <= {"softmax", "log_softmax"}
+    assert set(found["rows"][0]["peers"]) >= {"NumPy", "SciPy"}
+    assert found["machine"]["sorgum"]["version"] == sg.__version__
+    assert (out / "bench.png").stat().st_size > 1000
+    assert sys.executable not in (out / "bench.json").read_text()
 
 
 def stand_in(monkeypatch: pytest.MonkeyPatch, folder: Path, script: str) -> None:
