@@ -100,9 +100,7 @@ def test_a_place_that_cannot_be_written(tmp_path: Path, capsys: pytest.CaptureFi
     assert f"bench: --out must be a directory that can be made, got {place}: " in capsys.readouterr().err
 
 
-def test_a_run_writes_what_it_measured(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_run_writes_what_it_measured(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "out"
     assert bench.main(["--quick", "--threads", "1", "--only", "softmax-64x1024-float32", "--out", str(out)]) == 0
     printed = capfd.readouterr().out
