@@ -381,6 +381,22 @@ def test_masks(method: Any, dtype: Any, isa: str) -> None:
 
 
 @each_dtype
+def test_subnormal_temperatures_count_as_zero(dtype: Any, isa: str) -> None:
+    """One law for both methods, with filters and without, for shards and for log_prob: the first of the largest."""
+    x = np.array([-1, 2, 2, 0, 2], dtype)
+    for t in (5e-324, 1e-310, np.nextafter(2.0**-1022, 0)):
+        for method in ("gumbel", "inverse"):
+            for keywords in ({}, {"top_p": 0.9}, {"top_k": 2}):
+                place: dict[str, Any] = {"rng": 1, "num_samples": 500, "return_log_prob": True, "method": method}
+                tokens, found = random.categorical(x, temperature=[t], **place | keywords)
+                assert np.all(tokens == 1), (t, method, keywords)
+                assert np.all(found == 0)
+        assert random.gumbel_partial(x, rng=1, temperature=t).tolist() == (2.0, 0.0, 1)
+    tokens = random.categorical(x, rng=1, temperature=2.0**-1022, num_samples=500)
+    assert set(tokens.tolist()) == {1, 2, 4}
+
+
+@each_dtype
 def test_log_prob(dtype: Any) -> None:
     for n, scale, t in ((3, 1.0, 1.0), (1000, 5.0, 0.7), (70001, 3.0, 1.0), (50, 1.0, 37.5)):
         x = logits((5, n), dtype, scale, seed=n)

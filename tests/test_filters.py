@@ -155,6 +155,34 @@ def test_long_rows(data: str, dtype: Any, isa: str) -> None:
         assert np.array_equal(np.sort(order[:k]), np.nonzero(kept(x, top_k=k))[0])
 
 
+@each_dtype
+@pytest.mark.parametrize(("n", "depth"), [(1000, 29.5), (32000, 29.5), (2**18, 29.5), (2**20, 20.0), (2**22, 28.0)])
+def test_light_tails(n: int, depth: float, dtype: Any) -> None:
+    """Of n - 1 equal elements that weigh next to nothing, and together little: half are needed, and half are kept."""
+    x = np.full(n, -depth, dtype)
+    x[n // 2] = 0
+    each = np.exp(-np.longdouble(x.dtype.type(depth)))
+    whole = 1 + (n - 1) * each
+    p = float((1 + (n // 4 + 0.5) * each) / whole)
+    slack = 2.0 ** (-23 if dtype is np.float32 else -51) + n * 2.0**-85  # as filter_logits has it
+    count = int(kept(x, top_p=p).sum())
+    mass = 1 + (count - 1) * each
+    assert (mass - each) / whole < p + slack
+    assert mass / whole >= p - slack
+    if dtype is np.float64 and n < 2**20:  # an element is more than the slack
+        assert each / whole > slack
+        assert count == n // 4 + 2
+
+
+@each_dtype
+def test_subnormal_temperatures_count_as_zero(dtype: Any, isa: str) -> None:
+    x = np.array([1, 3, 3, 2, 3], dtype)
+    for keywords in ({"top_p": 0.999}, {"top_p": 0.5}, {"min_p": 1e-300}, {"top_k": 4}):
+        expected = kept(x, temperature=0.0, **keywords)
+        for t in (5e-324, 1e-310, np.nextafter(2.0**-1022, 0)):
+            assert np.array_equal(kept(x, temperature=t, **keywords), expected), (keywords, t)
+
+
 def test_top_p_of_one_keeps_what_weighs_nothing() -> None:
     x = np.array([0.0, -1e4, -np.inf])
     assert kept(x, top_p=1.0).tolist() == [True, True, False]

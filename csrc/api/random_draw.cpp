@@ -162,7 +162,7 @@ private:
     Draw inverse(const PiecedRow<T>& row, index_t r, const Prefix<T>* kept, const PrefixSearch<T>* listed) const {
         const double t = temperature(r);
         const index_t n = layout_.length, chunks = ceil_div(n, kChunk);
-        if (t < kLeastTemperature)
+        if (t == 0.0)
             return part(r, kept, 0, n);
         ExpScale<T> scale;
         special_exp_scale(table_, T())(t, scale);
@@ -179,17 +179,17 @@ private:
         const index_t n = layout_.length, rows = layout_.rows, chunks = ceil_div(n, kChunk);
         std::vector<ExpScale<T>> scales(static_cast<std::size_t>(rows));
         for (index_t r = 0; r < rows; ++r)
-            if (temperature(r) >= kLeastTemperature)
+            if (temperature(r) > 0.0)
                 special_exp_scale(table_, T())(temperature(r), scales[static_cast<std::size_t>(r)]);
         std::vector<ChunkMass> masses(static_cast<std::size_t>(rows * chunks));
         parallel_for(rows * pieces, threads, [&](index_t task, int) {
             const index_t r = task / pieces, begin = task % pieces * kPiece;
-            if (temperature(r) >= kLeastTemperature)
+            if (temperature(r) > 0.0)
                 add_masses(r, nullptr, begin, n - begin < kPiece ? n : begin + kPiece,
                            scales[static_cast<std::size_t>(r)], &masses[static_cast<std::size_t>(r * chunks)]);
         });
         parallel_for(rows, threads, [&](index_t r, int) {
-            const bool drawn = temperature(r) >= kLeastTemperature;
+            const bool drawn = temperature(r) > 0.0;
             write(r, nullptr,
                   drawn ? inverse(r, nullptr, scales[static_cast<std::size_t>(r)],
                                   &masses[static_cast<std::size_t>(r * chunks)], chunks)
@@ -202,7 +202,7 @@ private:
         const double t = temperature(r);
         if (index < 0)
             return __builtin_nan("");
-        if (t < kLeastTemperature)
+        if (t == 0.0)
             return 0.0;
         ExpScale<T> scale;
         special_exp_scale(table_, T())(t, scale);

@@ -15,7 +15,9 @@ public:
     void check(const RowLayout& layout) const;
     bool filtered() const { return filtered_; }
     const FilterRules& rules() const { return rules_; }
-    double temperature(const RowLayout& layout, index_t r) const { return temperature_of(layout, first_, r); }
+    double temperature(const RowLayout& layout, index_t r) const {
+        return counted_temperature(temperature_of(layout, first_, r));
+    }
     Filters filters(const RowLayout& layout, index_t r) const;
 
 private:

@@ -18,18 +18,26 @@ constexpr T kInfinity = static_cast<T>(__builtin_inf());
 template <class T>
 constexpr T kLeast = -(sizeof(T) == 4 ? static_cast<T>(__FLT_MAX__) : static_cast<T>(__DBL_MAX__));
 
-// The least integer that is not below p mass, of 0 < p < 1.
-index_t share_of(index_t mass, double p) {
+// The least integer that is not below p mass, of 0 < p < 1 and a mass below 2^126.
+Mass share_of(Mass mass, double p) {
     std::uint64_t encoding;
     __builtin_memcpy(&encoding, &p, sizeof encoding);
     const auto exponent = static_cast<int>(encoding >> 52);
     const std::uint64_t leading = exponent > 0 ? std::uint64_t(1) << 52 : 0;
-    const unsigned __int128 digits = (encoding & 0xFFFFFFFFFFFFFu) | leading;
-    const int shift = 1075 - (exponent > 0 ? exponent : 1);  // p = digits / 2^shift
-    if (shift >= 120)
+    using wide = unsigned __int128;
+    const wide digits = (encoding & 0xFFFFFFFFFFFFFu) | leading;
+    const int shift = 1075 - (exponent > 0 ? exponent : 1);  // p = digits / 2^shift, shift at least 53
+    const wide lower = digits * static_cast<std::uint64_t>(mass);
+    const wide upper = digits * static_cast<std::uint64_t>(mass >> 64) + (lower >> 64);  // in units of 2^64
+    const std::uint64_t rest = static_cast<std::uint64_t>(lower);
+    if (shift >= 64 + 120)
         return 1;
-    const unsigned __int128 product = digits * static_cast<std::uint64_t>(mass);
-    return static_cast<index_t>((product + ((static_cast<unsigned __int128>(1) << shift) - 1)) >> shift);
+    if (shift < 64) {
+        const std::uint64_t cut = rest << (64 - shift);
+        return static_cast<Mass>((upper << (64 - shift)) + (rest >> shift) + (cut != 0 ? 1 : 0));
+    }
+    const wide cut = upper & ((static_cast<wide>(1) << (shift - 64)) - 1);
+    return static_cast<Mass>((upper >> (shift - 64)) + (cut != 0 || rest != 0 ? 1 : 0));
 }
 
 void merge(Tally& into, const Tally& from) {
@@ -220,7 +228,7 @@ bool PrefixSearch<T>::estimate(const T* x, index_t n, Search<T>* searches, int c
 
 template <class T>
 void PrefixSearch<T>::keep_count(const PiecedRow<T>& row, index_t k, bool all_ties) {
-    Search<T> search = {end_.value, max_, false, k, 0, 0, 0};
+    Search<T> search = {end_.value, max_, false, k, 0, 0};
     if (!listed_) {
         // k of the groups that have a maximum of at least this have that many elements of at least this: groups of 16
         // elements, or of 256 where there are many more than k.
@@ -231,7 +239,7 @@ void PrefixSearch<T>::keep_count(const PiecedRow<T>& row, index_t k, bool all_ti
             Peak<T> peak = {-kInfinity<T>, false};
             random_peaks(table_, T())(maxima_.data(), maxima_count_, peak, coarse_.data(), coarse_.data() + coarse);
         }
-        Search<T> bound = {kLeast<T>, max_, false, k, 0, 0, 0};
+        Search<T> bound = {kLeast<T>, max_, false, k, 0, 0};
         if (estimate(many ? coarse_.data() : maxima_.data(), many ? coarse : maxima_count_, &bound, 1, nullptr)) {
             search.least = std::max(bound.least, end_.value);
             collect(row, search.least);
@@ -239,19 +247,19 @@ void PrefixSearch<T>::keep_count(const PiecedRow<T>& row, index_t k, bool all_ti
     }
     if (!finish(row, search, nullptr))
         return;
-    const index_t equal = all_ties ? search.count : k - search.above;
+    const index_t equal = all_ties ? search.count : k - static_cast<index_t>(search.above);
     shorten({search.least, equal, search.count - equal});
 }
 
 // The weight of the elements from `least` on.
 template <class T>
-index_t PrefixSearch<T>::mass_from(const PiecedRow<T>& row, const IntegerWeights<T>& weights, T least) {
+Mass PrefixSearch<T>::mass_from(const PiecedRow<T>& row, const IntegerWeights<T>& weights, T least) {
     masses_.assign(static_cast<std::size_t>(row.pieces()), 0);
     for_each_part(row, [&](index_t piece, int, const T* x, index_t n) {
         masses_[static_cast<std::size_t>(piece)] += random_mass(table_, T())(x, n, weights, least);
     });
-    index_t mass = 0;
-    for (const index_t of_piece : masses_)
+    Mass mass = 0;
+    for (const Mass of_piece : masses_)
         mass += of_piece;
     return mass;
 }
@@ -260,17 +268,13 @@ template <class T>
 void PrefixSearch<T>::keep_mass(const PiecedRow<T>& row, double temperature, double p, bool all_ties) {
     IntegerWeights<T> weights;
     weights.max = max_;
-    weights.only_largest = temperature < kLeastTemperature;
+    weights.only_largest = temperature == 0.0;
     special_exp_scale(table_, T())(weights.only_largest ? 1.0 : temperature, weights.scale);
-    weights.digits = 61;
-    for (index_t n = length_; n > 1; n = (n + 1) / 2)
-        --weights.digits;
-    weights.digits = std::min(weights.digits, 43);  // a chunk's sum keeps within 52
     const auto mass_of = [&](T x) { return random_mass(table_, T())(&x, 1, weights, x); };
-    index_t mass = mass_from(row, weights, end_.value);
+    Mass mass = mass_from(row, weights, end_.value);
     if (end_.left_out > 0)
         mass -= end_.left_out * mass_of(end_.value);
-    const Search<T> whole = {end_.value, max_, true, share_of(mass, p), 0, 0, 0};
+    const Search<T> whole = {end_.value, max_, true, share_of(mass, p), 0, 0};
     Search<T> search = whole;
     bool found = false;
     if (!listed_) {
@@ -283,7 +287,7 @@ void PrefixSearch<T>::keep_mass(const PiecedRow<T>& row, double temperature, dou
             const T above = number_above(search.most);
             search.above = mass_from(row, weights, above);
             if (search.above >= search.target)
-                search = {above, max_, true, search.target, 0, 0, 0};
+                search = {above, max_, true, search.target, 0, 0};
         }
         found = finish(row, search, &weights);
         if (!found && listed_)
@@ -294,7 +298,8 @@ void PrefixSearch<T>::keep_mass(const PiecedRow<T>& row, double temperature, dou
         if (!finish(row, search, &weights))
             return;
     }
-    const index_t needed = (search.target - search.above - 1) / search.weight + 1;
+    const Mass each = mass_of(search.least);
+    const auto needed = static_cast<index_t>((search.target - search.above - 1) / each + 1);
     const index_t equal = all_ties ? search.count : needed;
     shorten({search.least, equal, search.count - equal});
 }
@@ -302,7 +307,7 @@ void PrefixSearch<T>::keep_mass(const PiecedRow<T>& row, double temperature, dou
 // What is below it weighs at most `below`: each element of it weighs less than that over the length, even if roundings
 // are against it.
 template <class T>
-T PrefixSearch<T>::bound_of_mass(double below, index_t largest, double temperature) const {
+T PrefixSearch<T>::bound_of_mass(double below, Mass largest, double temperature) const {
     const double each = below / static_cast<double>(length_) * 0.98;
     if (each < 64.0)  // half a unit of rounding would count
         return kLeast<T>;
@@ -315,10 +320,10 @@ void PrefixSearch<T>::sampled_bounds(double below, const IntegerWeights<T>& weig
     const auto count = static_cast<double>(sample_count_);
     const double share = below * count / static_cast<double>(length_);
     const double margin = std::min(0.75, 12.0 / std::sqrt(count));  // some four deviations for normal logits
-    const index_t sampled = random_mass(table_, T())(sample_.data(), sample_count_, weights, end_.value);
+    const Mass sampled = random_mass(table_, T())(sample_.data(), sample_count_, weights, end_.value);
     Search<T> bounds[2] = {search, search};
-    bounds[0].target = std::max<index_t>(1, sampled - static_cast<index_t>((1.0 - margin) * share));
-    bounds[1].target = std::max<index_t>(1, sampled - static_cast<index_t>((1.0 + margin) * share));
+    bounds[0].target = std::max<Mass>(1, sampled - static_cast<Mass>((1.0 - margin) * share));
+    bounds[1].target = std::max<Mass>(1, sampled - static_cast<Mass>((1.0 + margin) * share));
     estimate(sample_.data(), sample_count_, bounds, 2, &weights);
     search.least = bounds[0].least;
     search.most = bounds[1].most;

@@ -24,9 +24,6 @@ struct Filters {
     double top_p, min_p;
 };
 
-// Below it a temperature counts as 0: its reciprocal may not be finite.
-inline constexpr double kLeastTemperature = 0x1p-1022;
-
 template <class T>
 using Encoding = std::conditional_t<sizeof(T) == 4, std::int32_t, std::int64_t>;
 
@@ -74,10 +71,10 @@ private:
     void tally(const Search<T>& search, const IntegerWeights<T>* weights, const ForEach& for_each);
     bool finish(const PiecedRow<T>& row, Search<T>& search, const IntegerWeights<T>* weights);
     bool estimate(const T* x, index_t n, Search<T>* searches, int count, const IntegerWeights<T>* weights);
-    index_t mass_from(const PiecedRow<T>& row, const IntegerWeights<T>& weights, T least);
+    Mass mass_from(const PiecedRow<T>& row, const IntegerWeights<T>& weights, T least);
     void keep_count(const PiecedRow<T>& row, index_t k, bool all_ties);
     void keep_mass(const PiecedRow<T>& row, double temperature, double p, bool all_ties);
-    T bound_of_mass(double below, index_t largest, double temperature) const;
+    T bound_of_mass(double below, Mass largest, double temperature) const;
     void sampled_bounds(double below, const IntegerWeights<T>& weights, Search<T>& search);
     void settle(const PiecedRow<T>& row);
 
@@ -96,7 +93,7 @@ private:
     };
     std::vector<Store> stores_;  // of the threads
     std::vector<List> lists_;    // of the pieces
-    std::vector<index_t> masses_;
+    std::vector<Mass> masses_;
     std::vector<Tally> tallies_;  // of the threads
     bool listed_ = false, spoilt_ = false;
 };

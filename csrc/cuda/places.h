@@ -21,7 +21,7 @@ SORGUM_GROUP NoiseRow noise_row(const RowPlaces& p, index_t row, index_t sample,
             nullptr};
 }
 SORGUM_GROUP double temperature_of(const RowPlaces& p, index_t row) {
-    return p.temperatures == nullptr ? p.temperature : p.temperatures[row];
+    return counted_temperature(p.temperatures == nullptr ? p.temperature : p.temperatures[row]);
 }
 
 // Neighbouring elements that go to or from memory at once where they lie right.

@@ -20,6 +20,13 @@ enum class Purpose : std::uint32_t {
     gamma = 14
 };
 
+// Below it a temperature counts as 0, whose draw is the first of the largest logits: its reciprocal may not be finite.
+inline constexpr double kLeastTemperature = 0x1p-1022;
+
+static SORGUM_HD double counted_temperature(double temperature) {
+    return temperature > 0.0 && temperature < kLeastTemperature ? 0.0 : temperature;
+}
+
 // A row of words: which of them is drawn is then the matter of an index alone.
 struct NoiseRow {
     std::uint64_t key, stream, position;
@@ -69,24 +76,26 @@ struct Peak {
     bool has_nan;
 };
 
-// Integer weights of elements: exp((x - max) / T) in units of about 2^-digits, rounded. `only_largest`: 1 for the
-// largest ones, 0 for the others, as where T is 0.
+// Integer weights of elements, and sums of them: exp((x - max) / T) in units of about 2^-84, rounded, so that half a
+// unit for each of 2^32 elements is below 2^-52 of the largest weight. `only_largest`: 1 for the largest ones, 0 for
+// the others, as where T is 0.
+using Mass = __int128;
 template <class T>
 struct IntegerWeights {
     ExpScale<T> scale;
     T max;
-    int digits;
     bool only_largest;
 };
 
 // The search for the element at which the count of elements, or their mass, from the largest on reaches `target`: it
-// stands in [least, most], and `above` is what stands above. At the end the two are equal: `count` elements are equal
-// to them, of `weight` each.
+// stands in [least, most], and `above` is what stands above. At the end the two are equal, and `count` elements are
+// equal to them.
 template <class T>
 struct Search {
     T least, most;
     bool by_mass;
-    index_t target, above, count, weight;
+    Mass target, above;
+    index_t count;
 };
 
 // Elements of a search by their place in [least, most]; the integers of the least and the largest among them.
@@ -94,7 +103,8 @@ inline constexpr int kBucketBits = 10;
 inline constexpr index_t kBuckets = index_t(1) << kBucketBits;
 struct Tally {
     index_t low = INT64_MAX, high = INT64_MIN;
-    index_t count[kBuckets] = {}, mass[kBuckets] = {};
+    index_t count[kBuckets] = {};
+    Mass mass[kBuckets] = {};
 };
 
 // A token that a sequence holds, how often it was drawn (0: it stands in the prompt), and what that costs it.

@@ -12,7 +12,8 @@
 //           Keskar and others 2019, "CTRL", section 4.1, and the frequency and presence penalties of OpenAI's interface
 // shapes    x contiguous
 // order     none: counts and weights are integers
-// bound     a weight within 2^-22 (float64: 2^-50) of its size or half a unit; max + T log(share) within 1 ULP of
+// bound     a weight within 2^-22 (float64: 2^-50) of its size, or half a unit, 2^-85 of the largest; max + T
+// log(share) within 1 ULP of
 //           float64 of the larger term; penalties in float64, rounded once
 // special   -inf weighs nothing and is never kept. NaN is for peaks and penalise alone
 // cost      one read per element and round, one exponential where there are weights
@@ -28,7 +29,7 @@ template <class T>
 using peaks_fn = void(const T* x, index_t n, Peak<T>& peak, T* maxima, T* sample);
 
 template <class T>
-using mass_fn = index_t(const T* x, index_t n, const IntegerWeights<T>& weights, T least);
+using mass_fn = Mass(const T* x, index_t n, const IntegerWeights<T>& weights, T least);
 
 // Appends to `values`, and to `places` the numbers first + k as integers in the encoding of T. Returns the new count,
 // or -1 where it would exceed `room`; both arrays have room for 64 elements more. `first` + n <= 2^31.

@@ -43,20 +43,38 @@ void peaks_kernel(const T* x, index_t n, Peak<T>& peak, T* maxima, T* sample) {
 
 // ---- weights ----
 
-// The unit is a little more than a power of two, so that no product ends in exactly one half: then the sum of a product
-// and of an integer is rounded to the same integer whatever the integer is, and weights may be rounded as they are
-// added.
+// Sums of integers in units of 2^-42 and of 2^-84: between 2^52 and 2^53 the unit of a float64 is 1.
+inline constexpr double kIntegers = 0x1.8p52;
+inline constexpr int kMassDigits = 42;
+
+struct MassSum {
+    f64x16 high = splat<f64x16>(kIntegers), low = splat<f64x16>(kIntegers);
+
+    SORGUM_INLINE Mass total() const {
+        const i64x16 none = bits(splat<f64x16>(kIntegers));
+        return static_cast<Mass>(fold_count(int_sub(bits(high), none))) * (Mass(1) << kMassDigits) +
+               fold_count(int_sub(bits(low), none));
+    }
+};
+
+// A weight is rounded as it is added, and what was lost is added to the other sum: how the two share it depends on what
+// they hold, its whole does not. The lower unit is a little more than a power of two, so that no product ends in
+// exactly one half: then it is rounded to the same integer whatever it is added to.
 template <bool shifted, class T>
 struct TermWeights {
     Terms<shifted, T> terms;
-    f64x16 unit;
 
-    SORGUM_INLINE f64x16 add(f64x16 sum, vec<T> x) const {
-        const vec<T> w = terms.value(x);
+    SORGUM_INLINE void add(MassSum& sum, vec<T> x) const {
+        const f64x16 unit = splat<f64x16>(power_of_two_f64(kMassDigits - kHeadroom<T>));
+        const f64x16 lower = splat<f64x16>((1.0 + 0x1p-52) * power_of_two_f64(kMassDigits));
+        f64x16 w;
         if constexpr (sizeof(T) == 4)
-            return fma(widen(w), unit, sum);
+            w = widen(terms.value(x));
         else
-            return fma(w, unit, sum);
+            w = terms.value(x);
+        const f64x16 before = sum.high;
+        sum.high = fma(w, unit, before);
+        sum.low = fma(fma(w, unit, before - sum.high), lower, sum.low);
     }
 };
 
@@ -64,50 +82,44 @@ template <class T>
 struct LargestWeights {
     T max;
 
-    SORGUM_INLINE f64x16 add(f64x16 sum, vec<T> x) const {
+    SORGUM_INLINE void add(MassSum& sum, vec<T> x) const {
         const vec<T> one = splat<vec<T>>(T(1)), hit = select(eq(x, splat<vec<T>>(max)), one, one - one);
         if constexpr (sizeof(T) == 4)
-            return sum + widen(hit);
+            sum.low = sum.low + widen(hit);
         else
-            return sum + hit;
+            sum.low = sum.low + hit;
     }
 };
 
 template <class T, class F>
 SORGUM_INLINE void with_weights(const IntegerWeights<T>& w, F&& f) {
     const Reference<T> ref = make_reference(w.scale, w.max);
-    const f64x16 unit = splat<f64x16>((1.0 + 0x1p-52) * power_of_two_f64(w.digits - kHeadroom<T>));
     if (w.only_largest || ref.far)
         f(LargestWeights<T>{w.max});
     else if (ref.shifted || w.scale.prescale != T(1))
-        f(TermWeights<true, T>{Terms<true, T>(ref.map, w.scale, w.max), unit});
+        f(TermWeights<true, T>{Terms<true, T>(ref.map, w.scale, w.max)});
     else
-        f(TermWeights<false, T>{Terms<false, T>(ref.map, w.scale, w.max), unit});
+        f(TermWeights<false, T>{Terms<false, T>(ref.map, w.scale, w.max)});
 }
 
-// Sums of integers between 2^52 and 2^53: the unit there is 1.
-inline constexpr double kIntegers = 0x1p52;
-
 template <class T>
-index_t mass_kernel(const T* x, index_t n, const IntegerWeights<T>& weights, T least) {
-    index_t total = 0;
+Mass mass_kernel(const T* x, index_t n, const IntegerWeights<T>& weights, T least) {
+    Mass total = 0;
     with_weights(weights, [&](const auto& weigh) SORGUM_LAMBDA {
         const vec<T> bound = splat<vec<T>>(least), absent = splat<vec<T>>(-from_bits(Format<T>::infinity));
-        const f64x16 none = splat<f64x16>(kIntegers);
         for (index_t i = 0; i < n; i += kChunk) {  // a chunk's weights fit: 256 of them per lane
             const index_t end = n - i < kChunk ? n : i + kChunk;
-            f64x16 even = none, odd = none;
+            MassSum sum;
             index_t k = i;
-            for (; k + 2 * kLanes <= end; k += 2 * kLanes) {
-                const vec<T> a = load(x + k), b = load(x + k + kLanes);
-                even = weigh.add(even, select(lt(a, bound), absent, a));
-                odd = weigh.add(odd, select(lt(b, bound), absent, b));
+            for (; k + kLanes <= end; k += kLanes) {
+                const vec<T> a = load(x + k);
+                weigh.add(sum, select(lt(a, bound), absent, a));
             }
-            for (; k < end; k += kLanes) {
+            if (k < end) {
                 const vec<T> a = load_first(x + k, end - k, -from_bits(Format<T>::infinity));
-                even = weigh.add(even, select(lt(a, bound), absent, a));
+                weigh.add(sum, select(lt(a, bound), absent, a));
             }
-            total += fold_count(int_sub(bits(even), bits(none))) + fold_count(int_sub(bits(odd), bits(none)));
+            total += sum.total();
         }
     });
     return total;
@@ -226,14 +238,17 @@ SORGUM_INLINE void count_in_buckets(const T* x, index_t n, const Buckets<T>& buc
         return;
     }
     with_weights(*weights, [&](const auto& weigh) SORGUM_LAMBDA {
-        const f64x16 none = splat<f64x16>(kIntegers);
         for (index_t i = 0; i < n; i += kLanes) {
-            double sum[kLanes];
-            store(sum, weigh.add(none, load_first(x + i, n - i, -from_bits(Format<T>::infinity))));
+            MassSum sum;
+            weigh.add(sum, load_first(x + i, n - i, -from_bits(Format<T>::infinity)));
+            double high[kLanes], low[kLanes];
+            store(high, sum.high);
+            store(low, sum.low);
             for (index_t k = 0; k < kLanes && i + k < n; ++k) {
                 const index_t bucket = buckets.bucket(x[i + k]);
                 ++tally.count[bucket];
-                tally.mass[bucket] += bits(sum[k]) - bits(kIntegers);
+                tally.mass[bucket] += static_cast<Mass>(bits(high[k]) - bits(kIntegers)) * (Mass(1) << kMassDigits) +
+                                      (bits(low[k]) - bits(kIntegers));
             }
         }
     });
@@ -285,14 +300,20 @@ void tally_kernel(const T* x, index_t n, const IntegerWeights<T>* weights, const
 template <class T>
 int narrow_kernel(const Tally& tally, Search<T>& s) {
     const Buckets<T> buckets(s);
-    const index_t* const amount = s.by_mass ? tally.mass : tally.count;
     index_t b = buckets.bucket(s.most);
-    for (; b >= 0 && s.above + amount[b] < s.target; --b)
-        s.above += amount[b];
+    if (tally.low <= tally.high)  // nothing is above it
+        b = buckets.bucket(of_key<T>(tally.high));
+    const auto descend = [&](const auto* amount) SORGUM_LAMBDA {
+        for (; b >= 0 && s.above + amount[b] < s.target; --b)
+            s.above += amount[b];
+    };
+    if (s.by_mass)
+        descend(tally.mass);
+    else
+        descend(tally.count);
     if (b < 0)
         return -1;
     s.count = tally.count[b];
-    s.weight = tally.mass[b] / s.count;
     // Not beyond what is there: where all elements are equal, this is the end.
     const index_t first = buckets.first(b),
                   last = b == buckets.bucket(s.most) ? buckets.high : buckets.first(b + 1) - 1;

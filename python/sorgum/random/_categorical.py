@@ -53,7 +53,8 @@ def categorical(
     axis : int, default -1
         The axis of the categories; the others number the rows, in C order.
     temperature : float or array_like, default 1.0
-        T, from 0 to 2**900: a scalar or one per row. 0 is the largest logit, the first of equal ones.
+        T, from 0 to 2**900: a scalar or one per row. 0 is the largest logit, the first of equal ones; a subnormal T
+        (below 2**-1022) counts as 0, for every method and for log_prob.
     top_k, top_p, min_p : optional
         Draw only from the k most probable categories; from the fewest that have p of the probability; from those that
         have min_p of the largest probability. One number or one per row; rules, ranges and ties as in `filter_logits`.

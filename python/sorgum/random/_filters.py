@@ -98,6 +98,7 @@ def filter_logits(
         The axis of the categories; the others number the rows.
     temperature : float or array_like, default 1.0
         T, from 0 to 2**900: a scalar or one per row. It decides what weighs how much; the result is not divided by it.
+        Below 2**-1022 it counts as 0, where only the largest logits weigh anything.
     top_k : int or array_like of int, optional
         Keep the k largest logits, k >= 1: one number or one per row. More than there are keep all.
     top_p : float or array_like, optional
@@ -135,9 +136,9 @@ def filter_logits(
     before top_k is FlashInfer's "joint"; ("top_k", "top_p", "min_p", "temperature") is the order of llama.cpp, which
     keeps exactly k, while vLLM and FlashInfer keep all ties.
 
-    Probabilities are compared in integers: a category's weight is exp((x - max) / T) in units of about 2**-43 of the
-    largest (rows longer than 2**18: 2**18 / length times that), rounded. They are within 2**-22 (float64: 2**-50) of
-    their size, their sums exact; so a category whose A is that near to p may be on either side of it. min_p keeps
+    Probabilities are compared in integers: a category's weight is exp((x - max) / T), within 2**-22 (float64: 2**-50) of
+    its size, rounded to units of about 2**-84 of the largest, however long the row; sums are exact. So A is within
+    2**-23 (2**-51) and length * 2**-85, and a category whose A is that near to p may be on either side of it. min_p keeps
     x >= max + T log(min_p), worked out in float64. The threshold is found by counting in buckets of the integers whose
     order is that of the floats, in a few passes over few elements, without sorting. Tier: bitwise.
 
