@@ -396,6 +396,30 @@ def test_subnormal_temperatures_count_as_zero(dtype: Any, isa: str) -> None:
     assert set(tokens.tolist()) == {1, 2, 4}
 
 
+def test_a_partial_draw_refuses_a_generator() -> None:
+    """Which would draw another key for every shard; it is left as it was."""
+    generator = np.random.default_rng(1)
+    with pytest.raises(TypeError) as caught:
+        random.gumbel_partial([0.0, 1.0], rng=generator)  # type: ignore[arg-type]
+    assert str(caught.value) == (
+        "gumbel_partial: rng must be a Key or an int seed, the same in every call "
+        "(make one once by sorgum.random.key), got a numpy Generator"
+    )
+    assert generator.integers(2**63) == np.random.default_rng(1).integers(2**63)
+
+
+def test_samples_of_neighbouring_steps() -> None:
+    """As `categorical` has it: a step's position counts its samples, or they are drawn again."""
+    x, n = np.zeros(1000), 8
+    at: dict[str, Any] = {"rng": 1, "streams": 77, "num_samples": n}
+    by_one = [random.categorical(x, position=step, **at) for step in (7, 8)]
+    assert np.array_equal(by_one[0][1:], by_one[1][:-1])
+    by_all = np.stack([random.categorical(x, position=step * n, **at) for step in range(500)])
+    assert np.array_equal(by_all.ravel(), random.categorical(x, rng=1, streams=77, num_samples=500 * n))
+    counts = np.bincount((by_all[1:] == by_all[:-1]).ravel(), minlength=2)  # equal by chance, 1 of 1000
+    assert counts[1] < stats.poisson.isf(FALSE_ALARM, counts.sum() / 1000)
+
+
 @each_dtype
 def test_log_prob(dtype: Any) -> None:
     for n, scale, t in ((3, 1.0, 1.0), (1000, 5.0, 0.7), (70001, 3.0, 1.0), (50, 1.0, 37.5)):

@@ -147,6 +147,24 @@ def test_steps_stay_on_the_simplex(dtype: Any, isa: str) -> None:
     assert np.isnan(random.flow_step([[-1.0, -1.0]], [[0.0, 0.0]], 1.0)).all()
 
 
+def test_steps_whose_sum_overflows(isa: str) -> None:
+    """Without warnings, which pytest makes errors; a row that leaves float64 is NaN, all of it."""
+    assert random.flow_step([0.5, 0.5], [1e308, 1e308], 1.0).tolist() == [0.5, 0.5]
+    assert random.flow_step([0.5, 0.25, 0.25], [1e308, 1e308, -1e308], 1.0).tolist() == [0.5, 0.5, 0.0]
+    found = random.flow_step(np.full((3, 1000), 1e-3), np.full((3, 1000), 1.7e308), [1.0, 0.0, -1.0])
+    assert np.allclose(found[:2], 1e-3, rtol=1e-13)
+    assert np.isnan(found[2]).all()
+    for v, h in (([1e308, -1e308], 10.0), ([1e308, 0.0], 10.0), ([np.inf, 0.0], 1.0), ([np.nan, 0.0], 1.0)):
+        assert np.isnan(random.flow_step([0.5, 0.5], v, h)).all()
+    assert random.flow_step([0.5, 0.5], [-1e308, 0.0], 10.0).tolist() == [0.0, 1.0]
+
+
+def test_the_mean_of_gradients_does_not_overflow() -> None:
+    found = random.flow_guidance([[1.7e308, 0.0], [1.7e308, 0.0], [1.6e308, 0.0]], [0.5, 0.5])
+    mean = 1.7e308 / 3 * 2 + 1.6e308 / 3
+    assert np.allclose(found / mean, [0.25, -0.25], rtol=1e-14)
+
+
 def test_euler_follows_the_path() -> None:
     """From the noise-free point at time 0 to that at 1: the error is of first order in the step."""
     onehot = np.eye(4)[[2]]

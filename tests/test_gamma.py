@@ -62,6 +62,20 @@ def test_law_of_the_smallest(isa: str) -> None:
         assert distance(-2 * a * x, lambda t: -np.expm1(-t)) > bound
 
 
+def test_logarithms_beyond_float32_are_minus_infinity() -> None:
+    """Without warnings, which pytest makes errors: the same numbers as in float64, rounded."""
+    for a in (1e-36, 1e-39, 1e-300):
+        wide = random.gamma(np.full(500, a), rng=1, log=True, dtype=np.float64)
+        with np.errstate(over="ignore"):
+            rounded = wide.astype(np.float32)
+        assert np.array_equal(random.gamma(np.full(500, a), rng=1, log=True), rounded)
+        assert np.isfinite(rounded).all() == (a == 1e-36)
+        logs, points = (random.dirichlet(np.full(500, a), rng=1, log=log) for log in (True, False))
+        assert logs.max() == 0
+        assert points.max() == 1
+        assert np.isfinite(logs).all() == (a == 1e-36)
+
+
 def test_law_of_the_largest() -> None:
     """(x - a) / sqrt(a) tends to a normal number; log x keeps its digits."""
     for a in (1e8, 1e12):

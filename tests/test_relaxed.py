@@ -334,6 +334,11 @@ def test_small_temperatures_do_not_underflow_to_nan() -> None:
             "gumbel_softmax: temperature must be positive and finite, got -2.0",
         ),
         (
+            lambda: random.gumbel_softmax([1.0, 2.0], rng=1, temperature=5e-324, hard=True),
+            ValueError,
+            "gumbel_softmax: temperature must not be subnormal, got 5e-324",
+        ),
+        (
             lambda: random.gumbel_softmax([1.0, 2.0], rng=1, out=np.zeros(3)),
             ValueError,
             "gumbel_softmax: out must have shape (2,), got (3,)",

@@ -98,6 +98,29 @@ def test_the_heaviest_is_what_categorical_draws(dtype: Any, isa: str) -> None:
         assert np.allclose(tokens.log_weights[there], expected[there], rtol=1e-6, atol=1e-6)
 
 
+@each_dtype
+def test_what_is_rounded_decides_no_order(dtype: Any, isa: str) -> None:
+    """Streams in which two logarithms round to one float32, and logits beside which noise is rounded off."""
+    for stream in (39619308, 78694507, 159072825):
+        x, place = np.zeros((1, 64), dtype), {"rng": 5, "streams": [stream]}
+        tokens = random.gumbel_resample(x, 64, **place)
+        order = random.gumbel_top_k(x, 64, **place).indices
+        assert np.array_equal(tokens.indices, order)
+        if dtype is np.float32:
+            assert tokens.log_weights[0, 0] == tokens.log_weights[0, 1] or tokens.weights[0, 0] == tokens.weights[0, 1]
+        free: dict[str, Any] = {"clamp": (-np.inf, np.inf), "floor": 0.0, "gumbel_temperature": 0.5}
+        again = random.soft_token_step(x, 64, **free, **place)
+        assert all(a.tobytes() == b.tobytes() for a, b in zip(tokens, again, strict=True))
+        # Of noise that is neither clamped nor equal, what is rounded to float32 decides nothing either.
+        floored = random.soft_token_step(x, 64, **free | {"floor": 1e-6}, **place)
+        assert np.array_equal(floored.indices, order)
+    x = np.full((500, 30), 1e8 if dtype is np.float32 else 2.0**60, dtype)
+    for t in (1.0, 0.7):
+        tokens = random.gumbel_resample(x, 30, rng=2, temperature=t)
+        assert np.array_equal(tokens.indices[:, 0], random.categorical(x, rng=2, temperature=t))
+        assert np.array_equal(tokens.indices, random.gumbel_resample(x * 0, 30, rng=2, temperature=t).indices)
+
+
 def test_the_heaviest_has_the_law_of_the_filtered_row() -> None:
     x = np.log([0.35, 0.25, 0.2, 0.1, 0.06, 0.04])
     n = 60000

@@ -104,6 +104,13 @@ def test_absent_ones_and_rows() -> None:
         )
         assert random.top_k_log_prob(x, [0, 2], ordered=ordered) == -np.inf
         assert random.top_k_log_prob(x, [], ordered=ordered) == 0
+        for never in ([0, 1, 2], [0, 2, 1], [2], [3, 2], [-1, 2, 0]):
+            assert random.top_k_log_prob(x, never, ordered=ordered) == -np.inf
+            assert random.top_k_log_prob(np.full(4, -np.inf), never, ordered=ordered) == -np.inf
+        assert random.top_k_log_prob([0.0, -np.inf], [0, 1], ordered=ordered) == -np.inf
+    made_up = random.TopK(np.array([1, 2]), np.array([1.0, -np.inf]), np.array(0.5))
+    assert random.inclusion_weights(x, made_up)[1] == 0
+    assert random.inclusion_weights(x, made_up, log=True)[1] == -np.inf
     assert random.top_k_log_prob(x, [0, 1], ordered=False) == 0
     many = logits((4, 3, 30), np.float32, 2.0)
     drawn = random.gumbel_top_k(many, 6, rng=2)

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from sorgum import _core
 from sorgum.random import _device
 from sorgum.random._filters import _FILTER_ORDER, FilterOrder, Ties, _filters
-from sorgum.random._keys import Rng, _is_int, _key_of, _word64
+from sorgum.random._keys import Key, Rng, _is_int, _key_of, _own_key_of, _word64
 from sorgum.random._places import Array, _option
 from sorgum.random._rows import _DRAW, _draw, _refuse_invalid, _rows
 from sorgum.special import _flag, _on_cuda
@@ -61,7 +61,8 @@ def categorical(
     where : array_like of bool, optional
         Broadcast to `logits`. A category where it is False is absent, whatever its logit.
     num_samples : int, optional
-        Draw so often from each row: sample s is what `position` + s gives. The result has one more axis, the last.
+        Draw so often from each row: sample s is what `position` + s gives, so the next step's position is `position` +
+        `num_samples` (see Notes). The result has one more axis, the last.
     streams : array_like of int, optional
         An id of 64 bits per row, of the rows' shape; by default the rows' numbers. A request that keeps its id draws
         the same in any batch.
@@ -106,6 +107,11 @@ def categorical(
 
     With filters the draw, its log_prob too, is that from the logits that `filter_logits` returns, bit for bit, whatever
     the method: noise belongs to the index of a category. There is no promise for shards then, which do not see the row.
+
+    Samples and steps: with ``position=step``, n samples of one step share n - 1 draws of noise with those of the next;
+    ``position=step * n``, or ``step << 32`` where n changes, keeps all apart at no cost. Sequences that go on from n
+    samples of one request have rows of their own then, and need streams of their own (as ``n * request + sample``) or
+    keys (``fold_in(key, sample)``): rows of one stream and position draw alike.
 
     log_prob: log_softmax of the logits given or kept, as accurate as `log_softmax`; 0 where T is 0. Tier: bitwise.
 
@@ -155,7 +161,7 @@ def categorical(
 def gumbel_partial(
     logits: npt.ArrayLike,
     *,
-    rng: Rng,
+    rng: Key | int,
     axis: int = -1,
     temperature: npt.ArrayLike = 1.0,
     where: npt.ArrayLike | None = None,
@@ -169,8 +175,8 @@ def gumbel_partial(
     ----------
     logits : array_like
         The shard: some of the categories of every row.
-    rng : Key, int or numpy.random.Generator
-        A key or its seed. A Generator would draw another key for every shard.
+    rng : Key or int
+        A key or its seed, the same for every shard. A Generator, which would draw another key for each, is refused.
     axis, temperature, where, streams, position : optional
         As in `categorical`; the same for every shard.
     index_offset : int, default 0
@@ -186,7 +192,7 @@ def gumbel_partial(
     Raises
     ------
     TypeError, ValueError
-        As `categorical`, but that no row is invalid.
+        As `categorical`, but that no row is invalid; and if `rng` is a Generator.
 
     Notes
     -----
@@ -202,7 +208,7 @@ def gumbel_partial(
     >>> bool(merged["index"] == sg.random.categorical(logits, rng=3))
     True
     """
-    secret = _key_of("gumbel_partial", rng)
+    secret = _own_key_of("gumbel_partial", rng)
     rows = _rows("gumbel_partial", logits, axis, temperature, where, streams, position)
     drawn = _draw("gumbel_partial", rows, secret, index_offset)
     result = np.empty(drawn.shape, _DRAW)

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sorgum.random._keys import Rng
+from sorgum.random._keys import Key, Rng, _own_key_of
 from sorgum.random._noise import logistic
 from sorgum.random._places import Array, _floats, _one_nan
 from sorgum.random._relaxed import gumbel_softmax
-from sorgum.random._rows import _rows
+from sorgum.random._rows import _positive_temperature, _rows
 from sorgum.random._top_k import _tree_sum
 from sorgum.special import _flag, exp, log, logsumexp, softmax
 
@@ -25,21 +25,13 @@ __all__ = [
 ]
 
 
-def _positive_temperature(function: str, t: Array, argument: str = "temperature") -> Array:
-    good = (t > 0) & (t < np.inf)
-    if not np.all(good):
-        raise ValueError(f"{function}: {argument} must be positive and finite, got {float(t[~good].flat[0])}")
-    if np.any(t < 2.0**-1022):
-        raise ValueError(f"{function}: {argument} must not be subnormal, got {float(t.min())}")
-    return t
-
-
 def gumbel_softmax_grad(
     grad: npt.ArrayLike,
     logits: npt.ArrayLike,
     *,
-    rng: Rng,
+    rng: Key | int,
     temperature: npt.ArrayLike = 1.0,
+    log: bool = False,
     axis: int = -1,
     where: npt.ArrayLike | None = None,
     streams: npt.ArrayLike | None = None,
@@ -52,19 +44,22 @@ def gumbel_softmax_grad(
     ----------
     grad : array_like
         The gradient with respect to what `gumbel_softmax` returned, soft or hard; the shape of `logits`.
-    logits, rng, temperature, axis, where, streams, position, index_offset : optional
-        What `gumbel_softmax` was given. A Generator would draw another key; give the key itself.
+    logits, temperature, log, axis, where, streams, position, index_offset : optional
+        What `gumbel_softmax` was given.
+    rng : Key or int
+        What `gumbel_softmax` was given: a key or its seed. A Generator, which would draw another one, is refused.
 
     Returns
     -------
     ndarray
         The gradient with respect to the logits, of their shape, float32 or float64: y (grad - sum(y grad)) /
-        temperature with y the soft result. For a hard one this is the straight-through estimate.
+        temperature with y the soft result; (grad - y sum(grad)) / temperature of its logarithm. For a hard one this is
+        the straight-through estimate.
 
     Raises
     ------
     TypeError, ValueError
-        As `gumbel_softmax`; and if the shape of `grad` is another.
+        As `gumbel_softmax`; and if the shape of `grad` is another, or `rng` is a Generator.
 
     Notes
     -----
@@ -82,9 +77,10 @@ def gumbel_softmax_grad(
     >>> bool(abs((up - down) / 2e-6 - g[1]) < 1e-8)
     True
     """
+    log = _flag("gumbel_softmax_grad", "log", log)
     y = gumbel_softmax(
         logits,
-        rng=rng,
+        rng=Key(_own_key_of("gumbel_softmax_grad", rng)),
         temperature=temperature,
         axis=axis,
         where=where,
@@ -103,8 +99,15 @@ def gumbel_softmax_grad(
     t = np.asarray(temperature, dtype=np.float64)
     if t.ndim:
         t = (np.moveaxis(t, axis, -1) if t.ndim == y.ndim else t).reshape((*soft.shape[:-1], 1))
-    found = soft * (above - _tree_sum(soft * above)[..., None]) / t + 0.0  # one sign of zero
-    return np.moveaxis(found.astype(y.dtype), -1, axis)
+    with np.errstate(over="ignore", invalid="ignore"):  # numbers of no use become infinite or NaN
+        # Powers of two, so that neither sums nor differences overflow where the result need not.
+        unit = np.where(np.max(np.abs(above), axis=-1, keepdims=True, initial=0) > 2.0**900, 2.0**-100, 1.0)
+        above = above * unit
+        if log:
+            found = above - soft * _tree_sum(above)[..., None]
+        else:
+            found = soft * (above - _tree_sum(soft * above)[..., None])
+        return np.moveaxis((found / t / unit + 0.0).astype(y.dtype), -1, axis)  # one sign of zero
 
 
 @functools.lru_cache(maxsize=64)
@@ -157,6 +160,8 @@ def concrete_log_prob(
     -------
     ndarray or scalar of float64
         The rows' shape: log((n - 1)!) + (n - 1) log(t) + sum(x - t y) - n logsumexp(x - t y), less sum(y) for points.
+        On the boundary, where some y are -inf, the limit: -inf for logarithms; for points -inf, +inf or, with a single
+        such y and t = 1 / (n - 1), a number, and NaN where the limit depends on the way there. NaN where x is -inf too.
 
     Raises
     ------
@@ -166,7 +171,12 @@ def concrete_log_prob(
     Notes
     -----
     Maddison, Mnih and Teh, "The Concrete Distribution", 2017, equations 10 and 22. In float64; sums by halves of the
-    row. Tier: bitwise.
+    row. Points of `gumbel_softmax` lie on the boundary at low temperatures, for they are rounded: its ``log=True`` has
+    what this function takes. For a gate of `binary_concrete`, y = (z, 0) and x = (its parameter, 0) give the density of
+    its logit z, which ``logit=True`` returns.
+
+    With m of the n numbers y = -v_i L and L to infinity, the density of points goes as L ((1 + t) sum(v) - n t max(v)),
+    where sum(v) is between max(v) and m max(v). Tier: bitwise.
 
     Examples
     --------
@@ -182,11 +192,34 @@ def concrete_log_prob(
     n = y.shape[-1]
     if n == 0:
         raise ValueError("concrete_log_prob: log_points must have categories, got none")
+    t_of_row = t[..., 0] if t.ndim else t
     with np.errstate(over="ignore", invalid="ignore"):  # numbers of no use become infinite or NaN
         s = x - t * y
-        scale = _log_factorial(n - 1) + (n - 1) * log(t[..., 0] if t.ndim else t)
+        scale = _log_factorial(n - 1) + (n - 1) * log(t_of_row)
         found = scale + (_tree_sum(s) - n * logsumexp(s))
-        return _one_nan(found - _tree_sum(y) if of_points else found)[()]
+        lost = ~np.isfinite(found)
+        if np.any(lost):  # the sum may have overflowed: a constant changes nothing
+            level = s - np.max(s, axis=-1, keepdims=True)
+            found = np.where(lost, scale + (_tree_sum(level) - n * logsumexp(level)), found)
+        if of_points:
+            found = found - _tree_sum(y)
+        edge = (s == np.inf) & (x < np.inf)
+        if np.any(edge):
+            found = np.where(edge.any(axis=-1), _at_boundary(y, x, s, t_of_row, edge, scale, of_points), found)
+        return _one_nan(found)[()]
+
+
+def _at_boundary(y: Array, x: Array, s: Array, t: Any, edge: Array, scale: Any, of_points: bool) -> Array:
+    """Return the limits of log densities where the numbers y at `edge` go to -inf: see the notes above."""
+    n, m = y.shape[-1], np.count_nonzero(edge, axis=-1)
+    found = np.full(m.shape, -np.inf)
+    if of_points:
+        least, most = 1 - (n - 1) * t, m - (n - m) * t  # what L is multiplied by, with max(v) = 1
+        single = scale + (1 - n) * _tree_sum(np.where(edge, x, 0)) + _tree_sum(np.where(edge, 0, s - y))
+        unknown = np.where((m == 1) & (least == 0), single, np.nan)
+        found = np.where(most < 0, -np.inf, np.where(least > 0, np.inf, unknown))
+    spoilt = np.any(np.isnan(s) | (x == np.inf), axis=-1) | (m == n)
+    return np.where(spoilt, np.nan, found)
 
 
 def concrete_score(
@@ -202,7 +235,8 @@ def concrete_score(
     Returns
     -------
     pair of ndarray of float64
-        -t + n t softmax(x - t y) and 1 - n softmax(x - t y). Rows sum to 0.
+        -t + n t softmax(x - t y) and 1 - n softmax(x - t y). Rows sum to 0. Where a single y is -inf, the limit, whose
+        softmax is 1 there; where more are, it depends on the way there: NaN.
 
     Raises
     ------
@@ -224,7 +258,12 @@ def concrete_score(
     """
     y, x, t = _concrete("concrete_score", log_points, logits, temperature, axis)
     with np.errstate(over="ignore", invalid="ignore"):  # as in concrete_log_prob
-        of_logits = 1 - y.shape[-1] * softmax(x - t * y)
+        s = x - t * y
+        edge = (s == np.inf) & (x < np.inf)
+        if np.any(edge):
+            single = (np.count_nonzero(edge, axis=-1) == 1) & ~np.any(np.isnan(s) | (x == np.inf), axis=-1)
+            s = np.where(single[..., None], np.where(edge, 0.0, -np.inf), s)
+        of_logits = 1 - y.shape[-1] * softmax(s)
         return np.moveaxis(-t * of_logits, -1, axis), np.moveaxis(of_logits, -1, axis)
 
 
@@ -233,6 +272,7 @@ def binary_concrete(
     *,
     rng: Rng,
     temperature: npt.ArrayLike = 1.0,
+    logit: bool = False,
     streams: npt.ArrayLike | None = None,
     position: npt.ArrayLike = 0,
     index_offset: int = 0,
@@ -246,7 +286,10 @@ def binary_concrete(
     rng : Key, int or numpy.random.Generator
         A key or its seed, or a Generator from which one key is drawn.
     temperature : float or array_like, default 1.0
-        Positive and finite, broadcast to the shape of `logits`.
+        Positive, finite and not subnormal, broadcast to the shape of `logits`.
+    logit : bool, default False
+        Return (logits + L) / temperature, log(gate / (1 - gate)): gates round to 0 and 1 at low temperatures, their
+        logits do not.
     streams, position, index_offset : optional
         Which words are drawn: as in `bits`.
 
@@ -254,18 +297,19 @@ def binary_concrete(
     -------
     ndarray or scalar
         The shape of `logits`, float32 or float64, from 0 to 1; above 1/2 with probability sigmoid(logits) at every
-        temperature.
+        temperature, as far as logits + L, rounded to that dtype, is not 0.
 
     Raises
     ------
     TypeError, ValueError
-        As `logistic`; and if the temperature is not positive and finite.
+        As `logistic`; and if the temperature is not positive and finite, or subnormal.
 
     Notes
     -----
     Maddison, Mnih and Teh, "The Concrete Distribution", 2017, appendix B. It is the first of the two numbers of
     `gumbel_softmax` with logits (x, 0), for one number of noise instead of two. L is what `logistic` returns with the
-    dtype of the result and ``bits=32``. Tier: bitwise.
+    dtype of the result and ``bits=32``; logits + L is rounded once, its quotient by the temperature, of float64, once
+    more. The density of a gate's logit is that of `concrete_log_prob`. Tier: bitwise.
 
     Examples
     --------
@@ -277,14 +321,19 @@ def binary_concrete(
     """
     x = _floats("binary_concrete", "logits", logits)
     t = _positive_temperature("binary_concrete", np.asarray(_floats("binary_concrete", "temperature", temperature)))
+    logit = _flag("binary_concrete", "logit", logit)
     try:
-        divisor = np.broadcast_to(t, x.shape).astype(x.dtype)
+        divisor = np.broadcast_to(t.astype(np.float64), x.shape)
     except ValueError:
         raise ValueError(
             f"binary_concrete: temperature must broadcast to shape {x.shape}, got shape {t.shape}"
         ) from None
     place: dict[str, Any] = {"streams": streams, "position": position, "index_offset": index_offset}
-    z = (x + logistic(x.shape, rng=rng, dtype=x.dtype, bits=32, **place)) / divisor
+    noisy = x + logistic(x.shape, rng=rng, dtype=x.dtype, bits=32, **place)
+    with np.errstate(over="ignore"):  # to infinite logits
+        z = np.asarray(noisy / divisor).astype(x.dtype)
+    if logit:
+        return _one_nan(z)[()]
     small = exp(-np.abs(z))  # of the smaller of the two probabilities, so that neither overflows
     return np.asarray(np.where(z < 0, small, x.dtype.type(1)) / (1 + small))[()]
 
@@ -306,9 +355,10 @@ def hard_concrete(
     logits, rng, streams, position, index_offset : optional
         As in `binary_concrete`.
     temperature : float or array_like, default 2 / 3
-        Positive and finite.
+        Positive, finite and not subnormal.
     stretch : pair of float, default (-0.1, 1.1)
-        The interval to which `binary_concrete` is stretched before it is cut to [0, 1]: below 0, above 1.
+        The interval to which `binary_concrete` is stretched before it is cut to [0, 1]: below 0, above 1, of finite
+        length.
 
     Returns
     -------
@@ -323,7 +373,7 @@ def hard_concrete(
     Notes
     -----
     Louizos, Welling and Kingma, "Learning Sparse Neural Networks through L0 Regularization", 2018, equations 10 to 12.
-    Tier: bitwise.
+    Worked out in float64, rounded once to the dtype. Tier: bitwise.
 
     Examples
     --------
@@ -334,9 +384,9 @@ def hard_concrete(
     True
     """
     low, high = (float(end) for end in stretch)
-    if not (-np.inf < low <= 0 and 1 <= high < np.inf):
-        raise ValueError(f"hard_concrete: stretch must hold [0, 1] and be finite, got ({low}, {high})")
+    if not (low <= 0 and high >= 1 and high - low < np.inf):
+        raise ValueError(f"hard_concrete: stretch must hold [0, 1] and be of finite length, got ({low}, {high})")
     place: dict[str, Any] = {"streams": streams, "position": position, "index_offset": index_offset}
     gates = np.asarray(binary_concrete(logits, rng=rng, temperature=temperature, **place))
-    kind = gates.dtype.type
-    return np.clip(gates * kind(high - low) + kind(low), kind(0), kind(1))[()]
+    stretched = gates.astype(np.float64) * (high - low) + low
+    return np.clip(stretched, 0, 1).astype(gates.dtype)[()]

@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sorgum.random._concrete import _positive_temperature, concrete_score
+from sorgum.random._concrete import concrete_score
 from sorgum.random._keys import Rng, _key_of
 from sorgum.random._noise import _float_dtype
 from sorgum.random._places import Array, _floats, _number, _one_nan
 from sorgum.random._relaxed import _relax
-from sorgum.random._rows import _rows
+from sorgum.random._rows import _positive_temperature, _rows
 from sorgum.random._top_k import _tree_sum
 from sorgum.runtime import _empty
 from sorgum.special import _flag, _plain, exp, log_softmax, softmax, softmax_grad
@@ -26,6 +26,9 @@ __all__ = [
     "flow_velocity",
     "frozen_flow_velocity",
 ]
+
+
+_TINY = 2.0**-64  # what numbers are multiplied by, where their sum would overflow
 
 
 def _positive(function: str, argument: str, value: object) -> float:
@@ -363,7 +366,8 @@ def flow_step(points: npt.ArrayLike, velocity: npt.ArrayLike, step: npt.ArrayLik
     -------
     ndarray
         The shape and dtype of `points`: max(x + step velocity, 0), divided by its sum, so that rounding, too long a
-        step or a velocity of another sum than 0 never leave the simplex. Rows without any positive element are NaN.
+        step or a velocity of another sum than 0 never leave the simplex. Rows without any positive element are NaN, and
+        so are those where x + step velocity is NaN or overflows upwards; the sum does not overflow.
 
     Raises
     ------
@@ -396,7 +400,11 @@ def flow_step(points: npt.ArrayLike, velocity: npt.ArrayLike, step: npt.ArrayLik
         moved = x.astype(np.float64) + lengths * v.astype(np.float64)
         moved = np.where(moved < 0, 0.0, moved)
         total = _tree_sum(moved)[..., None]
-        return _one_nan(np.where(total > 0, moved / np.where(total > 0, total, 1.0), np.nan).astype(x.dtype))
+        if np.any(total == np.inf):
+            moved = np.where(total == np.inf, moved * _TINY, moved)
+            total = _tree_sum(moved)[..., None]
+        good = (total > 0) & (total < np.inf)
+        return _one_nan(np.where(good, moved / np.where(good, total, 1.0), np.nan).astype(x.dtype))
 
 
 def flow_guidance(grads: npt.ArrayLike, probabilities: npt.ArrayLike) -> Array:
@@ -441,5 +449,9 @@ def flow_guidance(grads: npt.ArrayLike, probabilities: npt.ArrayLike) -> Array:
         raise ValueError(f"{function}: grads {rule}, got shape {g.shape}")
     kind = np.result_type(g, p)
     with np.errstate(over="ignore", invalid="ignore"):
-        mean = (_tree_sum(np.moveaxis(g, 0, -1).astype(np.float64)) / g.shape[0]).astype(kind)
+        samples = np.moveaxis(g, 0, -1).astype(np.float64)
+        mean = _tree_sum(samples) / g.shape[0]
+        if np.any(np.isinf(mean)):
+            mean = np.where(np.isinf(mean), _tree_sum(samples * _TINY) / g.shape[0] / _TINY, mean)
+        mean = mean.astype(kind)
     return np.asarray(softmax_grad(p.astype(kind, copy=False), mean))

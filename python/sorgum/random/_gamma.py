@@ -65,7 +65,8 @@ def gamma(
     rng : Key, int or numpy.random.Generator
         A key or its seed, or a Generator from which one key is drawn.
     log : bool, default False
-        Return logarithms: numbers of small a underflow, their logarithms do not.
+        Return logarithms: numbers of small a underflow, their logarithms do not while a dtype holds them. They are about
+        log(u) / a, u uniform, which leaves float32 for a below some 1e-37 (then -inf), float64 for none.
     dtype : dtype, default float32
         float32 or float64.
     streams, position, index_offset : optional
@@ -128,7 +129,7 @@ def dirichlet(
     axis : int, default -1
         The axis of the categories; the others number the rows.
     log : bool, default False
-        Return logarithms.
+        Return logarithms; in float32 those below -3.4e38, of concentrations below some 1e-37, are -inf.
     dtype : dtype, default float32
         float32 or float64.
     streams, position : optional
@@ -168,5 +169,7 @@ def dirichlet(
         raise ValueError(f"dirichlet: axis must be in [{-a.ndim}, {a.ndim}), got {axis}")
     rows = np.moveaxis(a, axis, -1)
     logs = _draw_gamma("dirichlet", rows, rng, np.dtype(np.float64), True, streams, position, 0, None)
-    points: Array = (log_softmax if log else softmax)(logs, out=logs).astype(kind, copy=False)
+    points: Array = (log_softmax if log else softmax)(logs, out=logs)
+    with np.errstate(over="ignore"):  # to -inf
+        points = points.astype(kind, copy=False)
     return np.moveaxis(points, -1, axis)

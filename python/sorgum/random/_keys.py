@@ -73,6 +73,14 @@ def _key_of(function: str, rng: object) -> int:
     raise TypeError(f"{function}: rng must be a Key, an int seed or a numpy Generator, got {type(rng).__name__}")
 
 
+def _own_key_of(function: str, rng: object) -> int:
+    """Return the key of a call that has to draw what another call draws: a Generator would give it another one."""
+    if isinstance(rng, np.random.Generator):
+        rule = "must be a Key or an int seed, the same in every call (make one once by sorgum.random.key)"
+        raise TypeError(f"{function}: rng {rule}, got a numpy Generator")
+    return _key_of(function, rng)
+
+
 def key(seed: int) -> Key:
     """Return the key of a seed.
 

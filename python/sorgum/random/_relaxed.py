@@ -8,7 +8,7 @@ import numpy.typing as npt
 from sorgum import _core
 from sorgum.random._keys import Rng, _key_of
 from sorgum.random._places import Array, _floats, _index_offset, _out
-from sorgum.random._rows import _draw, _Rows, _rows
+from sorgum.random._rows import _draw, _positive_temperature, _Rows, _rows
 from sorgum.special import _apart, _flag, log_softmax
 
 __all__ = ["gumbel_softmax"]
@@ -20,6 +20,7 @@ def gumbel_softmax(
     rng: Rng,
     temperature: npt.ArrayLike = 1.0,
     hard: bool = False,
+    log: bool = False,
     axis: int = -1,
     where: npt.ArrayLike | None = None,
     streams: npt.ArrayLike | None = None,
@@ -36,14 +37,17 @@ def gumbel_softmax(
     rng : Key, int or numpy.random.Generator
         A key or its seed, or a Generator from which one key is drawn.
     temperature : float or array_like, default 1.0
-        Positive and finite: a scalar or one per row. It divides the noise, too, unlike that of `categorical`.
+        Positive, finite and not subnormal: a scalar or one per row. It divides the noise, too, unlike that of
+        `categorical`.
     hard : bool, default False
         Return the one-hot row of the category that `categorical` draws from these logits at temperature 1: what a
         straight-through estimator passes forward. Exactly one 1, the rest 0.
+    log : bool, default False
+        Return logarithms, which do not underflow at low temperatures: what `concrete_log_prob` takes.
     axis : int, default -1
         The axis of the categories.
     where : array_like of bool, optional
-        Broadcast to `logits`. A category where it is False is absent: its result is 0.
+        Broadcast to `logits`. A category where it is False is absent: its result is 0 (log: -inf).
     streams, position, index_offset : optional
         As in `categorical`.
     out : ndarray, optional
@@ -57,14 +61,21 @@ def gumbel_softmax(
     Raises
     ------
     TypeError, ValueError
-        As `categorical`, but that no row is invalid; and if the temperature is not positive and finite.
+        As `categorical`, but that no row is invalid; and if the temperature is not positive and finite, or subnormal.
 
     Notes
     -----
     Jang, Gu and Poole, "Categorical Reparameterization with Gumbel-Softmax", 2017, equation 2; Maddison, Mnih and Teh,
     "The Concrete Distribution", 2017. G is what `gumbel` returns with the dtype of the result and ``bits=32``; x + G is
-    rounded once, then `softmax` has its own bound. The largest element is distributed as softmax(logits) at every
-    temperature. As torch.nn.functional.gumbel_softmax, whose tau is the temperature. Tier: bitwise.
+    rounded once, then `softmax` (log: `log_softmax`) has its own bound. As torch.nn.functional.gumbel_softmax, whose
+    tau is the temperature. Tier: bitwise.
+
+    The largest element is distributed as softmax(logits) at every temperature, but for that rounding: where x + G is
+    rounded by e (half a unit of float32 at the size of the logits: 2**-8 for logits of 2**16), odds are off by a factor
+    of up to exp(2 e), and numbers that become equal favour the lower index. Logits less the largest of their row avoid
+    that, and so does float64. ``hard=True`` compares exact sums, at any offset, so that its category need not be the
+    largest of the soft row. At low temperatures numbers of the soft row round to 0 and 1, on the boundary of the
+    simplex, where the density is no use: take logarithms.
 
     Examples
     --------
@@ -75,14 +86,19 @@ def gumbel_softmax(
     True
     >>> sg.random.gumbel_softmax(np.float32([[0.0, 9.0, -9.0]]), rng=2, hard=True)
     array([[0., 1., 0.]], dtype=float32)
+    >>> x = np.float32([0.0, 1.0, 2.0])
+    >>> bool(np.isfinite(
+    ...     sg.random.concrete_log_prob(
+    ...         sg.random.gumbel_softmax(x, rng=2, temperature=1e-4, log=True), x, temperature=1e-4
+    ...     )
+    ... ))
+    True
     """
-    secret, hard = _key_of("gumbel_softmax", rng), _flag("gumbel_softmax", "hard", hard)
+    hard, log = _flag("gumbel_softmax", "hard", hard), _flag("gumbel_softmax", "log", log)
+    secret = _key_of("gumbel_softmax", rng)
     x = _apart(_floats("gumbel_softmax", "logits", logits), out)
     rows = _rows("gumbel_softmax", x, axis, temperature, where, streams, position)
-    t = rows.temperature
-    good = (t > 0) & (t < np.inf)
-    if not np.all(good):
-        raise ValueError(f"gumbel_softmax: temperature must be positive and finite, got {float(t[~good].flat[0])}")
+    _positive_temperature("gumbel_softmax", rows.temperature)
     result = _out("gumbel_softmax", out, x.shape, x.dtype)
     if result.shape != x.shape:
         raise ValueError(f"gumbel_softmax: out must have shape {x.shape}, got {result.shape}")
@@ -92,11 +108,12 @@ def gumbel_softmax(
         index = _draw("gumbel_softmax", rows, secret, index_offset)["index"]
         if index_offset:
             index = np.where(index < 0, index, index - index_offset)
-        moved[...] = np.where(index < 0, np.nan, 0.0)[..., None]
+        zero, one = (-np.inf, 0.0) if log else (0.0, 1.0)
+        moved[...] = np.where(index < 0, np.nan, zero)[..., None]
         if moved.shape[-1]:
-            np.put_along_axis(moved, np.maximum(index, 0)[..., None], np.where(index < 0, np.nan, 1.0)[..., None], -1)
+            np.put_along_axis(moved, np.maximum(index, 0)[..., None], np.where(index < 0, np.nan, one)[..., None], -1)
         return result
-    _relax("gumbel_softmax", rows, secret, _index_offset("gumbel_softmax", index_offset), moved)
+    _relax("gumbel_softmax", rows, secret, _index_offset("gumbel_softmax", index_offset), moved, log=log)
     return result
 
 

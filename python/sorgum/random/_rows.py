@@ -114,6 +114,24 @@ def _rows(
     return _Rows(rows, t, mask, *_place(function, streams, position))
 
 
+def _positive_temperature(function: str, t: Array, argument: str = "temperature") -> Array:
+    good = (t > 0) & (t < np.inf)
+    if not np.all(good):
+        raise ValueError(f"{function}: {argument} must be positive and finite, got {float(t[~good].flat[0])}")
+    if np.any(t < 2.0**-1022):
+        raise ValueError(f"{function}: {argument} must not be subnormal, got {float(t.min())}")
+    return t
+
+
+def _two_sum(x: Array, noise: Array) -> tuple[Array, Array]:
+    """Return x + noise as an unevaluated sum of two float64, as draws compare it (csrc/math/gumbel_max.h)."""
+    value = x + noise
+    with np.errstate(invalid="ignore"):  # of -inf
+        added = value - x
+        low = (x - (value - added)) + (noise - added)
+    return value, np.where(np.isfinite(value), low, 0.0)
+
+
 def _draw(
     function: str,
     rows: _Rows,

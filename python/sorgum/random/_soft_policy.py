@@ -7,9 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sorgum.random._concrete import _positive_temperature
 from sorgum.random._places import Array, _floats, _number, _one_nan
-from sorgum.random._rows import _categories, _rows
+from sorgum.random._rows import _categories, _positive_temperature, _rows
 from sorgum.random._soft_tokens import _CLAMP, _FLOOR, _clamp_of, _floor_of, _log_probabilities
 from sorgum.random._top_k import _tree_sum
 from sorgum.special import exp

@@ -9,11 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from sorgum import _core
-from sorgum.random._concrete import _positive_temperature
 from sorgum.random._filters import _FILTER_ORDER, FilterOrder, Ties, _filters
 from sorgum.random._keys import Rng, _is_int, _key_of
 from sorgum.random._places import Array, _floats, _number, _option
-from sorgum.random._rows import _refuse_invalid, _Rows, _rows
+from sorgum.random._rows import _positive_temperature, _refuse_invalid, _Rows, _rows, _two_sum
 from sorgum.runtime import _empty
 from sorgum.special import log, log_softmax, softmax
 
@@ -30,7 +29,9 @@ _FLOOR = 1e-6
 
 
 class SoftTokens(NamedTuple):
-    """A soft token per row, the heaviest category first.
+    """A soft token per row, the heaviest category first, of equal ones the lower index.
+
+    The order is that of the numbers before they are rounded to the dtype, so that rounded ones may be equal in any.
 
     Attributes
     ----------
@@ -118,11 +119,18 @@ def _noise_of(function: str, key: int, rows: _Rows, indices: Array, concentratio
     return out.reshape(indices.shape)
 
 
-def _heaviest(kept: _Kept, logs: Array, k: int, dtype: Any) -> tuple[Array, Array]:
-    """Return indices and logarithms of the k heaviest, in order, of equal ones the lower index first."""
+def _heaviest(
+    kept: _Kept, logs: Array, k: int, dtype: Any, exact: tuple[Array, Array] | None = None
+) -> tuple[Array, Array]:
+    """Return indices and logarithms, rounded to the dtype, of the k heaviest, of equal ones the lower index first.
+
+    They are in the order of the logarithms before they are rounded, or of numbers `exact`, unevaluated sums.
+    """
+    there = kept.indices >= 0
+    value, low = (logs, np.zeros_like(logs)) if exact is None else exact
+    order = np.lexsort((-low, -np.where(there, value, -np.inf)), axis=-1)[..., :k]  # stable
     with np.errstate(over="ignore"):  # to -inf
-        logs = np.where(kept.indices >= 0, logs, -np.inf).astype(dtype)
-    order = np.argsort(-logs, axis=-1, kind="stable")[..., :k]
+        logs = np.where(there, logs, -np.inf).astype(dtype)
     return np.take_along_axis(kept.indices, order, -1), np.take_along_axis(logs, order, -1)
 
 
@@ -166,7 +174,12 @@ def _gumbel_tokens(
     kept, most = _keep(function, rows, k, True, filters, axis, on_invalid)
     noise = _noise_of(function, secret, rows, kept.indices)
     logs = _log_probabilities(kept.logits, kept.temperature, floor)[1] + np.clip(noise, *clamp)
-    indices, logs = _heaviest(kept, logs, most, rows.logits.dtype)
+    exact = None
+    if floor == 0 and clamp == (-np.inf, np.inf):  # then the order is that of the sums that `categorical` compares
+        exact = _two_sum(
+            kept.logits, noise * (kept.temperature[..., None] if kept.temperature.ndim else kept.temperature)
+        )
+    indices, logs = _heaviest(kept, logs, most, rows.logits.dtype, exact)
     return _tokens(kept, indices, logs, softmax(logs, temperature=t, empty="zero"))
 
 
@@ -310,7 +323,8 @@ def gumbel_resample(
     Wu et al., "LLMs are Single-threaded Reasoners: Demystifying the Working Mechanism of Soft Thinking", 2025 (arXiv
     2508.03440), whose code has t = 0.5, T = 0.6, top_p = 0.95, top_k = 30 and k = 10 or 15: `soft_token_step` with
     neither clamp nor floor. The heaviest category has the law softmax(x / T) over those kept (Luce's choice), whatever
-    t is, and is the one that `categorical` draws with these filters. Tier: bitwise.
+    t is, and is the one that `categorical` draws with these filters, always: categories are ordered by the sums x + T G
+    that it compares, exact, and not by their logarithms, which are rounded. Tier: bitwise.
 
     Examples
     --------

@@ -163,7 +163,7 @@ def top_k_log_prob(logits: npt.ArrayLike, indices: npt.ArrayLike, *, ordered: bo
     Returns
     -------
     ndarray or scalar of float64
-        The rows' shape.
+        The rows' shape. -inf where a category of logit -inf is among them, which is never drawn.
 
     Raises
     ------
@@ -194,7 +194,8 @@ def top_k_log_prob(logits: npt.ArrayLike, indices: npt.ArrayLike, *, ordered: bo
     """
     by = _ordered if _flag("top_k_log_prob", "ordered", ordered) else _unordered
     chosen, there, rest = _chosen("top_k_log_prob", logits, indices, axis)
-    return by(chosen, there, rest)[()]
+    impossible = np.any(there & (chosen == -np.inf), axis=-1)
+    return np.where(impossible, -np.inf, by(chosen, there, rest))[()]
 
 
 def _ordered(chosen: Array, there: Array, rest: Array) -> Array:
@@ -224,9 +225,8 @@ def _unordered(chosen: Array, there: Array, rest: Array) -> Array:
     for j in range(k):
         factor = _log_one_minus_exp(ratio[..., j, None] + x)
         total = total + np.where(there[..., j, None], factor, 0.0)
-    impossible = np.any(there & (chosen == -np.inf), axis=-1)
     found = logsumexp(total) + log(np.array(step))
-    return np.asarray(np.where(impossible, -np.inf, np.where(none, 0.0, np.minimum(found, 0.0))))
+    return np.asarray(np.where(none, 0.0, np.minimum(found, 0.0)))
 
 
 def inclusion_weights(logits: npt.ArrayLike, drawn: TopK, *, axis: int = -1, log: bool = False) -> Array:
@@ -246,7 +246,7 @@ def inclusion_weights(logits: npt.ArrayLike, drawn: TopK, *, axis: int = -1, log
     Returns
     -------
     ndarray of float64
-        The shape of ``drawn.indices``; 0 (log: -inf) for index -1.
+        The shape of ``drawn.indices``; 0 (log: -inf) for index -1, and for a category of logit -inf.
 
     Raises
     ------
@@ -280,6 +280,7 @@ def inclusion_weights(logits: npt.ArrayLike, drawn: TopK, *, axis: int = -1, log
         rule = f"must have the shape of the rows, {rest.shape}"
         raise ValueError(f"inclusion_weights: threshold {rule}, got shape {threshold.shape}")
     sure = threshold == -np.inf
+    there = there & (chosen > -np.inf)
     log_q = _log_one_minus_exp(np.where(there, chosen, 0.0) - np.where(sure, 0.0, threshold)[..., None])
     found = np.where(there, log_p - np.where(sure[..., None], 0.0, log_q), -np.inf)
     return found if logarithms else np.asarray(exp(found))
