@@ -1,14 +1,27 @@
 """Keyed noise: words, uniforms and Gumbels that are a pure function of a key and a place, the same bits everywhere.
 
-Nothing here has state. What is drawn for an element depends on the key, the purpose (the function), the `stream` of its
+Nothing here has state. What is drawn for an element depends on the key, the purpose (see below), the `stream` of its
 row (a request's id, by default the row's number), the `position` (the step of a sequence) and the element's index in
 the row (the category): never on the batch, the thread, the shard or the instruction set (tier: bitwise). The generator
 is Philox4x32-10 (Salmon, Moraes, Dror and Shaw 2011); the layout of its counters is frozen and stands in
 docs/numerics.md. On CUDA devices there are `categorical` and the noise element by element: docs/cuda.md.
 
-Each function draws from streams of its own: a uniform and a Gumbel number of the same key, stream, position and index
-have nothing in common. The same function called twice with the same arguments returns the same numbers; for new ones,
-change `position`, `streams` or the key (`fold_in`, `split`).
+The same function called twice with the same arguments returns the same numbers; for new ones, change `position`,
+`streams` or the key (`fold_in`, `split`). `num_samples` takes that many positions: the next ones are behind them.
+
+Some functions share their noise: under the same key, stream, position and index they use the same words, so that they
+agree. They are those of one line:
+
+- Gumbel numbers of 32 bits: `gumbel` (``bits=32``, the default of float32), `categorical`, `gumbel_partial`,
+  `gumbel_top_k`, `gumbel_softmax` and its gradient, `flow_interpolant`, `soft_token_step`, `gumbel_resample`;
+- Gumbel numbers of 64 bits: `gumbel` (``bits=64``, the default of float64), `truncated_gumbel`, `gumbel_given_max`;
+- logistic numbers of 32 bits: `logistic` (``bits=32``), `binary_concrete`, `hard_concrete`;
+- gamma numbers: `gamma`, `dirichlet`, `dirichlet_resample`.
+
+All else has nothing in common: `bits`, `uniform`, `exponential`, `normal`, ``categorical(method="inverse")``, and the
+32 and 64 bits of each. Draws that share noise and must not know of each other, as a draft model's token and the one that
+replaces it, or two calls of `categorical` for two purposes at one step, need a key each: ``fold_in(key, purpose)`` with
+numbers of your own for the purposes. examples/speculative_decoding.py shows how; under one key its tokens are biased.
 
 Arrays of other libraries that offer `__dlpack__` on the CPU are read without a copy; the result belongs to the library
 of the first argument, and an `out` of any library is written in place.

@@ -65,8 +65,8 @@ def gamma(
     rng : Key, int or numpy.random.Generator
         A key or its seed, or a Generator from which one key is drawn.
     log : bool, default False
-        Return logarithms: numbers of small a underflow, their logarithms do not while a dtype holds them. They are about
-        log(u) / a, u uniform, which leaves float32 for a below some 1e-37 (then -inf), float64 for none.
+        Return logarithms: numbers of small a underflow, their logarithms, about log(u) / a with u uniform, do not in
+        float64, for any a. float32 cannot hold those below -3.4e38, of a below some 1e-37: -inf.
     dtype : dtype, default float32
         float32 or float64.
     streams, position, index_offset : optional
