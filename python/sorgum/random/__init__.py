@@ -19,7 +19,7 @@ agree. They are those of one line:
 - gamma numbers: `gamma`, `dirichlet`, `dirichlet_resample`.
 
 All else has nothing in common: `bits`, `uniform`, `exponential`, `normal`, ``categorical(method="inverse")``, and the
-32 and 64 bits of each. Draws that share noise and must not know of each other, as a draft model's token and the one that
+32 and 64 bits of each. Draws that share noise and must be independent, as a draft model's token and the one that
 replaces it, or two calls of `categorical` for two purposes at one step, need a key each: ``fold_in(key, purpose)`` with
 numbers of your own for the purposes. examples/speculative_decoding.py shows how; under one key its tokens are biased.
 

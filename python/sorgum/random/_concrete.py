@@ -297,7 +297,7 @@ def binary_concrete(
     -------
     ndarray or scalar
         The shape of `logits`, float32 or float64, from 0 to 1; above 1/2 with probability sigmoid(logits) at every
-        temperature, as far as logits + L, rounded to that dtype, is not 0.
+        temperature, but for gates that are rounded to 1/2.
 
     Raises
     ------
