@@ -269,6 +269,7 @@ void PrefixSearch<T>::keep_mass(const PiecedRow<T>& row, double temperature, dou
     IntegerWeights<T> weights;
     weights.max = max_;
     weights.only_largest = temperature == 0.0;
+    weights.fine = sizeof(T) == 8 || length_ > index_t(1) << 18;
     special_exp_scale(table_, T())(weights.only_largest ? 1.0 : temperature, weights.scale);
     const auto mass_of = [&](T x) { return random_mass(table_, T())(&x, 1, weights, x); };
     Mass mass = mass_from(row, weights, end_.value);

@@ -77,14 +77,15 @@ struct Peak {
 };
 
 // Integer weights of elements, and sums of them: exp((x - max) / T) in units of about 2^-84, rounded, so that half a
-// unit for each of 2^32 elements is below 2^-52 of the largest weight. `only_largest`: 1 for the largest ones, 0 for
-// the others, as where T is 0.
+// unit for each of 2^32 elements is below 2^-52 of the largest weight; or, unless `fine`, of 2^-43, which does for
+// float32 and 2^18 elements: 2^-26 is little beside the 2^-22 of a weight. `only_largest`: the same for the largest
+// ones, 0 for the others, as where T is 0.
 using Mass = __int128;
 template <class T>
 struct IntegerWeights {
     ExpScale<T> scale;
     T max;
-    bool only_largest;
+    bool only_largest, fine;
 };
 
 // The search for the element at which the count of elements, or their mass, from the largest on reaches `target`: it

@@ -12,9 +12,8 @@
 //           Keskar and others 2019, "CTRL", section 4.1, and the frequency and presence penalties of OpenAI's interface
 // shapes    x contiguous
 // order     none: counts and weights are integers
-// bound     a weight within 2^-22 (float64: 2^-50) of its size, or half a unit, 2^-85 of the largest; max + T
-// log(share) within 1 ULP of
-//           float64 of the larger term; penalties in float64, rounded once
+// bound     a weight within 2^-22 (float64: 2^-50) of its size, or half a unit, 2^-85 (coarse: 2^-44) of the largest;
+//           max + T log(share) within 1 ULP of float64 of the larger term; penalties in float64, rounded once
 // special   -inf weighs nothing and is never kept. NaN is for peaks and penalise alone
 // cost      one read per element and round, one exponential where there are weights
 #pragma once

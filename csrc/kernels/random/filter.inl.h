@@ -43,81 +43,115 @@ void peaks_kernel(const T* x, index_t n, Peak<T>& peak, T* maxima, T* sample) {
 
 // ---- weights ----
 
-// Sums of integers in units of 2^-42 and of 2^-84: between 2^52 and 2^53 the unit of a float64 is 1.
-inline constexpr double kIntegers = 0x1.8p52;
-inline constexpr int kMassDigits = 42;
-
-struct MassSum {
-    f64x16 high = splat<f64x16>(kIntegers), low = splat<f64x16>(kIntegers);
-
-    SORGUM_INLINE Mass total() const {
-        const i64x16 none = bits(splat<f64x16>(kIntegers));
-        return static_cast<Mass>(fold_count(int_sub(bits(high), none))) * (Mass(1) << kMassDigits) +
-               fold_count(int_sub(bits(low), none));
-    }
-};
-
-// A weight is rounded as it is added, and what was lost is added to the other sum: how the two share it depends on what
-// they hold, its whole does not. The lower unit is a little more than a power of two, so that no product ends in
-// exactly one half: then it is rounded to the same integer whatever it is added to.
+// The weight of an element, times 2^kHeadroom.
 template <bool shifted, class T>
 struct TermWeights {
     Terms<shifted, T> terms;
 
-    SORGUM_INLINE void add(MassSum& sum, vec<T> x) const {
-        const f64x16 unit = splat<f64x16>(power_of_two_f64(kMassDigits - kHeadroom<T>));
-        const f64x16 lower = splat<f64x16>((1.0 + 0x1p-52) * power_of_two_f64(kMassDigits));
-        f64x16 w;
-        if constexpr (sizeof(T) == 4)
-            w = widen(terms.value(x));
-        else
-            w = terms.value(x);
-        const f64x16 before = sum.high;
-        sum.high = fma(w, unit, before);
-        sum.low = fma(fma(w, unit, before - sum.high), lower, sum.low);
-    }
+    SORGUM_INLINE vec<T> of(vec<T> x) const { return terms.value(x); }
 };
 
 template <class T>
 struct LargestWeights {
     T max;
 
-    SORGUM_INLINE void add(MassSum& sum, vec<T> x) const {
-        const vec<T> one = splat<vec<T>>(T(1)), hit = select(eq(x, splat<vec<T>>(max)), one, one - one);
-        if constexpr (sizeof(T) == 4)
-            sum.low = sum.low + widen(hit);
-        else
-            sum.low = sum.low + hit;
+    SORGUM_INLINE vec<T> of(vec<T> x) const {
+        const vec<T> one = splat<vec<T>>(static_cast<T>(power_of_two_f64(kHeadroom<T>)));
+        return select(eq(x, splat<vec<T>>(max)), one, one - one);
     }
 };
 
+template <class T>
+SORGUM_INLINE f64x16 wide(vec<T> weight) {
+    if constexpr (sizeof(T) == 4)
+        return widen(weight);
+    else
+        return weight;
+}
+
+// Sums of integers begin at a float64 whose last place is their unit, so that a weight is rounded as it is added. It is
+// made larger by this factor then, so that none ends in exactly half a unit: so it becomes the same integer whatever it
+// is added to.
+inline constexpr double kNoHalf = 1.0 + 0x1p-52;
+
+template <class T>
+struct CoarseSum {  // in units of 2^-43: 256 weights of a lane are fewer than 2^52 of them
+    f64x16 sum = splat<f64x16>(power_of_two_f64(52 + kHeadroom<T> - 43));
+
+    SORGUM_INLINE void add(vec<T> weight) { sum = fma(wide<T>(weight), splat<f64x16>(kNoHalf), sum); }
+    SORGUM_INLINE Mass total() const { return fold_count(int_sub(bits(sum), bits(CoarseSum().sum))); }
+    // Of the lanes.
+    SORGUM_INLINE void masses(Mass* m) const {
+        double encoded[kLanes];
+        store(encoded, from_bits(int_sub(bits(sum), bits(CoarseSum().sum))));
+        for (int k = 0; k < kLanes; ++k)
+            m[k] = bits(encoded[k]);
+    }
+};
+
+// In units of 2^-84: what is lost when a weight is rounded to units of 2^-42 and may have either sign, is added to
+// a second sum. How the two share it depends on what they hold, its whole does not.
+template <class T>
+struct FineSum {
+    static constexpr int kDigits = 42;
+
+    f64x16 high = splat<f64x16>(0x1.8p52 * power_of_two_f64(kHeadroom<T> - kDigits));
+    f64x16 low = splat<f64x16>(0x1.8p52 * power_of_two_f64(kHeadroom<T> - 2 * kDigits));
+
+    SORGUM_INLINE void add(vec<T> weight) {
+        const f64x16 w = wide<T>(weight), before = high;
+        high = before + w;
+        low = fma(w - (high - before), splat<f64x16>(kNoHalf), low);
+    }
+    SORGUM_INLINE Mass total() const {
+        const FineSum none;
+        return whole(fold_count(int_sub(bits(high), bits(none.high))), fold_count(int_sub(bits(low), bits(none.low))));
+    }
+    SORGUM_INLINE void masses(Mass* m) const {
+        const FineSum none;
+        double of_high[kLanes], of_low[kLanes];
+        store(of_high, from_bits(int_sub(bits(high), bits(none.high))));
+        store(of_low, from_bits(int_sub(bits(low), bits(none.low))));
+        for (int k = 0; k < kLanes; ++k)
+            m[k] = whole(bits(of_high[k]), bits(of_low[k]));
+    }
+
+private:
+    SORGUM_INLINE static Mass whole(index_t units, index_t rest) {
+        return static_cast<Mass>(units) * (Mass(1) << kDigits) + rest;
+    }
+};
+
+// Calls f(what weighs an element, an empty sum).
 template <class T, class F>
 SORGUM_INLINE void with_weights(const IntegerWeights<T>& w, F&& f) {
     const Reference<T> ref = make_reference(w.scale, w.max);
     if (w.only_largest || ref.far)
-        f(LargestWeights<T>{w.max});
+        f(LargestWeights<T>{w.max}, FineSum<T>());
     else if (ref.shifted || w.scale.prescale != T(1))
-        f(TermWeights<true, T>{Terms<true, T>(ref.map, w.scale, w.max)});
-    else
-        f(TermWeights<false, T>{Terms<false, T>(ref.map, w.scale, w.max)});
+        f(TermWeights<true, T>{Terms<true, T>(ref.map, w.scale, w.max)}, FineSum<T>());
+    else if (w.fine)
+        f(TermWeights<false, T>{Terms<false, T>(ref.map, w.scale, w.max)}, FineSum<T>());
+    else if constexpr (sizeof(T) == 4)
+        f(TermWeights<false, T>{Terms<false, T>(ref.map, w.scale, w.max)}, CoarseSum<T>());
 }
 
 template <class T>
 Mass mass_kernel(const T* x, index_t n, const IntegerWeights<T>& weights, T least) {
     Mass total = 0;
-    with_weights(weights, [&](const auto& weigh) SORGUM_LAMBDA {
+    with_weights(weights, [&](const auto& weigh, auto none) SORGUM_LAMBDA {
         const vec<T> bound = splat<vec<T>>(least), absent = splat<vec<T>>(-from_bits(Format<T>::infinity));
         for (index_t i = 0; i < n; i += kChunk) {  // a chunk's weights fit: 256 of them per lane
             const index_t end = n - i < kChunk ? n : i + kChunk;
-            MassSum sum;
+            auto sum = none;
             index_t k = i;
             for (; k + kLanes <= end; k += kLanes) {
                 const vec<T> a = load(x + k);
-                weigh.add(sum, select(lt(a, bound), absent, a));
+                sum.add(weigh.of(select(lt(a, bound), absent, a)));
             }
             if (k < end) {
                 const vec<T> a = load_first(x + k, end - k, -from_bits(Format<T>::infinity));
-                weigh.add(sum, select(lt(a, bound), absent, a));
+                sum.add(weigh.of(select(lt(a, bound), absent, a)));
             }
             total += sum.total();
         }
@@ -237,18 +271,16 @@ SORGUM_INLINE void count_in_buckets(const T* x, index_t n, const Buckets<T>& buc
             ++tally.count[buckets.bucket(x[k])];
         return;
     }
-    with_weights(*weights, [&](const auto& weigh) SORGUM_LAMBDA {
+    with_weights(*weights, [&](const auto& weigh, auto none) SORGUM_LAMBDA {
         for (index_t i = 0; i < n; i += kLanes) {
-            MassSum sum;
-            weigh.add(sum, load_first(x + i, n - i, -from_bits(Format<T>::infinity)));
-            double high[kLanes], low[kLanes];
-            store(high, sum.high);
-            store(low, sum.low);
+            auto sum = none;
+            sum.add(weigh.of(load_first(x + i, n - i, -from_bits(Format<T>::infinity))));
+            Mass mass[kLanes];
+            sum.masses(mass);
             for (index_t k = 0; k < kLanes && i + k < n; ++k) {
                 const index_t bucket = buckets.bucket(x[i + k]);
                 ++tally.count[bucket];
-                tally.mass[bucket] += static_cast<Mass>(bits(high[k]) - bits(kIntegers)) * (Mass(1) << kMassDigits) +
-                                      (bits(low[k]) - bits(kIntegers));
+                tally.mass[bucket] += mass[k];
             }
         }
     });

@@ -137,10 +137,11 @@ def filter_logits(
     keeps exactly k, while vLLM and FlashInfer keep all ties.
 
     Probabilities are compared in integers: a category's weight is exp((x - max) / T), within 2**-22 (float64: 2**-50)
-    of its size, rounded to units of about 2**-84 of the largest, however long the row; sums are exact. So A is within
-    2**-23 (2**-51) and length * 2**-85, and a category whose A is that near to p may be on either side of it. min_p
-    keeps x >= max + T log(min_p), worked out in float64. The threshold is found by counting in buckets of the integers
-    whose order is that of the floats, in a few passes over few elements, without sorting. Tier: bitwise.
+    of its size, rounded to units of about 2**-84 of the largest, however long the row (float32 rows of at most 2**18:
+    2**-43); sums are exact. So A is within 2**-23 (2**-51) and half a unit per category, and a category whose A is that
+    near to p may be on either side of it. min_p keeps x >= max + T log(min_p), worked out in float64. The threshold is
+    found by counting in buckets of the integers whose order is that of the floats, in a few passes over few elements,
+    without sorting. Tier: bitwise.
 
     Examples
     --------
