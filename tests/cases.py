@@ -152,6 +152,17 @@ def noise(law: str, dtype: np.dtype[Any]) -> Iterator[Array]:
         yield function((2, 140001), rng=1, dtype=dtype, **width)
 
 
+def encodings(n: int, dtype: np.dtype[Any]) -> Array:
+    """Return `words`, or random encodings of a half type."""
+    return words(n, dtype) if dtype.itemsize > 2 else (hashed(n) >> np.uint64(48)).astype(np.uint16).view(dtype)
+
+
+def finite(x: Array) -> Array:
+    """Return numbers with 0 in the place of those that are none."""
+    with np.errstate(invalid="ignore"):  # signalling NaN of ml_dtypes
+        return np.where(np.isfinite(x), x, x.dtype.type(0))
+
+
 def gumbel_max(dtype: np.dtype[Any]) -> Iterator[Array]:
     for n in (1, 3, 63, 64, 65, 1000, 20011):
         for scale in (0.0, 1.0, 20.0):
@@ -161,9 +172,9 @@ def gumbel_max(dtype: np.dtype[Any]) -> Iterator[Array]:
             for temperature in (0.0, 1e-30, 0.3, 50.0, 1e30):
                 drawn = random.gumbel_partial(x, rng=n, temperature=temperature, streams=np.arange(7) << 40)
                 yield from (drawn[name] for name in ("value", "low", "index"))
-    x = words(30 * 500, dtype).reshape(30, 500)
+    x = encodings(30 * 500, dtype).reshape(30, 500)
     yield random.categorical(x, rng=1, on_invalid="minus_one")
-    yield random.categorical(np.where(np.isfinite(x), x, 0), rng=1)
+    yield random.categorical(finite(x), rng=1)
     yield from random.categorical(logits((1, 300007), dtype), rng=1, return_log_prob=True)
 
 
@@ -175,8 +186,8 @@ def inverse(dtype: np.dtype[Any]) -> Iterator[Array]:
             for temperature in (0.0, 1e-30, 0.3, 1.0, 50.0, 1e30):
                 keywords = {"temperature": temperature, "method": "inverse", "on_invalid": "minus_one"}
                 yield random.categorical(x, rng=n, num_samples=5, **keywords)
-    x = words(30 * 500, dtype).reshape(30, 500)
-    for rows in (x, np.where(np.isfinite(x), x, 0)):
+    x = encodings(30 * 500, dtype).reshape(30, 500)
+    for rows in (x, finite(x)):
         yield random.categorical(rows, rng=1, num_samples=9, method="inverse", on_invalid="minus_one")
     yield from random.categorical(logits((2, 300007), dtype), rng=1, method="inverse", return_log_prob=True)
 
@@ -188,7 +199,10 @@ def gumbel_top(dtype: np.dtype[Any]) -> Iterator[Array]:
             x[3, :: max(2, n // 5)] = -np.inf
             for k in (0, 1, n // 2, n):
                 yield from random.gumbel_top_k(x, k, rng=n, index_offset=n)
-    yield from random.gumbel_top_k(words(30 * 500, dtype).reshape(30, 500), 40, rng=1, on_invalid="minus_one")
+            for temperature in (0.0, 1e-30, 0.3, 1e30):
+                yield from random.gumbel_top_k(x, n // 2, rng=n, temperature=temperature)
+            yield from random.gumbel_top_k(x, n // 3, rng=n, temperature=0.7, top_p=0.9)
+    yield from random.gumbel_top_k(encodings(30 * 500, dtype).reshape(30, 500), 40, rng=1, on_invalid="minus_one")
 
 
 def gumbel_add(dtype: np.dtype[Any]) -> Iterator[Array]:

@@ -623,7 +623,8 @@ def test_refusals(keywords: dict[str, Any], error: type[Exception], message: str
         (
             lambda: random.categorical(np.zeros(3, complex), rng=1),
             TypeError,
-            "categorical: logits must be float32, float64, bool or integer, got dtype dtype('complex128')",
+            "categorical: logits must be float16, bfloat16, float32, float64, bool or integer, "
+            "got dtype dtype('complex128')",
         ),
         (
             lambda: random.gumbel_merge(np.zeros(3)),

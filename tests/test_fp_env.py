@@ -55,7 +55,7 @@ def calls(shape: tuple[int, ...], dtype: Any) -> dict[str, Callable[[], Any]]:
     g = logits(shape, dtype, 1.0, seed=1)
     rows, shapes = np.ones(shape[:-1], dtype), np.abs(x) + dtype(0.1)
     y, log_y, p = special.softmax(x), special.log_softmax(x), special.logsumexp_partial(x)
-    found: dict[str, Callable[[], Any]] = {
+    return {
         "exp": lambda: special.exp(x),
         "log": lambda: special.log(np.abs(x)),
         "softmax": lambda: special.softmax(x),
@@ -71,17 +71,13 @@ def calls(shape: tuple[int, ...], dtype: Any) -> dict[str, Callable[[], Any]]:
         "logsumexp_grad, weights": lambda: special.logsumexp_grad(x, rows, b=g),
         "partial": lambda: special.logsumexp_finish(special.logsumexp_partial(x)),
         "softmax_from_partial": lambda: special.softmax_from_partial(x, p),
+        "categorical": lambda: random.categorical(x, rng=1),
+        "gumbel_softmax": lambda: random.gumbel_softmax(x, rng=1, temperature=0.7),
+        "gumbel_top_k": lambda: tuple(random.gumbel_top_k(x, 3, rng=1)),
+        "gamma": lambda: random.gamma(shapes, rng=1),
+        "filter_logits": lambda: random.filter_logits(x, top_p=0.9),
+        "concrete_score": lambda: random.concrete_score(log_y, x, temperature=0.7),
     }
-    if dtype != np.float16:
-        found |= {
-            "categorical": lambda: random.categorical(x, rng=1),
-            "gumbel_softmax": lambda: random.gumbel_softmax(x, rng=1, temperature=0.7),
-            "gumbel_top_k": lambda: tuple(random.gumbel_top_k(x, 3, rng=1)),
-            "gamma": lambda: random.gamma(shapes, rng=1),
-            "filter_logits": lambda: random.filter_logits(x, top_p=0.9),
-            "concrete_score": lambda: random.concrete_score(log_y, x, temperature=0.7),
-        }
-    return found
 
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS)

@@ -21,6 +21,9 @@ Array = Any
 PIECE = 65536  # elements of a task
 LENGTHS = (*range(1, 140), 255, 256, 257, 4095, 4096, 4097, 70001)
 each_dtype = pytest.mark.parametrize("dtype", [np.float32, np.float64], ids=["f32", "f64"])
+each_type_of_logits = pytest.mark.parametrize(
+    "dtype", [np.float32, np.float64, *HALVES.values()], ids=["f32", "f64", *HALVES]
+)
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +60,7 @@ def test_words(dtype: Any, room: tuple[Guarded, Guarded, Guarded], isa: str) -> 
             assert np.array_equal(out, expected)
 
 
-@each_dtype
+@each_type_of_logits
 def test_draws(dtype: Any, room: tuple[Guarded, Guarded, Guarded], isa: str) -> None:
     for n in LENGTHS:
         plain = logits((2, n), dtype, seed=n)
@@ -81,7 +84,7 @@ def test_draws(dtype: Any, room: tuple[Guarded, Guarded, Guarded], isa: str) -> 
                 assert random.gumbel_softmax(x, rng=n, index_offset=offset, out=out).tobytes() == soft.tobytes()
 
 
-@each_dtype
+@each_type_of_logits
 def test_masks_and_columns(dtype: Any, room: tuple[Guarded, Guarded, Guarded], isa: str) -> None:
     for n in (1, 15, 16, 17, 64, 65, 300, 4097):
         plain, keep = logits((n, 3), dtype, seed=n), hashed(3 * n).reshape(n, 3) % np.uint64(3) != 0
@@ -93,23 +96,32 @@ def test_masks_and_columns(dtype: Any, room: tuple[Guarded, Guarded, Guarded], i
                 assert np.array_equal(random.categorical(x, rng=n, axis=0, where=mask, method=method), expected)
 
 
-@each_dtype
-def test_filters_and_gamma(dtype: Any, room: tuple[Guarded, Guarded, Guarded], isa: str) -> None:
+@each_type_of_logits
+def test_filters_and_penalties(dtype: Any, room: tuple[Guarded, Guarded, Guarded], isa: str) -> None:
     for n in LENGTHS:
-        plain = np.round(logits((2, n), dtype, 2.0, seed=n), 1).astype(dtype)
+        plain = np.round(logits((2, n), np.float64, 2.0, seed=n), 1).astype(dtype)
         keywords: dict[str, Any] = {"top_k": n // 2 + 1, "top_p": 0.7, "min_p": 1e-3}
         kept, drawn = random.filter_logits(plain, **keywords), random.categorical(plain, rng=n, **keywords)
-        numbers = random.gamma(np.exp(plain), rng=n, dtype=dtype, index_offset=n % 67)
+        several = random.gumbel_top_k(plain, min(n, 3), rng=n, **keywords).indices
         for x, out in zip(places(room[0], (2, n), dtype), places(room[1], (2, n), dtype), strict=True):
             x[...] = plain
             assert random.filter_logits(x, out=out, **keywords).tobytes() == kept.tobytes(), n
             assert np.array_equal(random.categorical(x, rng=n, **keywords), drawn)
+            assert np.array_equal(random.gumbel_top_k(x, min(n, 3), rng=n, **keywords).indices, several)
             tokens = np.array([[0, n - 1, -1], [n // 2, n // 3, 0]])
             penalised = random.apply_penalties(plain, tokens, repetition=1.5, presence=0.5)
             assert (
                 random.apply_penalties(x, tokens, repetition=1.5, presence=0.5, out=x).tobytes() == penalised.tobytes()
             )
-            random.gamma(np.exp(plain), rng=n, dtype=dtype, index_offset=n % 67, out=out)
+
+
+@each_dtype
+def test_gamma(dtype: Any, room: tuple[Guarded, Guarded, Guarded], isa: str) -> None:
+    for n in LENGTHS:
+        a = np.exp(logits((2, n), dtype, 2.0, seed=n))
+        numbers = random.gamma(a, rng=n, dtype=dtype, index_offset=n % 67)
+        for out in places(room[1], (2, n), dtype):
+            random.gamma(a, rng=n, dtype=dtype, index_offset=n % 67, out=out)
             assert out.tobytes() == numbers.tobytes()
 
 

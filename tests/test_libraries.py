@@ -275,9 +275,14 @@ def test_bfloat16_meets_other_types(bf16: str) -> None:
     assert s.softmax_grad(f, np.arange(24).reshape(4, 6)).array.dtype == np.float64
 
 
-def test_random_refuses_bfloat16(bf16: str) -> None:
-    with pytest.raises(TypeError, match=r"^categorical: logits must be float32, float64, bool or integer, got dtype "):
-        r.categorical(brain(logits(3)), rng=1)
+def test_random_takes_bfloat16(bf16: str) -> None:
+    x = logits(4, 6)
+    given, wide = brain(x), bfloat16.widened(bfloat16.rounded(x, bfloat16.bits))
+    np.testing.assert_array_equal(r.categorical(given, rng=1).array, r.categorical(wide, rng=1))
+    soft = bfloat16.rounded(r.gumbel_softmax(wide, rng=1), bfloat16.bits)
+    assert r.gumbel_softmax(given, rng=1).array.tobytes() == soft.tobytes()
+    kept = r.filter_logits(given, top_k=2).array
+    assert kept.tobytes() == bfloat16.rounded(r.filter_logits(wide, top_k=2), bfloat16.bits).tobytes()
 
 
 def test_rounding_to_bits() -> None:

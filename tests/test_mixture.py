@@ -163,7 +163,7 @@ A, X, M = np.zeros(3), np.zeros(2), np.zeros((2, 3))
         (
             lambda: random.gaussian_mixture_log_prob(A.astype(complex), X, M, M + 1),
             TypeError,
-            "gaussian_mixture_log_prob: points must be float32, float64, bool or integer, "
+            "gaussian_mixture_log_prob: points must be float16, bfloat16, float32, float64, bool or integer, "
             "got dtype dtype('complex128')",
         ),
         (

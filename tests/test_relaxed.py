@@ -44,6 +44,98 @@ def test_top_k_never_repeats(dtype: Any) -> None:
         assert indices.max() < n
 
 
+FILTERS: tuple[dict[str, Any], ...] = (
+    {"top_k": 5},
+    {"top_p": 0.75},
+    {"min_p": 0.05},
+    {"top_k": 40, "top_p": 0.9, "ties": "all"},
+    {"top_p": 0.9, "top_k": 3, "filter_order": ("top_p", "top_k", "min_p", "temperature")},
+)
+
+
+@each_dtype
+def test_top_k_with_a_temperature(dtype: Any, isa: str) -> None:
+    """The order of x + T G; the first is what `categorical` draws; none of the noise counts where T is 0."""
+    for n in (1, 65, 1000):
+        x = np.round(logits((6, n), dtype, 2.0, seed=n), 1)
+        for t in (0.0, 0.3, 2.0, 1e30, np.linspace(0, 2, 6)):
+            found = random.gumbel_top_k(x, n // 2 + 1, rng=n, temperature=t)
+            expected = reference.random.gumbel_top_k(x, n // 2 + 1, n, temperature=t)
+            assert np.array_equal(found.indices, expected[0])
+            assert np.allclose(found.perturbed, expected[1], rtol=1e-13, atol=1e-13)
+            assert np.allclose(found.threshold, expected[2], rtol=1e-13, atol=1e-13)
+            assert np.array_equal(found.indices[:, 0], random.categorical(x, rng=n, temperature=t))
+            partial = random.gumbel_partial(x, rng=n, temperature=t)
+            assert found.perturbed[:, 0].tobytes() == partial["value"].tobytes()
+        noise = random.gumbel(x.shape, rng=n, dtype=np.float64, bits=32)
+        low = random.gumbel_top_k(x, n, rng=n, temperature=1e-30)  # which the sum of two float64 forgets
+        assert np.array_equal(low.indices, np.lexsort((-noise, -x), axis=-1))
+        zero = random.gumbel_top_k(x, n, rng=1, temperature=0.0)
+        assert np.array_equal(zero.indices, np.argsort(-x, axis=-1, kind="stable"))
+        assert np.array_equal(zero.perturbed, -np.sort(-x.astype(np.float64), axis=-1))
+
+
+@each_dtype
+def test_top_k_with_filters_is_that_of_filtered_logits(dtype: Any, isa: str, threads: Callable[[int], None]) -> None:
+    for shape in ((6, 3), (5, 300), (2, 20000), (1, 70001)):
+        x = np.round(logits(shape, dtype, 3.0, seed=1), 1)
+        mask = hashed(x.size, 3).reshape(shape) % np.uint64(3) != 0
+        for filters in FILTERS:
+            for where in (None, mask):
+                place: dict[str, Any] = {"rng": 3, "position": 2, "temperature": 0.7}
+                kept = random.filter_logits(x, temperature=0.7, where=where, **filters)
+                expected = random.gumbel_top_k(kept, 3, **place)
+                for count in (1, 3):
+                    threads(count)
+                    found = random.gumbel_top_k(x, 3, where=where, **place, **filters)
+                    assert all(a.tobytes() == b.tobytes() for a, b in zip(found, expected, strict=True)), filters
+                first = random.categorical(x, where=where, **place, **filters)
+                assert np.array_equal(found.indices[:, 0], first)
+        zero = random.gumbel_top_k(x, 3, rng=1, temperature=0.0, top_k=2)
+        assert np.array_equal(zero.indices[:, :2], np.argsort(-x, axis=-1, kind="stable")[:, :2])
+        assert (zero.indices[:, 2] == -1).all()
+
+
+def test_top_k_with_filters_is_the_reference() -> None:
+    for n in (7, 200):
+        x = logits((4, n), np.float64, 2.0, seed=n)
+        for filters in FILTERS:
+            found = random.gumbel_top_k(x, 5, rng=n, temperature=0.7, **filters)
+            expected = reference.random.gumbel_top_k(x, 5, n, temperature=0.7, **filters)
+            assert np.array_equal(found.indices, expected[0]), filters
+            assert np.allclose(found.perturbed, expected[1], rtol=1e-13, atol=1e-13)
+
+
+def test_top_k_of_filtered_rows_without_anything(isa: str) -> None:
+    x = np.zeros((3, 5))
+    x[0], x[1, 2] = -np.inf, np.nan
+    found = random.gumbel_top_k(x, 2, rng=1, top_p=0.5, on_invalid="minus_one")
+    assert found.indices[:2].tolist() == [[-1, -1], [-1, -1]]
+    assert np.isnan(found.threshold).tolist() == [False, True, False]
+    assert (found.indices[2] >= 0).all()
+    with pytest.raises(ValueError, match=r"^gumbel_top_k: logits must hold neither NaN nor \+inf, got one in row "):
+        random.gumbel_top_k(x, 2, rng=1, top_p=0.5)
+
+
+def test_probabilities_with_a_temperature() -> None:
+    """Of pairs by `top_k_log_prob`, chi-square; sums by `inclusion_weights` are unbiased; T = 1 is refuted."""
+    x, t, n = np.log([0.5, 0.25, 0.15, 0.1]), 0.5, 60000
+    p = special.softmax(x, temperature=t)
+    drawn = random.gumbel_top_k(np.broadcast_to(x, (n, 4)), 2, rng=12, temperature=t)
+    pairs = np.array([(i, j) for i, j in itertools.product(range(4), repeat=2) if i != j])
+    counts = np.bincount(4 * drawn.indices[:, 0] + drawn.indices[:, 1], minlength=16)[4 * pairs[:, 0] + pairs[:, 1]]
+    rows = np.broadcast_to(x, (len(pairs), 4))
+    limit = stats.chi2.isf(FALSE_ALARM, len(pairs) - 1)
+    for temperature, right in ((t, True), (1.0, False)):
+        mean = n * np.exp(random.top_k_log_prob(rows, pairs, temperature=temperature))
+        assert np.isclose(mean.sum(), n)
+        assert (np.sum((counts - mean) ** 2 / mean) < limit) == right
+        weights = random.inclusion_weights(np.broadcast_to(x, (n, 4)), drawn, temperature=temperature)
+        estimates = np.sum(weights * drawn.indices, axis=1)
+        error = abs(estimates.mean() - np.sum(p * np.arange(4)))
+        assert (error < 6.1 * estimates.std() / np.sqrt(n)) == right
+
+
 def test_top_k_ties_and_levels(isa: str) -> None:
     """Sums of any size are compared exactly; a prefix of a longer draw is the shorter one."""
     x = np.full(300, 1e17)
@@ -302,6 +394,21 @@ def test_small_temperatures_do_not_underflow_to_nan() -> None:
     [
         (lambda: random.gumbel_top_k([1.0, 2.0], 3, rng=1), ValueError, "gumbel_top_k: k must be in [0, 2], got 3"),
         (lambda: random.gumbel_top_k([1.0, 2.0], -1, rng=1), ValueError, "gumbel_top_k: k must be in [0, 2], got -1"),
+        (
+            lambda: random.gumbel_top_k([1.0, 2.0], 1, rng=1, temperature=-1.0),
+            ValueError,
+            "gumbel_top_k: temperature must be in [0, 2**900], got -1.0",
+        ),
+        (
+            lambda: random.gumbel_top_k([1.0, 2.0], 1, rng=1, top_k=0),
+            ValueError,
+            "gumbel_top_k: top_k must be at least 1, got 0",
+        ),
+        (
+            lambda: random.top_k_log_prob([1.0, 2.0], [0], temperature=0.0),
+            ValueError,
+            "top_k_log_prob: temperature must be positive and finite, got 0.0",
+        ),
         (lambda: random.gumbel_top_k([1.0, 2.0], 1.0, rng=1), TypeError, "gumbel_top_k: k must be an int, got float"),
         (
             lambda: random.gumbel_top_k([1.0, 2.0], 1, rng=None),

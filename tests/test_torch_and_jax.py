@@ -65,6 +65,24 @@ def test_torch_takes_part(torch: Any) -> None:
     assert result.sum() > 0
 
 
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_torch_draws_from_half_types(torch: Any, dtype: str, bf16: str) -> None:
+    x = torch.from_numpy(logits(40, 50)).to(getattr(torch, dtype))
+    wide, t = x.float(), torch.tensor(0.5, dtype=x.dtype)
+    for given in (x, x.T.contiguous().T):
+        assert torch.equal(r.categorical(given, rng=1, temperature=0.5), r.categorical(wide, rng=1, temperature=0.5))
+        assert torch.equal(r.categorical(given, rng=1, temperature=t), r.categorical(wide, rng=1, temperature=0.5))
+        assert torch.equal(r.categorical(given, rng=1, top_p=0.9), r.categorical(wide, rng=1, top_p=0.9))
+        for function in (lambda of: r.gumbel_softmax(of, rng=1), lambda of: r.filter_logits(of, top_k=5)):
+            result = function(given)
+            assert result.dtype == x.dtype
+            assert torch.equal(result, function(wide).to(x.dtype))
+        assert r.soft_token_step(given, 3, rng=1).weights.dtype == torch.float32
+    out = torch.empty_like(x)
+    assert r.gumbel_softmax(x, rng=1, out=out) is out
+    assert torch.equal(out, r.gumbel_softmax(wide, rng=1).to(x.dtype))
+
+
 def test_torch_gradients_are_not_lost_silently(torch: Any) -> None:
     x = torch.zeros(3, requires_grad=True)
     for tensor in (x, torch.nn.Parameter(torch.zeros(3)), x * 2):

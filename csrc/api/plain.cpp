@@ -277,7 +277,7 @@ void run(Function function, const Array& x, const char* dy, char* out, double te
 }
 
 bool categorical(const Array& logits, Draw& draw, index_t* drawn) {
-    if (!takes(logits) || (logits.dtype != DType::f32 && logits.dtype != DType::f64))
+    if (!takes(logits))
         return false;
     const Rows rows = rows_of(logits);
     if (rows.count > kMostDraws || !(draw.own_stream || logits.ndim == 1))

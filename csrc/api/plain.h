@@ -54,8 +54,7 @@ struct Draw {
 };
 inline constexpr index_t kMostDraws = 64;
 
-// Draws a category per row of the logits, float32 or float64. False where random::draw has to say why it cannot. Throws
-// Interrupted.
+// Draws a category per row of the logits. False where random::draw has to say why it cannot. Throws Interrupted.
 bool categorical(const Array& logits, Draw& draw, index_t* drawn);
 
 }  // namespace sorgum::plain

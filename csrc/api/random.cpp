@@ -81,10 +81,11 @@ void add_to_rows(const char* function, const ArrayView& logits, const Source& so
     const index_t n = layout.length;
     if (layout.rows == 0 || n == 0)
         return;
-    const bool direct = layout.contiguous(0, sizeof(T)) && layout.contiguous(1, sizeof(T));
+    const Logits<T> from(layout, logits.dtype, -1);
+    const bool direct = layout.contiguous(1, sizeof(T));
     for_each_row_piece(layout, [&](index_t r, index_t begin, index_t end) {
         const NoiseRow row = rows.row(layout, r, Purpose::gumbel, false);
-        for_each_part<T>(layout, -1, nullptr, r, begin, end, [&](const T* x, index_t i, index_t here) {
+        from.for_each_part(nullptr, r, begin, end, [&](const T* x, index_t i, index_t here) {
             if (direct) {
                 random_gumbel_add(kernels(), T())(row, x, source.index_offset + i, here,
                                                   reinterpret_cast<T*>(layout.row(1, r)) + i);
@@ -173,11 +174,33 @@ void noise(const std::string& name, bool wide, const Source& source, const std::
         fill<double>(*law, wide, source, out);
 }
 
+void convert(const ArrayView& x, const ArrayView& out) {
+    for (const ArrayView* const one : {&x, &out})
+        if (computed_in(one->dtype) != DType::f32)
+            throw TypeError(std::string("convert: x and out must have dtype float16, bfloat16 or float32, got ") +
+                            dtype_text(one->dtype));
+    check_out("convert", "out", out, out.dtype, x.shape, x.ndim);
+    const RowLayout layout = make_rows(x, last_axis(x), {x, out});
+    if (layout.rows == 0 || layout.length == 0)
+        return;
+    const Stored<float> from(layout, 0, x.dtype), to(layout, 1, out.dtype);
+    const FpGuard guard;
+    for_each_row_piece(layout, [&](index_t r, index_t begin, index_t end) {
+        alignas(64) float y[kScratch];
+        for (index_t i = begin; i < end; i += kScratch) {
+            const index_t here = end - i < kScratch ? end - i : kScratch;
+            from.read(r, 1, i, here, y, kScratch);
+            to.write(r, 1, i, here, y, kScratch);
+        }
+    });
+}
+
 void gumbel_add(const char* function, const ArrayView& logits, const Source& source, const ArrayView& out) {
     check_logits(function, logits);
-    check_out(function, "out", out, logits.dtype, logits.shape, logits.ndim);
+    const DType computed = computed_in(logits.dtype);
+    check_out(function, "out", out, computed, logits.shape, logits.ndim);
     const FpGuard guard;
-    if (logits.dtype == DType::f32)
+    if (computed == DType::f32)
         add_to_rows<float>(function, logits, source, out);
     else
         add_to_rows<double>(function, logits, source, out);

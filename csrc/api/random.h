@@ -45,7 +45,7 @@ struct FilterArguments {
 // there is none.
 struct DrawArguments {
     const char* function;
-    ArrayView logits;                // float32 or float64
+    ArrayView logits;                // of a floating-point type
     ArrayView temperature;           // float64, a scalar or one per row
     std::optional<ArrayView> where;  // bool, broadcast to the logits
     ArrayView out;
@@ -54,7 +54,8 @@ struct DrawArguments {
 };
 void draw(const DrawArguments& arguments, const Source& source);
 
-// out = logits where the filters keep them, else -inf; rows with NaN or +inf become NaN.
+// out = logits where the filters keep them, else -inf; rows with NaN or +inf become NaN. Half types may have an out of
+// float32.
 struct KeepArguments {
     const char* function;
     ArrayView logits, temperature;
@@ -77,14 +78,17 @@ void penalise(const PenaltyArguments& arguments);
 void gamma(const char* function, const ArrayView& concentration, bool logarithm, const Source& source,
            const ArrayView& out);
 
-// The `most` largest of x + G in every row, in order: out has the rows' shape and one more axis of 3 most, for as many
-// Draws; missing ones are as of no element, and all are NaN where there is a NaN or +inf.
+// The `most` largest of x + T G in every row, or of what filters keep of it, in order: out has the rows' shape and one
+// more axis of 3 most, for as many Draws; missing ones are as of no element, and all are NaN where there is a NaN or
+// +inf.
 struct TopArguments {
     const char* function;
     ArrayView logits;
+    ArrayView temperature;
     std::optional<ArrayView> where;
     index_t most;
     ArrayView out;
+    std::optional<FilterArguments> filters;
 };
 void gumbel_top(const TopArguments& arguments, const Source& source);
 
@@ -97,7 +101,10 @@ struct RelaxArguments {
 };
 void gumbel_softmax(const RelaxArguments& arguments, const Source& source);
 
-// out = logits + G, in the logits' type; the categories lie along the last axis.
+// out = x; each has float32 or a half type.
+void convert(const ArrayView& x, const ArrayView& out);
+
+// out = logits + G, in the type that computes with the logits; the categories lie along the last axis.
 void gumbel_add(const char* function, const ArrayView& logits, const Source& source, const ArrayView& out);
 
 }  // namespace sorgum::random

@@ -20,10 +20,10 @@ public:
           inverse_(a.inverse),
           log_prob_(a.log_prob),
           operands_{a.logits, row_of_out(a, reduced_)},
-          rules_(a.function, a.temperature, a.filters, a.logits, reduced_, operands_) {
-        rows_.append_to(operands_);
-        where_ = append_where(a.function, a.where, a.logits, operands_);
-        layout_ = make_rows(a.logits, reduced_, operands_);
+          rules_(a.function, a.temperature, a.filters, a.logits, reduced_, operands_),
+          where_(append_others(a)),
+          layout_(make_rows(a.logits, reduced_, operands_)),
+          logits_(layout_, a.logits.dtype, where_) {
         rows_.check(a.function, layout_);
         rules_.check(layout_);
     }
@@ -31,15 +31,15 @@ public:
     void run() {
         const index_t n = layout_.length, rows = layout_.rows;
         if (rules_.filtered())
-            return search_rows<T>(layout_, where_, [&](const PiecedRow<T>& row, index_t r, PrefixSearch<T>& search) {
+            return search_rows(logits_, [&](const PiecedRow<T>& row, index_t r, PrefixSearch<T>& search) {
                 filtered(row, r, search);
             });
         const int threads = threads_for_rows(layout_);
         if (!few_long_rows(layout_))
             return for_each_row(layout_, threads, [&](index_t r, int) {
-                write(r, nullptr,
-                      inverse_ ? inverse(PiecedRow<T>(layout_, where_, r, false), r, nullptr, nullptr)
-                               : part(r, nullptr, 0, n));
+                write(
+                    r, nullptr,
+                    inverse_ ? inverse(PiecedRow<T>(logits_, r, false), r, nullptr, nullptr) : part(r, nullptr, 0, n));
             });
         const index_t pieces = ceil_div(n, kPiece);
         if (inverse_)
@@ -55,13 +55,18 @@ public:
     }
 
 private:
-    enum Operand { kLogits = 0, kOut = 1 };
+    static constexpr int kOut = 1;  // operand
     static constexpr Draw kNone = {-__builtin_inf(), 0.0, -1};
 
     static ArrayView row_of_out(const DrawArguments& a, const std::vector<bool>& reduced) {
         ArrayView out = a.out;  // four numbers as one element of a row
         --out.ndim;
         return per_row(a.function, "out", out, a.logits, reduced);
+    }
+
+    int append_others(const DrawArguments& a) {
+        rows_.append_to(operands_);
+        return append_where(a.function, a.where, a.logits, operands_);
     }
 
     double temperature(index_t r) const { return rules_.temperature(layout_, r); }
@@ -100,22 +105,17 @@ private:
         const NoiseRow row = rows_.row(layout_, r, Purpose::gumbel, false);
         const double t = inverse_ ? 0.0 : temperature(r);  // by inversion, parts are for T = 0 alone
         Draw best = kNone;
-        for_each_part(r, kept, begin, end, [&](const T* x, index_t i, index_t here) {
-            random_gumbel_max(table_, T())(row, t, x, source_.index_offset + i, here, best);
+        logits_.for_each_part(kept, r, begin, end, [&](const auto* x, index_t i, index_t here) {
+            random_gumbel_max(table_, element_of(x))(row, t, x, source_.index_offset + i, here, best);
         });
         return best;
-    }
-
-    template <class F>
-    void for_each_part(index_t r, const Prefix<T>* kept, index_t begin, index_t end, F&& f) const {
-        random::for_each_part<T>(layout_, where_, kept, r, begin, end, f);
     }
 
     // The masses of the chunks from element `begin` on.
     void add_masses(index_t r, const Prefix<T>* kept, index_t begin, index_t end, const ExpScale<T>& scale,
                     ChunkMass* masses) const {
-        for_each_part(r, kept, begin, end, [&](const T* x, index_t i, index_t here) {
-            random_chunk_masses(table_, T())(x, here, scale, masses + i / kChunk);
+        logits_.for_each_part(kept, r, begin, end, [&](const auto* x, index_t i, index_t here) {
+            random_chunk_masses(table_, element_of(x))(x, here, scale, masses + i / kChunk);
         });
     }
 
@@ -154,9 +154,10 @@ private:
             return {chunk == -2 ? __builtin_nan("") : -__builtin_inf(), 0.0, -1};
         const index_t begin = chunk * kChunk, left = layout_.length - begin;
         index_t index = 0;
-        for_each_part(r, kept, begin, begin + (left < kChunk ? left : kChunk), [&](const T* x, index_t, index_t here) {
-            index = random_draw_in_chunk(table_, T())(x, here, scale, masses[chunk].max, words[1]);
-        });
+        logits_.for_each_part(
+            kept, r, begin, begin + (left < kChunk ? left : kChunk), [&](const T* x, index_t, index_t here) {
+                index = random_draw_in_chunk(table_, T())(x, here, scale, masses[chunk].max, words[1]);
+            });
         return {0.0, 0.0, source_.index_offset + begin + index};
     }
     Draw inverse(const PiecedRow<T>& row, index_t r, const Prefix<T>* kept, const PrefixSearch<T>* listed) const {
@@ -208,12 +209,12 @@ private:
         special_exp_scale(table_, T())(t, scale);
         RowSum<T> sum;
         special_row_clear(table_, T())(sum);
-        for_each_part(r, kept, 0, layout_.length,
-                      [&](const T* x, index_t, index_t here) { special_exp_sum(table_, T())(x, here, scale, sum); });
+        logits_.for_each_part(kept, r, 0, layout_.length, [&](const T* x, index_t, index_t here) {
+            special_exp_sum(table_, T())(x, here, scale, sum);
+        });
         RowResult<T> row;
         special_row_result(table_, T())(sum, scale, false, row);
-        T x;
-        gather(layout_, kLogits, r, 1, index - source_.index_offset, 1, &x, 1);
+        const T x = logits_.at(r, index - source_.index_offset);
         return (static_cast<double>(x) - static_cast<double>(row.max)) / t - row.log_excess;
     }
 
@@ -233,8 +234,9 @@ private:
     bool inverse_, log_prob_;
     std::vector<ArrayView> operands_;
     RowRules rules_;
+    int where_;
     RowLayout layout_;
-    int where_ = -1;
+    Logits<T> logits_;
 };
 
 template <class T>
@@ -244,26 +246,30 @@ void top_of_rows(const TopArguments& a, const Source& source) {
     ArrayView out = a.out;
     --out.ndim;
     std::vector<ArrayView> operands = {a.logits, per_row(a.function, "out", out, a.logits, reduced)};
+    const RowRules rules(a.function, a.temperature, a.filters, a.logits, reduced, operands);
     rows.append_to(operands);
     const int where = append_where(a.function, a.where, a.logits, operands);
     const RowLayout layout = make_rows(a.logits, reduced, operands);
     rows.check(a.function, layout);
+    rules.check(layout);
+    const Logits<T> logits(layout, a.logits.dtype, where);
     struct Top {
         std::vector<Draw> best;
         index_t count;
     };
     const Top empty = {std::vector<Draw>(static_cast<std::size_t>(a.most)), 0};
     // Each thread has the largest elements of what it saw, in `tops`; the first takes the others'.
-    const auto top_of_row = [&](const PiecedRow<T>& row, index_t r, Top* tops) {
+    const auto top_of_row = [&](const PiecedRow<T>& row, index_t r, const Prefix<T>* kept, Top* tops) {
         const NoiseRow noise = rows.row(layout, r, Purpose::gumbel, false);
+        const double t = rules.temperature(layout, r);
         for (int slot = 0; slot < row.slots(); ++slot)
             tops[slot].count = 0;
         row.for_each_piece(layout.length, [&](index_t piece, int slot) {
             Top& top = tops[slot];
-            row.for_each_part(piece, nullptr, [&](const T* x, index_t i, index_t here) {
+            row.for_each_part(piece, kept, [&](const auto* x, index_t i, index_t here) {
                 if (top.count >= 0)
-                    random_gumbel_top(kernels(), T())(noise, x, source.index_offset + i, here, top.best.data(), a.most,
-                                                      top.count);
+                    random_gumbel_top(kernels(), element_of(x))(noise, t, x, source.index_offset + i, here,
+                                                                top.best.data(), a.most, top.count);
             });
         });
         Draw none = {-__builtin_inf(), 0.0, -1};
@@ -283,17 +289,23 @@ void top_of_rows(const TopArguments& a, const Source& source) {
         best.resize(static_cast<std::size_t>(a.most), none);
         __builtin_memcpy(layout.row(1, r), best.data(), best.size() * sizeof(Draw));
     };
+    if (rules.filtered())
+        return search_rows(logits, [&](const PiecedRow<T>& row, index_t r, PrefixSearch<T>& search) {
+            const bool found = search.run(row, rules.filters(layout, r), rules.rules());
+            std::vector<Top> tops(static_cast<std::size_t>(row.slots()), empty);
+            top_of_row(row, r, found ? &search.prefix() : nullptr, tops.data());
+        });
     if (!few_long_rows(layout)) {
         const int threads = threads_for_rows(layout);
         std::vector<Top> tops(static_cast<std::size_t>(threads), empty);
         return for_each_row(layout, threads, [&](index_t r, int slot) {
-            top_of_row(PiecedRow<T>(layout, where, r, false), r, &tops[static_cast<std::size_t>(slot)]);
+            top_of_row(PiecedRow<T>(logits, r, false), r, nullptr, &tops[static_cast<std::size_t>(slot)]);
         });
     }
     for (index_t r = 0; r < layout.rows; ++r) {
-        const PiecedRow<T> row(layout, where, r, true);
+        const PiecedRow<T> row(logits, r, true);
         std::vector<Top> tops(static_cast<std::size_t>(row.slots()), empty);
-        top_of_row(row, r, tops.data());
+        top_of_row(row, r, nullptr, tops.data());
     }
 }
 
@@ -306,7 +318,7 @@ void draw(const DrawArguments& a, const Source& source) {
         shape[d] = d + 1 < a.logits.ndim ? a.logits.shape[d] : 4;
     check_out(a.function, "out", a.out, DType::f64, shape, a.logits.ndim);
     const FpGuard guard;
-    if (a.logits.dtype == DType::f32)
+    if (computed_in(a.logits.dtype) == DType::f32)
         DrawJob<float>(a, source).run();
     else
         DrawJob<double>(a, source).run();
@@ -319,7 +331,7 @@ void gumbel_top(const TopArguments& a, const Source& source) {
         shape[d] = d + 1 < a.logits.ndim ? a.logits.shape[d] : 3 * a.most;
     check_out(a.function, "out", a.out, DType::f64, shape, a.logits.ndim);
     const FpGuard guard;
-    if (a.logits.dtype == DType::f32)
+    if (computed_in(a.logits.dtype) == DType::f32)
         top_of_rows<float>(a, source);
     else
         top_of_rows<double>(a, source);

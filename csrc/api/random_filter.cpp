@@ -32,7 +32,9 @@ void keep_in_rows(const KeepArguments& a) {
     const int where = append_where(a.function, a.where, a.logits, operands);
     const RowLayout layout = make_rows(a.logits, reduced, operands);
     rules.check(layout);
-    search_rows<T>(layout, where, [&](const PiecedRow<T>& row, index_t r, PrefixSearch<T>& search) {
+    const Logits<T> logits(layout, a.logits.dtype, where);
+    const Stored<T> out(layout, 1, a.out.dtype);
+    search_rows(logits, [&](const PiecedRow<T>& row, index_t r, PrefixSearch<T>& search) {
         const bool found = search.run(row, rules.filters(layout, r), rules.rules());
         const T absent = search.spoilt() ? static_cast<T>(__builtin_nan("")) : -static_cast<T>(__builtin_inf());
         row.for_each_piece(layout.length, [&](index_t piece, int) {
@@ -44,7 +46,7 @@ void keep_in_rows(const KeepArguments& a) {
                         random_keep(kernels(), T())(x + k, i + k, some, search.prefix(), y);
                     else
                         std::fill(y, y + some, absent);
-                    scatter(layout, 1, r, 1, i + k, some, y, kScratch);
+                    out.write(r, 1, i + k, some, y, kScratch);
                 }
             });
         });
@@ -103,9 +105,11 @@ Filters RowRules::filters(const RowLayout& layout, index_t r) const {
 
 void keep_filtered(const KeepArguments& a) {
     check_logits(a.function, a.logits);
-    check_out(a.function, "out", a.out, a.logits.dtype, a.logits.shape, a.logits.ndim);
+    const DType computed = computed_in(a.logits.dtype);
+    check_out(a.function, "out", a.out, a.out.dtype == computed ? computed : a.logits.dtype, a.logits.shape,
+              a.logits.ndim);
     const FpGuard guard;
-    if (a.logits.dtype == DType::f32)
+    if (computed == DType::f32)
         keep_in_rows<float>(a);
     else
         keep_in_rows<double>(a);

@@ -3,6 +3,7 @@
 #include "api/random_rows.h"
 #include "core/error.h"
 #include "core/fp_env.h"
+#include "dispatch/memory.h"
 #include "dispatch/random.h"
 
 namespace sorgum::random {
@@ -42,7 +43,28 @@ void collect_seen(const RowLayout& tokens, const RowLayout* prompt, index_t r, s
     }
 }
 
-template <class T>
+// The logits of tokens that were seen in a row, of type S.
+template <class S>
+void penalise_row(const RowLayout& layout, index_t r, const std::vector<SeenToken>& seen, const Penalties& penalties) {
+    using T = computed_t<S>;
+    char* const row = layout.row(0, r);
+    const auto n = static_cast<index_t>(seen.size());
+    std::vector<S> stored(seen.size());
+    for (std::size_t i = 0; i < seen.size(); ++i)
+        __builtin_memcpy(&stored[i], layout.element(0, row, seen[i].token), sizeof(S));
+    if constexpr (std::is_same_v<S, T>) {
+        random_penalise(kernels(), T())(stored.data(), seen.data(), n, penalties);
+    } else {
+        std::vector<T> x(seen.size());
+        memory_widen(kernels(), S())(stored.data(), x.data(), n);
+        random_penalise(kernels(), T())(x.data(), seen.data(), n, penalties);
+        memory_narrow(kernels(), S())(x.data(), stored.data(), n, false);
+    }
+    for (std::size_t i = 0; i < seen.size(); ++i)
+        __builtin_memcpy(layout.element(0, row, seen[i].token), &stored[i], sizeof(S));
+}
+
+template <class S>
 void penalise_rows(const PenaltyArguments& a) {
     const std::vector<bool> reduced = last_axis(a.logits);
     const RowLayout layout = make_rows(a.logits, reduced,
@@ -55,19 +77,12 @@ void penalise_rows(const PenaltyArguments& a) {
         prompt = make_rows(*a.prompt, last_axis(*a.prompt), {*a.prompt});
     const index_t work = tokens.length + (prompt ? prompt->length : 0);
     parallel_for(layout.rows, threads_for(saturated_product(layout.rows, work)), [&](index_t r, int) {
-        const Penalties penalties = {value_of_row<double>(layout, 1, r), value_of_row<double>(layout, 2, r),
-                                     value_of_row<double>(layout, 3, r)};
         std::vector<index_t> sorted;
         std::vector<SeenToken> seen;
         collect_seen(tokens, prompt ? &*prompt : nullptr, r, sorted, seen);
-        char* const row = layout.row(0, r);
-        for (const SeenToken& token : seen) {
-            T x;
-            char* const at = layout.element(0, row, token.token);
-            __builtin_memcpy(&x, at, sizeof x);
-            random_penalise(kernels(), T())(&x, &token, 1, penalties);
-            __builtin_memcpy(at, &x, sizeof x);
-        }
+        penalise_row<S>(layout, r, seen,
+                        {value_of_row<double>(layout, 1, r), value_of_row<double>(layout, 2, r),
+                         value_of_row<double>(layout, 3, r)});
     });
 }
 
@@ -110,10 +125,19 @@ void penalise(const PenaltyArguments& a) {
         check_tokens(a.function, "prompt", *a.prompt, a.logits);
     check_penalties(a);
     const FpGuard guard;
-    if (a.logits.dtype == DType::f32)
-        penalise_rows<float>(a);
-    else
-        penalise_rows<double>(a);
+    switch (a.logits.dtype) {
+        case DType::f16:
+            return penalise_rows<float16>(a);
+        case DType::bf16:
+            return penalise_rows<bfloat16>(a);
+        case DType::f32:
+            return penalise_rows<float>(a);
+        case DType::f64:
+            return penalise_rows<double>(a);
+        case DType::boolean:
+        case DType::i64:
+            break;  // refused above
+    }
 }
 
 }  // namespace sorgum::random

@@ -101,13 +101,14 @@ private:
 // Calls f(row, its number, a search) for all rows: many or short ones are divided among the threads, which share few
 // long ones, one after the other.
 template <class T, class F>
-void search_rows(const RowLayout& layout, int where, const F& f) {
+void search_rows(const Logits<T>& logits, const F& f) {
+    const RowLayout& layout = logits.layout();
     const bool shared = few_long_rows(layout);
     const int threads =
         shared ? 1 : threads_for_rows(layout);  // which may be another number when it is asked for again
     std::vector<PrefixSearch<T>> searches(static_cast<std::size_t>(threads));
     const auto one = [&](index_t r, int slot) {
-        f(PiecedRow<T>(layout, where, r, shared), r, searches[static_cast<std::size_t>(slot)]);
+        f(PiecedRow<T>(logits, r, shared), r, searches[static_cast<std::size_t>(slot)]);
     };
     if (!shared)
         return for_each_row(layout, threads, one);

@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "api/random_rows.h"
 #include "api/temperature.h"
 #include "core/fp_env.h"
@@ -19,15 +21,16 @@ public:
         : source_(source),
           reduced_(last_axis(a.logits)),
           rows_(a.function, source, a.logits, reduced_),
-          operands_{a.logits, a.out, per_row(a.function, "temperature", a.temperature, a.logits, reduced_)} {
-        rows_.append_to(operands_);
-        where_ = append_where(a.function, a.where, a.logits, operands_);
-        layout_ = make_rows(a.logits, reduced_, operands_);
+          operands_{a.logits, a.out, per_row(a.function, "temperature", a.temperature, a.logits, reduced_)},
+          where_(append_others(a)),
+          layout_(make_rows(a.logits, reduced_, operands_)),
+          logits_(layout_, a.logits.dtype, where_),
+          stored_(layout_, kOut, a.out.dtype),
+          direct_(stored_.direct()) {
         rows_.check(a.function, layout_);
         check_temperature(a.function, a.temperature, layout_, kTemperature);
         one_temperature_ = a.temperature.ndim == 0;
-        direct_ = layout_.contiguous(kOut, sizeof(T));
-        streaming_ = saturated_product(layout_.rows, layout_.length) >= kStreamingBytes / index_t(sizeof(T));
+        streaming_ = saturated_product(layout_.rows, layout_.length) >= kStreamingBytes / element_size(a.out.dtype);
     }
 
     void run() const {
@@ -41,7 +44,7 @@ public:
             return;
         }
         // Rows go together, as many as fit in the second cache, if they have one temperature.
-        const bool whole = one_temperature_ && (n <= kChunk || (n <= kMostKept && direct_));
+        const bool whole = one_temperature_ && n <= kMostKept;
         const bool in_place = !whole && n > kMostKept && direct_;
         const index_t most = n <= kChunk ? kShort : kLong, together = whole && n < most ? most / n : 1;
         std::vector<AlignedArray<T>> scratch(static_cast<std::size_t>(threads)), terms(scratch.size());
@@ -62,11 +65,16 @@ private:
     static constexpr index_t kShort = 16384, kLong = index_t(1) << 17;  // elements
     static constexpr T kEmpty = static_cast<T>(__builtin_nan(""));
 
+    int append_others(const RelaxArguments& a) {
+        rows_.append_to(operands_);
+        return append_where(a.function, a.where, a.logits, operands_);
+    }
+
     // Writes x + G for the elements [begin, end) of a row, and calls f(where they are, how many).
     template <class F>
     void perturb(index_t r, index_t begin, index_t end, T* to, F&& f) const {
         const NoiseRow noise = rows_.row(layout_, r, Purpose::gumbel, false);
-        for_each_part<T>(layout_, where_, nullptr, r, begin, end, [&](const T* x, index_t i, index_t n) {
+        logits_.for_each_part(nullptr, r, begin, end, [&](const T* x, index_t i, index_t n) {
             for (index_t k = 0; k < n; k += kChunk) {  // the sum is formed while they are in the first cache
                 const index_t here = n - k < kChunk ? n - k : kChunk;
                 T* const perturbed = to + (i + k - begin);
@@ -88,21 +96,25 @@ private:
         const index_t n = layout_.length;
         for (index_t k = 0; k < count; ++k)
             perturb(first + k, 0, n, x + k * n, [](const T*, index_t) {});
-        const index_t stride = direct_ && count > 1 ? out(first + 1) - out(first) : n;
-        bool even = direct_;  // whether the results follow each other at one distance
-        for (index_t k = 1; k < count; ++k)
-            even = even && out(first + k) == out(first) + k * stride;
         auto* const kernel =
             n <= kChunk ? special_softmax_rows(kernels(), T()) : special_softmax_long_rows(kernels(), T());
+        if (!direct_) {
+            kernel({x, x, count, n, n, n, kEmpty, false, terms}, scale(first));
+            const index_t run = layout_.run();
+            for (index_t k = 0, some; k < count; k += some) {
+                some = std::min(count - k, run - (first + k) % run);
+                stored_.write(first + k, some, 0, n, x + k * n, n, streaming_);
+            }
+            return;
+        }
+        const index_t stride = count > 1 ? out(first + 1) - out(first) : n;
+        bool even = true;  // whether the results follow each other at one distance
+        for (index_t k = 1; k < count; ++k)
+            even = even && out(first + k) == out(first) + k * stride;
         if (even)
             return kernel({x, out(first), count, n, n, stride, kEmpty, streaming_, terms}, scale(first));
-        for (index_t k = 0; k < count; ++k) {
-            T* const row = x + k * n;
-            kernel({row, direct_ ? out(first + k) : row, 1, n, n, n, kEmpty, streaming_ && direct_, terms},
-                   scale(first));
-            if (!direct_)
-                scatter(layout_, kOut, first + k, 1, 0, n, row, n);
-        }
+        for (index_t k = 0; k < count; ++k)
+            kernel({x + k * n, out(first + k), 1, n, n, n, kEmpty, streaming_, terms}, scale(first));
     }
 
     void long_row(index_t r, T* x) const {
@@ -123,16 +135,21 @@ private:
     // Elements [begin, end) of a row from their perturbed logits.
     void write(index_t r, index_t begin, index_t end, T* x, const ExpScale<T>& own, const RowResult<T>& row) const {
         const index_t n = end - begin;
-        T* const y = direct_ ? out(r) + begin : x;
-        special_softmax_scale(kernels(), T())(x, y, n, own, row, kEmpty, streaming_ && y != x);
-        if (!direct_)
-            scatter(layout_, kOut, r, 1, begin, n, x, n);
+        if (direct_) {
+            T* const y = out(r) + begin;
+            return special_softmax_scale(kernels(), T())(x, y, n, own, row, kEmpty, streaming_ && y != x);
+        }
+        for (index_t i = 0; i < n; i += kChunk) {
+            const index_t here = n - i < kChunk ? n - i : kChunk;
+            special_softmax_scale(kernels(), T())(x + i, x + i, here, own, row, kEmpty, false);
+            stored_.write(r, 1, begin + i, here, x + i, here, streaming_);
+        }
     }
 
     // By all threads, piece by piece, with the perturbed logits in the result's place if they fit there.
     void shared_row(index_t r) const {
         const ExpScale<T> own = scale(r);
-        const PiecedRow<T> row(layout_, where_, r, true);
+        const PiecedRow<T> row(logits_, r, true);
         AlignedArray<T> scratch;
         if (!direct_)
             scratch.reserve(layout_.length);
@@ -157,9 +174,11 @@ private:
     std::vector<bool> reduced_;
     RowSource rows_;
     std::vector<ArrayView> operands_;
+    int where_;
     RowLayout layout_;
-    int where_ = -1;
-    bool one_temperature_, direct_, streaming_;
+    Logits<T> logits_;
+    Stored<T> stored_;  // the result
+    bool direct_, one_temperature_, streaming_;
 };
 
 }  // namespace
@@ -168,7 +187,7 @@ void gumbel_softmax(const RelaxArguments& a, const Source& source) {
     check_logits(a.function, a.logits);
     check_out(a.function, "out", a.out, a.logits.dtype, a.logits.shape, a.logits.ndim);
     const FpGuard guard;
-    if (a.logits.dtype == DType::f32)
+    if (computed_in(a.logits.dtype) == DType::f32)
         RelaxJob<float>(a, source).run();
     else
         RelaxJob<double>(a, source).run();

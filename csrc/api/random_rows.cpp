@@ -18,9 +18,7 @@ std::vector<bool> last_axis(const ArrayView& x) {
 }
 
 void check_logits(const char* function, const ArrayView& logits) {
-    if (logits.dtype != DType::f32 && logits.dtype != DType::f64)
-        throw TypeError(std::string(function) + ": logits must have dtype float32 or float64, got " +
-                        dtype_text(logits.dtype));
+    check_float(function, "logits", logits);
     if (logits.ndim == 0)
         throw ValueError(std::string(function) + ": logits must have at least one axis, got a scalar");
 }

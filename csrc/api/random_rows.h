@@ -1,8 +1,11 @@
 // What the functions of random share: who draws in which row, and how work on rows is cut.
 #pragma once
 
+#include <type_traits>
+
 #include "api/random.h"
 #include "api/rows.h"
+#include "api/stored.h"
 #include "api/work.h"
 #include "dispatch/dispatch.h"
 #include "dispatch/random.h"
@@ -89,32 +92,71 @@ void for_each_row_piece(const RowLayout& layout, F&& f) {
     });
 }
 
-// Calls f(elements, the first one's place, their number) for elements [begin, end) of a row of operand 0, in chunks
-// where it must gather. Where the operand `where`, unless negative, is false the element is -inf, and so is what is not
-// in the prefix, unless that is null.
-template <class T, class F>
-void for_each_part(const RowLayout& layout, int where, const Prefix<T>* kept, index_t r, index_t begin, index_t end,
-                   F&& f) {
-    const bool direct = where < 0 && layout.contiguous(0, sizeof(T));
-    const T* const row = reinterpret_cast<const T*>(layout.row(0, r));
-    if (direct && kept == nullptr)
-        return f(row + begin, begin, end - begin);
-    alignas(64) T x[kScratch];
-    bool mask[kScratch];
-    for (index_t i = begin; i < end; i += kScratch) {
-        const index_t here = end - i < kScratch ? end - i : kScratch;
-        if (!direct)
-            gather(layout, 0, r, 1, i, here, x, kScratch);
-        if (where >= 0) {
-            gather(layout, where, r, 1, i, here, mask, kScratch);
-            for (index_t k = 0; k < here; ++k)
-                x[k] = mask[k] ? x[k] : -static_cast<T>(__builtin_inf());
-        }
-        if (kept != nullptr)
-            random_keep(kernels(), T())(direct ? row + i : x, i, here, *kept, x);
-        f(x, i, here);
-    }
+// The type of what a pointer points to, as a tag that picks a kernel.
+template <class S>
+S element_of(const S* /*x*/) {
+    return S();
 }
+
+// The logits of rows: operand 0 of a layout, in whatever type it is stored, -inf where the operand `where`, unless
+// negative, is false.
+template <class T>
+class Logits {
+public:
+    Logits(const RowLayout& layout, DType dtype, int where)
+        : layout_(layout),
+          dtype_(dtype),
+          stored_(layout, 0, dtype),
+          where_(where),
+          contiguous_(where < 0 && layout.contiguous(0, element_size(dtype))) {}
+    const RowLayout& layout() const { return layout_; }
+
+    // One of them, masked or not.
+    T at(index_t r, index_t i) const {
+        T x;
+        stored_.read(r, 1, i, 1, &x, 1);
+        return x;
+    }
+
+    // Calls f(elements, the first one's place, their number) for elements [begin, end) of a row, in chunks where it
+    // must bring them together or convert them: an f that takes halves gets them where they lie. What is not in the
+    // prefix is -inf, unless that is null.
+    template <class F>
+    void for_each_part(const Prefix<T>* kept, index_t r, index_t begin, index_t end, F&& f) const {
+        const bool direct = contiguous_ && !is_half(dtype_);
+        const T* const row = reinterpret_cast<const T*>(layout_.row(0, r));
+        if (direct && kept == nullptr)
+            return f(row + begin, begin, end - begin);
+        if constexpr (sizeof(T) == sizeof(float)) {
+            if constexpr (std::is_invocable_v<F&, const float16*, index_t, index_t>)
+                if (contiguous_ && kept == nullptr)
+                    return dtype_ == DType::f16 ? f(reinterpret_cast<const float16*>(row) + begin, begin, end - begin)
+                                                : f(reinterpret_cast<const bfloat16*>(row) + begin, begin, end - begin);
+        }
+        alignas(64) T x[kScratch];
+        bool mask[kScratch];
+        for (index_t i = begin; i < end; i += kScratch) {
+            const index_t here = end - i < kScratch ? end - i : kScratch;
+            if (!direct)
+                stored_.read(r, 1, i, here, x, kScratch);
+            if (where_ >= 0) {
+                gather(layout_, where_, r, 1, i, here, mask, kScratch);
+                for (index_t k = 0; k < here; ++k)
+                    x[k] = mask[k] ? x[k] : -static_cast<T>(__builtin_inf());
+            }
+            if (kept != nullptr)
+                random_keep(kernels(), T())(direct ? row + i : x, i, here, *kept, x);
+            f(x, i, here);
+        }
+    }
+
+private:
+    const RowLayout& layout_;
+    DType dtype_;
+    Stored<T> stored_;
+    int where_;
+    bool contiguous_;
+};
 
 // A row in pieces, which threads may share.
 template <class T>
@@ -122,14 +164,13 @@ class PiecedRow {
 public:
     static constexpr index_t kShared = 16384, kAlone = index_t(1) << 30;  // elements of a piece
 
-    // The operands are those of for_each_part. `shared`: by all threads; else the caller's thread does all of it.
-    PiecedRow(const RowLayout& layout, int where, index_t r, bool shared)
-        : layout_(layout),
-          where_(where),
+    // `shared`: by all threads; else the caller's thread does all of it.
+    PiecedRow(const Logits<T>& logits, index_t r, bool shared)
+        : logits_(logits),
           r_(r),
-          threads_(shared ? threads_for(layout.length) : 1),
+          threads_(shared ? threads_for(length()) : 1),
           piece_(threads_ > 1 ? kShared : kAlone) {}
-    index_t length() const { return layout_.length; }
+    index_t length() const { return logits_.layout().length; }
     index_t pieces() const { return ceil_div(length(), piece_); }
     index_t piece_length() const { return piece_; }  // of all but the last
     index_t begin(index_t piece) const { return piece * piece_; }
@@ -145,15 +186,14 @@ public:
         for (index_t piece = 0; piece < pieces(); ++piece)
             f(piece, 0);
     }
-    // See for_each_part.
+    // See Logits.
     template <class F>
     void for_each_part(index_t piece, const Prefix<T>* kept, F&& f) const {
-        random::for_each_part<T>(layout_, where_, kept, r_, begin(piece), end(piece), f);
+        logits_.for_each_part(kept, r_, begin(piece), end(piece), f);
     }
 
 private:
-    const RowLayout& layout_;
-    int where_;
+    const Logits<T>& logits_;
     index_t r_;
     int threads_;
     index_t piece_;

@@ -97,13 +97,21 @@ void gamma(const std::string& function, const py::array& concentration, bool log
     without_gil([&] { random::gamma(name, from, logarithm, source, to); });
 }
 
-void gumbel_top(const std::string& function, const py::array& logits, const OptionalArray& where, index_t most,
-                std::uint64_t key, const OptionalArray& streams, const py::array& position, index_t index_offset,
-                const py::array& out) {
+void gumbel_top(const std::string& function, const py::array& logits, const py::array& temperature,
+                const OptionalArray& where, index_t most, std::uint64_t key, const OptionalArray& streams,
+                const py::array& position, index_t index_offset, const py::array& out,
+                const std::optional<FilterTuple>& filters) {
     const char* const name = function.c_str();
     const random::Source source = source_of(name, key, streams, position, index_offset, std::nullopt);
-    const random::TopArguments a = {name, view_of(logits, name, "logits"), optional_view(where, name, "where"), most,
-                                    view_of(out, name, "out")};
+    random::TopArguments a = {name,
+                              view_of(logits, name, "logits"),
+                              view_of(temperature, name, "temperature"),
+                              optional_view(where, name, "where"),
+                              most,
+                              view_of(out, name, "out"),
+                              std::nullopt};
+    if (filters)
+        a.filters = filters_of(name, *filters);
     without_gil([&] { random::gumbel_top(a, source); });
 }
 
@@ -170,11 +178,19 @@ void register_random(py::module_& module) {
                py::arg("repetition"), py::arg("frequency"), py::arg("presence"));
     module.def("gamma", &gamma, py::arg("function"), py::arg("concentration"), py::arg("logarithm"), py::arg("key"),
                py::arg("streams"), py::arg("position"), py::arg("index_offset"), py::arg("out"));
-    module.def("gumbel_top", &gumbel_top, py::arg("function"), py::arg("logits"), py::arg("where"), py::arg("most"),
-               py::arg("key"), py::arg("streams"), py::arg("position"), py::arg("index_offset"), py::arg("out"));
+    module.def("gumbel_top", &gumbel_top, py::arg("function"), py::arg("logits"), py::arg("temperature"),
+               py::arg("where"), py::arg("most"), py::arg("key"), py::arg("streams"), py::arg("position"),
+               py::arg("index_offset"), py::arg("out"), py::arg("filters") = py::none());
     module.def("gumbel_softmax", &gumbel_softmax, py::arg("function"), py::arg("logits"), py::arg("temperature"),
                py::arg("where"), py::arg("key"), py::arg("streams"), py::arg("position"), py::arg("index_offset"),
                py::arg("out"));
+    module.def(
+        "convert",
+        [](const py::array& x, const py::array& out) {
+            const ArrayView from = view_of(x, "convert", "x"), to = view_of(out, "convert", "out");
+            without_gil([&] { random::convert(from, to); });
+        },
+        py::arg("x"), py::arg("out"));
     module.def("gumbel_add", &gumbel_add, py::arg("function"), py::arg("logits"), py::arg("key"), py::arg("streams"),
                py::arg("position"), py::arg("index_offset"), py::arg("out"));
     module.def("noise_of_chosen", &noise_of_chosen, py::arg("function"), py::arg("key"), py::arg("streams"),

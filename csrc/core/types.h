@@ -18,6 +18,22 @@ struct bfloat16 {
     std::uint16_t bits;
 };
 
+// The type in which numbers of a type are computed.
+template <class T>
+struct Computed {
+    using type = T;
+};
+template <>
+struct Computed<float16> {
+    using type = float;
+};
+template <>
+struct Computed<bfloat16> {
+    using type = float;
+};
+template <class T>
+using computed_t = typename Computed<T>::type;
+
 inline constexpr int kMaxDims = 64;  // NumPy's own limit
 
 // A view of an n-dimensional array. Strides are in bytes and may be zero or negative.

@@ -25,11 +25,35 @@ SORGUM_INLINE void prefetch_ahead(const T* x) {
 template <class T>
 SORGUM_INLINE void prefetch_ahead(const T* x, int v) {
     constexpr std::uintptr_t page = 4096, block = 4 * page, line = 64, group = 4 * line;
-    constexpr unsigned lines = kLanes * sizeof(T) / line;
-    for (unsigned l = static_cast<unsigned>(v) * lines; l < (static_cast<unsigned>(v) + 1) * lines; ++l) {
+    constexpr unsigned bytes = kLanes * sizeof(T), width = line;
+    const unsigned at = static_cast<unsigned>(v) * bytes;  // the first of two vectors of halves fetches their line
+    for (unsigned l = (at + width - 1) / width; l * width < at + bytes; ++l) {
         const std::uintptr_t first = reinterpret_cast<std::uintptr_t>(x) + l / 4 * group;
         const std::uintptr_t place = first / block * block + block + first / group % (page / line) * line;
         prefetch(reinterpret_cast<const void*>(place + l % 4 * page));
+    }
+}
+
+// 16 elements in the type that computes with them, or the first n and `fill` for the rest.
+template <class S>
+SORGUM_INLINE vec<computed_t<S>> load_computed(const S* p) {
+    if constexpr (sizeof(S) < sizeof(float))
+        return load_half(p);
+    else
+        return load(p);
+}
+template <class S>
+SORGUM_INLINE vec<computed_t<S>> load_computed_first(const S* p, index_t n, computed_t<S> fill) {
+    if constexpr (sizeof(S) < sizeof(float)) {
+        if (n >= kLanes)
+            return load_half(p);
+        S some[kLanes] = {};
+        float wide[kLanes];
+        __builtin_memcpy(some, p, static_cast<std::size_t>(n) * sizeof(S));
+        store(wide, load_half(some));
+        return load_first(wide, n, fill);
+    } else {
+        return load_first(p, n, fill);
     }
 }
 

@@ -388,10 +388,12 @@ SORGUM_INLINE f32x16 load_half(const float16* p) {
 }
 SORGUM_INLINE __m256i half_bits(f32x16 a, float16) { return _mm512_cvtps_ph(a.v, _MM_FROUND_TO_NEAREST_INT); }
 SORGUM_INLINE f32x16 load_half(const bfloat16* p) {
-    const __m256i narrow = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
-    const __m512i x = _mm512_slli_epi32(_mm512_cvtepu16_epi32(narrow), 16);
-    const __mmask16 nan = _mm512_cmp_ps_mask(_mm512_castsi512_ps(x), _mm512_castsi512_ps(x), _CMP_UNORD_Q);
-    return {_mm512_castsi512_ps(_mm512_mask_or_epi32(x, nan, x, _mm512_set1_epi32(0x400000)))};
+    const __m512i narrow = _mm512_castsi256_si512(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
+    const __m512i upper = _mm512_slli_epi32(_mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15),
+                                            16);  // whence the odd halves come
+    const __m512 x = _mm512_castsi512_ps(_mm512_maskz_permutexvar_epi16(0xAAAAAAAA, upper, narrow));
+    // x + (-0) is x, and makes NaN quiet.
+    return {_mm512_add_round_ps(x, _mm512_set1_ps(-0.0f), _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)};
 }
 SORGUM_INLINE __m256i half_bits(f32x16 a, bfloat16) {
     const __m512i x = _mm512_castps_si512(a.v), upper = _mm512_srli_epi32(x, 16);

@@ -184,9 +184,11 @@ def gamma(
     index_offset: int,
     out: NDArray[Any],
 ) -> None: ...
+def convert(x: NDArray[Any], out: NDArray[Any]) -> None: ...
 def gumbel_top(
     function: str,
     logits: NDArray[Any],
+    temperature: NDArray[Any],
     where: NDArray[Any] | None,
     most: int,
     key: int,
@@ -194,6 +196,7 @@ def gumbel_top(
     position: NDArray[Any],
     index_offset: int,
     out: NDArray[Any],
+    filters: Filters | None = None,
 ) -> None: ...
 def gumbel_softmax(
     function: str,

@@ -95,7 +95,7 @@ def _floats(function: str, argument: str, value: npt.ArrayLike) -> Array:
 def _temperature(function: str, value: npt.ArrayLike) -> Array:
     if isinstance(value, float) and value == 1.0:
         return _UNIT_TEMPERATURE
-    array = _plain(function, "temperature", value)
+    array = bfloat16.widened(_plain(function, "temperature", value))
     if array.dtype.kind not in "fiu":
         raise TypeError(f"{function}: temperature must be a real number or an array of them, got dtype {array.dtype!r}")
     return array.astype(np.float64)

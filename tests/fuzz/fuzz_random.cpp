@@ -2,6 +2,7 @@
 // penalties, and mixtures of embeddings.
 #include "api/random.h"
 #include "api/random_soft_tokens.h"
+#include "dispatch/memory.h"
 #include "fuzz.h"
 
 namespace {
@@ -28,7 +29,7 @@ enum Function {
 struct Choice {
     unsigned function;
     index_t rows, length, shift, most;
-    bool wide_words, given, across, masked, log_prob, inverse, filtered, all_ties;
+    bool wide_words, given, across, masked, log_prob, inverse, filtered, all_ties, half;
     unsigned kind, order;
     double temperature, top_p, min_p;
 };
@@ -117,13 +118,31 @@ Output penalised(const Choice& c, Bytes& bytes, const Array& logits) {
     return contents(logits);
 }
 
+// Logits of float64, or of float32 or, half of them, of a half type.
+template <class T>
+Array logits_of(const Choice& c, Bytes& bytes) {
+    Array computed(sizeof(T) == 4 ? DType::f32 : DType::f64, {c.rows, c.length}, c.shift, c.across);
+    fill_elements<T>(bytes, computed, c.kind);
+    if (sizeof(T) == 8 || !c.half)
+        return computed;
+    Array stored(c.wide_words ? DType::f16 : DType::bf16, {c.rows, c.length}, c.shift, c.across);
+    const float* const from = computed.data<float>();
+    if (c.wide_words)
+        sorgum::memory_narrow(sorgum::kernels(), sorgum::float16())(from, stored.data<sorgum::float16>(),
+                                                                    c.rows * c.length, false);
+    else
+        sorgum::memory_narrow(sorgum::kernels(), sorgum::bfloat16())(from, stored.data<sorgum::bfloat16>(),
+                                                                     c.rows * c.length, false);
+    return stored;
+}
+
 // The functions of logits.
 template <class T>
 Output of_logits(const Choice& c, Bytes& bytes, const Source& source) {
     constexpr DType dtype = sizeof(T) == 4 ? DType::f32 : DType::f64;
     const std::vector<index_t> shape = {c.rows, c.length};
-    const Array logits(dtype, shape, c.shift, c.across), mask(DType::boolean, shape), out(dtype, shape, c.shift);
-    fill_elements<T>(bytes, logits, c.kind);
+    const Array logits = logits_of<T>(c, bytes), mask(DType::boolean, shape);
+    const Array out(c.function == filter_logits ? logits.view().dtype : dtype, shape, c.shift);
     std::optional<ArrayView> where;
     if (c.masked) {
         for (std::size_t i = 0; i < mask.size(); ++i)
@@ -145,7 +164,10 @@ Output of_logits(const Choice& c, Bytes& bytes, const Source& source) {
             return penalised<T>(c, bytes, logits);
         case gumbel_top_k: {
             const Array top(DType::f64, {c.rows, 3 * c.most});
-            gumbel_top({name, logits.view(), where, c.most, top.view()}, source);
+            TopArguments a = {name, logits.view(), temperature.view(), where, c.most, top.view(), std::nullopt};
+            if (c.filtered)
+                a.filters = filters;
+            gumbel_top(a, source);
             return contents(top);
         }
         default: {
@@ -219,6 +241,7 @@ extern "C" int LLVMFuzzerTestOneInput(const unsigned char* data, std::size_t siz
     c.inverse = bytes.flag();
     c.filtered = bytes.flag();
     c.all_ties = bytes.flag();
+    c.half = bytes.flag();
     c.kind = bytes.choose(3);
     c.order = bytes.choose(24);
     c.temperature = bytes.choose(8) == 0 ? 0.0 : choose_temperature(bytes);

@@ -18,19 +18,7 @@ namespace sorgum::memory {
 
 // The type of y for a type of x.
 template <class T>
-struct Gathered {
-    using type = T;
-};
-template <>
-struct Gathered<float16> {
-    using type = float;
-};
-template <>
-struct Gathered<bfloat16> {
-    using type = float;
-};
-template <class T>
-using gathered_t = typename Gathered<T>::type;
+using gathered_t = computed_t<T>;
 
 // So many elements ahead lines are fetched: each lies in a page of its own, where no processor fetches ahead.
 inline constexpr index_t kGatherAhead = 32;

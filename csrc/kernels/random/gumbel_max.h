@@ -21,14 +21,15 @@
 namespace sorgum::random {
 
 // Continues a draw that starts as {-inf, 0, -1}. 0 <= temperature <= 2^900, so that nothing overflows.
-template <class T>
-using gumbel_max_fn = void(const NoiseRow& row, double temperature, const T* x, index_t first, index_t n, Draw& best);
+// S, the type of the logits, may be a half type.
+template <class S>
+using gumbel_max_fn = void(const NoiseRow& row, double temperature, const S* x, index_t first, index_t n, Draw& best);
 
-// The `most` largest of x + G instead of one: `best` holds the `count` largest so far, a heap with the least at its
+// The `most` largest of x + T G instead of one: `best` holds the `count` largest so far, a heap with the least at its
 // root; count starts as 0, and becomes -1 with a NaN or +inf.
-template <class T>
-using gumbel_top_fn = void(const NoiseRow& row, const T* x, index_t first, index_t n, Draw* best, index_t most,
-                           index_t& count);
+template <class S>
+using gumbel_top_fn = void(const NoiseRow& row, double temperature, const S* x, index_t first, index_t n, Draw* best,
+                           index_t most, index_t& count);
 
 // As gumbel_max for the elements x[k] at the indices first + places[k], these integers below 2^31 in the encoding of T.
 template <class T>

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "kernels/elementwise.inl.h"
 #include "kernels/random/gumbel_max.h"
 #include "kernels/random/words.inl.h"
 #include "math/gumbel_max.h"
@@ -8,12 +9,12 @@ SORGUM_ISA_BEGIN
 
 using namespace sorgum::random;
 
-template <class T>
-SORGUM_INLINE bool rejects_all(const Screen<vec<T>>& screen, const T* x, const i32x16* w) {
-    auto rejected = rejects(screen, load(x), w[0]);
+template <class S>
+SORGUM_INLINE bool rejects_all(const Screen<vec<computed_t<S>>>& screen, const S* x, const i32x16* w) {
+    auto rejected = rejects(screen, load_computed(x), w[0]);
 #pragma GCC unroll 8
     for (int k = 1; k < kGroupVectors; ++k)
-        rejected = both(rejected, rejects(screen, load(x + k * kLanes), w[k]));
+        rejected = both(rejected, rejects(screen, load_computed(x + k * kLanes), w[k]));
     return all(rejected);
 }
 
@@ -40,29 +41,38 @@ SORGUM_NOINLINE void enter_group(Screen<vec<T>>& screen, const T* x, const i32x1
     }
 }
 
-template <class T>
-void largest(const T* x, index_t first, index_t n, Draw& best) {
-    const T least = static_cast<T>(minus_infinity());
+// Calls f(element, its place) for those that are not below the bar, which f may raise.
+template <class S, class Bar, class F>
+SORGUM_INLINE void for_each_from(const S* x, index_t n, Bar&& bar, F&& f) {
+    using T = computed_t<S>;
     for (index_t i = 0; i < n; i += kLanes) {
-        const vec<T> v = load_first(x + i, n - i, least);
-        if (all(lt(v, splat<vec<T>>(static_cast<T>(best.value)))))
+        const vec<T> v = load_computed_first(x + i, n - i, static_cast<T>(minus_infinity()));
+        if (all(lt(v, splat<vec<T>>(static_cast<T>(bar())))))
             continue;
-        const index_t here = n - i < kLanes ? n - i : kLanes;
-        for (index_t k = 0; k < here; ++k)
-            enter(static_cast<double>(x[i + k]), 0.0, first + i + k, best);
+        T elements[kLanes];
+        store(elements, v);
+        for (index_t k = 0; k < kLanes && i + k < n; ++k)
+            f(static_cast<double>(elements[k]), i + k);
     }
 }
 
+SORGUM_INLINE float minus_infinity_as(float /*tag*/) { return static_cast<float>(minus_infinity()); }
+SORGUM_INLINE double minus_infinity_as(double /*tag*/) { return minus_infinity(); }
+SORGUM_INLINE float16 minus_infinity_as(float16 /*tag*/) { return {0xFC00}; }
+SORGUM_INLINE bfloat16 minus_infinity_as(bfloat16 /*tag*/) { return {0xFF80}; }
+
 // Calls f(elements, words, index of the first) for groups; elements beyond the row are -inf.
-template <class T, class F>
-SORGUM_INLINE void for_each_padded_group(const NoiseRow& row, const T* x, index_t first, index_t n, F&& f) {
+template <class S, class F>
+SORGUM_INLINE void for_each_padded_group(const NoiseRow& row, const S* x, index_t first, index_t n, F&& f) {
     const index_t end = first + n;
     for_each_group(row, first, n, [&](index_t at, const i32x16* w) SORGUM_LAMBDA {
-        const T* here = x + (at - first);
-        T padded[kGroupWords];
+        const S* here = x + (at - first);
+        S padded[kGroupWords];
         if (at < first || at + kGroupWords > end) {
-            for (index_t i = 0; i < kGroupWords; ++i)
-                padded[i] = at + i >= first && at + i < end ? here[i] : static_cast<T>(minus_infinity());
+            for (S& one : padded)
+                one = minus_infinity_as(S());
+            const index_t from = at < first ? first - at : 0, to = end - at < kGroupWords ? end - at : kGroupWords;
+            __builtin_memcpy(padded + from, here + from, static_cast<std::size_t>(to - from) * sizeof(S));
             here = padded;
         } else {
 #pragma GCC unroll 8
@@ -73,18 +83,33 @@ SORGUM_INLINE void for_each_padded_group(const NoiseRow& row, const T* x, index_
     });
 }
 
-template <class T>
-void gumbel_max_kernel(const NoiseRow& row, double temperature, const T* x, index_t first, index_t n, Draw& best) {
+// A group of which somebody may win, in memory, halves as float32.
+template <class S>
+struct Group {
+    computed_t<S> x[kGroupWords];
+    i32x16 w[kGroupVectors];
+
+    SORGUM_INLINE Group(const S* elements, const i32x16* words) {
+        for (int k = 0; k < kGroupVectors; ++k) {
+            store(x + k * kLanes, load_computed(elements + k * kLanes));
+            w[k] = words[k];
+        }
+    }
+};
+
+template <class S>
+void gumbel_max_kernel(const NoiseRow& row, double temperature, const S* x, index_t first, index_t n, Draw& best) {
+    using T = computed_t<S>;
     if (temperature == 0.0)
-        return largest(x, first, n, best);
+        return for_each_from(
+            x, n, [&]() SORGUM_LAMBDA { return best.value; },
+            [&](double e, index_t i) SORGUM_LAMBDA { enter(e, 0.0, first + i, best); });
     Screen<vec<T>> screen = make_screen<vec<T>>(temperature, best.value);
-    for_each_padded_group(row, x, first, n, [&](const T* here, const i32x16* w, index_t at) SORGUM_LAMBDA {
+    for_each_padded_group(row, x, first, n, [&](const S* here, const i32x16* w, index_t at) SORGUM_LAMBDA {
         if (spoilt(best) || rejects_all(screen, here, w))
             return;
-        i32x16 kept[kGroupVectors];
-        for (int k = 0; k < kGroupVectors; ++k)
-            kept[k] = w[k];
-        enter_group(screen, here, kept, at, temperature, best);
+        const Group<S> group(here, w);
+        enter_group(screen, group.x, group.w, at, temperature, best);
     });
 }
 
@@ -198,41 +223,55 @@ struct Heap {
     SORGUM_INLINE double bar() const { return count == most ? best[0].value : minus_infinity(); }
 };
 
+// Enters x + noise; false if that spoils the row.
+SORGUM_INLINE bool enter(double x, double noise, index_t index, Heap& heap) {
+    if (x + noise < heap.bar())
+        return true;
+    Draw one = {minus_infinity(), 0.0, -1};
+    enter(x, noise, index, one);
+    if (spoilt(one))
+        heap.count = -1;
+    else if (one.index >= 0)
+        heap.enter(one);
+    return heap.count >= 0;
+}
+
 template <class T>
-SORGUM_NOINLINE void enter_group(Screen<vec<T>>& screen, const T* x, const i32x16* w, index_t at, Heap& heap) {
+SORGUM_NOINLINE void enter_group(Screen<vec<T>>& screen, const T* x, const i32x16* w, index_t at, double temperature,
+                                 Heap& heap) {
     for (int k = 0; k < kGroupVectors; ++k) {
         if (none_can_win<T>(screen, load(x + k * kLanes), w[k]))
             continue;
         double noise[kLanes];
-        store(noise, gumbel(open_unit<f64x16>(zero_extend(w[k]))));
-        for (int i = 0; i < kLanes; ++i) {
-            if (static_cast<double>(x[k * kLanes + i]) + noise[i] < heap.bar())
-                continue;
-            Draw one = {minus_infinity(), 0.0, -1};
-            enter(static_cast<double>(x[k * kLanes + i]), noise[i], at + k * kLanes + i, one);
-            if (spoilt(one)) {
-                heap.count = -1;
+        store(noise, gumbel(open_unit<f64x16>(zero_extend(w[k]))) * splat<f64x16>(temperature));
+        for (int i = 0; i < kLanes; ++i)
+            if (!enter(static_cast<double>(x[k * kLanes + i]), noise[i], at + k * kLanes + i, heap))
                 return;
-            }
-            if (one.index >= 0)
-                heap.enter(one);
-        }
-        screen = make_screen<vec<T>>(1.0, heap.bar());
+        screen = make_screen<vec<T>>(temperature, heap.bar());
     }
 }
 
-template <class T>
-void gumbel_top_kernel(const NoiseRow& row, const T* x, index_t first, index_t n, Draw* best, index_t most,
-                       index_t& count) {
+template <class S>
+void gumbel_top_kernel(const NoiseRow& row, double temperature, const S* x, index_t first, index_t n, Draw* best,
+                       index_t most, index_t& count) {
+    using T = computed_t<S>;
     Heap heap = {best, most, count};
-    Screen<vec<T>> screen = make_screen<vec<T>>(1.0, heap.bar());
-    for_each_padded_group(row, x, first, n, [&](const T* here, const i32x16* w, index_t at) SORGUM_LAMBDA {
+    if (temperature == 0.0) {
+        for_each_from(
+            x, n, [&]() SORGUM_LAMBDA { return heap.bar(); },
+            [&](double e, index_t i) SORGUM_LAMBDA {
+                if (heap.count >= 0)
+                    enter(e, 0.0, first + i, heap);
+            });
+        count = heap.count;
+        return;
+    }
+    Screen<vec<T>> screen = make_screen<vec<T>>(temperature, heap.bar());
+    for_each_padded_group(row, x, first, n, [&](const S* here, const i32x16* w, index_t at) SORGUM_LAMBDA {
         if (heap.count < 0 || rejects_all(screen, here, w))
             return;
-        i32x16 kept[kGroupVectors];
-        for (int k = 0; k < kGroupVectors; ++k)
-            kept[k] = w[k];
-        enter_group(screen, here, kept, at, heap);
+        const Group<S> group(here, w);
+        enter_group(screen, group.x, group.w, at, temperature, heap);
     });
     count = heap.count;
 }

@@ -18,8 +18,9 @@
 
 namespace sorgum::random {
 
-template <class T>
-using chunk_masses_fn = void(const T* x, index_t n, const ExpScale<T>& scale, ChunkMass* masses);
+// S, the type of the logits, may be a half type.
+template <class S>
+using chunk_masses_fn = void(const S* x, index_t n, const ExpScale<computed_t<S>>& scale, ChunkMass* masses);
 
 // -1: no chunk weighs anything. -2: one of them is NaN. (T has no part in it.)
 template <class T>

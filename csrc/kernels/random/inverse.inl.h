@@ -7,8 +7,9 @@ SORGUM_ISA_BEGIN
 
 using namespace sorgum::random;
 
-template <class T>
-void chunk_masses_kernel(const T* x, index_t n, const ExpScale<T>& scale, ChunkMass* masses) {
+template <class S>
+void chunk_masses_kernel(const S* x, index_t n, const ExpScale<computed_t<S>>& scale, ChunkMass* masses) {
+    using T = computed_t<S>;
     const double inf = from_bits(Format<double>::infinity);
     T max_x = max_of(x, n < kChunk ? n : kChunk);
     for (index_t i = 0; i < n; i += kChunk, ++masses) {

@@ -64,23 +64,23 @@ struct Terms {
     }
 };
 
-template <class T>
-SORGUM_INLINE T max_of(const T* x, index_t n) {
+template <class S, class T = computed_t<S>>
+SORGUM_INLINE T max_of(const S* x, index_t n) {
     const T least = -from_bits(Format<T>::infinity);
     vec<T> m = splat<vec<T>>(least);
     index_t i = 0;
     for (; i + kLanes <= n; i += kLanes)
-        m = max(load(x + i), m);
+        m = max(load_computed(x + i), m);
     if (i < n)
-        m = max(load_first(x + i, n - i, least), m);
+        m = max(load_computed_first(x + i, n - i, least), m);
     return fold_max(m);
 }
 
-template <class T>
-SORGUM_INLINE bool any_nan(const T* x, index_t n) {
+template <class S>
+SORGUM_INLINE bool any_nan(const S* x, index_t n) {
     bool found = false;
     for (index_t i = 0; i < n; i += kLanes)
-        found = found || any(is_nan(load_first(x + i, n - i, T(0))));
+        found = found || any(is_nan(load_computed_first(x + i, n - i, computed_t<S>(0))));
     return found;
 }
 
@@ -103,9 +103,9 @@ struct NoSide {
 
 // `sweep`: on the way, `next_max` becomes the maximum of as many elements at `next_x`. `side` does other work in the
 // shadow of this one; `at` is the chunk's place in the row.
-template <bool shifted, bool sweep, class T, class Side>
-SORGUM_INLINE ChunkSum<T> sum_chunk(const T* x, index_t n, const ExpMap<T>& map, const ExpScale<T>& scale, T max_x,
-                                    const T* next_x, T& next_max, Side&& side, index_t at) {
+template <bool shifted, bool sweep, class S, class T, class Side>
+SORGUM_INLINE ChunkSum<T> sum_chunk(const S* x, index_t n, const ExpMap<T>& map, const ExpScale<T>& scale, T max_x,
+                                    const S* next_x, T& next_max, Side&& side, index_t at) {
     using V = vec<T>;
     const T least = -from_bits(Format<T>::infinity);
     Terms<shifted, T> terms(map, scale, max_x);
@@ -117,9 +117,9 @@ SORGUM_INLINE ChunkSum<T> sum_chunk(const T* x, index_t n, const ExpMap<T>& map,
             const index_t here = i + v * kLanes;
             prefetch_ahead(x + i + kChunk, v);
             if constexpr (sweep)
-                next = max(load(next_x + here), next);
+                next = max(load_computed(next_x + here), next);
             side.step();
-            const V e = load(x + here);
+            const V e = load_computed(x + here);
             const V w = terms.value(e);
             side.keep(at + here, w);
             const V summand = terms.summand(e, w);
@@ -133,7 +133,7 @@ SORGUM_INLINE ChunkSum<T> sum_chunk(const T* x, index_t n, const ExpMap<T>& map,
         for (int v = 0; v < kGroup; ++v)
             w[v] = splat<V>(T(0));
         for (int v = 0; i < n; ++v, i += kLanes) {
-            const V e = load_first(x + i, n - i, least);
+            const V e = load_computed_first(x + i, n - i, least);
             const V value = terms.value(e);
             side.keep(at + i, value);
             w[v] = terms.summand(e, value);

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from sorgum import random, special
 from sorgum._data.inputs import SPECIALS, hashed, logits, words
+from sorgum.interop import bfloat16
 
 __all__ = ["NAMES", "QUICK", "digest", "outputs"]
 
@@ -35,7 +36,13 @@ NAMES += tuple(
 # A digest per family and dtype of few and small inputs, for where the others would take minutes: under emulation.
 QUICK = tuple(f"{family}.quick.{suffix}" for family in ("special", "random") for suffix in ("f32", "f64"))
 NAMES += QUICK
-DTYPES: dict[str, np.dtype[Any]] = {"f32": np.dtype(np.float32), "f64": np.dtype(np.float64)}
+NAMES += tuple(f"random.half_types.{suffix}" for suffix in ("f16", "bf16"))
+DTYPES: dict[str, np.dtype[Any]] = {
+    "f32": np.dtype(np.float32),
+    "f64": np.dtype(np.float64),
+    "f16": np.dtype(np.float16),
+    "bf16": bfloat16.bits,
+}
 
 # Rows shorter than a vector, of a few vectors, around a chunk of 4096, and of many chunks.
 LENGTHS = (1, 2, 3, 7, 8, 15, 16, 17, 33, 63, 64, 65, 127, 255, 1000, 1023, 4095, 4096, 4097, 8193, 100003)
@@ -153,6 +160,31 @@ def soft_tokens(dtype: np.dtype[Any]) -> Iterator[Array]:
                 value = random.soft_token_log_prob(logits((5, n), dtype, seed=n + 1), *tokens[::2])
                 yield value.astype(dtype)
                 yield random.soft_token_log_prob_grad(1.0, x, *tokens[::2], clamp=(-9.0, 9.0)).astype(dtype)
+
+
+def drawn_from_halves(dtype: np.dtype[Any]) -> Iterator[Array]:
+    """Return what is drawn from logits of half types, and what is in their own type, four numbers to a word."""
+    for n in LENGTHS[:-1]:
+        single = logits((5, n), np.float32, seed=n)
+        x = single.astype(dtype) if dtype == np.float16 else bfloat16.rounded(single, dtype)
+        tokens = (hashed(30, n) % np.uint64(n)).astype(np.int64).reshape(5, 6)
+        place: dict[str, Any] = {"rng": n, "position": n, "temperature": 0.6875}
+        drawn = [
+            *random.categorical(x, return_log_prob=True, **place),
+            random.categorical(x, method="inverse", **place),
+            random.categorical(x, top_p=0.75, **place),
+            *random.gumbel_top_k(x, n // 2, top_k=max(1, n // 2), **place),
+            *(array.astype(np.float64) for array in random.soft_token_step(x, min(n, 6), top_p=0.75, **place)),
+        ]
+        yield from (array.view(np.int64) for array in drawn)
+        made = [
+            random.gumbel_softmax(x, **place),
+            random.gumbel_softmax(x, hard=True, **place),
+            random.filter_logits(x, top_k=5, top_p=0.75),
+            random.apply_penalties(x, tokens, repetition=1.25, frequency=0.125),
+            random.gumbel_softmax_grad(x, x, **place),
+        ]
+        yield from (np.pad(array.view(np.uint16).ravel(), (0, -array.size % 4)).view(np.int64) for array in made)
 
 
 def embedding_mixes(dtype: np.dtype[Any]) -> Iterator[Array]:
@@ -285,6 +317,7 @@ def outputs(name: str) -> Iterator[Array]:
             "embedding_mix": embedding_mixes,
             "flow": flows,
             "mixture": mixtures,
+            "half_types": drawn_from_halves,
         }.get(function)
         yield from noise(function, dtype) if made is None else made(dtype)
     elif function == "quick":

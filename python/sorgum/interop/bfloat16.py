@@ -87,7 +87,7 @@ def widened(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
         return array
     if array.dtype != bits:
         return array.astype(np.float32)
-    words: npt.NDArray[Any] = np.left_shift(array["bfloat16"], 16, dtype=np.uint32)
+    words: npt.NDArray[Any] = np.asarray(np.left_shift(array["bfloat16"], 16, dtype=np.uint32))
     return words.view(np.float32)
 
 

@@ -23,6 +23,11 @@ All else has nothing in common: `bits`, `uniform`, `exponential`, `normal`, ``ca
 replaces it, or two calls of `categorical` for two purposes at one step, need a key each: ``fold_in(key, purpose)`` with
 numbers of your own for the purposes. examples/speculative_decoding.py shows how; under one key its tokens are biased.
 
+Logits may be float16 or bfloat16, too. What is drawn from them, and its probability, is what is drawn from the same
+values in float32, bit for bit; results that are logits, points of the simplex or gates for such logits come back in
+their type: the float32 result, rounded once. Soft tokens, whose logarithms a policy's gradient is made from, are
+float32 then. Other arguments of these types count as float32.
+
 Arrays of other libraries that offer `__dlpack__` on the CPU are read without a copy; the result belongs to the library
 of the first argument, and an `out` of any library is written in place.
 """

@@ -45,9 +45,9 @@ def categorical(
     Parameters
     ----------
     logits : array_like
-        Unnormalised logarithms of probabilities, any shape with at least one axis; float32, float64, or bool and
-        integers, which become float64; on a CUDA device float32, float16 or bfloat16 (docs/cuda.md has the options
-        there). -inf is probability 0.
+        Unnormalised logarithms of probabilities, any shape with at least one axis; a floating-point type, or bool and
+        integers, which become float64; float16 and bfloat16 count as the same values in float32. On a CUDA device
+        float32, float16 or bfloat16 (docs/cuda.md has the options there). -inf is probability 0.
     rng : Key, int or numpy.random.Generator
         A key or its seed, or a Generator from which one key is drawn.
     axis : int, default -1
@@ -83,7 +83,7 @@ def categorical(
 
     Returns
     -------
-    ndarray or scalar of int64, or a pair of it and float64
+    ndarray or scalar of int64, or a pair of it and float64, whatever the type of the logits
         The rows' shape, then `num_samples`.
 
     Raises

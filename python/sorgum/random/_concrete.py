@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from sorgum.random._keys import Key, Rng, _own_key_of
 from sorgum.random._noise import logistic
-from sorgum.random._places import Array, _floats, _one_nan
+from sorgum.random._places import Array, _any_floats, _floats, _one_nan, _rounded, _widened
 from sorgum.random._relaxed import gumbel_softmax
 from sorgum.random._rows import _positive_temperature, _rows
 from sorgum.random._top_k import _tree_sum
@@ -52,9 +52,9 @@ def gumbel_softmax_grad(
     Returns
     -------
     ndarray
-        The gradient with respect to the logits, of their shape, float32 or float64: y (grad - sum(y grad)) /
-        temperature with y the soft result; (grad - y sum(grad)) / temperature of its logarithm. For a hard one this is
-        the straight-through estimate.
+        The gradient with respect to the logits, of their shape and type: y (grad - sum(y grad)) / temperature with y
+        the soft result, in float32 for half types; (grad - y sum(grad)) / temperature of its logarithm. For a hard one
+        this is the straight-through estimate.
 
     Raises
     ------
@@ -78,8 +78,9 @@ def gumbel_softmax_grad(
     True
     """
     log = _flag("gumbel_softmax_grad", "log", log)
+    x = _any_floats("gumbel_softmax_grad", "logits", logits)
     y = gumbel_softmax(
-        logits,
+        _widened(x),
         rng=Key(_own_key_of("gumbel_softmax_grad", rng)),
         temperature=temperature,
         axis=axis,
@@ -96,7 +97,7 @@ def gumbel_softmax_grad(
         mask = np.broadcast_to(np.asarray(where), y.shape)
         upstream = np.where(mask, upstream, 0)
     above = np.moveaxis(upstream, axis, -1).astype(np.float64)
-    t = np.asarray(temperature, dtype=np.float64)
+    t = _floats("gumbel_softmax_grad", "temperature", temperature).astype(np.float64)
     if t.ndim:
         t = (np.moveaxis(t, axis, -1) if t.ndim == y.ndim else t).reshape((*soft.shape[:-1], 1))
     with np.errstate(over="ignore", invalid="ignore"):  # numbers of no use become infinite or NaN
@@ -107,7 +108,7 @@ def gumbel_softmax_grad(
             found = above - soft * _tree_sum(above)[..., None]
         else:
             found = soft * (above - _tree_sum(soft * above)[..., None])
-        return np.moveaxis((found / t / unit + 0.0).astype(y.dtype), -1, axis)  # one sign of zero
+        return np.moveaxis(_rounded(found / t / unit + 0.0, x.dtype), -1, axis)  # one sign of zero
 
 
 @functools.lru_cache(maxsize=64)
@@ -296,8 +297,8 @@ def binary_concrete(
     Returns
     -------
     ndarray or scalar
-        The shape of `logits`, float32 or float64, from 0 to 1; above 1/2 with probability sigmoid(logits) at every
-        temperature, but for gates that are rounded to 1/2.
+        The shape and type of `logits`, from 0 to 1; above 1/2 with probability sigmoid(logits) at every temperature,
+        but for gates that are rounded to 1/2.
 
     Raises
     ------
@@ -308,8 +309,8 @@ def binary_concrete(
     -----
     Maddison, Mnih and Teh, "The Concrete Distribution", 2017, appendix B. It is the first of the two numbers of
     `gumbel_softmax` with logits (x, 0), for one number of noise instead of two. L is what `logistic` returns with the
-    dtype of the result and ``bits=32``; logits + L is rounded once, its quotient by the temperature, of float64, once
-    more. The density of a gate's logit is that of `concrete_log_prob`. Tier: bitwise.
+    dtype of the result (half types: float32) and ``bits=32``; logits + L is rounded once, its quotient by the
+    temperature, of float64, once more. The density of a gate's logit is that of `concrete_log_prob`. Tier: bitwise.
 
     Examples
     --------
@@ -319,7 +320,8 @@ def binary_concrete(
     >>> bool(abs((gates > 0.5).mean() - 0.5) < 0.02)
     True
     """
-    x = _floats("binary_concrete", "logits", logits)
+    given = _any_floats("binary_concrete", "logits", logits)
+    x = _widened(given)
     t = _positive_temperature("binary_concrete", np.asarray(_floats("binary_concrete", "temperature", temperature)))
     logit = _flag("binary_concrete", "logit", logit)
     try:
@@ -333,9 +335,9 @@ def binary_concrete(
     with np.errstate(over="ignore"):  # to infinite logits
         z = np.asarray(noisy / divisor).astype(x.dtype)
     if logit:
-        return _one_nan(z)[()]
+        return _rounded(_one_nan(z), given.dtype)[()]
     small = exp(-np.abs(z))  # of the smaller of the two probabilities, so that neither overflows
-    return np.asarray(np.where(z < 0, small, x.dtype.type(1)) / (1 + small))[()]
+    return _rounded(np.asarray(np.where(z < 0, small, x.dtype.type(1)) / (1 + small)), given.dtype)[()]
 
 
 def hard_concrete(
@@ -387,6 +389,7 @@ def hard_concrete(
     if not (low <= 0 and high >= 1 and high - low < np.inf):
         raise ValueError(f"hard_concrete: stretch must hold [0, 1] and be of finite length, got ({low}, {high})")
     place: dict[str, Any] = {"streams": streams, "position": position, "index_offset": index_offset}
-    gates = np.asarray(binary_concrete(logits, rng=rng, temperature=temperature, **place))
+    given = _any_floats("hard_concrete", "logits", logits)
+    gates = np.asarray(binary_concrete(_widened(given), rng=rng, temperature=temperature, **place))
     stretched = gates.astype(np.float64) * (high - low) + low
-    return np.clip(stretched, 0, 1).astype(gates.dtype)[()]
+    return _rounded(np.clip(stretched, 0, 1).astype(gates.dtype), given.dtype)[()]

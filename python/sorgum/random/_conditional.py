@@ -135,7 +135,7 @@ def gumbel_given_max(
     True
     """
     rows = _rows("gumbel_given_max", logits, axis, 1.0, where, streams, position)
-    x = rows.logits.astype(np.float64)
+    x = rows.in_float64()
     if rows.where is not None:
         x = np.where(rows.where, x, -np.inf)
     if np.any(np.isnan(x) | (x == np.inf)):

@@ -10,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from sorgum import _core
+from sorgum.interop import bfloat16
 from sorgum.random._keys import _is_int
-from sorgum.random._places import Array, _floats, _option, _out
+from sorgum.random._places import Array, _any_floats, _option, _out
 from sorgum.random._rows import _rows
 from sorgum.special import _apart, _plain
 
@@ -36,7 +37,7 @@ class _Filters(NamedTuple):
 
 def _real(function: str, argument: str, value: npt.ArrayLike, axis: int, ndim: int) -> Array:
     """Return a float64 scalar or one number per row; an axis kept at length 1 becomes the last."""
-    array = _plain(function, argument, value)
+    array = bfloat16.widened(_plain(function, argument, value))
     if array.dtype.kind not in "fiu":
         raise TypeError(f"{function}: {argument} must be a real number or an array of them, got dtype {array.dtype!r}")
     numbers: Array = array.astype(np.float64)
@@ -92,7 +93,7 @@ def filter_logits(
     Parameters
     ----------
     logits : array_like
-        Unnormalised logarithms of probabilities, any shape with at least one axis; float32, float64, or bool and
+        Unnormalised logarithms of probabilities, any shape with at least one axis; a floating-point type, or bool and
         integers, which become float64.
     axis : int, default -1
         The axis of the categories; the others number the rows.
@@ -118,7 +119,7 @@ def filter_logits(
     Returns
     -------
     ndarray
-        The shape of `logits`, float32 or float64. Rows with NaN or +inf are NaN.
+        The shape and type of `logits`. Rows with NaN or +inf are NaN.
 
     Raises
     ------
@@ -153,7 +154,7 @@ def filter_logits(
     >>> np.isfinite(sg.random.filter_logits(logits, top_k=3, top_p=0.75))
     array([ True,  True, False, False])
     """
-    x = _apart(_floats("filter_logits", "logits", logits), out)
+    x = _apart(_any_floats("filter_logits", "logits", logits), out)
     rows = _rows("filter_logits", x, axis, temperature, where, None, 0)
     filters = _filters("filter_logits", axis, x.ndim, top_k, top_p, min_p, filter_order, ties)
     result = _out("filter_logits", out, x.shape, x.dtype)
@@ -189,7 +190,7 @@ def apply_penalties(
     Parameters
     ----------
     logits : array_like
-        Any shape with at least one axis; float32, float64, or bool and integers, which become float64.
+        Any shape with at least one axis; a floating-point type, or bool and integers, which become float64.
     tokens : array_like of int
         What was drawn so far: the rows' shape and one more axis, the last, of any length. -1 is no token: it fills
         shorter sequences up.
@@ -210,7 +211,7 @@ def apply_penalties(
     Returns
     -------
     ndarray
-        The shape of `logits`, float32 or float64: repeated(x) - (count frequency + presence [count > 0]).
+        The shape and type of `logits`: repeated(x) - (count frequency + presence [count > 0]).
 
     Raises
     ------
@@ -222,8 +223,8 @@ def apply_penalties(
     Notes
     -----
     Source: Keskar, McCann, Varshney, Xiong and Socher, "CTRL", 2019, section 4.1 (for r, there with the prompt alone);
-    the other two as in OpenAI's interface. Worked out in float64 and rounded once; the order of vLLM and llama.cpp. The
-    order of the tokens is of no consequence. Tier: bitwise.
+    the other two as in OpenAI's interface. Worked out in float64 and rounded once, in float16 and bfloat16 by way of
+    float32; the order of vLLM and llama.cpp. The order of the tokens is of no consequence. Tier: bitwise.
 
     Examples
     --------
@@ -232,7 +233,7 @@ def apply_penalties(
     >>> sg.random.apply_penalties(np.float32([2, 2, -2, 2]), [1, 2, 1], repetition=2.0, frequency=0.25, presence=0.5)
     array([ 2.  ,  0.  , -4.75,  2.  ], dtype=float32)
     """
-    x = _floats("apply_penalties", "logits", logits)
+    x = _any_floats("apply_penalties", "logits", logits)
     if not _is_int(axis):
         raise TypeError(f"apply_penalties: axis must be an int, got {axis!r}")
     if x.ndim == 0:

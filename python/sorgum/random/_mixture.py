@@ -119,7 +119,7 @@ def frequency_gradient(logits: npt.ArrayLike, values: npt.ArrayLike, *, axis: in
     array([-0.5,  0.5])
     """
     function = "frequency_gradient"
-    x = _rows(function, logits, axis, 1.0, None, None, 0).logits.astype(np.float64)
+    x = _rows(function, logits, axis, 1.0, None, None, 0).in_float64()
     given = _floats(function, "values", values)
     if given.shape != np.shape(logits):
         raise ValueError(f"{function}: values must have shape {np.shape(logits)}, got {given.shape}")

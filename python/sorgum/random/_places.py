@@ -6,8 +6,11 @@ from typing import Any, SupportsIndex, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from sorgum import _core
+from sorgum.interop import bfloat16
 from sorgum.random._keys import _is_int, _word64
 from sorgum.runtime import _empty
+from sorgum.special import _floats as _stored
 from sorgum.special import _on_cuda, _plain
 
 __all__ = ["Array", "Shape"]
@@ -46,19 +49,42 @@ def _integers(function: str, argument: str, value: npt.ArrayLike) -> Array:
     return array.astype(np.uint64).view(np.int64)
 
 
-def _floats(function: str, argument: str, value: npt.ArrayLike) -> Array:
-    """Return `value` as a float32 or float64 array."""
+def _any_floats(function: str, argument: str, value: npt.ArrayLike) -> Array:
+    """Return `value` as an array of a floating-point type, which may be a half type."""
     if _on_cuda(value):
         raise TypeError(
             f"{function}: {argument} must be on the CPU, got an array on a CUDA device, where there is no {function}"
         )
-    array = _plain(function, argument, value)
-    dtype = array.dtype
-    if dtype.kind in "biu":
-        return array.astype(np.float64)
-    if dtype.kind != "f" or dtype.itemsize not in (4, 8) or not dtype.isnative:
-        raise TypeError(f"{function}: {argument} must be float32, float64, bool or integer, got dtype {dtype!r}")
-    return array
+    return _stored(function, argument, value)
+
+
+def _is_half(dtype: np.dtype[Any]) -> bool:
+    return dtype == np.float16 or bfloat16.is_bfloat16(dtype)
+
+
+def _widened(array: Array) -> Array:
+    """Return an array of a half type as float32, exactly; any other as it is."""
+    if not _is_half(array.dtype):
+        return array
+    single = np.empty(array.shape, np.float32)
+    _core.convert(array, single)  # NumPy's own conversions take many times as long
+    return single
+
+
+def _rounded(array: Array, dtype: np.dtype[Any]) -> Array:
+    """Return float32 or float64 numbers in a floating-point type; in a half type those of float32, rounded."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        if not _is_half(dtype):
+            return array.astype(dtype, copy=False)
+        single = array.astype(np.float32, copy=False)
+    result = np.empty(array.shape, dtype)
+    _core.convert(single, result)
+    return result
+
+
+def _floats(function: str, argument: str, value: npt.ArrayLike) -> Array:
+    """Return `value` as a float32 or float64 array; half types count as float32."""
+    return _widened(_any_floats(function, argument, value))
 
 
 def _index_offset(function: str, value: object) -> int:
@@ -100,5 +126,6 @@ def _out(function: str, out: Array | None, shape: tuple[int, ...], dtype: np.dty
     if not isinstance(out, np.ndarray) or isinstance(out, np.ma.MaskedArray):
         raise TypeError(f"{function}: out must be a numpy array, got {type(out).__name__}")
     if out.dtype != dtype:
-        raise TypeError(f"{function}: out must have dtype {dtype}, got {out.dtype}")
+        wanted, got = ("bfloat16" if bfloat16.is_bfloat16(kind) else kind for kind in (dtype, out.dtype))
+        raise TypeError(f"{function}: out must have dtype {wanted}, got {got}")
     return out

@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from sorgum import _core
 from sorgum.random._keys import Rng, _key_of
-from sorgum.random._places import Array, _floats, _index_offset, _out
+from sorgum.random._places import Array, _any_floats, _index_offset, _out, _rounded
 from sorgum.random._rows import _draw, _positive_temperature, _Rows, _rows
 from sorgum.special import _apart, _flag, log_softmax
 
@@ -56,7 +56,7 @@ def gumbel_softmax(
     Returns
     -------
     ndarray
-        The shape of `logits`, float32 or float64. Rows with NaN or +inf, or without any element above -inf, are NaN.
+        The shape and type of `logits`. Rows with NaN or +inf, or without any element above -inf, are NaN.
 
     Raises
     ------
@@ -68,7 +68,7 @@ def gumbel_softmax(
     Jang, Gu and Poole, "Categorical Reparameterization with Gumbel-Softmax", 2017, equation 2; Maddison, Mnih and Teh,
     "The Concrete Distribution", 2017. G is what `gumbel` returns with the dtype of the result and ``bits=32``; x + G is
     rounded once, then `softmax` (log: `log_softmax`) has its own bound. As torch.nn.functional.gumbel_softmax, whose
-    tau is the temperature. Tier: bitwise.
+    tau is the temperature. float16 and bfloat16 have the float32 result, rounded. Tier: bitwise.
 
     The largest element is distributed as softmax(logits) at every temperature, but for that rounding: where x + G is
     rounded by e (half a unit of float32 at the size of the logits: 2**-8 for logits of 2**16), odds are off by a factor
@@ -96,7 +96,7 @@ def gumbel_softmax(
     """
     hard, log = _flag("gumbel_softmax", "hard", hard), _flag("gumbel_softmax", "log", log)
     secret = _key_of("gumbel_softmax", rng)
-    x = _apart(_floats("gumbel_softmax", "logits", logits), out)
+    x = _apart(_any_floats("gumbel_softmax", "logits", logits), out)
     rows = _rows("gumbel_softmax", x, axis, temperature, where, streams, position)
     _positive_temperature("gumbel_softmax", rows.temperature)
     result = _out("gumbel_softmax", out, x.shape, x.dtype)
@@ -108,10 +108,14 @@ def gumbel_softmax(
         index = _draw("gumbel_softmax", rows, secret, index_offset)["index"]
         if index_offset:
             index = np.where(index < 0, index, index - index_offset)
-        zero, one = (-np.inf, 0.0) if log else (0.0, 1.0)
-        moved[...] = np.where(index < 0, np.nan, zero)[..., None]
+        numbers = np.array([-np.inf, 0, np.nan] if log else [0, 1, np.nan], np.float32)
+        numbers = _rounded(numbers, x.dtype)
+        if numbers.itemsize == 2:  # by their bits: NumPy is slow with half types
+            moved, numbers = moved.view(np.uint16), numbers.view(np.uint16)
+        zero, one, nan = numbers
+        moved[...] = np.where(index < 0, nan, zero)[..., None]
         if moved.shape[-1]:
-            np.put_along_axis(moved, np.maximum(index, 0)[..., None], np.where(index < 0, np.nan, one)[..., None], -1)
+            np.put_along_axis(moved, np.maximum(index, 0)[..., None], np.where(index < 0, nan, one)[..., None], -1)
         return result
     _relax("gumbel_softmax", rows, secret, _index_offset("gumbel_softmax", index_offset), moved, log=log)
     return result
@@ -124,5 +128,8 @@ def _relax(function: str, rows: _Rows, key: int, index_offset: int, out: Array, 
         _core.gumbel_softmax(function, x, t, rows.where, key, ids, position, index_offset, out)
         return
     for part, to in rows.in_blocks(out):
-        _core.gumbel_add(function, part.logits, key, part.streams, part.position, index_offset, to)
-        log_softmax(to, temperature=part.temperature, where=part.where, out=to)
+        numbers = to if to.dtype == rows.computed_in else np.empty(to.shape, rows.computed_in)
+        _core.gumbel_add(function, part.logits, key, part.streams, part.position, index_offset, numbers)
+        log_softmax(numbers, temperature=part.temperature, where=part.where, out=numbers)
+        if numbers is not to:
+            _core.convert(numbers, to)

@@ -3,13 +3,14 @@
 import dataclasses
 import operator
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from sorgum import _core
 from sorgum.random._keys import _is_int
-from sorgum.random._places import Array, _floats, _index_offset, _place
+from sorgum.random._places import Array, _any_floats, _index_offset, _place, _widened
 from sorgum.special import _mask, _plain, _temperature
 
 __all__: list[str] = []
@@ -25,7 +26,7 @@ _DRAW_WITH_LOG_PROB = np.dtype([*_DRAW.descr, ("log_prob", np.float64)])
 class _Rows:
     """Logits whose categories lie along the last axis, and what goes with each row."""
 
-    logits: Array
+    logits: Array  # of any floating-point type
     temperature: Array
     where: Array | None
     streams: Array | None
@@ -38,6 +39,15 @@ class _Rows:
             rule = f"must be a scalar or have the shape of the rows, {shape}"
             raise ValueError(f"{function}: {argument} {rule}, got shape {array.shape}")
         return array.reshape(shape) if array.ndim else array
+
+    @property
+    def computed_in(self) -> np.dtype[Any]:
+        """The type in which their noise and sums are: float32 for half types."""
+        return np.dtype(np.float64 if self.logits.dtype == np.float64 else np.float32)
+
+    def in_float64(self) -> Array:
+        """Return the logits as float64."""
+        return _widened(self.logits).astype(np.float64)
 
     def in_blocks(self, out: Array) -> Iterator[tuple["_Rows", Array]]:
         """Return blocks of rows, which stay in cache between two passes over them, with their part of `out`."""
@@ -94,7 +104,7 @@ def _rows(
     streams: npt.ArrayLike | None,
     position: npt.ArrayLike,
 ) -> _Rows:
-    x = _floats(function, "logits", logits)
+    x = _any_floats(function, "logits", logits)
     if not _is_int(axis):
         raise TypeError(f"{function}: axis must be an int, got {axis!r}")
     if x.ndim == 0:

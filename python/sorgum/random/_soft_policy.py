@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sorgum.random._places import Array, _floats, _number, _one_nan
+from sorgum.interop import bfloat16
+from sorgum.random._places import Array, _any_floats, _floats, _number, _one_nan, _widened
 from sorgum.random._rows import _categories, _positive_temperature, _rows
 from sorgum.random._soft_tokens import _CLAMP, _FLOOR, _clamp_of, _floor_of, _log_probabilities
 from sorgum.random._top_k import _tree_sum
@@ -16,6 +17,10 @@ from sorgum.special import exp
 __all__ = ["soft_token_log_prob", "soft_token_log_prob_grad"]
 
 _MASK_THRESHOLD = -3.0
+
+
+def _eps(dtype: np.dtype[Any]) -> float:
+    return 2.0**-7 if bfloat16.is_bfloat16(dtype) else float(np.finfo(dtype).eps)
 
 
 def _policy(
@@ -38,18 +43,19 @@ def _policy(
         raise ValueError(f"{function}: mask_threshold must not be NaN, got {threshold}")
     t = rows._per_row(function, "temperature", _positive_temperature(function, rows.temperature))
     at = _categories(function, indices, rows.logits)
-    g = _floats(function, "log_weights", log_weights)
+    given = _any_floats(function, "log_weights", log_weights)
+    g, eps = _widened(given), max(_eps(given.dtype), 2.0**-49)
     if g.shape != at.shape:
         raise ValueError(f"{function}: log_weights must have the shape of indices, {at.shape}, got {g.shape}")
     there = at >= 0
-    x = np.take_along_axis(rows.logits, np.maximum(at, 0), axis=-1) if at.size else np.zeros(at.shape)
+    x = _widened(np.take_along_axis(rows.logits, np.maximum(at, 0), axis=-1)) if at.size else np.zeros(at.shape)
     q, logs = _log_probabilities(np.where(there, x, -np.inf).astype(np.float64), t, least)
     counted = there & ~(logs <= threshold)  # NaN counts
     share = counted / np.maximum(1, np.count_nonzero(counted, axis=-1))[..., None]
     with np.errstate(over="ignore", invalid="ignore"):  # of numbers that no rollout stores
         noise = np.where(counted, g.astype(np.float64) - logs, 0.0)
         # What the rollout clamped stands next to the clamp, on either side, since g was rounded.
-        near = (1 + np.abs(np.where(counted, g, 0).astype(np.float64))) * max(float(np.finfo(g.dtype).eps), 2.0**-49)
+        near = (1 + np.abs(np.where(counted, g, 0).astype(np.float64))) * eps
         inside = ~((noise <= low + near) | (noise >= high - near))
     return q, share, np.clip(noise, low, high), inside, t
 

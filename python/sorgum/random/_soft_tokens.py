@@ -38,7 +38,7 @@ class SoftTokens(NamedTuple):
     indices : ndarray of int64
         The rows' shape and k: the categories; -1 behind the last one, where fewer than k were kept.
     weights : ndarray
-        The same shape, in the dtype of the logits: of sum 1; 0 for index -1.
+        The same shape, in the dtype of the logits, float32 for float16 and bfloat16: of sum 1; 0 for index -1.
     log_weights : ndarray
         The same shape and dtype: what the weights are made from; -inf for index -1.
     """
@@ -80,7 +80,7 @@ def _keep(
         # Every filter keeps a prefix of one order, so that the limit may be the last of them.
         order = [*(step for step in chosen.order if step != "top_k"), "top_k"]
         chosen, limit = chosen._replace(top_k=np.array(most, np.int64), order=order), False
-    kept = _empty(rows.logits.shape, rows.logits.dtype)
+    kept = _empty(rows.logits.shape, rows.computed_in)
     _core.keep_filtered(function, rows.logits, t, rows.where, chosen, kept)
     if limit:
         first = _filters(function, -1, ndim, most, None, None, _FILTER_ORDER, "first")
@@ -179,7 +179,7 @@ def _gumbel_tokens(
         exact = _two_sum(
             kept.logits, noise * (kept.temperature[..., None] if kept.temperature.ndim else kept.temperature)
         )
-    indices, logs = _heaviest(kept, logs, most, rows.logits.dtype, exact)
+    indices, logs = _heaviest(kept, logs, most, rows.computed_in, exact)
     return _tokens(kept, indices, logs, softmax(logs, temperature=t, empty="zero"))
 
 
@@ -255,7 +255,8 @@ def soft_token_step(
     Soft-Thinking Policy Optimization", 2025 (arXiv 2511.06411), and its code, whose settings are k = 5, top_p = 0.95
     and the defaults here: with q = softmax(x / T) over the k categories kept, g = log(q + floor) + clamp(G), weights
     softmax(g / t). G is what `gumbel` returns with ``dtype=np.float64, bits=32``; g is worked out in float64 and
-    rounded once to the dtype of the logits.
+    rounded once to the dtype of the logits, or to float32 where that is a half type: a ratio of policies would see the
+    rounding to halves.
 
     In the code, categories that top_p removed stay among the k with q = 0; here they have index -1 and no weight, so
     that rollout and policy mean the same q. Tier: bitwise.
@@ -417,7 +418,7 @@ def dirichlet_resample(
     shapes = np.maximum((a[..., None] if a.ndim else a) * p, _SMALLEST)
     logs = _noise_of(function, secret, rows, kept.indices, shapes)
     indices, logs = _heaviest(kept, logs, most, np.float64)
-    dtype = rows.logits.dtype
+    dtype = rows.computed_in
     with np.errstate(over="ignore"):  # to -inf
         log_weights = log_softmax(logs, empty="zero").astype(dtype)
     return _tokens(kept, indices, log_weights, softmax(logs, empty="zero").astype(dtype))

@@ -9,9 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from sorgum import _core
+from sorgum.random._filters import _FILTER_ORDER, FilterOrder, Ties, _filters
 from sorgum.random._keys import Rng, _is_int, _key_of
 from sorgum.random._places import Array, _index_offset, _option
-from sorgum.random._rows import _DRAW, _categories, _refuse_invalid, _rows
+from sorgum.random._rows import _DRAW, _categories, _positive_temperature, _refuse_invalid, _rows
 from sorgum.special import _flag, exp, log, log_softmax, logsumexp
 
 __all__ = ["TopK", "gumbel_top_k", "inclusion_weights", "top_k_log_prob"]
@@ -25,9 +26,9 @@ class TopK(NamedTuple):
     indices : ndarray of int64
         The rows' shape and k: the categories, in the order of the draw.
     perturbed : ndarray of float64
-        The same shape: their x + G, descending.
+        The same shape: their x + T G, descending.
     threshold : ndarray of float64
-        The rows' shape: the largest x + G of those not drawn, -inf if there is none.
+        The rows' shape: the largest x + T G of those not drawn, -inf if there is none.
     """
 
     indices: Any
@@ -41,10 +42,16 @@ def gumbel_top_k(
     *,
     rng: Rng,
     axis: int = -1,
+    temperature: npt.ArrayLike = 1.0,
+    top_k: npt.ArrayLike | None = None,
+    top_p: npt.ArrayLike | None = None,
+    min_p: npt.ArrayLike | None = None,
     where: npt.ArrayLike | None = None,
     streams: npt.ArrayLike | None = None,
     position: npt.ArrayLike = 0,
     index_offset: int = 0,
+    filter_order: FilterOrder = _FILTER_ORDER,
+    ties: Ties = "first",
     on_invalid: Literal["raise", "minus_one"] = "raise",
 ) -> TopK:
     """Draw k categories per row without replacement, in order.
@@ -57,16 +64,19 @@ def gumbel_top_k(
         How many, from 0 to the number of categories.
     rng : Key, int or numpy.random.Generator
         A key or its seed, or a Generator from which one key is drawn.
-    axis, where, streams, position, index_offset : optional
-        As in `categorical`.
+    axis, temperature, where, streams, position, index_offset : optional
+        As in `categorical`. T = 0: the k largest logits, of equal ones the first.
+    top_k, top_p, min_p, filter_order, ties : optional
+        Draw only from what these keep, as in `categorical`. `top_k` is how many categories there are to draw from, `k`
+        how many of them are drawn.
     on_invalid : {"raise", "minus_one"}, default "raise"
         What becomes of a row with NaN or +inf: a ValueError, or indices of -1 and NaN.
 
     Returns
     -------
     TopK
-        indices, perturbed and threshold. Where fewer than k categories are above -inf, the rest of the row has index -1
-        and -inf.
+        indices, perturbed and threshold. Where fewer than k categories are above -inf, or kept by the filters, the rest
+        of the row has index -1 and -inf.
 
     Raises
     ------
@@ -75,11 +85,14 @@ def gumbel_top_k(
 
     Notes
     -----
-    The k largest x + G make an ordered sample without replacement (Kool, van Hoof and Welling, "Stochastic Beams and
-    Where to Find Them", 2019, section 2): P(i1, ..., ik) = prod softmax(x over what is left)[ij]. The first is what
+    The k largest x + T G make an ordered sample without replacement (Kool, van Hoof and Welling, "Stochastic Beams and
+    Where to Find Them", 2019, section 2): P(i1, ..., ik) = prod softmax(x / T over what is left)[ij]. The first is what
     `categorical` draws with the same arguments. The sums are compared exactly; perturbed has them rounded to float64.
-    `top_k_log_prob` has the probability of a sample, `inclusion_weights` what sums over it are weighted with. Tier:
-    bitwise.
+    `top_k_log_prob` has the probability of a sample, `inclusion_weights` what sums over it are weighted with.
+
+    With filters the sample is that from the logits that `filter_logits` returns, bit for bit: each row is filtered
+    once, before the first category is drawn, and not again from what is left. There is no promise for shards then. For
+    the two functions above give ``filter_logits(logits, ...)`` and the temperature. Tier: bitwise.
 
     Examples
     --------
@@ -92,16 +105,30 @@ def gumbel_top_k(
     True
     """
     secret = _key_of("gumbel_top_k", rng)
-    rows = _rows("gumbel_top_k", logits, axis, 1.0, where, streams, position)
+    rows = _rows("gumbel_top_k", logits, axis, temperature, where, streams, position)
     _option("gumbel_top_k", "on_invalid", on_invalid, "raise", "minus_one")
     if not _is_int(k):
         raise TypeError(f"gumbel_top_k: k must be an int, got {type(k).__name__}")
     most, length = operator.index(k) + 1, rows.logits.shape[-1]
     if not 0 < most <= length + 1:
         raise ValueError(f"gumbel_top_k: k must be in [0, {length}], got {most - 1}")
+    filters = None
+    if top_k is not None or top_p is not None or min_p is not None:
+        filters = _filters("gumbel_top_k", axis, rows.logits.ndim, top_k, top_p, min_p, filter_order, ties)
     out = np.empty((*rows.logits.shape[:-1], 3 * most))
-    offset = _index_offset("gumbel_top_k", index_offset)
-    _core.gumbel_top("gumbel_top_k", rows.logits, rows.where, most, secret, rows.streams, rows.position, offset, out)
+    _core.gumbel_top(
+        "gumbel_top_k",
+        rows.logits,
+        rows.temperature,
+        rows.where,
+        most,
+        secret,
+        rows.streams,
+        rows.position,
+        _index_offset("gumbel_top_k", index_offset),
+        out,
+        filters,
+    )
     drawn = out.view(_DRAW)
     spoilt = np.isnan(drawn["value"][..., -1])
     if on_invalid == "raise":
@@ -114,16 +141,20 @@ _LEFT = -40.0  # where the integrand's rest is below exp(-39) of the integral
 _BLOCK = 1 << 18  # numbers worked on at a time
 
 
-def _chosen(function: str, logits: npt.ArrayLike, indices: npt.ArrayLike, axis: int) -> tuple[Array, Array, Array]:
-    """Return the chosen logits (-inf for index -1), which of them there are, and the logsumexp of all others."""
-    rows = _rows(function, logits, axis, 1.0, None, None, 0).logits
-    at = _categories(function, indices, rows)
+def _chosen(
+    function: str, logits: npt.ArrayLike, indices: npt.ArrayLike, axis: int, temperature: npt.ArrayLike
+) -> tuple[Array, Array, Array, Array]:
+    """Return the chosen x / T (-inf for index -1), which of them there are, the logsumexp of all others, and T."""
+    rows = _rows(function, logits, axis, temperature, None, None, 0)
+    t = rows._per_row(function, "temperature", _positive_temperature(function, rows.temperature))
+    at, wide = _categories(function, indices, rows.logits), rows.in_float64()
+    with np.errstate(over="ignore"):
+        wide = wide / (t[..., None] if t.ndim else t)
     there = at >= 0
-    rest = np.ones((*rows.shape[:-1], rows.shape[-1] + 1), np.bool_)
+    rest = np.ones((*wide.shape[:-1], wide.shape[-1] + 1), np.bool_)
     np.put_along_axis(rest, at, False, axis=-1)  # -1: the one behind the row
-    wide = rows.astype(np.float64)
-    padded = np.concatenate([wide, np.full((*rows.shape[:-1], 1), -np.inf)], axis=-1)
-    return np.take_along_axis(padded, at, axis=-1), there, logsumexp(wide, where=rest[..., :-1])
+    padded = np.concatenate([wide, np.full((*wide.shape[:-1], 1), -np.inf)], axis=-1)
+    return np.take_along_axis(padded, at, axis=-1), there, logsumexp(wide, where=rest[..., :-1]), t
 
 
 def _tree_sum(x: Array) -> Array:
@@ -146,7 +177,14 @@ def _log_one_minus_exp(log_z: Array) -> Array:
     return np.asarray(np.where(z < 0.5, log_z + log(ratio), log(1 - exp(-z))))
 
 
-def top_k_log_prob(logits: npt.ArrayLike, indices: npt.ArrayLike, *, ordered: bool = True, axis: int = -1) -> Any:
+def top_k_log_prob(
+    logits: npt.ArrayLike,
+    indices: npt.ArrayLike,
+    *,
+    ordered: bool = True,
+    axis: int = -1,
+    temperature: npt.ArrayLike = 1.0,
+) -> Any:
     """Return the logarithm of the probability that `gumbel_top_k` draws these categories.
 
     Parameters
@@ -159,6 +197,8 @@ def top_k_log_prob(logits: npt.ArrayLike, indices: npt.ArrayLike, *, ordered: bo
         The probability of drawing them in this order; else in any, that of the set.
     axis : int, default -1
         The axis of the categories.
+    temperature : float or array_like, default 1.0
+        What it drew with, positive: a scalar or one per row.
 
     Returns
     -------
@@ -174,9 +214,9 @@ def top_k_log_prob(logits: npt.ArrayLike, indices: npt.ArrayLike, *, ordered: bo
 
     Notes
     -----
-    Ordered: sum over j of log_softmax of x_j among what is not drawn before it (Plackett and Luce; Kool, van Hoof and
-    Welling, "Stochastic Beams and Where to Find Them", 2019, equation 4). Every term has the bound of `log_softmax` in
-    float64, also where it is nearly 0.
+    x stands for x / T, rounded to float64. Ordered: sum over j of log_softmax of x_j among what is not drawn before it
+    (Plackett and Luce; Kool, van Hoof and Welling, "Stochastic Beams and Where to Find Them", 2019, equation 4). Every
+    term has the bound of `log_softmax` in float64, also where it is nearly 0.
 
     The set (Kool, van Hoof and Welling, "Estimating Gradients for Discrete Random Variables by Sampling without
     Replacement", 2020, appendix B): the integral over u > 0 of exp(-u) prod(1 - exp(-u p_j / p_rest)), by the
@@ -193,7 +233,7 @@ def top_k_log_prob(logits: npt.ArrayLike, indices: npt.ArrayLike, *, ordered: bo
     array([0.238235])
     """
     by = _ordered if _flag("top_k_log_prob", "ordered", ordered) else _unordered
-    chosen, there, rest = _chosen("top_k_log_prob", logits, indices, axis)
+    chosen, there, rest, _ = _chosen("top_k_log_prob", logits, indices, axis, temperature)
     impossible = np.any(there & (chosen == -np.inf), axis=-1)
     return np.where(impossible, -np.inf, by(chosen, there, rest))[()]
 
@@ -229,7 +269,9 @@ def _unordered(chosen: Array, there: Array, rest: Array) -> Array:
     return np.asarray(np.where(none, 0.0, np.minimum(found, 0.0)))
 
 
-def inclusion_weights(logits: npt.ArrayLike, drawn: TopK, *, axis: int = -1, log: bool = False) -> Array:
+def inclusion_weights(
+    logits: npt.ArrayLike, drawn: TopK, *, axis: int = -1, log: bool = False, temperature: npt.ArrayLike = 1.0
+) -> Array:
     """Return the weights p / q that make sums over a sample of `gumbel_top_k` estimate expectations.
 
     Parameters
@@ -242,6 +284,8 @@ def inclusion_weights(logits: npt.ArrayLike, drawn: TopK, *, axis: int = -1, log
         The axis of the categories.
     log : bool, default False
         Return logarithms.
+    temperature : float or array_like, default 1.0
+        What `gumbel_top_k` drew with, positive: a scalar or one per row.
 
     Returns
     -------
@@ -255,9 +299,9 @@ def inclusion_weights(logits: npt.ArrayLike, drawn: TopK, *, axis: int = -1, log
 
     Notes
     -----
-    p = softmax(x), and q = 1 - exp(-exp(x - threshold)) is the probability that x + G exceeds the threshold: with f any
-    function of the category, the sum of p / q f over the sample has the expectation of f as its mean (Kool, van Hoof
-    and Welling, "Stochastic Beams and Where to Find Them", 2019, section 4.2). Tier: bitwise.
+    p = softmax(x / T), and q = 1 - exp(-exp((x - threshold) / T)) is the probability that x + T G exceeds the
+    threshold: with f any function of the category, the sum of p / q f over the sample has the expectation of f as its
+    mean (Kool, van Hoof and Welling, "Stochastic Beams and Where to Find Them", 2019, section 4.2). Tier: bitwise.
 
     Examples
     --------
@@ -272,14 +316,14 @@ def inclusion_weights(logits: npt.ArrayLike, drawn: TopK, *, axis: int = -1, log
     if not isinstance(drawn, TopK):
         raise TypeError(f"inclusion_weights: drawn must be a TopK, got {type(drawn).__name__}")
     logarithms = _flag("inclusion_weights", "log", log)
-    chosen, there, rest = _chosen("inclusion_weights", logits, drawn.indices, axis)
+    chosen, there, rest, t = _chosen("inclusion_weights", logits, drawn.indices, axis, temperature)
     everything = np.concatenate([chosen, rest[..., None]], axis=-1)
     log_p = log_softmax(everything)[..., :-1]
     threshold = np.asarray(drawn.threshold, dtype=np.float64)
     if threshold.shape != rest.shape:
         rule = f"must have the shape of the rows, {rest.shape}"
         raise ValueError(f"inclusion_weights: threshold {rule}, got shape {threshold.shape}")
-    sure = threshold == -np.inf
+    sure, threshold = threshold == -np.inf, threshold / t
     there = there & (chosen > -np.inf)
     log_q = _log_one_minus_exp(np.where(there, chosen, 0.0) - np.where(sure, 0.0, threshold)[..., None])
     found = np.where(there, log_p - np.where(sure[..., None], 0.0, log_q), -np.inf)

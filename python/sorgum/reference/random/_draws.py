@@ -346,8 +346,16 @@ def inverse(
     return np.array(found, dtype=np.int64).reshape(x.shape[:-1])
 
 
-def gumbel_top_k(logits: npt.ArrayLike, k: int, key: int, *, position: npt.ArrayLike = 0) -> tuple[Array, Array, Array]:
-    """Return indices, perturbed logits and threshold of the k largest x + G along the last axis.
+def gumbel_top_k(
+    logits: npt.ArrayLike,
+    k: int,
+    key: int,
+    *,
+    temperature: npt.ArrayLike = 1.0,
+    position: npt.ArrayLike = 0,
+    **filters: Any,
+) -> tuple[Array, Array, Array]:
+    """Return indices, perturbed logits and threshold of the k largest x + T G along the last axis.
 
     Parameters
     ----------
@@ -357,13 +365,17 @@ def gumbel_top_k(logits: npt.ArrayLike, k: int, key: int, *, position: npt.Array
         At most the length of a row.
     key : int
         64 bits.
+    temperature : array_like, default 1.0
+        T, not negative; a scalar or the rows' shape.
     position : array_like of int, default 0
         As in `words`.
+    **filters
+        Those of `filtered`, which is asked what is drawn from.
 
     Returns
     -------
     indices : array of int64
-        The rows' shape and k.
+        The rows' shape and k; -1 where nothing is left.
     perturbed : array of float64
         The same shape.
     threshold : array of float64
@@ -375,9 +387,15 @@ def gumbel_top_k(logits: npt.ArrayLike, k: int, key: int, *, position: npt.Array
     [0, 1]
     """
     x = np.asarray(logits, dtype=np.float64)
-    sums = x + gumbel(words(x.shape, key, PURPOSES["gumbel"], position=position))
+    t = np.broadcast_to(np.asarray(temperature, dtype=np.float64), x.shape[:-1])
+    if filters:
+        rows = x.reshape(-1, x.shape[-1])
+        kept = [filtered(row, temperature=float(own), **filters) for row, own in zip(rows, t.reshape(-1), strict=True)]
+        x = np.where(np.array(kept, dtype=np.bool_).reshape(x.shape), x, -np.inf)
+    sums = x + t[..., None] * gumbel(words(x.shape, key, PURPOSES["gumbel"], position=position))
     order = np.argsort(-sums, axis=-1, kind="stable")
     ranked = np.take_along_axis(sums, order, axis=-1)
+    order = np.where(ranked > -np.inf, order, -1)
     ranked = np.concatenate([ranked, np.full((*x.shape[:-1], 1), -np.inf)], axis=-1)
     return order[..., :k], ranked[..., :k], ranked[..., k]
 
