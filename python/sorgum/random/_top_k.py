@@ -9,10 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from sorgum import _core
+from sorgum.interop.arrays import kind_of, shown
 from sorgum.random._keys import Rng, _is_int, _key_of
 from sorgum.random._places import Array, _index_offset, _option
 from sorgum.random._rows import _DRAW, _categories, _refuse_invalid, _rows
-from sorgum.special import _flag, exp, log, log_softmax, logsumexp
+from sorgum.special import _flag, _real, exp, log, log_softmax, logsumexp
 
 __all__ = ["TopK", "gumbel_top_k", "inclusion_weights", "top_k_log_prob"]
 
@@ -95,10 +96,10 @@ def gumbel_top_k(
     rows = _rows("gumbel_top_k", logits, axis, 1.0, where, streams, position)
     _option("gumbel_top_k", "on_invalid", on_invalid, "raise", "minus_one")
     if not _is_int(k):
-        raise TypeError(f"gumbel_top_k: k must be an int, got {type(k).__name__}")
+        raise TypeError(f"gumbel_top_k: k must be an int, got {kind_of(k)}")
     most, length = operator.index(k) + 1, rows.logits.shape[-1]
     if not 0 < most <= length + 1:
-        raise ValueError(f"gumbel_top_k: k must be in [0, {length}], got {most - 1}")
+        raise ValueError(f"gumbel_top_k: k must be in [0, {length}], got {shown(most - 1)}")
     out = np.empty((*rows.logits.shape[:-1], 3 * most))
     offset = _index_offset("gumbel_top_k", index_offset)
     _core.gumbel_top("gumbel_top_k", rows.logits, rows.where, most, secret, rows.streams, rows.position, offset, out)
@@ -114,10 +115,12 @@ _LEFT = -40.0  # where the integrand's rest is below exp(-39) of the integral
 _BLOCK = 1 << 18  # numbers worked on at a time
 
 
-def _chosen(function: str, logits: npt.ArrayLike, indices: npt.ArrayLike, axis: int) -> tuple[Array, Array, Array]:
+def _chosen(
+    function: str, logits: npt.ArrayLike, indices: npt.ArrayLike, axis: int, argument: str = "indices"
+) -> tuple[Array, Array, Array]:
     """Return the chosen logits (-inf for index -1), which of them there are, and the logsumexp of all others."""
     rows = _rows(function, logits, axis, 1.0, None, None, 0).logits
-    at = _categories(function, indices, rows)
+    at = _categories(function, indices, rows, argument)
     there = at >= 0
     rest = np.ones((*rows.shape[:-1], rows.shape[-1] + 1), np.bool_)
     np.put_along_axis(rest, at, False, axis=-1)  # -1: the one behind the row
@@ -270,15 +273,15 @@ def inclusion_weights(logits: npt.ArrayLike, drawn: TopK, *, axis: int = -1, log
     True
     """
     if not isinstance(drawn, TopK):
-        raise TypeError(f"inclusion_weights: drawn must be a TopK, got {type(drawn).__name__}")
+        raise TypeError(f"inclusion_weights: drawn must be a TopK, got {kind_of(drawn)}")
     logarithms = _flag("inclusion_weights", "log", log)
-    chosen, there, rest = _chosen("inclusion_weights", logits, drawn.indices, axis)
+    chosen, there, rest = _chosen("inclusion_weights", logits, drawn.indices, axis, "drawn.indices")
     everything = np.concatenate([chosen, rest[..., None]], axis=-1)
     log_p = log_softmax(everything)[..., :-1]
-    threshold = np.asarray(drawn.threshold, dtype=np.float64)
+    threshold = _real("inclusion_weights", "drawn.threshold", drawn.threshold)
     if threshold.shape != rest.shape:
         rule = f"must have the shape of the rows, {rest.shape}"
-        raise ValueError(f"inclusion_weights: threshold {rule}, got shape {threshold.shape}")
+        raise ValueError(f"inclusion_weights: drawn.threshold {rule}, got shape {threshold.shape}")
     sure = threshold == -np.inf
     there = there & (chosen > -np.inf)
     log_q = _log_one_minus_exp(np.where(there, chosen, 0.0) - np.where(sure, 0.0, threshold)[..., None])
