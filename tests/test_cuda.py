@@ -288,7 +288,7 @@ def test_errors(module: Module) -> None:
         (
             lambda: lse(x, temperature=-1.0, out=y),
             ValueError,
-            "softmax: temperature must be positive and finite, got -1.0",
+            "logsumexp: temperature must be positive and finite, got -1.0",
         ),
         (lambda: s(x, empty="none", out=y), ValueError, "softmax: empty must be 'nan' or 'zero', got 'none'"),
         (

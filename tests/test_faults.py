@@ -79,21 +79,21 @@ def test_every_allocation_may_fail(tmp_path: Path) -> None:
         wide = x.reshape(2, -1)
         calls = {
             "exp": lambda: special.exp(x[::2]),
-            "softmax of a shared row": lambda: special.softmax(x),
-            "softmax of rows": lambda: special.softmax(x.reshape(-1, 64)),
-            "softmax across memory": lambda: special.softmax(x.reshape(512, 512), axis=0),
+            "a shared row of softmax": lambda: special.softmax(x),
+            "rows of softmax": lambda: special.softmax(x.reshape(-1, 64)),
+            "across memory: softmax": lambda: special.softmax(x.reshape(512, 512), axis=0),
             "masked log_softmax": lambda: special.log_softmax(wide, where=wide > 1, temperature=[1.0, 2.0]),
             "weighted logsumexp": lambda: special.logsumexp(wide, b=wide, axis=(0, 1)),
         }
-        def child(call, expected, k):
+        def child(name, call, expected, k):
             # A process of its own, whose pool must start its threads. Exits with 1 where an allocation failed.
             signal.alarm(30)
             shim.fail_allocation(k)
             failed = 0
             try:
                 result = call()
-            except MemoryError:
-                failed = 1
+            except MemoryError as error:
+                failed = str(error).startswith(name.split()[-1] + ": no memory for ")
             happened = shim.allocations() > k
             blocked = signal.pthread_sigmask(signal.SIG_BLOCK, [])
             right = failed or result.tobytes() == expected
@@ -106,7 +106,7 @@ def test_every_allocation_may_fail(tmp_path: Path) -> None:
             while status == 1:
                 pid = os.fork()
                 if pid == 0:
-                    child(call, expected, k)
+                    child(name, call, expected, k)
                 status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
                 assert status in (0, 1), (name, k, status)
                 k += 1
@@ -114,6 +114,97 @@ def test_every_allocation_may_fail(tmp_path: Path) -> None:
         print("done")
     """
     assert output(code, LD_PRELOAD=str(library), PYTHONWARNINGS="ignore") == "done"
+
+
+# Every function of special and random, in the types that need most.
+SMALL_STACK = """if True:
+    import sys, threading, numpy as np, sorgum as sg
+    from sorgum.interop import bfloat16
+    s, r = sg.special, sg.random
+    calls, logits = [], np.linspace(-3, 3, 4 * 4500).reshape(4, 4500)
+    for dtype in (np.float16, np.float32, np.float64):
+        for x in (logits[:, :33].astype(dtype), logits.astype(dtype), logits.astype(dtype).T):
+            y = s.softmax(x)
+            for f in (s.exp, s.log, s.softmax, s.log_softmax, s.logsumexp):
+                calls += [lambda f=f, x=x: f(x), lambda f=f, x=x: f(x.tolist()), lambda f=f, x=x: f(x[::2, ::3])]
+            calls += [
+                lambda x=x, y=y: s.softmax_grad(y, x), lambda x=x: s.log_softmax_grad(x, x),
+                lambda x=x: s.logsumexp_grad(x, x[:, 0]), lambda x=x: s.softmax(x, axis=0, where=x > 0),
+                lambda x=x: s.logsumexp(x, b=x), lambda x=x: s.softmax_from_partial(x, s.logsumexp_partial(x)),
+                lambda x=x: s.logsumexp_finish(s.logsumexp_merge(s.logsumexp_partial(x))),
+            ]
+    x, ids = np.float32(logits), np.array([[1, 2]] * 4)
+    bits = bfloat16.rounded(x, bfloat16.bits)
+    calls += [
+        lambda: s.softmax(bits), lambda: s.logsumexp_grad(bits, bits[:, 0]),
+        lambda: r.categorical(x, rng=1), lambda: r.categorical(x, rng=1, top_k=5, top_p=0.5, num_samples=3),
+        lambda: r.categorical(x.tolist(), rng=1, return_log_prob=True, method="inverse"),
+        lambda: r.filter_logits(x, top_p=0.5, min_p=0.1, top_k=9), lambda: r.apply_penalties(x, ids, frequency=1.0),
+        lambda: r.gumbel_merge(r.gumbel_partial(np.stack([x, x]), rng=1, streams=np.zeros((2, 4), int))),
+        lambda: r.gumbel_top_k(x, 3, rng=1), lambda: r.gumbel_softmax(x, rng=1), lambda: r.gumbel((4, 4500), rng=1),
+        lambda: r.gumbel_softmax(x, rng=1, hard=True), lambda: r.gumbel_softmax_grad(x, x, rng=1),
+        lambda: r.bits(9, rng=1), lambda: r.normal(9, rng=1), lambda: r.gamma(np.exp(x), rng=1),
+        lambda: r.dirichlet(np.exp(x), rng=1), lambda: r.soft_token_step(x, 3, rng=1),
+        lambda: r.dirichlet_resample(x, 3, rng=1), lambda: r.embedding_mix(x[:, :2], ids, x),
+        lambda: r.flow_interpolant([0, 1], 4, rng=1, temperature=1.0), lambda: r.binary_concrete(x, rng=1),
+        lambda: r.top_k_log_prob(x, ids), lambda: r.truncated_gumbel(x, 0.0, rng=1),
+        lambda: r.gumbel_given_max(x, 0.0, rng=1), lambda: r.uniform(9, rng=np.random.default_rng(1)),
+    ]
+    def run(found):
+        for call in calls:
+            result = call()
+            found += [np.asarray(part).tobytes() for part in (result if isinstance(result, tuple) else [result])]
+    expected, found = [], []
+    run(expected)
+    threading.stack_size(int(sys.argv[1]) * 1024)
+    thread = threading.Thread(target=run, args=(found,))
+    thread.start()
+    thread.join()
+    print(len(found), found == expected)
+"""
+
+
+def test_a_result_without_memory_is_named_on_every_way() -> None:
+    code = """
+        x = np.zeros((3000, 3000), np.float32)
+        small = np.zeros((2**17, 2), np.float32)
+        pages = int(open("/proc/self/statm").read().split()[0])
+        resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + 2**19, resource.RLIM_INFINITY))
+        hoard = []
+        try:  # until nothing is left, of what the allocator has at hand, too
+            while True:
+                hoard.append(np.empty(10**5))
+        except MemoryError:
+            pass
+        for call in (
+            lambda: special.softmax(x), lambda: special.softmax(x.T), lambda: special.softmax(x[:2**7, :2**11]),
+            lambda: special.logsumexp(small), lambda: special.logsumexp(small, axis=(1,)),
+            lambda: sg.random.gumbel((300, 3000), rng=1),
+        ):
+            try:
+                call()
+            except MemoryError as error:
+                print(error)
+    """
+    lines = output(code).splitlines()
+    large = "no memory for a result of shape (3000, 3000) and dtype float32, 36000000 bytes"
+    assert lines[:3] == [
+        f"softmax: {large}",
+        f"softmax: {large}",
+        "softmax: no memory for a result of shape (128, 2048) and dtype float32, 1048576 bytes",
+    ]
+    rows = "logsumexp: no memory for a result of shape (131072,) and dtype float32, 524288 bytes"
+    assert lines[3:5] == [rows, rows]
+    assert lines[5] == "gumbel: no memory for a result of shape (300, 3000) and dtype float32, 3600000 bytes"
+
+
+@pytest.mark.parametrize("kibibytes", [32, 64, 96, 256])
+def test_threads_of_little_stack(kibibytes: int) -> None:
+    done = subprocess.run([sys.executable, "-c", SMALL_STACK, str(kibibytes)], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    count, same = done.stdout.split()
+    assert int(count) > 200
+    assert same == "True"
 
 
 def test_too_little_address_space() -> None:

@@ -394,8 +394,8 @@ def test_two_to_the_31_categories() -> None:
 
 
 REFUSALS: list[tuple[dict[str, Any], type[Exception], str]] = [
-    ({"top_k": 0}, ValueError, "top_k must be at least 1, got 0"),
-    ({"top_k": [3, -1]}, ValueError, "top_k must be at least 1, got -1"),
+    ({"top_k": 0}, ValueError, "top_k must be at least 1 (the number of categories keeps all), got 0"),
+    ({"top_k": [3, -1]}, ValueError, "top_k must be at least 1 (the number of categories keeps all), got -1"),
     ({"top_k": 2.0}, TypeError, "top_k must be an integer or an array of them, got dtype dtype('float64')"),
     ({"top_k": [1, 2, 3]}, ValueError, "top_k must be a scalar or have the shape of the rows, (2,), got shape (3,)"),
     ({"top_p": 0.0}, ValueError, "top_p must be in (0, 1], got 0.0"),

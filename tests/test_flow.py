@@ -396,7 +396,7 @@ USABLE = "must be positive, finite and not subnormal"
         (
             lambda: random.frozen_flow_velocity(R, decay=1e-310),
             ValueError,
-            f"frozen_flow_velocity: 1 / decay {USABLE}, got inf",
+            f"frozen_flow_velocity: decay**-1 {USABLE}, got inf",
         ),
         (
             lambda: random.flow_score(R, [0, 1], temperature=1e300, beta=1e300),

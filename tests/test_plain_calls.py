@@ -19,7 +19,7 @@ from dlpack_stand_in import Allocator, Foreign, Tensor, Versioned
 
 import sorgum as sg
 from sorgum import _core
-from sorgum.interop import bfloat16, dlpack
+from sorgum.interop import bfloat16, dlpack, libraries
 
 s, r = sg.special, sg.random
 ONE = {"exp": s.exp, "log": s.log, "softmax": s.softmax, "log_softmax": s.log_softmax, "logsumexp": s.logsumexp}
@@ -39,8 +39,8 @@ def only_plain(name: str) -> Callable[..., Any]:
     def usual(*_: Any, **__: Any) -> Any:
         raise TheUsualWayError
 
-    usual.__name__ = name
-    return _core.function(usual, usual)  # type: ignore[no-any-return]
+    home = "random" if name == "categorical" else "special"
+    return _core.function(usual, f"sorgum.{home}.{name}", usual, lambda *call: call[-1])  # type: ignore[no-any-return]
 
 
 def go_the_usual_way(calls: dict[str, Callable[[], Any]]) -> None:
@@ -122,6 +122,22 @@ def test_special_values_and_rows_without_elements() -> None:
     for name, f in ONE.items():
         same(only_plain(name)(x), inspect.unwrap(f)(x))
         same(only_plain(name)(x.astype(np.float16)), inspect.unwrap(f)(x.astype(np.float16)))
+
+
+def test_the_plain_way_belongs_to_a_function_and_not_to_its_name() -> None:
+    def exp(x: Any) -> Any:
+        return "another exp"
+
+    names = {"__name__": "elsewhere.special", "__all__": ["exp"], "exp": exp}
+    libraries.open_to_libraries(names)
+    assert names["exp"](np.zeros(3)) == "another exp"  # type: ignore[operator]
+    with pytest.raises(TheUsualWayError):
+        _core.function(only_plain_failing, "exp", only_plain_failing, lambda *call: call[-1])(np.zeros(3))
+    assert only_plain("exp")(np.zeros(3)).tolist() == [1.0, 1.0, 1.0]
+
+
+def only_plain_failing(*_: Any) -> Any:
+    raise TheUsualWayError
 
 
 def test_what_goes_the_usual_way() -> None:

@@ -143,6 +143,37 @@ def test_set_num_threads_goes_before_the_environment() -> None:
     assert output(code, SORGUM_NUM_THREADS="3", OMP_NUM_THREADS="5") == "2 set_num_threads"
 
 
+@pytest.mark.parametrize("first", ["", "import sorgum"], ids=["alone", "after the main one"])
+def test_a_subinterpreter_is_refused(first: str) -> None:
+    """It hung for ever: pybind11 asks for the lock of the main interpreter, which another one holds."""
+    there = """if True:
+        import warnings
+        warnings.simplefilter("ignore")
+        for _ in range(2):
+            try:
+                import sorgum
+            except ImportError as error:
+                print("ImportError:", error, flush=True)
+    """
+    code = f"""
+        {first}
+        try:
+            import _interpreters as interpreters
+        except ImportError:
+            import _xxsubinterpreters as interpreters
+        there = interpreters.create()
+        error = interpreters.run_string(there, {there!r})
+        interpreters.destroy(there)
+        print(error, {bool(first)} and sorgum.special.softmax([0.0, 0.0]))
+    """
+    *lines, last = output(code).splitlines()
+    assert last == ("None [0.5 0.5]" if first else "None False")
+    assert len(lines) == 2
+    assert all(line.startswith("ImportError: ") for line in lines)
+    if not first:  # else NumPy, which is imported once only, refuses before
+        assert lines[0] == "ImportError: sorgum: the interpreter must be the main one, got a subinterpreter"
+
+
 @on_linux
 def test_the_affinity_mask_is_the_default() -> None:
     one = "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})"
@@ -152,11 +183,12 @@ def test_the_affinity_mask_is_the_default() -> None:
     assert 1 <= int(number) <= len(os.sched_getaffinity(0))
 
 
-@pytest.mark.parametrize("variable", ["SORGUM_NUM_THREADS", "OMP_NUM_THREADS"])
-@pytest.mark.parametrize("value", ["0", "-1", "two", "1.5", "4097", "9" * 30, " ", "0x2", ",2"])
-def test_a_malformed_number_of_threads_in_the_environment(variable: str, value: str) -> None:
-    expected = f"RuntimeError: {variable}: must be an integer from 1 to 4096, got '{value}'"
-    assert import_error(**{variable: value}) == expected.strip()
+@pytest.mark.parametrize("value", ["0", "-1", "two", "1.5", "4097", "9" * 30, " ", "0x2", ",2", "auto"])
+def test_a_malformed_number_of_threads_in_the_environment(value: str) -> None:
+    expected = f"RuntimeError: SORGUM_NUM_THREADS: must be an integer from 1 to 4096, got '{value}'"
+    assert import_error(SORGUM_NUM_THREADS=value) == expected.strip()
+    assert output(SHOW_THREADS, OMP_NUM_THREADS=value).split()[1] == "CPUs"  # it was not set for us
+    assert output(SHOW_THREADS, OMP_NUM_THREADS=value, SORGUM_NUM_THREADS="3") == "3 SORGUM_NUM_THREADS"
 
 
 def test_our_own_variable_is_no_list() -> None:

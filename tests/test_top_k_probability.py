@@ -199,7 +199,7 @@ def test_the_same_bits_on_every_isa(isa: str) -> None:
         (
             lambda: random.inclusion_weights(np.zeros(3), random.TopK(np.array([0]), np.zeros(1), np.zeros(2))),
             ValueError,
-            "inclusion_weights: threshold must have the shape of the rows, (), got shape (2,)",
+            "inclusion_weights: drawn.threshold must have the shape of the rows, (), got shape (2,)",
         ),
     ],
 )

@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+import types
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from dlpack_stand_in import as_bits, logits
 import sorgum as sg
 
 s, r = sg.special, sg.random
+
+NO_MEMORY = "must have memory of its own, as tensors within torch.func's transforms and others have not"
 
 # ---- PyTorch ----
 
@@ -86,8 +89,14 @@ def test_torch_draws_from_half_types(torch: Any, dtype: str, bf16: str) -> None:
 def test_torch_gradients_are_not_lost_silently(torch: Any) -> None:
     x = torch.zeros(3, requires_grad=True)
     for tensor in (x, torch.nn.Parameter(torch.zeros(3)), x * 2):
-        with pytest.raises(BufferError, match=r"detach"):
-            s.softmax(tensor)
+        for call, owner in (
+            (lambda t: s.softmax(t), "softmax: x"),
+            (lambda t: s.softmax(torch.ones(3), temperature=t[0]), "softmax: temperature"),
+            (lambda t: s.exp(torch.ones(3), out=t), "exp: out"),
+        ):
+            with pytest.raises(TypeError) as caught:
+                call(tensor)
+            assert str(caught.value) == f"{owner} must not require gradients (see detach), got a tensor that does"
     assert s.softmax(x.detach()).sum() == 1
 
 
@@ -146,11 +155,151 @@ def test_torch_within_its_transformations(torch: Any) -> None:
     assert func.jvp(weighted, (y,), (y,))[1] == weighted(y)
     with FakeTensorMode():
         assert type(s.softmax(x)) is torch.Tensor
-        with pytest.raises(ValueError, match=r"^softmax: x\.__dlpack__: data must be given"):
+        with pytest.raises(TypeError, match=rf"^softmax: x {NO_MEMORY}, got a tensor without \(FakeTensor\)$"):
             s.softmax(torch.zeros(3))
-    for transformed in (func.functionalize(s.softmax), torch.vmap(s.softmax), func.grad(lambda v: s.softmax(v).sum())):
-        with pytest.raises((ValueError, RuntimeError, BufferError), match=r"data|storage|gradient"):
+    for transformed in (func.functionalize(s.softmax), torch.vmap(s.softmax)):
+        with pytest.raises(TypeError, match=rf"^softmax: x {NO_MEMORY}, got a tensor without \(Tensor\)$"):
             transformed(y)
+    with pytest.raises(
+        TypeError, match=r"^softmax: x must not require gradients \(see detach\), got a tensor that does$"
+    ):
+        func.grad(lambda v: s.softmax(v).sum())(y)
+
+
+@pytest.mark.filterwarnings("ignore")  # of PyTorch's prototypes
+def test_torch_tensors_that_are_more_or_less_than_arrays(torch: Any) -> None:
+    from torch.masked import masked_tensor
+
+    x = torch.ones(3)
+    for tensor, said in (
+        (torch.ones(3, device="meta"), f"{NO_MEMORY}, got a tensor without (meta)"),
+        (torch._efficientzerotensor(3), f"{NO_MEMORY}, got a tensor without (Tensor)"),
+        (masked_tensor(x, x > 0), f"{NO_MEMORY}, got a tensor without (MaskedTensor)"),
+        (torch.eye(3).to_sparse(), "must be dense (see to_dense), got a tensor of layout torch.sparse_coo"),
+        (torch.eye(3).to_sparse_csr(), "must be dense (see to_dense), got a tensor of layout torch.sparse_csr"),
+    ):
+        for call, owner in (
+            (lambda t: s.softmax(t), "softmax: x"),
+            (lambda t: r.categorical(t, rng=1), "categorical: logits"),
+        ):
+            with pytest.raises(TypeError) as caught:
+                call(tensor)
+            assert str(caught.value) == f"{owner} {said}"
+    quantised = torch.quantize_per_tensor(x, 0.1, 0, torch.qint8)
+    with pytest.raises(TypeError, match=r"^softmax: x must be an array that DLPack can hand over, got torch\.Tensor: "):
+        s.softmax(quantised)
+    for value in ([x, x], [[x]], torch.max(torch.ones(2, 3), 1), [torch.ones((), dtype=torch.bfloat16)]):
+        with pytest.raises(TypeError) as caught:
+            s.softmax(value)
+        assert str(caught.value) == "softmax: x must be an array or sequences of numbers, got a sequence of Tensor"
+    with pytest.raises(TypeError) as caught:
+        r.categorical(x, rng=torch.Generator())
+    assert str(caught.value) == "categorical: rng must be a Key, an int seed or a numpy Generator, got torch.Generator"
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize(
+    "function",
+    [s.exp, lambda t: s.exp(t[:3:2]), lambda t: s.exp(np.ones(3), out=t.double())],
+    ids=["plain", "strides", "out"],
+)
+def test_torch_traces_and_tangents_are_refused(torch: Any, function: Any) -> None:
+    """The graph would have the numbers of this call as constants; a tangent would be lost."""
+    from torch.autograd import forward_ad
+    from torch.fx.experimental.proxy_tensor import make_fx
+
+    x = torch.tensor([0.1, 0.2, 0.3])
+    traced = r"^\w+: \w+ must not be traced \(torch\.jit\.trace, make_fx\), since .*, got a tensor that is$"
+    for trace in (lambda f: torch.jit.trace(f, (x,), check_trace=False), lambda f: make_fx(f)(x)):
+        with pytest.raises(TypeError, match=traced):
+            trace(lambda t: function(t) + 1)
+        assert function(x) is not None  # afterwards
+    with forward_ad.dual_level():
+        with pytest.raises(TypeError, match=r"^exp: \w+ must have no tangent, which would be dropped, got a dual "):
+            function(forward_ad.make_dual(x, torch.ones(3)))
+        assert function(x) is not None
+    with pytest.raises(TypeError, match=r"^exp: x must (have no tangent|not be traced)"):
+        torch.func.linearize(s.exp, x)
+
+
+WRITERS: dict[str, Any] = {
+    "exp": lambda out: s.exp(out.clone(), out=out),
+    "exp in place": lambda out: s.exp(out, out=out),
+    "softmax": lambda out: s.softmax(out, out=out),
+    "softmax, axis 0": lambda out: s.softmax(out, 0, out=out),
+    "of a NumPy array": lambda out: s.softmax(out.numpy().copy(), out=out),
+    "log_softmax": lambda out: s.log_softmax(out, out=out),
+    "softmax_grad": lambda out: s.softmax_grad(out, out.clone(), out=out),
+    "softmax_from_partial": lambda out: s.softmax_from_partial(out, s.logsumexp_partial(out), out=out),
+    "filter_logits": lambda out: r.filter_logits(out, top_k=2, out=out),
+    "apply_penalties": lambda out: r.apply_penalties(out, [[1]] * 3, out=out),
+    "gumbel_softmax": lambda out: r.gumbel_softmax(out, rng=1, out=out),
+    "uniform": lambda out: r.uniform((3, 4), rng=1, out=out),
+    "gamma": lambda out: r.gamma(np.ones((3, 4)), rng=1, out=out),
+}
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_torch_knows_of_what_was_written(torch: Any, name: str) -> None:
+    """What it kept for a gradient would else be taken for what it was."""
+    for make in (lambda: torch.rand(3, 4), lambda: torch.rand(4, 3).T, lambda: torch.rand(2, 3, 4)[1]):
+        a, w = make(), torch.ones(3, 4, requires_grad=True)
+        z = (a * w).sum()
+        before = a._version
+        WRITERS[name](a)
+        assert a._version > before
+        with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+            z.backward()
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("function", ["exp", "softmax", "logsumexp", "uniform"])
+def test_torch_knows_of_what_was_written_on_a_device(
+    torch: Any, function: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from sorgum.interop import cuda, dlpack
+
+    class OnDevice(torch.Tensor):  # type: ignore[misc, name-defined]
+        """A tensor that says that it is on a CUDA device."""
+
+        is_cpu = False
+
+        def __dlpack_device__(self) -> tuple[int, int]:
+            return dlpack.CUDA, 0
+
+        @property
+        def __cuda_array_interface__(self) -> dict[str, Any]:
+            return {"shape": tuple(self.shape), "typestr": "<f4", "data": (self.data_ptr(), False), "strides": None}
+
+    written: list[str] = []
+    kernels = {
+        name: lambda *_, name=name: written.append(name) for name in ("exp", "softmax", "logsumexp", "noise")
+    } | {"device_count": lambda: (1, "")}
+    module = types.SimpleNamespace(**kernels)
+    monkeypatch.setattr(cuda, "_module", lambda: (module, ""))
+    monkeypatch.setattr(cuda, "_stream", lambda _: 1)
+    x = torch.zeros(3, 4).as_subclass(OnDevice)
+    out = torch.zeros(3 if function == "logsumexp" else (3, 4)).as_subclass(OnDevice)
+    if function == "uniform":
+        assert r.uniform((3, 4), rng=1, out=out) is out
+    else:
+        assert s.__dict__[function](x, out=out) is out
+    assert written == ["noise" if function == "uniform" else function]
+    assert out._version == 1
+    assert x._version == 0
+
+
+def test_torch_versions_count_through_views(torch: Any) -> None:
+    a, b = torch.ones(3, 4), torch.rand(3)
+    s.logsumexp(torch.zeros(3, 5), out=a[:, 1])
+    assert a._version == 1
+    s.exp(a.detach(), out=a.detach())  # the plain way; PyTorch's own functions count here, too
+    assert a._version == 2
+    with torch.inference_mode():
+        s.exp(torch.ones(3), out=torch.empty(3))
+    s.exp(b)
+    s.exp(np.float32([1.0]), out=np.zeros(1, np.float32))
+    assert b._version == 0
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -271,7 +420,7 @@ def test_jax_traced_arrays_are_refused(jax: Any) -> None:
         for call in several:
             with pytest.raises(TypeError) as caught:
                 call()
-            rule = "must hold numbers, as arrays that are traced do not yet"
+            rule = "must have __dlpack_device__, as arrays that are traced have not"
             assert re.fullmatch(rf"{owner} {rule}, got \w+Tracer", str(caught.value))
 
 

@@ -169,6 +169,11 @@ index_t pooled_bytes(const Array& x, int axes) {
     return bytes >= static_cast<index_t>(kPooledFrom) ? bytes : 0;
 }
 
+std::string no_memory_text(DType dtype, int ndim, const index_t* shape) {
+    return "no memory for a result of shape " + shape_text(shape, ndim) + " and dtype " + dtype_text(dtype) + ", " +
+           std::to_string(size_of(shape, ndim) * element_size(dtype)) + " bytes";
+}
+
 bool goes_with(const Array& x, const Array& other) {
     return other.dtype == x.dtype && other.ndim == x.ndim && same_shape(other.shape, x.shape, x.ndim) &&
            (other.data == x.data || apart(x, other));

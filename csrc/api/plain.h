@@ -3,6 +3,8 @@
 // Nothing is refused here: what is not taken goes the usual way, where it is checked, and which has the same bits.
 #pragma once
 
+#include <string>
+
 #include "core/types.h"
 
 namespace sorgum::plain {
@@ -27,6 +29,9 @@ bool is_small(const Array& x);
 // The bytes of a result over the first `axes` axes of x where it takes memory from the pool (core/memory_pool.h), else
 // 0.
 index_t pooled_bytes(const Array& x, int axes);
+
+// What is said where there is no memory for a result.
+std::string no_memory_text(DType dtype, int ndim, const index_t* shape);
 
 // Whether `other` has the type and the shape of x, and is x itself or lies apart.
 bool goes_with(const Array& x, const Array& other);

@@ -90,7 +90,7 @@ void RowRules::check(const RowLayout& layout) const {
             continue;
         const Filters f = filters(layout, r);
         if (f.top_k < 1)
-            refuse(function_, "top_k", "at least 1", std::to_string(f.top_k));
+            refuse(function_, "top_k", "at least 1 (the number of categories keeps all)", std::to_string(f.top_k));
         if (!(f.top_p > 0.0) || f.top_p > 1.0)
             refuse(function_, "top_p", "in (0, 1]", number_text(f.top_p));
         if (!(f.min_p >= 0.0) || f.min_p > 1.0)

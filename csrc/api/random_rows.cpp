@@ -31,9 +31,20 @@ int append_where(const char* function, const std::optional<ArrayView>& where, co
     return static_cast<int>(operands.size()) - 1;
 }
 
+namespace {
+
+bool is_one_row(const ArrayView& x, const std::vector<bool>& reduced) {
+    for (int d = 0; d < x.ndim; ++d)
+        if (!reduced[static_cast<std::size_t>(d)] && x.shape[d] != 1)
+            return false;
+    return true;
+}
+
+}  // namespace
+
 RowSource::RowSource(const char* function, const Source& source, const ArrayView& x, const std::vector<bool>& reduced)
     : source_(source) {
-    if (source.streams && source.streams->ndim == 0 && x.ndim > 1)
+    if (source.streams && source.streams->ndim == 0 && !is_one_row(x, reduced))
         throw ValueError(std::string(function) + ": streams must have one id per row, got a scalar");
     const ArrayView zero = {nullptr, DType::i64, false, 0, {}, {}};
     operands_ = {per_row(function, "position", source.position, x, reduced),

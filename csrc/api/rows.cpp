@@ -148,6 +148,9 @@ std::vector<bool> reduced_axes(const char* function, const ArrayView& x, const s
 RowLayout make_rows(const ArrayView& x, const std::vector<bool>& reduced, const std::vector<ArrayView>& operands) {
     RowLayout layout;
     layout.rows = layout.length = 1;
+    if (operands.size() > static_cast<std::size_t>(kMaxOperands))
+        throw ValueError("make_rows: operands must be at most " + std::to_string(kMaxOperands) + ", got " +
+                         std::to_string(operands.size()));
     const int count = static_cast<int>(operands.size());
     for (int d = 0; d < x.ndim; ++d) {
         const bool inner = reduced[static_cast<std::size_t>(d)];

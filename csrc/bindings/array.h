@@ -11,6 +11,7 @@
 
 #include "api/rows.h"
 #include "core/error.h"
+#include "core/stack.h"
 #include "core/types.h"
 
 namespace sorgum {
@@ -110,11 +111,11 @@ private:
     PyThreadState* state_;
 };
 
-// Runs work() without the interpreter's lock.
+// Runs work() without the interpreter's lock, where the stack has room for it.
 template <class Work>
-decltype(auto) without_gil(Work&& work) {
+void without_gil(Work&& work) {
     const GilReleased released;
-    return work();
+    with_room(work);
 }
 
 // The same for work on all of x, unless that takes less time than others would notice: handing the lock over costs
@@ -122,7 +123,7 @@ decltype(auto) without_gil(Work&& work) {
 template <class Work>
 void without_gil(const ArrayView& x, Work&& work) {
     if (is_short_work(x))
-        work();
+        with_room(work);
     else
         without_gil(work);
 }

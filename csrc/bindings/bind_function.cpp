@@ -22,17 +22,15 @@ struct Function {
     PyObject *attributes, *weak_references;
     PyObject* function;   // takes NumPy's arrays
     PyObject* translate;  // called with this object, args and kwargs where there are arrays of other libraries
+    PyObject* refusal;    // called with these and an exception: returns the one to raise
     PlainCall plain;
 };
 
 Function* self_of(PyObject* object) { return reinterpret_cast<Function*>(object); }
 
-bool speaks_dlpack(PyTypeObject* type) {
-    static PyObject* const name = PyUnicode_InternFromString("__dlpack__");
-    return PyObject_HasAttr(reinterpret_cast<PyObject*>(type), name) != 0;
-}
+bool has(PyTypeObject* type, PyObject* name) { return PyObject_HasAttr(reinterpret_cast<PyObject*>(type), name) != 0; }
 
-// Whether an argument is an array of another library than NumPy, or a named tuple with one.
+// Whether an argument is an array of another library than NumPy, a tuple with one, or a generator of NumPy.
 bool is_foreign(PyObject* value) {
     static PyTypeObject* const ndarray = py::detail::npy_api::get().PyArray_Type_;
     PyTypeObject* const type = Py_TYPE(value);
@@ -50,7 +48,9 @@ bool is_foreign(PyObject* value) {
         Py_LeaveRecursiveCall();
         return found;
     }
-    return speaks_dlpack(type);
+    static PyObject* const dlpack = PyUnicode_InternFromString("__dlpack__");
+    static PyObject* const generator = PyUnicode_InternFromString("bit_generator");
+    return has(type, dlpack) || has(type, generator);
 }
 
 // The arguments of a call as they come: positional ones, then those that have names.
@@ -69,8 +69,9 @@ bool any_foreign(PyObject* const* values, index_t count) {
     return false;
 }
 
-PyObject* translated(PyObject* object, const Arguments& a) {
-    // No exception of C++ may leave through the interpreter, so none is thrown.
+// Calls one of the two functions in Python with the call as it came, and perhaps one thing more. No exception of C++
+// may leave through the interpreter, so none is thrown.
+PyObject* passed_on(PyObject* to, PyObject* object, const Arguments& a, PyObject* more) {
     const auto positional = py::reinterpret_steal<py::object>(PyTuple_New(a.count));
     const auto named = py::reinterpret_steal<py::object>(PyDict_New());
     if (!positional || !named)
@@ -80,7 +81,29 @@ PyObject* translated(PyObject* object, const Arguments& a) {
     for (index_t i = 0; i < a.named_count; ++i)
         if (PyDict_SetItem(named.ptr(), PyTuple_GET_ITEM(a.names, i), a.named[i]) != 0)
             return nullptr;
-    return PyObject_CallFunctionObjArgs(self_of(object)->translate, object, positional.ptr(), named.ptr(), nullptr);
+    return PyObject_CallFunctionObjArgs(to, object, positional.ptr(), named.ptr(), more, nullptr);
+}
+
+// Raises an error anew as `refusal` wants it: in the name of the function that was called. What is no Exception, such
+// as KeyboardInterrupt, stays.
+void raise_in_own_name(PyObject* object, const Arguments& a) {
+    if (PyErr_ExceptionMatches(PyExc_Exception) == 0)
+        return;
+    PyObject *type, *value, *trace;
+    PyErr_Fetch(&type, &value, &trace);
+    PyErr_NormalizeException(&type, &value, &trace);
+    if (trace != nullptr)
+        PyException_SetTraceback(value, trace);
+    PyObject* const own = passed_on(self_of(object)->refusal, object, a, value);
+    if (own == nullptr || !PyExceptionInstance_Check(own)) {
+        PyErr_Clear();
+        Py_XDECREF(own);
+        return PyErr_Restore(type, value, trace);
+    }
+    PyErr_Restore(Py_NewRef(reinterpret_cast<PyObject*>(Py_TYPE(own))), own, Py_XNewRef(trace));
+    Py_XDECREF(type);
+    Py_XDECREF(value);
+    Py_XDECREF(trace);
 }
 
 // Null, and no error, for a call that is not plain.
@@ -97,13 +120,16 @@ PyObject* answered_in_python(PyObject* object, PyObject* const* args, std::size_
 
 PyObject* call(PyObject* object, PyObject* const* args, std::size_t flagged, PyObject* names) {
     const index_t count = PyVectorcall_NARGS(flagged);
-    PyObject* const result = answered_at_once(object, args, count, names);
-    if (result != nullptr || PyErr_Occurred() != nullptr)
-        return result;
     const Arguments a = {args, count, std::next(args, count), names, names == nullptr ? 0 : PyTuple_GET_SIZE(names)};
-    if (any_foreign(a.positional, a.count) || any_foreign(a.named, a.named_count))
-        return translated(object, a);
-    return answered_in_python(object, args, flagged, names);
+    PyObject* result = answered_at_once(object, args, count, names);
+    if (result == nullptr && PyErr_Occurred() == nullptr) {
+        const bool foreign = any_foreign(a.positional, a.count) || any_foreign(a.named, a.named_count);
+        result = foreign ? passed_on(self_of(object)->translate, object, a, nullptr)
+                         : answered_in_python(object, args, flagged, names);
+    }
+    if (result == nullptr)
+        raise_in_own_name(object, a);
+    return result;
 }
 
 // The same, but that nothing is translated.
@@ -119,6 +145,7 @@ int traverse(PyObject* object, visitproc visit, void* arg) {
     Py_VISIT(self_of(object)->attributes);
     Py_VISIT(self_of(object)->function);
     Py_VISIT(self_of(object)->translate);
+    Py_VISIT(self_of(object)->refusal);
     return 0;
 }
 
@@ -126,6 +153,7 @@ int clear(PyObject* object) {
     Py_CLEAR(self_of(object)->attributes);
     Py_CLEAR(self_of(object)->function);
     Py_CLEAR(self_of(object)->translate);
+    Py_CLEAR(self_of(object)->refusal);
     return 0;
 }
 
@@ -200,8 +228,7 @@ void register_function(py::module_& module) {
     module.def("set_key_type", [](const py::object& type) { set_key_type(type.ptr()); }, py::arg("type"));
     module.def(
         "function",
-        [type](const py::object& function, const py::object& translate) {
-            const PlainCall plain = plain_call(function.attr("__name__").cast<std::string>().c_str());
+        [type](const py::object& function, const char* name, const py::object& translate, const py::object& refusal) {
             auto* const made = PyObject_GC_New(Function, reinterpret_cast<PyTypeObject*>(type.ptr()));
             if (made == nullptr)
                 throw py::error_already_set();
@@ -209,11 +236,12 @@ void register_function(py::module_& module) {
             made->attributes = made->weak_references = nullptr;
             made->function = Py_NewRef(function.ptr());
             made->translate = Py_NewRef(translate.ptr());
-            made->plain = plain;
+            made->refusal = Py_NewRef(refusal.ptr());
+            made->plain = plain_call(name);
             PyObject_GC_Track(made);
             return py::reinterpret_steal<py::object>(reinterpret_cast<PyObject*>(made));
         },
-        py::arg("function"), py::arg("translate"));
+        py::arg("function"), py::arg("name"), py::arg("translate"), py::arg("refusal"));
 }
 
 }  // namespace sorgum

@@ -9,7 +9,9 @@ void register_memory(py::module_& module) {
         "memory_read",
         [](const py::array& x) {
             const ArrayView view = view_of(x, "memory_read", "x");
-            return without_gil([&] { return memory::read(view); });
+            double found = 0;
+            without_gil([&] { found = memory::read(view); });
+            return found;
         },
         py::arg("x").noconvert());
     module.def(
@@ -23,7 +25,9 @@ void register_memory(py::module_& module) {
     module.def(
         "fma_peak",
         [](index_t iterations, bool many_chains) {
-            return without_gil([&] { return memory::fma_peak(iterations, many_chains); });
+            double found = 0;
+            without_gil([&] { found = memory::fma_peak(iterations, many_chains); });
+            return found;
         },
         py::arg("iterations"), py::arg("many_chains"));
 }

@@ -8,6 +8,7 @@
 #include "bindings/array.h"
 #include "bindings/cuda_build_info.h"
 #include "bindings/errors.h"
+#include "bindings/main_interpreter.h"
 #include "cuda/random.h"
 #include "cuda/special.h"
 
@@ -137,7 +138,7 @@ py::dict build_info() {
 
 }  // namespace sorgum
 
-PYBIND11_MODULE(_cuda, module, py::mod_gil_not_used()) {
+SORGUM_MODULE(_cuda, module) {
     module.doc() = "Compiled kernels of sorgum for CUDA. Use the modules of the package; this one may change any time.";
     py::register_local_exception_translator(sorgum::translate);
     module.attr("__version__") = sorgum::build::kCudaVersion;

@@ -25,6 +25,8 @@ inline void translate(std::exception_ptr thrown) {
         if (PyErr_Occurred() == nullptr) {
             PyErr_SetNone(PyExc_KeyboardInterrupt);
         }
+    } catch (const std::bad_alloc&) {
+        PyErr_SetString(PyExc_MemoryError, "no memory for intermediate results");
     }
 }
 
@@ -32,8 +34,6 @@ inline void translate(std::exception_ptr thrown) {
 inline void set_python_error(const std::exception_ptr& thrown) {
     try {
         translate(thrown);
-    } catch (const std::bad_alloc&) {
-        PyErr_NoMemory();
     } catch (const std::exception& error) {
         PyErr_SetString(PyExc_RuntimeError, error.what());
     }

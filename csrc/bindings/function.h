@@ -11,7 +11,7 @@ namespace sorgum {
 // way, on which its arguments are checked.
 using PlainCall = PyObject* (*)(PyObject* const* args, index_t count, PyObject* names);
 
-// The one that goes with the function of this name, or null.
+// The one that goes with the function of this name, "sorgum.special.exp", or null.
 PlainCall plain_call(const char* name);
 
 // Tells the type of keys.

@@ -1,5 +1,5 @@
 // The module sorgum._core: arrays and options in, checked calls of csrc/api out.
-#include <pybind11/pybind11.h>
+#include "bindings/main_interpreter.h"
 
 namespace py = pybind11;
 
@@ -14,7 +14,7 @@ void register_function(py::module_& module);
 
 }  // namespace sorgum
 
-PYBIND11_MODULE(_core, module, py::mod_gil_not_used()) {
+SORGUM_MODULE(_core, module) {
     module.doc() = "Compiled kernels of sorgum. Use the modules of the package; this one may change without notice.";
     sorgum::register_runtime(module);
     sorgum::register_special(module);

@@ -112,6 +112,11 @@ bool is_writable(PyObject* array) {
     return !is_numpy(array) || numpy::check_flags(array, numpy::npy_api::NPY_ARRAY_WRITEABLE_);
 }
 
+// As runtime.py says it.
+void set_no_memory(DType dtype, int ndim, const index_t* shape) {
+    PyErr_SetString(PyExc_MemoryError, plain::no_memory_text(dtype, ndim, shape).c_str());
+}
+
 // A new array of the library of `first`, of a dtype that NumPy calls `descriptor`, and where its elements are. Null,
 // without an error set, where another library makes none.
 PyObject* new_array(PyObject* first, DType dtype, PyObject* descriptor, int ndim, const index_t* shape, char*& data) {
@@ -121,11 +126,14 @@ PyObject* new_array(PyObject* first, DType dtype, PyObject* descriptor, int ndim
                                                                         nullptr, nullptr, 0, nullptr);
     if (array != nullptr)
         data = numpy::array_proxy(array)->data;
+    else
+        set_no_memory(dtype, ndim, shape);
     return array;
 }
 
 // The same in memory of the pool, for NumPy.
-PyObject* new_pooled_array(PyObject* descriptor, int ndim, const index_t* shape, index_t bytes, char*& data) {
+PyObject* new_pooled_array(DType dtype, PyObject* descriptor, int ndim, const index_t* shape, index_t bytes,
+                           char*& data) {
     try {
         const PooledMemory memory = pooled_memory(static_cast<std::size_t>(bytes));
         data = static_cast<char*>(memory.data);
@@ -133,6 +141,9 @@ PyObject* new_pooled_array(PyObject* descriptor, int ndim, const index_t* shape,
                          std::vector<index_t>(shape, std::next(shape, ndim)), data, memory.owner)
             .release()
             .ptr();
+    } catch (const std::bad_alloc&) {
+        set_no_memory(dtype, ndim, shape);
+        return nullptr;
     } catch (...) {
         set_python_error(std::current_exception());
         return nullptr;
@@ -154,7 +165,7 @@ PyObject* handed_out(PyObject* array) {
 template <class Work>
 bool done(const Array& x, Work&& work) {
     try {
-        plain::is_small(x) ? work() : without_gil(work);
+        plain::is_small(x) ? with_room(work) : without_gil(work);
         return true;
     } catch (...) {
         set_python_error(std::current_exception());
@@ -205,14 +216,15 @@ PyObject* answer(PyObject* const* args, index_t count, PyObject* names) {
         char* written;
         PyObject* const descriptor = is_numpy(given.x) ? numpy::array_proxy(given.x)->descr : nullptr;
         const auto made = py::reinterpret_steal<py::object>(
-            pooled > 0 ? new_pooled_array(descriptor, axes, x.shape, pooled, written)
+            pooled > 0 ? new_pooled_array(x.dtype, descriptor, axes, x.shape, pooled, written)
                        : new_array(given.x, x.dtype, descriptor, axes, x.shape, written));
         return made && run(written) ? handed_out(Py_NewRef(made.ptr())) : nullptr;
     }
     if (!alike(given.x, given.out) || !read(given.out, out) || !is_writable(given.out) ||
         !(kReduces ? plain::holds_rows_of(x, out) : plain::goes_with(x, out)) || (given.dy != nullptr && !fits(out)))
         return nullptr;
-    return run(out.data) ? Py_NewRef(given.out) : nullptr;
+    const bool done = run(out.data), counted = is_numpy(given.out) || tensor::count_change(given.out);
+    return done && counted ? Py_NewRef(given.out) : nullptr;
 }
 
 // 64 bits of an int, which is not negative; for a key also those of a Key.
@@ -269,15 +281,15 @@ PlainCall plain_call(const char* name) {
         const char* name;
         PlainCall call;
     } kCalls[] = {
-        {"exp", answer<Which::exp>},
-        {"log", answer<Which::log>},
-        {"softmax", answer<Which::softmax>},
-        {"log_softmax", answer<Which::log_softmax>},
-        {"logsumexp", answer<Which::logsumexp>},
-        {"softmax_grad", answer<Which::softmax_grad>},
-        {"log_softmax_grad", answer<Which::log_softmax_grad>},
-        {"logsumexp_grad", answer<Which::logsumexp_grad>},
-        {"categorical", categorical},
+        {"sorgum.special.exp", answer<Which::exp>},
+        {"sorgum.special.log", answer<Which::log>},
+        {"sorgum.special.softmax", answer<Which::softmax>},
+        {"sorgum.special.log_softmax", answer<Which::log_softmax>},
+        {"sorgum.special.logsumexp", answer<Which::logsumexp>},
+        {"sorgum.special.softmax_grad", answer<Which::softmax_grad>},
+        {"sorgum.special.log_softmax_grad", answer<Which::log_softmax_grad>},
+        {"sorgum.special.logsumexp_grad", answer<Which::logsumexp_grad>},
+        {"sorgum.random.categorical", categorical},
     };
     for (const auto& known : kCalls)
         if (std::strcmp(known.name, name) == 0)

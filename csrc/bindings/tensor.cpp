@@ -26,6 +26,57 @@ bool is_false(PyObject* answer) {
 
 void forget(void*, const char*, const char*) {}
 
+// What PyTorch has to say of a call beside its tensors; null as long as it was not imported.
+struct Torch {
+    PyObject *type = nullptr, *is_tracing = nullptr, *modes = nullptr, *forward = nullptr, *increment_version = nullptr;
+};
+
+// Borrowed, from a module that was imported. Null for what is not there.
+PyObject* imported(const char* module) { return PyDict_GetItemString(PyImport_GetModuleDict(), module); }
+
+PyObject* attribute(PyObject* of, const char* name) {
+    PyObject* const found = of == nullptr ? nullptr : PyObject_GetAttrString(of, name);
+    PyErr_Clear();
+    return found;
+}
+
+const Torch& torch() {
+    static Torch known;
+    if (known.increment_version == nullptr && imported("torch") != nullptr) {
+        PyObject* const core = imported("torch._C");
+        known.type = attribute(imported("torch"), "Tensor");
+        known.is_tracing = attribute(core, "_is_tracing");
+        known.modes = attribute(core, "_len_torch_dispatch_stack");
+        known.forward = attribute(imported("torch.autograd.forward_ad"), "__dict__");
+        known.increment_version = attribute(imported("torch.autograd.graph"), "increment_version");
+    }
+    return known;
+}
+
+bool is_of_torch(PyObject* tensor) {
+    PyObject* const type = torch().type;
+    return type != nullptr && PyType_IsSubtype(Py_TYPE(tensor), reinterpret_cast<PyTypeObject*>(type));
+}
+
+// Whether PyTorch may record what is done to a tensor: torch.jit.trace, modes of dispatch such as make_fx's, tangents
+// of forward mode. sorgum.interop.libraries looks closer.
+bool may_be_recorded(PyObject* tensor) {
+    static PyObject* const level = PyUnicode_InternFromString("_current_level");
+    if (!is_of_torch(tensor))
+        return false;
+    const Torch& known = torch();
+    if (known.is_tracing == nullptr || known.modes == nullptr || known.forward == nullptr)
+        return true;
+    PyObject* const at = PyDict_GetItemWithError(known.forward, level);
+    if (at == nullptr || !PyLong_Check(at) || PyLong_AsLong(at) != -1)
+        return true;
+    if (!is_false(PyObject_CallNoArgs(known.is_tracing)))
+        return true;
+    const auto modes = pybind11::reinterpret_steal<pybind11::object>(PyObject_CallNoArgs(known.modes));
+    forget_error();
+    return !modes || PyObject_IsTrue(modes.ptr()) != 0;
+}
+
 }  // namespace
 
 const ExchangeApi* api_of(PyTypeObject* type) {
@@ -42,7 +93,8 @@ const ExchangeApi* api_of(PyTypeObject* type) {
 Held read(const ExchangeApi& api, PyObject* tensor, plain::Array& array) {
     static PyObject* const requires_grad = PyUnicode_InternFromString("requires_grad");
     static PyObject* const is_neg = PyUnicode_InternFromString("is_neg");
-    if (!is_false(PyObject_GetAttr(tensor, requires_grad)) || !is_false(PyObject_CallMethodNoArgs(tensor, is_neg)))
+    if (may_be_recorded(tensor) || !is_false(PyObject_GetAttr(tensor, requires_grad)) ||
+        !is_false(PyObject_CallMethodNoArgs(tensor, is_neg)))
         return nullptr;
     DLManagedTensorVersioned* managed = nullptr;
     if (api.managed_of(tensor, &managed) != 0) {
@@ -58,6 +110,18 @@ Held read(const ExchangeApi& api, PyObject* tensor, plain::Array& array) {
     array.ndim = told.ndim;
     std::copy_n(told.shape, told.ndim, array.shape);
     return held;
+}
+
+bool count_change(PyObject* tensor) {
+    PyObject* const increment = torch().increment_version;
+    if (increment == nullptr || !is_of_torch(tensor))
+        return true;
+    PyObject *error, *value, *trace;
+    PyErr_Fetch(&error, &value, &trace);  // of work that was broken off
+    const auto done = pybind11::reinterpret_steal<pybind11::object>(PyObject_CallOneArg(increment, tensor));
+    if (error != nullptr)
+        PyErr_Restore(error, value, trace);
+    return static_cast<bool>(done);
 }
 
 PyObject* make(const ExchangeApi& api, DType dtype, int ndim, const index_t* shape, char*& data) {

@@ -26,9 +26,13 @@ struct Release {
 using Held = std::unique_ptr<dlpack::DLManagedTensorVersioned, Release>;
 
 // Null, without an error set, for a tensor that is not plain, or whose numbers alone are not what it stands for: one
-// that records gradients, or holds the negatives of its numbers. Null with an error that is no Exception, such as
-// KeyboardInterrupt, where the library raised it.
+// that records gradients, or holds the negatives of its numbers, or any while PyTorch records what is done. Null with
+// an error that is no Exception, such as KeyboardInterrupt, where the library raised it.
 Held read(const dlpack::ExchangeApi& api, PyObject* tensor, plain::Array& array);
+
+// Tells PyTorch that a tensor was written, as its own functions do, lest what it kept for a gradient be taken for what
+// it was. False with an error set where that fails.
+bool count_change(PyObject* tensor);
 
 // A new tensor, not written yet, and where its elements are. Null, as above, where the library makes none.
 PyObject* make(const dlpack::ExchangeApi& api, DType dtype, int ndim, const index_t* shape, char*& data);

@@ -309,6 +309,9 @@ unsigned initial_setting() {
             continue;
         }
         const index_t n = parse_count(text, variable.list_allowed);
+        if (n == 0 && variable.source == from_omp_variable) {
+            continue;  // it was set for other libraries, which take 0 and words, or warn and go on
+        }
         if (n == 0) {
             throw MachineError(std::string(variable.name) + ": must be an integer from 1 to " +
                                std::to_string(kMaxThreads) + ", got '" + text + "'");

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from sorgum import _core
 from sorgum.interop import bfloat16
 from sorgum.special import (
+    _OF_PYTHON,
     Array,
     Axis,
     _apart,
@@ -19,6 +20,7 @@ from sorgum.special import (
     _in_common_type,
     _mask,
     _out,
+    _plain,
     _result,
     _temperature,
     exp,
@@ -31,7 +33,7 @@ __all__ = ["log_softmax_grad", "logsumexp_grad", "softmax_grad"]
 def _pair(function: str, names: tuple[str, str], first: npt.ArrayLike, second: npt.ArrayLike) -> tuple[Array, Array]:
     """Both arrays in NumPy's common type."""
     a, b = _floats(function, names[0], first), _floats(function, names[1], second)
-    return _in_common_type(a, b, second if isinstance(second, int | float) else b)
+    return _in_common_type(a, b, second if type(second) in _OF_PYTHON else b)
 
 
 def _product(
@@ -228,7 +230,8 @@ def _weighted_product(
 ) -> Any:
     function = "logsumexp_grad"
     a, g = _pair(function, ("x", "dy"), x, dy)
-    a, weights = _in_common_type(a, _floats(function, "b", b), b if isinstance(b, int | float) else np.asarray(b))
+    given = b if type(b) in _OF_PYTHON else _plain(function, "b", b)
+    a, weights = _in_common_type(a, _floats(function, "b", b), given)
     a, g = _in_common_type(a, g, g)
     t, mask, axes = _temperature(function, temperature), _mask(function, where), _axes(function, axis)
     result = _out(function, out, a.shape, a.dtype)

@@ -9,6 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from sorgum import _core
+from sorgum.interop import bfloat16
+from sorgum.interop.arrays import is_int, kind_of, shown
 from sorgum.special import (
     Array,
     Axis,
@@ -50,7 +52,7 @@ partial_dtype = np.dtype(
 def _words(function: str, p: object) -> Array:
     """Return records as contiguous words, those of a record along a last axis of their own."""
     if not isinstance(p, np.ndarray | np.void) or isinstance(p, np.ma.MaskedArray) or p.dtype != partial_dtype:
-        found = p.dtype if isinstance(p, np.ndarray | np.void) else type(p).__name__
+        found = bfloat16.name(p.dtype) if isinstance(p, np.ndarray | np.void) else kind_of(p)
         raise TypeError(f"{function}: p must be an array of special.partial_dtype, got {found}")
     array = np.array(p, copy=True, order="C", subok=False)
     return array.reshape(*array.shape, 1).view(np.int64)
@@ -163,13 +165,12 @@ def logsumexp_merge(p: Array, axis: int = 0) -> Array:
     True
     """
     words = _words("logsumexp_merge", p)
-    try:
-        at = operator.index(axis)
-    except TypeError:
-        raise TypeError(f"logsumexp_merge: axis must be an int, got {axis!r}") from None
+    if not is_int(axis):
+        raise TypeError(f"logsumexp_merge: axis must be an int, got {shown(axis)}")
+    at = operator.index(axis)
     ndim = words.ndim - 1
     if not -ndim <= at < ndim:
-        raise ValueError(f"logsumexp_merge: axis must be in [{-ndim}, {ndim}), got {at}")
+        raise ValueError(f"logsumexp_merge: axis must be in [{-ndim}, {ndim}), got {shown(at)}")
     parts = np.moveaxis(words, at % ndim, 0)
     merged = _no_records(parts.shape[1:-1])
     _core.logsumexp_merge(parts, merged)
@@ -275,7 +276,7 @@ def softmax_from_partial(
     result = _out("softmax_from_partial", out, array.shape, array.dtype)
     mask = _mask("softmax_from_partial", where)
     if not isinstance(empty, str):
-        raise TypeError(f"softmax_from_partial: empty must be a string, got {empty!r}")
+        raise TypeError(f"softmax_from_partial: empty must be a string, got {shown(empty)}")
     words, axes = _words("softmax_from_partial", p), _axes("softmax_from_partial", axis)
     _core.softmax_from_partial(array, words, axes, None if mask is None else _apart(mask, out), result, empty)
     return _result(result, out)

@@ -1,8 +1,9 @@
 """Run-time controls: which instruction set runs, on how many threads, and how this build was made.
 
 None of them changes a result. The environment is read once, at import: `SORGUM_ISA` forces an instruction set,
-`SORGUM_NUM_THREADS` and after it `OMP_NUM_THREADS` set the number of threads. A variable that is set to something
-impossible is a `RuntimeError` at import; an empty one counts as not set.
+`SORGUM_NUM_THREADS` and after it `OMP_NUM_THREADS` set the number of threads. A variable of ours that is set to
+something impossible is a `RuntimeError` at import; an empty one counts as not set. So does an `OMP_NUM_THREADS` that is
+no number from 1 to 4096, nor a list that begins with one: it belongs to other libraries, and was not set for us.
 """
 
 import math
@@ -14,6 +15,7 @@ import numpy as np
 
 from sorgum import _core
 from sorgum.interop import cuda
+from sorgum.interop.arrays import is_int, kind_of, shown
 
 __all__ = [
     "available_isas",
@@ -93,7 +95,7 @@ def set_isa(name: str) -> None:
     >>> sg.set_isa(before)
     """
     if not isinstance(name, str):
-        raise TypeError(f"set_isa: name must be a str, got {type(name).__name__}")
+        raise TypeError(f"set_isa: name must be a str, got {kind_of(name)}")
     _core.set_isa(name)
 
 
@@ -141,8 +143,8 @@ def set_num_threads(n: SupportsIndex) -> None:
     1
     >>> sg.set_num_threads(before)
     """
-    if isinstance(n, bool) or not hasattr(n, "__index__"):
-        raise TypeError(f"set_num_threads: n must be an int, got {type(n).__name__}")
+    if not is_int(n):
+        raise TypeError(f"set_num_threads: n must be an int, got {kind_of(n)}")
     _core.set_num_threads(operator.index(n))
 
 
@@ -170,6 +172,8 @@ def set_memory_pool(nbytes: SupportsIndex) -> None:
     what goes into it. So the memory of results of 1 MiB and more that this package allocates is kept when the last view
     of them is gone, and the next result of about that size gets it. Arrays that the caller passes as `out` have nothing
     to do with it. Scratch memory of 64 KiB and more, which some calls need for a row, is kept there from call to call.
+    A result in kept memory does not own it (``flags.owndata`` is False), so that `numpy.ndarray.resize` refuses it,
+    where it resizes a smaller one.
 
     Parameters
     ----------
@@ -190,20 +194,20 @@ def set_memory_pool(nbytes: SupportsIndex) -> None:
     >>> sg.set_memory_pool(0)
     >>> sg.set_memory_pool(before)
     """
-    if isinstance(nbytes, bool) or not hasattr(nbytes, "__index__"):
-        raise TypeError(f"set_memory_pool: nbytes must be an int, got {type(nbytes).__name__}")
+    if not is_int(nbytes):
+        raise TypeError(f"set_memory_pool: nbytes must be an int, got {kind_of(nbytes)}")
     count = operator.index(nbytes)
     if not 0 <= count < 2**63:
-        raise ValueError(f"set_memory_pool: nbytes must be in [0, 2**63), got {count}")
+        raise ValueError(f"set_memory_pool: nbytes must be in [0, 2**63), got {shown(count)}")
     _core.set_memory_pool(count)
 
 
 def _empty(shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray[Any, np.dtype[Any]]:
     """Return a new array for a result, in pooled memory if it is large."""
     nbytes = math.prod(shape) * dtype.itemsize
-    if not _core.POOLED_FROM <= nbytes < 2**63:
-        return np.empty(shape, dtype)
     try:
+        if not _core.POOLED_FROM <= nbytes < 2**63:
+            return np.empty(shape, dtype)
         return _core.pooled(nbytes).view(dtype).reshape(shape)
     except MemoryError:
         raise MemoryError(f"no memory for a result of shape {shape} and dtype {dtype}, {nbytes} bytes") from None
@@ -245,6 +249,8 @@ def show_config(mode: Literal["stdout", "dicts"] = "stdout") -> dict[str, Any] |
     >>> list(config)
     ['version', 'isa', 'threads', 'memory_pool', 'cuda', 'build', 'python', 'numpy']
     """
+    if not isinstance(mode, str):
+        raise TypeError(f"show_config: mode must be a str, got {kind_of(mode)}")
     if mode not in ("stdout", "dicts"):
         raise ValueError(f"show_config: mode must be one of 'stdout', 'dicts', got {mode!r}")
     build = _core.build_info()

@@ -26,6 +26,7 @@ import numpy.typing as npt
 
 from sorgum import _core
 from sorgum.interop import bfloat16, cuda
+from sorgum.interop.arrays import is_int, kind_of, plain, refuse_unless_plain, shown
 from sorgum.interop.libraries import open_to_libraries
 from sorgum.runtime import _empty
 
@@ -50,9 +51,12 @@ Array: TypeAlias = npt.NDArray[Any]
 Axis: TypeAlias = int | tuple[int, ...] | None
 Algorithm: TypeAlias = Literal["auto", "two_pass", "three_pass_recompute", "three_pass_reload"]
 
+_plain = plain
+
 _UNIT_TEMPERATURE = np.array(1.0)
 _UNIT_TEMPERATURE.flags.writeable = False
 _LARGEST_AXIS = 2**62
+_OF_PYTHON = (bool, int, float)  # numbers that have no type beside an array; float64's scalars are of a subclass
 
 
 def _on_cuda(x: object) -> bool:
@@ -66,17 +70,6 @@ def _refuse_cuda(function: str, x: object) -> None:
         )
 
 
-def _plain(function: str, argument: str, value: npt.ArrayLike) -> Array:
-    if type(value) is np.ndarray:  # the common case, in a tenth of the time
-        return value
-    if isinstance(value, np.ma.MaskedArray):
-        raise TypeError(f"{function}: {argument} must be a plain array (masks go to `where`), got a masked array")
-    try:
-        return np.asarray(value)
-    except ValueError as error:  # NumPy's own, which names no argument
-        raise ValueError(f"{function}: {argument} must be an array, got nested sequences that make none") from error
-
-
 def _floats(function: str, argument: str, value: npt.ArrayLike) -> Array:
     """`value` as an array of a floating-point type, by the dtype policy of the module."""
     array = _plain(function, argument, value)
@@ -88,17 +81,25 @@ def _floats(function: str, argument: str, value: npt.ArrayLike) -> Array:
     if bfloat16.is_bfloat16(dtype):
         return array
     raise TypeError(
-        f"{function}: {argument} must be float16, bfloat16, float32, float64, bool or integer, got dtype {dtype!r}"
+        f"{function}: {argument} must be float16, bfloat16, float32, float64, bool or integer, got dtype "
+        f"{bfloat16.text(dtype)}"
     )
+
+
+def _real(function: str, argument: str, value: npt.ArrayLike) -> Array:
+    """`value` as a new array of float64."""
+    array = bfloat16.widened(_plain(function, argument, value))
+    if array.dtype.kind not in "fiu":
+        got = bfloat16.text(array.dtype)
+        raise TypeError(f"{function}: {argument} must be a real number or an array of them, got dtype {got}")
+    with np.errstate(over="ignore", invalid="ignore"):  # of long doubles
+        return array.astype(np.float64)
 
 
 def _temperature(function: str, value: npt.ArrayLike) -> Array:
     if isinstance(value, float) and value == 1.0:
         return _UNIT_TEMPERATURE
-    array = bfloat16.widened(_plain(function, "temperature", value))
-    if array.dtype.kind not in "fiu":
-        raise TypeError(f"{function}: temperature must be a real number or an array of them, got dtype {array.dtype!r}")
-    return array.astype(np.float64)
+    return _real(function, "temperature", value)
 
 
 def _mask(function: str, value: npt.ArrayLike | None) -> Array | None:
@@ -106,13 +107,13 @@ def _mask(function: str, value: npt.ArrayLike | None) -> Array | None:
         return None
     array = _plain(function, "where", value)
     if array.dtype != np.bool_:
-        raise TypeError(f"{function}: where must be boolean, got dtype {array.dtype!r}")
+        raise TypeError(f"{function}: where must be boolean, got dtype {bfloat16.text(array.dtype)}")
     return array
 
 
 def _flag(function: str, argument: str, value: object) -> bool:
     if not isinstance(value, bool | np.bool_):
-        raise TypeError(f"{function}: {argument} must be a bool, got {type(value).__name__}")
+        raise TypeError(f"{function}: {argument} must be a bool, got {kind_of(value)}")
     return bool(value)
 
 
@@ -120,7 +121,7 @@ def _options(function: str, empty: object, algorithm: object) -> tuple[str, str]
     if isinstance(empty, str) and isinstance(algorithm, str):
         return empty, algorithm
     name, value = ("algorithm", algorithm) if isinstance(empty, str) else ("empty", empty)
-    raise TypeError(f"{function}: {name} must be a string, got {value!r}")
+    raise TypeError(f"{function}: {name} must be a string, got {shown(value)}")
 
 
 def _axes(function: str, axis: Axis) -> Sequence[int] | None:
@@ -128,10 +129,10 @@ def _axes(function: str, axis: Axis) -> Sequence[int] | None:
         return None
     if type(axis) is int and -_LARGEST_AXIS < axis < _LARGEST_AXIS:
         return (axis,)
-    try:
-        indices = [operator.index(a) for a in axis] if isinstance(axis, tuple) else [operator.index(axis)]
-    except TypeError:
-        raise TypeError(f"{function}: axis must be an int, a tuple of ints or None, got {axis!r}") from None
+    several = axis if isinstance(axis, tuple) else (axis,)
+    if not all(map(is_int, several)):
+        raise TypeError(f"{function}: axis must be an int, a tuple of ints or None, got {shown(axis)}")
+    indices = map(operator.index, several)
     # An int of any size: one that is out of range is refused where the others are.
     return [max(-_LARGEST_AXIS, min(_LARGEST_AXIS, i)) for i in indices]
 
@@ -140,7 +141,8 @@ def _out(function: str, out: Array | None, shape: tuple[int, ...], dtype: np.dty
     if out is None:
         return _empty(shape, dtype)
     if not isinstance(out, np.ndarray) or isinstance(out, np.ma.MaskedArray):
-        raise TypeError(f"{function}: out must be a numpy array, got {type(out).__name__}")
+        raise TypeError(f"{function}: out must be a numpy array, got {kind_of(out)}")
+    refuse_unless_plain(f"{function}: out", type(out))
     return out
 
 
@@ -163,12 +165,13 @@ def _in_common_type(first: Array, second: Array, given: Any) -> tuple[Array, Arr
     """Return both in the common type of the first and of what was given as the second; a number of Python has none."""
     if first.dtype == second.dtype:
         return first, second
-    is_number = isinstance(given, int | float)
+    is_number = type(given) in _OF_PYTHON
     if is_number and bfloat16.is_bfloat16(first.dtype):
         return first, bfloat16.rounded(second, first.dtype)
     first, second = bfloat16.widened(first), bfloat16.widened(second)
     dtype = np.result_type(first.dtype, given if is_number else bfloat16.widened(given).dtype)
-    return first.astype(dtype, copy=False), second.astype(dtype, copy=False)
+    with np.errstate(over="ignore", invalid="ignore"):  # of a number that the type cannot hold, or a NaN that signals
+        return first.astype(dtype, copy=False), second.astype(dtype, copy=False)
 
 
 def _weighted(function: str, array: Array, b: npt.ArrayLike | None) -> tuple[Array, Array | None]:
@@ -176,7 +179,7 @@ def _weighted(function: str, array: Array, b: npt.ArrayLike | None) -> tuple[Arr
     if b is None:
         return array, None
     array, weights = _in_common_type(
-        array, _floats(function, "b", b), b if isinstance(b, int | float) else np.asarray(b)
+        array, _floats(function, "b", b), b if type(b) in _OF_PYTHON else _plain(function, "b", b)
     )
     try:
         return np.broadcast_to(array, np.broadcast_shapes(array.shape, weights.shape)), weights

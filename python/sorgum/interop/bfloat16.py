@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from sorgum import _core
 
-__all__ = ["bits", "dtype", "is_bfloat16", "rounded", "widened"]
+__all__ = ["bits", "dtype", "is_bfloat16", "name", "rounded", "text", "widened"]
 
 bits = np.dtype([("bfloat16", "=u2")])
 """The type of such arrays."""
@@ -61,6 +61,50 @@ def is_bfloat16(dtype: np.dtype[Any]) -> bool:
         return False
     _core.set_bfloat16_type(dtype.num)
     return True
+
+
+def name(dtype: np.dtype[Any]) -> str:
+    """Return the name of a type: as NumPy has it, and bfloat16's.
+
+    Parameters
+    ----------
+    dtype : dtype
+        Any.
+
+    Returns
+    -------
+    str
+        "float32", "bfloat16".
+
+    Examples
+    --------
+    >>> from sorgum.interop import bfloat16
+    >>> bfloat16.name(bfloat16.bits)
+    'bfloat16'
+    """
+    return "bfloat16" if dtype == bits else str(dtype)
+
+
+def text(dtype: np.dtype[Any]) -> str:
+    """Return what a message calls a type: as NumPy does, and bfloat16 by its name.
+
+    Parameters
+    ----------
+    dtype : dtype
+        Any.
+
+    Returns
+    -------
+    str
+        "dtype('float32')", "dtype(bfloat16)".
+
+    Examples
+    --------
+    >>> from sorgum.interop import bfloat16
+    >>> bfloat16.text(bfloat16.bits)
+    'dtype(bfloat16)'
+    """
+    return "dtype(bfloat16)" if dtype == bits else repr(dtype)
 
 
 def widened(array: npt.NDArray[Any]) -> npt.NDArray[Any]:

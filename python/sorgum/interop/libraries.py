@@ -1,12 +1,15 @@
 """Arrays of other libraries as arguments of every public function: PyTorch's, JAX's, any that offers `__dlpack__`.
 
 An argument on the CPU is seen as a NumPy array over the same memory. The result belongs to the library of the first
-argument, whatever the others are; an `out` is written in place and returned itself.
+argument, whatever the others are; an `out` is written in place and returned itself. What is refused is refused in the
+name of the function that was called, and a NumPy Generator is then as it was before.
 """
 
+import contextlib
 import functools
+import pickle
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import FunctionType
 from typing import Any, TypeAlias
 
@@ -14,7 +17,9 @@ import numpy as np
 import numpy.typing as npt
 
 from sorgum import _core
-from sorgum.interop import bfloat16, dlpack
+from sorgum.interop import bfloat16, dlpack, torch
+from sorgum.interop.arrays import kind_of
+from sorgum.interop.refusals import refusal
 
 __all__ = ["open_to_libraries", "translate"]
 
@@ -41,7 +46,7 @@ def open_to_libraries(module: dict[str, Any]) -> None:
     """
     for name in module["__all__"]:
         if isinstance(module[name], FunctionType):
-            opened = _core.function(module[name], translate)
+            opened = _core.function(module[name], f"{module['__name__']}.{name}", translate, refusal)
             functools.update_wrapper(opened, module[name])
             opened.__module__ = module["__name__"]
             module[name] = opened
@@ -97,7 +102,34 @@ def _translate(function: _core.Function, args: tuple[Any, ...], kwargs: dict[str
     named = {name: _seen(function, name, value, originals) for name, value in kwargs.items()}
     first, seen = (args[0], views[0]) if args else (kwargs.get(names[0]), named.get(names[0]))
     home = _at_numpy if seen is first else _home(first)
-    return _given_back(function.untranslated(*views, **named), home, originals)
+    out = kwargs.get("out")
+    try:
+        with _undone_if_refused(kwargs.get("rng")):
+            result = function.untranslated(*views, **named)
+    finally:
+        if torch.is_tensor(out):
+            torch.count_change(out)
+    return _given_back(result, home, originals)
+
+
+@contextlib.contextmanager
+def _undone_if_refused(rng: Any) -> Iterator[None]:
+    """Put the word that a call drew from a Generator back if the call fails."""
+    if not hasattr(type(rng), "bit_generator"):
+        yield
+        return
+    source = rng.bit_generator
+    before = source.state
+    try:
+        yield
+    except BaseException:
+        with source.lock:
+            now = source.state
+            source.state = before
+            rng.integers(0, 2**64, dtype=np.uint64)
+            ours = pickle.dumps(source.state) == pickle.dumps(now)  # else nothing was drawn, or by other threads, too
+            source.state = before if ours else now
+        raise
 
 
 # The arrays that a function was given, by their identity, each with what it is a view of.
@@ -132,35 +164,47 @@ def _given_back(result: Any, home: Callable[[npt.NDArray[Any]], Any], originals:
 
 def _view(function: _core.Function, argument: str, value: Any) -> npt.NDArray[Any] | None:
     """Return an array of another library as one of NumPy over the same memory; None for one on a CUDA device."""
-    torch, owner = _is_of_torch(value), f"{function.__wrapped__.__name__}: {argument}"
-    if torch and value.is_cpu:  # known in a tenth of the time
-        if value.is_neg():  # its capsule would not tell
-            raise ValueError(f"{owner} must hold its own numbers, got their negatives (see resolve_neg)")
-    elif not _is_on_cpu(owner, value):
+    is_tensor, owner = torch.is_tensor(value), f"{function.__wrapped__.__name__}: {argument}"
+    if is_tensor:
+        torch.refuse_without_numbers(owner, value)
+    if not (is_tensor and value.is_cpu) and not _is_on_cpu(owner, value):  # the first is known in a tenth of the time
         return None
-    try:
-        capsule = value.__dlpack__(max_version=(1, 0))
-    except TypeError:  # a producer of unversioned capsules; or its own error, which it raises again
-        capsule = value.__dlpack__()
-    view = dlpack.array_of(capsule, owner, writable=torch)  # JAX's, which is constant, does not tell either
+    capsule = _asked(owner, value, _capsule_of)
+    view = dlpack.array_of(capsule, owner, writable=is_tensor)  # JAX's, which is constant, does not tell either
     if view is None:
         raise TypeError(f"{owner} must have a type of NumPy or bfloat16, got {dlpack.read(capsule).dtype}")
     return view
 
 
+def _capsule_of(value: Any) -> Any:
+    try:
+        return value.__dlpack__(max_version=(1, 0))
+    except TypeError:  # a producer of unversioned capsules; or its own error, which it raises again
+        return value.__dlpack__()
+
+
+def _asked(owner: str, value: Any, question: Callable[[Any], Any]) -> Any:
+    """Return what an array of another library answers, which may refuse for reasons of its own."""
+    try:
+        return question(value)
+    except MemoryError:
+        raise
+    except Exception as error:
+        reason = str(error).partition("\n")[0]
+        rule = "must be an array that DLPack can hand over"
+        raise TypeError(f"{owner} {rule}, got {kind_of(value)}: {reason}") from error
+
+
 def _is_on_cpu(owner: str, value: Any) -> bool:
     """Return whether an array is on the CPU; else it is on a CUDA device."""
     if not hasattr(type(value), "__dlpack_device__"):  # JAX's, within a transformation such as jax.jit
-        raise TypeError(f"{owner} must hold numbers, as arrays that are traced do not yet, got {type(value).__name__}")
-    device = int(value.__dlpack_device__()[0])
+        raise TypeError(
+            f"{owner} must have __dlpack_device__, as arrays that are traced have not, got {type(value).__name__}"
+        )
+    device = int(_asked(owner, value, lambda array: array.__dlpack_device__())[0])
     if device in _ON_CPU or device in _ON_CUDA:
         return device in _ON_CPU
     raise TypeError(f"{owner} must be on the CPU or a CUDA device, got an array on device {device} of DLPack")
-
-
-def _is_of_torch(value: Any) -> bool:
-    torch = sys.modules.get("torch")
-    return torch is not None and isinstance(value, torch.Tensor)
 
 
 def _at_numpy(array: npt.NDArray[Any]) -> Any:
@@ -169,7 +213,7 @@ def _at_numpy(array: npt.NDArray[Any]) -> Any:
 
 def _home(first: Any) -> Callable[[npt.NDArray[Any]], Any]:
     """Return what hands a NumPy array to the library of `first`; it stays where it is for one that takes none."""
-    if _is_of_torch(first):
+    if torch.is_tensor(first):
         return lambda array: sys.modules["torch"].from_dlpack(dlpack.capsule(array, versioned=True))
     if not hasattr(first, "__array_namespace__"):
         return _at_numpy

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-import operator
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from sorgum import _core
+from sorgum.interop import bfloat16
+from sorgum.interop.arrays import kind_of
 from sorgum.random import _device
 from sorgum.random._filters import _FILTER_ORDER, FilterOrder, Ties, _filters
-from sorgum.random._keys import Key, Rng, _is_int, _key_of, _own_key_of, _word64
-from sorgum.random._places import Array, _option
+from sorgum.random._keys import Key, Rng, _key_of, _own_key_of, _word64
+from sorgum.random._places import Array, _axis, _option
 from sorgum.random._rows import _DRAW, _draw, _refuse_invalid, _rows
 from sorgum.special import _flag, _on_cuda
 
@@ -251,14 +252,10 @@ def gumbel_merge(partials: Array, axis: int = 0) -> Any:
     >>> bool(sg.random.gumbel_merge(parts)["index"] == sg.random.categorical([0.0, 1.0, 0.0, 1.0], rng=3))
     True
     """
-    if not isinstance(partials, np.ndarray) or partials.dtype != _DRAW:
-        found = partials.dtype if isinstance(partials, np.ndarray) else type(partials).__name__
+    if not isinstance(partials, np.ndarray) or partials.dtype != _DRAW or isinstance(partials, np.ma.MaskedArray):
+        found = bfloat16.name(partials.dtype) if type(partials) is np.ndarray else kind_of(partials)
         raise TypeError(f"gumbel_merge: partials must be a structured array of gumbel_partial, got {found}")
-    if not _is_int(axis):
-        raise TypeError(f"gumbel_merge: axis must be an int, got {axis!r}")
-    if not -partials.ndim <= operator.index(axis) < partials.ndim:
-        raise ValueError(f"gumbel_merge: axis must be in [{-partials.ndim}, {partials.ndim}), got {axis}")
-    parts = np.moveaxis(partials, axis, 0)
+    parts = np.moveaxis(partials, _axis("gumbel_merge", axis, partials.ndim), 0)
     value, low, index = (parts[name] for name in ("value", "low", "index"))
     spoilt = np.isnan(value).any(axis=0)
     some = index >= 0

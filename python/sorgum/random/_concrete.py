@@ -10,11 +10,11 @@ import numpy.typing as npt
 
 from sorgum.random._keys import Key, Rng, _own_key_of
 from sorgum.random._noise import logistic
-from sorgum.random._places import Array, _any_floats, _floats, _one_nan, _rounded, _widened
+from sorgum.random._places import Array, _any_floats, _floats, _one_nan, _pair, _rounded, _widened
 from sorgum.random._relaxed import gumbel_softmax
 from sorgum.random._rows import _positive_temperature, _rows
 from sorgum.random._top_k import _tree_sum
-from sorgum.special import _flag, exp, log, logsumexp, softmax
+from sorgum.special import _flag, _real, _temperature, exp, log, logsumexp, softmax
 
 __all__ = [
     "binary_concrete",
@@ -97,7 +97,7 @@ def gumbel_softmax_grad(
         mask = np.broadcast_to(np.asarray(where), y.shape)
         upstream = np.where(mask, upstream, 0)
     above = np.moveaxis(upstream, axis, -1).astype(np.float64)
-    t = _floats("gumbel_softmax_grad", "temperature", temperature).astype(np.float64)
+    t = _temperature("gumbel_softmax_grad", temperature)
     if t.ndim:
         t = (np.moveaxis(t, axis, -1) if t.ndim == y.ndim else t).reshape((*soft.shape[:-1], 1))
     with np.errstate(over="ignore", invalid="ignore"):  # numbers of no use become infinite or NaN
@@ -322,10 +322,10 @@ def binary_concrete(
     """
     given = _any_floats("binary_concrete", "logits", logits)
     x = _widened(given)
-    t = _positive_temperature("binary_concrete", np.asarray(_floats("binary_concrete", "temperature", temperature)))
+    t = _positive_temperature("binary_concrete", _real("binary_concrete", "temperature", temperature))
     logit = _flag("binary_concrete", "logit", logit)
     try:
-        divisor = np.broadcast_to(t.astype(np.float64), x.shape)
+        divisor = np.broadcast_to(t, x.shape)
     except ValueError:
         raise ValueError(
             f"binary_concrete: temperature must broadcast to shape {x.shape}, got shape {t.shape}"
@@ -385,7 +385,7 @@ def hard_concrete(
     >>> bool(0.1 < (gates == 0).mean() < 0.3)
     True
     """
-    low, high = (float(end) for end in stretch)
+    low, high = _pair("hard_concrete", "stretch", stretch)
     if not (low <= 0 and high >= 1 and high - low < np.inf):
         raise ValueError(f"hard_concrete: stretch must hold [0, 1] and be of finite length, got ({low}, {high})")
     place: dict[str, Any] = {"streams": streams, "position": position, "index_offset": index_offset}

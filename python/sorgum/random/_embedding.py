@@ -7,10 +7,9 @@ import numpy.typing as npt
 
 from sorgum import _core
 from sorgum.random._filters import _signed
-from sorgum.random._places import Array, _floats
+from sorgum.random._places import Array, _floats, _whole_numbers
 from sorgum.runtime import _empty
 from sorgum.special import _floats as _any_floats
-from sorgum.special import _plain
 
 __all__ = ["embedding_mix"]
 
@@ -58,11 +57,7 @@ def embedding_mix(weights: npt.ArrayLike, indices: npt.ArrayLike, embeddings: np
     function = "embedding_mix"
     w = _floats(function, "weights", weights).astype(np.float64)
     table = _any_floats(function, "embeddings", embeddings)
-    at = _plain(function, "indices", indices)
-    if at.size == 0 and not isinstance(indices, np.ndarray):
-        at = at.astype(np.int64)
-    if at.dtype.kind not in "iu":
-        raise TypeError(f"{function}: indices must be an array of integers, got dtype {at.dtype!r}")
+    at = _whole_numbers(function, "indices", indices)
     if at.ndim == 0:
         raise ValueError(f"{function}: indices must have at least one axis, got a scalar")
     if table.ndim != 2:

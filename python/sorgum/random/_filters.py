@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple, TypeAlias
 
@@ -11,10 +10,11 @@ import numpy.typing as npt
 
 from sorgum import _core
 from sorgum.interop import bfloat16
-from sorgum.random._keys import _is_int
-from sorgum.random._places import Array, _any_floats, _option, _out
+from sorgum.interop.arrays import shown
+from sorgum.random._places import Array, _any_floats, _axis, _option, _out, _whole_numbers
 from sorgum.random._rows import _rows
 from sorgum.special import _apart, _plain
+from sorgum.special import _real as _any_real
 
 __all__ = ["FilterOrder", "Ties", "apply_penalties", "filter_logits"]
 
@@ -37,10 +37,7 @@ class _Filters(NamedTuple):
 
 def _real(function: str, argument: str, value: npt.ArrayLike, axis: int, ndim: int) -> Array:
     """Return a float64 scalar or one number per row; an axis kept at length 1 becomes the last."""
-    array = bfloat16.widened(_plain(function, argument, value))
-    if array.dtype.kind not in "fiu":
-        raise TypeError(f"{function}: {argument} must be a real number or an array of them, got dtype {array.dtype!r}")
-    numbers: Array = array.astype(np.float64)
+    numbers = _any_real(function, argument, value)
     return np.moveaxis(numbers, axis, -1) if numbers.ndim == ndim else numbers
 
 
@@ -61,10 +58,11 @@ def _filters(
 ) -> _Filters:
     _option(function, "ties", ties, "first", "all")
     if isinstance(order, str) or not isinstance(order, Sequence) or not all(isinstance(step, str) for step in order):
-        raise TypeError(f"{function}: filter_order must be a sequence of strings, got {order!r}")
+        raise TypeError(f"{function}: filter_order must be a sequence of strings, got {shown(order)}")
     counts = _plain(function, "top_k", _LARGEST if top_k is None else top_k)
     if counts.dtype.kind not in "iu":
-        raise TypeError(f"{function}: top_k must be an integer or an array of them, got dtype {counts.dtype!r}")
+        got = bfloat16.text(counts.dtype)
+        raise TypeError(f"{function}: top_k must be an integer or an array of them, got dtype {got}")
     counts = _signed(counts)
     return _Filters(
         np.moveaxis(counts, axis, -1) if counts.ndim == ndim else counts,
@@ -166,12 +164,10 @@ def filter_logits(
 
 
 def _tokens(argument: str, value: npt.ArrayLike) -> Array:
-    array = np.asarray(value)
-    if array.size == 0 and not isinstance(value, np.ndarray):
-        array = array.astype(np.int64)
-    if array.dtype.kind not in "iu":
-        raise TypeError(f"apply_penalties: {argument} must be an array of integers, got dtype {array.dtype!r}")
-    return _signed(array)
+    try:
+        return _signed(_whole_numbers("apply_penalties", argument, value))
+    except ValueError as error:  # sequences of unequal lengths
+        raise ValueError(f"{error} (-1 fills shorter ones up)") from error.__cause__
 
 
 def apply_penalties(
@@ -234,19 +230,24 @@ def apply_penalties(
     array([ 2.  ,  0.  , -4.75,  2.  ], dtype=float32)
     """
     x = _any_floats("apply_penalties", "logits", logits)
-    if not _is_int(axis):
-        raise TypeError(f"apply_penalties: axis must be an int, got {axis!r}")
     if x.ndim == 0:
         raise ValueError("apply_penalties: logits must have at least one axis, got a scalar")
-    if not -x.ndim <= operator.index(axis) < x.ndim:
-        raise ValueError(f"apply_penalties: axis must be in [{-x.ndim}, {x.ndim}), got {axis}")
+    axis = _axis("apply_penalties", axis, x.ndim)
     numbers: dict[str, Any] = {"repetition": repetition, "frequency": frequency, "presence": presence}
     penalties = [_real("apply_penalties", name, value, axis, x.ndim) for name, value in numbers.items()]
     result = _out("apply_penalties", out, x.shape, x.dtype)
     if result.shape != x.shape:
         raise ValueError(f"apply_penalties: out must have shape {x.shape}, got {result.shape}")
-    seen, before = _tokens("tokens", tokens), None if prompt is None else _tokens("prompt", prompt)
+    seen, before = _tokens("tokens", tokens), None if prompt is None else _apart(_tokens("prompt", prompt), out)
+    seen = _apart(seen, out)
+
+    def penalise() -> None:
+        _core.penalise("apply_penalties", np.moveaxis(result, axis, -1), seen, before, *penalties)
+
     if result is not x:
+        x = _apart(x, out)
+        if out is not None:
+            penalise()  # refuses what is wrong; what it makes of what stands in `out` is written over
         np.copyto(result, x)
-    _core.penalise("apply_penalties", np.moveaxis(result, axis, -1), seen, before, *penalties)
+    penalise()
     return result

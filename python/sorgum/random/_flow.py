@@ -7,15 +7,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from sorgum.interop.arrays import kind_of, shown
 from sorgum.random._concrete import concrete_score
 from sorgum.random._keys import Rng, _key_of
 from sorgum.random._noise import _float_dtype
-from sorgum.random._places import Array, _floats, _number, _one_nan
+from sorgum.random._places import Array, _addressable, _floats, _number, _one_nan, _whole_numbers
 from sorgum.random._relaxed import _relax
 from sorgum.random._rows import _positive_temperature, _rows
 from sorgum.random._top_k import _tree_sum
 from sorgum.runtime import _empty
-from sorgum.special import _flag, _plain, exp, log_softmax, softmax, softmax_grad
+from sorgum.special import _flag, _real, exp, log_softmax, softmax, softmax_grad
 
 __all__ = [
     "flow_guidance",
@@ -53,7 +54,7 @@ def _same_shape(function: str, argument: str, array: Array, shape: tuple[int, ..
 
 def _temperatures(function: str, temperature: npt.ArrayLike, shape: tuple[int, ...]) -> Array:
     """Return positive temperatures broadcast to the rows' shape."""
-    t = np.asarray(_floats(function, "temperature", temperature), dtype=np.float64)
+    t = _real(function, "temperature", temperature)
     try:
         rows = np.broadcast_to(t, shape)
     except ValueError:
@@ -79,13 +80,11 @@ def _product(function: str, beta: float, temperature: Array) -> Array:
 
 
 def _one_hot(function: str, targets: npt.ArrayLike, categories: int, dtype: np.dtype[Any], height: float) -> Array:
-    at = _plain(function, "targets", targets)
-    if at.dtype.kind not in "iu":
-        raise TypeError(f"{function}: targets must be an array of integers, got dtype {at.dtype!r}")
+    at = _whole_numbers(function, "targets", targets)
     if at.size and not (at.min() >= 0 and at.max() < categories):
         wrong = at[(at < 0) | (at >= categories)].flat[0]
         raise ValueError(f"{function}: targets must be in [0, {categories}), got {wrong}")
-    rows = np.zeros((*at.shape, categories), dtype)
+    rows = np.zeros(_addressable(function, "categories", (*at.shape, categories)), dtype)
     if at.size:
         np.put_along_axis(rows, at.astype(np.int64)[..., None], height, axis=-1)
     return rows
@@ -195,9 +194,9 @@ def flow_interpolant(
     """
     function = "flow_interpolant"
     if isinstance(categories, bool) or not isinstance(categories, int | np.integer):
-        raise TypeError(f"{function}: categories must be an int, got {type(categories).__name__}")
+        raise TypeError(f"{function}: categories must be an int, got {kind_of(categories)}")
     if categories < 1:
-        raise ValueError(f"{function}: categories must be at least 1, got {categories}")
+        raise ValueError(f"{function}: categories must be at least 1, got {shown(categories)}")
     kind, log, height = _float_dtype(function, dtype), _flag(function, "log", log), _positive(function, "beta", beta)
     if height > float(np.finfo(kind).max):
         raise ValueError(f"{function}: beta must be finite in {kind.name}, got {height}")
@@ -297,7 +296,7 @@ def frozen_flow_velocity(log_points: npt.ArrayLike, *, decay: float) -> Array:
     """
     function = "frozen_flow_velocity"
     given, rate = _points(function, "log_points", log_points), _positive(function, "decay", decay)
-    t, y = _as_temperature(function, "1 / decay", 1 / rate), log_softmax(given)
+    t, y = _as_temperature(function, "decay**-1", 1 / rate), log_softmax(given)
     return np.asarray(softmax_grad(softmax(given), np.where(y == -np.inf, 0, y), temperature=t))
 
 

@@ -8,21 +8,12 @@ import numpy as np
 import numpy.typing as npt
 
 from sorgum import _core
-from sorgum.random._keys import Rng, _is_int, _key_of
+from sorgum.random._keys import Rng, _key_of
 from sorgum.random._noise import _float_dtype
-from sorgum.random._places import Array, _index_offset, _out, _place
-from sorgum.special import _flag, _plain, log_softmax, softmax
+from sorgum.random._places import Array, _axis, _index_offset, _out, _place
+from sorgum.special import _flag, _real, log_softmax, softmax
 
 __all__ = ["dirichlet", "gamma"]
-
-
-def _concentration(function: str, value: npt.ArrayLike) -> Array:
-    array = _plain(function, "concentration", value)
-    if array.dtype.kind not in "fiu":
-        raise TypeError(
-            f"{function}: concentration must be a real number or an array of them, got dtype {array.dtype!r}"
-        )
-    return np.asarray(array, dtype=np.float64)
 
 
 def _draw_gamma(
@@ -103,7 +94,8 @@ def gamma(
     >>> bool(np.isfinite(sg.random.gamma(1e-300, rng=1, log=True, dtype=np.float64)))
     True
     """
-    kind, log, a = _float_dtype("gamma", dtype), _flag("gamma", "log", log), _concentration("gamma", concentration)
+    kind, log = _float_dtype("gamma", dtype), _flag("gamma", "log", log)
+    a = _real("gamma", "concentration", concentration)
     result = _draw_gamma("gamma", a, rng, kind, log, streams, position, index_offset, out)
     return result[()] if result.ndim == 0 and out is None else result
 
@@ -160,13 +152,10 @@ def dirichlet(
     True
     """
     kind, log = _float_dtype("dirichlet", dtype), _flag("dirichlet", "log", log)
-    a = _concentration("dirichlet", concentration)
-    if not _is_int(axis):
-        raise TypeError(f"dirichlet: axis must be an int, got {axis!r}")
+    a = _real("dirichlet", "concentration", concentration)
     if a.ndim == 0:
         raise ValueError("dirichlet: concentration must have at least one axis, got a scalar")
-    if not -a.ndim <= axis < a.ndim:
-        raise ValueError(f"dirichlet: axis must be in [{-a.ndim}, {a.ndim}), got {axis}")
+    axis = _axis("dirichlet", axis, a.ndim)
     rows = np.moveaxis(a, axis, -1)
     logs = _draw_gamma("dirichlet", rows, rng, np.dtype(np.float64), True, streams, position, 0, None)
     points: Array = (log_softmax if log else softmax)(logs, out=logs)

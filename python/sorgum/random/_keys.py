@@ -2,15 +2,18 @@
 
 import dataclasses
 import operator
-from typing import SupportsIndex, TypeAlias, TypeGuard
+from typing import TypeAlias
 
 import numpy as np
 
 from sorgum import _core
+from sorgum.interop.arrays import is_int, kind_of, shown
 
 __all__ = ["Key", "Rng", "fold_in", "key", "split"]
 
 Rng: TypeAlias = "Key | int | np.random.Generator"  # a string: NumPy imports its generators when they are named
+
+_is_int = is_int
 
 # The last word of the counter that a derived key is made from; rows have 0 there (csrc/math/stream.h).
 _FOLD, _SPLIT = 1, 2
@@ -46,19 +49,12 @@ class Key:
 _core.set_key_type(Key)
 
 
-def _is_int(value: object) -> TypeGuard[SupportsIndex]:
-    """Tell integers, of NumPy too, from the rest; isinstance(value, SupportsIndex) would take microseconds."""
-    if isinstance(value, np.ndarray):  # all of them have __index__
-        return value.ndim == 0 and value.dtype.kind in "iu"
-    return hasattr(value, "__index__") and not isinstance(value, bool | np.bool_)
-
-
 def _word64(function: str, argument: str, value: object) -> int:
     if not _is_int(value):
-        raise TypeError(f"{function}: {argument} must be an int, got {type(value).__name__}")
+        raise TypeError(f"{function}: {argument} must be an int, got {kind_of(value)}")
     number = operator.index(value)
     if not 0 <= number < 2**64:
-        raise ValueError(f"{function}: {argument} must be in [0, 2**64), got {number}")
+        raise ValueError(f"{function}: {argument} must be in [0, 2**64), got {shown(number)}")
     return number
 
 
@@ -70,7 +66,7 @@ def _key_of(function: str, rng: object) -> int:
         return _word64(function, "rng", rng)
     if isinstance(rng, np.random.Generator):
         return int(rng.integers(0, 2**64, dtype=np.uint64))
-    raise TypeError(f"{function}: rng must be a Key, an int seed or a numpy Generator, got {type(rng).__name__}")
+    raise TypeError(f"{function}: rng must be a Key, an int seed or a numpy Generator, got {kind_of(rng)}")
 
 
 def _own_key_of(function: str, rng: object) -> int:

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sorgum import _core
+from sorgum.interop.arrays import shown
 from sorgum.random import _device
 from sorgum.random._keys import Rng, _key_of
 from sorgum.random._places import Array, Shape, _index_offset, _out, _place, _shape
@@ -26,7 +27,7 @@ def _one_of_two(function: str, dtype: npt.DTypeLike, first: type[Any], second: t
     except (TypeError, ValueError):  # NumPy's own, which names no argument
         result = dtype
     if not isinstance(result, np.dtype) or result not in (np.dtype(first), np.dtype(second)):
-        raise TypeError(f"{function}: dtype must be {first.__name__} or {second.__name__}, got {result!r}")
+        raise TypeError(f"{function}: dtype must be {first.__name__} or {second.__name__}, got {shown(result)}")
     return result
 
 
@@ -34,9 +35,9 @@ def _wide(function: str, width: object, dtype: np.dtype[Any]) -> bool:
     if width is None:
         return dtype.itemsize == 8
     if isinstance(width, bool) or not isinstance(width, int):
-        raise TypeError(f"{function}: bits must be 32, 64 or None, got {width!r}")
+        raise TypeError(f"{function}: bits must be 32, 64 or None, got {shown(width)}")
     if width not in (32, 64):
-        raise ValueError(f"{function}: bits must be 32, 64 or None, got {width}")
+        raise ValueError(f"{function}: bits must be 32, 64 or None, got {shown(width)}")
     return width == 64
 
 

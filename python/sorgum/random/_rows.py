@@ -1,7 +1,6 @@
 """Rows of logits: what goes with each of them, and the draw from each."""
 
 import dataclasses
-import operator
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,9 +8,17 @@ import numpy as np
 import numpy.typing as npt
 
 from sorgum import _core
-from sorgum.random._keys import _is_int
-from sorgum.random._places import Array, _any_floats, _index_offset, _place, _widened
-from sorgum.special import _mask, _plain, _temperature
+from sorgum.random._places import (
+    Array,
+    _addressable,
+    _any_floats,
+    _axis,
+    _index_offset,
+    _place,
+    _whole_numbers,
+    _widened,
+)
+from sorgum.special import _mask, _temperature
 
 __all__: list[str] = []
 
@@ -70,6 +77,16 @@ class _Rows:
             )
             yield part, out[rows]
 
+    def ids(self, function: str) -> Array:
+        """Return the id of every row, of the rows' shape."""
+        shape, count = self.logits.shape[:-1], int(np.prod(self.logits.shape[:-1], dtype=np.int64))
+        streams = self.streams
+        if streams is None:
+            return np.arange(count, dtype=np.int64).reshape(shape)
+        if streams.shape not in (shape, (*shape, 1)) and not (streams.ndim == 0 and count == 1):
+            raise ValueError(f"{function}: streams must have the shape of the rows, {shape}, got shape {streams.shape}")
+        return streams.reshape(shape)
+
     def repeated(self, function: str, samples: int) -> "_Rows":
         """Return every row `samples` times, at positions that count up."""
         shape = self.logits.shape[:-1]
@@ -80,11 +97,8 @@ class _Rows:
         position = np.broadcast_to(at, shape).view(np.uint64)[..., None]
         if samples and position.size and int(position.max()) > 2**64 - samples:
             raise ValueError(f"{function}: position must leave room for {samples} samples, got {int(position.max())}")
-        streams = self.streams
-        if streams is None:
-            streams = np.arange(int(np.prod(shape, dtype=np.int64)), dtype=np.int64).reshape(shape)
-        elif streams.shape != shape:
-            raise ValueError(f"{function}: streams must have the shape of the rows, {shape}, got shape {streams.shape}")
+        _addressable(function, "num_samples", (*shape, self.logits.shape[-1], samples))
+        streams = self.ids(function)
         rows = (*shape, samples)
         return _Rows(
             np.broadcast_to(self.logits[..., None, :], (*rows, self.logits.shape[-1])),
@@ -105,13 +119,9 @@ def _rows(
     position: npt.ArrayLike,
 ) -> _Rows:
     x = _any_floats(function, "logits", logits)
-    if not _is_int(axis):
-        raise TypeError(f"{function}: axis must be an int, got {axis!r}")
     if x.ndim == 0:
         raise ValueError(f"{function}: logits must have at least one axis, got a scalar")
-    at = operator.index(axis)
-    if not -x.ndim <= at < x.ndim:
-        raise ValueError(f"{function}: axis must be in [{-x.ndim}, {x.ndim}), got {at}")
+    at = _axis(function, axis, x.ndim)
     rows = x if at in (-1, x.ndim - 1) else np.moveaxis(x, at, -1)
     t, mask = _temperature(function, temperature), _mask(function, where)
     if t.ndim == x.ndim:  # with the axis kept at length 1
@@ -172,23 +182,19 @@ def _draw(
     return drawn
 
 
-def _categories(function: str, indices: npt.ArrayLike, rows: Array) -> Array:
+def _categories(function: str, indices: npt.ArrayLike, rows: Array, argument: str = "indices") -> Array:
     """Return some categories of each row, -1 for none, as int64."""
-    chosen, length = _plain(function, "indices", indices), rows.shape[-1]
-    if chosen.size == 0 and not isinstance(indices, np.ndarray):
-        chosen = chosen.astype(np.int64)
-    if chosen.dtype.kind not in "iu":
-        raise TypeError(f"{function}: indices must be an array of integers, got dtype {chosen.dtype!r}")
+    chosen, length = _whole_numbers(function, argument, indices), rows.shape[-1]
     if chosen.ndim != rows.ndim or chosen.shape[:-1] != rows.shape[:-1]:
         rule = f"must have the shape of the rows, {rows.shape[:-1]}, and one axis more"
-        raise ValueError(f"{function}: indices {rule}, got shape {chosen.shape}")
+        raise ValueError(f"{function}: {argument} {rule}, got shape {chosen.shape}")
     if chosen.size and not (chosen.min() >= -1 and chosen.max() < length):
         wrong = chosen[(chosen < -1) | (chosen >= length)].flat[0]
-        raise ValueError(f"{function}: indices must be in [-1, {length}), got {wrong}")
+        raise ValueError(f"{function}: {argument} must be in [-1, {length}), got {wrong}")
     at: Array = chosen.astype(np.int64)
     ranked = np.sort(at, axis=-1)
     if np.any((ranked[..., 1:] == ranked[..., :-1]) & (ranked[..., 1:] >= 0)):
-        raise ValueError(f"{function}: indices must not repeat in a row, got one that does")
+        raise ValueError(f"{function}: {argument} must not repeat in a row, got one that does")
     return at
 
 

@@ -9,12 +9,13 @@ import numpy as np
 import numpy.typing as npt
 
 from sorgum import _core
+from sorgum.interop.arrays import kind_of, shown
 from sorgum.random._filters import _FILTER_ORDER, FilterOrder, Ties, _filters
 from sorgum.random._keys import Rng, _is_int, _key_of
-from sorgum.random._places import Array, _floats, _number, _option
+from sorgum.random._places import Array, _number, _option, _pair
 from sorgum.random._rows import _positive_temperature, _refuse_invalid, _Rows, _rows, _two_sum
 from sorgum.runtime import _empty
-from sorgum.special import log, log_softmax, softmax
+from sorgum.special import _real, log, log_softmax, softmax
 
 __all__ = [
     "SoftTokens",
@@ -69,10 +70,10 @@ def _keep(
     """Filter rows; `limit`: down to the k most probable categories."""
     _option(function, "on_invalid", on_invalid, "raise", "minus_one")
     if not _is_int(k):
-        raise TypeError(f"{function}: k must be an int, got {type(k).__name__}")
+        raise TypeError(f"{function}: k must be an int, got {kind_of(k)}")
     most, length = operator.index(k), rows.logits.shape[-1]
     if not 1 <= most <= length:
-        raise ValueError(f"{function}: k must be in [1, {length}], got {most}")
+        raise ValueError(f"{function}: k must be in [1, {length}], got {shown(most)}")
     t = _positive_temperature(function, rows.temperature)
     ndim = rows.logits.ndim
     chosen = _filters(function, axis, ndim, **filters)
@@ -105,11 +106,7 @@ def _noise_of(function: str, key: int, rows: _Rows, indices: Array, concentratio
     """Return the number of each index of its row: a Gumbel number, or the logarithm of a gamma number."""
     shape = indices.shape[:-1]
     position = rows._per_row(function, "position", rows.position)
-    streams = rows.streams
-    if streams is None:
-        streams = np.arange(int(np.prod(shape, dtype=np.int64)), dtype=np.int64).reshape(shape)
-    elif streams.shape != shape:
-        raise ValueError(f"{function}: streams must have the shape of the rows, {shape}, got shape {streams.shape}")
+    streams = rows.ids(function)
     ids, at = (
         np.broadcast_to(np.broadcast_to(x, shape)[..., None], indices.shape).reshape(-1) for x in (streams, position)
     )
@@ -135,9 +132,7 @@ def _heaviest(
 
 
 def _clamp_of(function: str, clamp: object) -> tuple[float, float]:
-    if not isinstance(clamp, tuple | list) or len(clamp) != 2:
-        raise TypeError(f"{function}: clamp must be a pair of real numbers, got {clamp!r}")
-    low, high = (_number(function, "clamp", end) for end in clamp)
+    low, high = _pair(function, "clamp", clamp)
     if not low < high:
         raise ValueError(f"{function}: clamp must be a lower and a higher number, got ({low}, {high})")
     return low, high
@@ -169,7 +164,7 @@ def _gumbel_tokens(
     on_invalid: str,
 ) -> SoftTokens:
     secret = _key_of(function, rng)
-    t = np.asarray(_floats(function, "gumbel_temperature", gumbel_temperature), np.float64)
+    t = _real(function, "gumbel_temperature", gumbel_temperature)
     t = rows._per_row(function, "gumbel_temperature", _positive_temperature(function, t, "gumbel_temperature"))
     kept, most = _keep(function, rows, k, True, filters, axis, on_invalid)
     noise = _noise_of(function, secret, rows, kept.indices)
@@ -408,7 +403,7 @@ def dirichlet_resample(
     secret = _key_of(function, rng)
     rows = _rows(function, logits, axis, temperature, where, streams, position)
     filters = {"top_k": top_k, "top_p": top_p, "min_p": min_p, "order": filter_order, "ties": ties}
-    a = np.asarray(_floats(function, "concentration", concentration), np.float64)
+    a = _real(function, "concentration", concentration)
     good = (a >= _SMALLEST) & (a <= 1 / _SMALLEST)
     if not np.all(good):
         raise ValueError(f"{function}: concentration must be in [2**-1000, 2**1000], got {float(a[~good].flat[0])}")

@@ -9,11 +9,12 @@ import numpy as np
 import numpy.typing as npt
 
 from sorgum import _core
+from sorgum.interop.arrays import kind_of, shown
 from sorgum.random._filters import _FILTER_ORDER, FilterOrder, Ties, _filters
 from sorgum.random._keys import Rng, _is_int, _key_of
 from sorgum.random._places import Array, _index_offset, _option
 from sorgum.random._rows import _DRAW, _categories, _positive_temperature, _refuse_invalid, _rows
-from sorgum.special import _flag, exp, log, log_softmax, logsumexp
+from sorgum.special import _flag, _real, exp, log, log_softmax, logsumexp
 
 __all__ = ["TopK", "gumbel_top_k", "inclusion_weights", "top_k_log_prob"]
 
@@ -108,10 +109,10 @@ def gumbel_top_k(
     rows = _rows("gumbel_top_k", logits, axis, temperature, where, streams, position)
     _option("gumbel_top_k", "on_invalid", on_invalid, "raise", "minus_one")
     if not _is_int(k):
-        raise TypeError(f"gumbel_top_k: k must be an int, got {type(k).__name__}")
+        raise TypeError(f"gumbel_top_k: k must be an int, got {kind_of(k)}")
     most, length = operator.index(k) + 1, rows.logits.shape[-1]
     if not 0 < most <= length + 1:
-        raise ValueError(f"gumbel_top_k: k must be in [0, {length}], got {most - 1}")
+        raise ValueError(f"gumbel_top_k: k must be in [0, {length}], got {shown(most - 1)}")
     filters = None
     if top_k is not None or top_p is not None or min_p is not None:
         filters = _filters("gumbel_top_k", axis, rows.logits.ndim, top_k, top_p, min_p, filter_order, ties)
@@ -142,12 +143,17 @@ _BLOCK = 1 << 18  # numbers worked on at a time
 
 
 def _chosen(
-    function: str, logits: npt.ArrayLike, indices: npt.ArrayLike, axis: int, temperature: npt.ArrayLike
+    function: str,
+    logits: npt.ArrayLike,
+    indices: npt.ArrayLike,
+    axis: int,
+    temperature: npt.ArrayLike,
+    argument: str = "indices",
 ) -> tuple[Array, Array, Array, Array]:
     """Return the chosen x / T (-inf for index -1), which of them there are, the logsumexp of all others, and T."""
     rows = _rows(function, logits, axis, temperature, None, None, 0)
     t = rows._per_row(function, "temperature", _positive_temperature(function, rows.temperature))
-    at, wide = _categories(function, indices, rows.logits), rows.in_float64()
+    at, wide = _categories(function, indices, rows.logits, argument), rows.in_float64()
     with np.errstate(over="ignore"):
         wide = wide / (t[..., None] if t.ndim else t)
     there = at >= 0
@@ -314,15 +320,15 @@ def inclusion_weights(
     True
     """
     if not isinstance(drawn, TopK):
-        raise TypeError(f"inclusion_weights: drawn must be a TopK, got {type(drawn).__name__}")
+        raise TypeError(f"inclusion_weights: drawn must be a TopK, got {kind_of(drawn)}")
     logarithms = _flag("inclusion_weights", "log", log)
-    chosen, there, rest, t = _chosen("inclusion_weights", logits, drawn.indices, axis, temperature)
+    chosen, there, rest, t = _chosen("inclusion_weights", logits, drawn.indices, axis, temperature, "drawn.indices")
     everything = np.concatenate([chosen, rest[..., None]], axis=-1)
     log_p = log_softmax(everything)[..., :-1]
-    threshold = np.asarray(drawn.threshold, dtype=np.float64)
+    threshold = _real("inclusion_weights", "drawn.threshold", drawn.threshold)
     if threshold.shape != rest.shape:
         rule = f"must have the shape of the rows, {rest.shape}"
-        raise ValueError(f"inclusion_weights: threshold {rule}, got shape {threshold.shape}")
+        raise ValueError(f"inclusion_weights: drawn.threshold {rule}, got shape {threshold.shape}")
     sure, threshold = threshold == -np.inf, threshold / t
     there = there & (chosen > -np.inf)
     log_q = _log_one_minus_exp(np.where(there, chosen, 0.0) - np.where(sure, 0.0, threshold)[..., None])
