@@ -16,7 +16,7 @@ import pytest
 from cases import CHUNK
 from numpy.typing import NDArray
 
-from sorgum import reference, special
+from sorgum import random, reference, special
 
 Array = NDArray[Any]
 NAN, INF = math.nan, math.inf
@@ -265,6 +265,20 @@ def test_subnormal_products_before_a_small_temperature(name: str, dtype: Any, rn
                 limit += n * mpmath.mpf(2) ** -1075 * u / t
             unit = mpmath.mpf(float(np.spacing(np.abs(dtype(float(right))))))
             assert abs(mpmath.mpf(float(got)) - right) <= 3 * unit + limit
+
+
+def test_subnormal_products_of_relaxed_draws() -> None:
+    for t in (2.0**-20, 1e-3, 0.3):
+        x = np.tile(np.array([0.0, -690.0, -660.0]) * t, (200, 1))
+        place: dict[str, Any] = {"rng": 3, "temperature": t}
+        y = random.gumbel_softmax(x, **place)
+        dy = np.tile([0.0, 1e-9, -1e-9], (200, 1))
+        got = random.gumbel_softmax_grad(x, dy=dy, **place)
+        right = np.longdouble(y) * (dy - np.sum(np.longdouble(y) * dy, axis=-1, keepdims=True)) / np.longdouble(t)
+        assert np.any((y * np.abs(dy) < 1e-310) & (y > 1e-307))
+        limit = 2.0**-50 * (np.abs(right) + np.longdouble(y) * np.sum(y * np.abs(dy), axis=-1, keepdims=True) / t)
+        of_sum = np.longdouble(5e-324) * y / t  # its products are float64
+        assert np.all(np.abs(got - right) <= limit + of_sum + np.longdouble(1e-323))
 
 
 def test_cancelling_gradients_at_tiny_temperatures_stay_numbers() -> None:

@@ -113,10 +113,11 @@ def gumbel_softmax_grad(
         unit = np.where(np.max(np.abs(above), axis=-1, keepdims=True, initial=0) > 2.0**900, 2.0**-100, 1.0)
         above = above * unit
         if log:
-            found = above - soft * _tree_sum(above)[..., None]
-        else:
-            found = soft * (above - _tree_sum(soft * above)[..., None])
-        return np.moveaxis(_rounded(found / t / unit + 0.0, x.dtype), -1, axis)  # one sign of zero
+            found = (above - soft * _tree_sum(above)[..., None]) / t
+        else:  # a product that is subnormal would lack the digits that a small T asks for
+            down = np.minimum(np.frexp(t)[1], 0)
+            found = np.ldexp(soft, -down) * (above - _tree_sum(soft * above)[..., None]) / np.ldexp(t, -down)
+        return np.moveaxis(_rounded(found / unit + 0.0, x.dtype), -1, axis)  # one sign of zero
 
 
 @functools.lru_cache(maxsize=64)
