@@ -182,7 +182,7 @@ def drawn_from_halves(dtype: np.dtype[Any]) -> Iterator[Array]:
             random.gumbel_softmax(x, hard=True, **place),
             random.filter_logits(x, top_k=5, top_p=0.75),
             random.apply_penalties(x, tokens, repetition=1.25, frequency=0.125),
-            random.gumbel_softmax_grad(x, x, **place),
+            random.gumbel_softmax_grad(x, dy=x, **place),
         ]
         yield from (np.pad(array.view(np.uint16).ravel(), (0, -array.size % 4)).view(np.int64) for array in made)
 
