@@ -34,7 +34,7 @@ advantage = np.array([1.0, -0.5, 0.25])
 for logits, tokens in rollout:
     old = sg.random.soft_token_log_prob(logits, tokens.indices, tokens.log_weights)
     assert np.array_equal(old, sg.random.soft_token_log_prob(logits.copy(), tokens.indices, tokens.log_weights))
-    gradient = sg.random.soft_token_log_prob_grad(advantage, logits, tokens.indices, tokens.log_weights)
+    gradient = sg.random.soft_token_log_prob_grad(logits, tokens.indices, tokens.log_weights, dy=advantage)
     moved = logits.astype(np.float64)
     for row, ids, change in zip(moved, tokens.indices, gradient, strict=True):
         row[ids[ids >= 0]] += 0.01 * change[ids >= 0]  # the gradient of all other logits is 0

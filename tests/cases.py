@@ -99,7 +99,7 @@ def logsumexp_grad(x: Array, **keywords: Any) -> Array:
     """With a factor per row, dy / T: numbers of the type for T = 1, others for T = 0.7; a zero and an infinity."""
     dy = logits(x.shape[0], x.dtype, 1.0, seed=x.shape[1])
     dy[2::29], dy[3::29] = 0, np.inf
-    return special.logsumexp_grad(x, dy, **keywords)  # type: ignore[no-any-return]
+    return special.logsumexp_grad(x, dy=dy, **keywords)  # type: ignore[no-any-return]
 
 
 def gradients(dtype: np.dtype[Any]) -> Iterator[Array]:
@@ -112,15 +112,15 @@ def gradients(dtype: np.dtype[Any]) -> Iterator[Array]:
             (special.log_softmax, special.log_softmax_grad),
         ):
             y = function(x)
-            yield grad(y, dy)
-            yield grad(y, dy, temperature=0.3, where=mask)
-            yield grad(y[:, ::-2], dy[:, ::-2])
-            yield grad(y, dy, axis=0)
-        yield special.logsumexp_grad(x, dy[:, 0], temperature=0.3)
-        yield special.logsumexp_grad(x, dy[0], axis=0, where=mask)
+            yield grad(y, dy=dy)
+            yield grad(y, dy=dy, temperature=0.3, where=mask)
+            yield grad(y[:, ::-2], dy=dy[:, ::-2])
+            yield grad(y, dy=dy, axis=0)
+        yield special.logsumexp_grad(x, dy=dy[:, 0], temperature=0.3)
+        yield special.logsumexp_grad(x, dy=dy[0], axis=0, where=mask)
     x = words(48 * 512, dtype).reshape(512, 48)
     for grad in (special.softmax_grad, special.log_softmax_grad):
-        yield grad(x, x[::-1])
+        yield grad(x, dy=x[::-1])
 
 
 def three_pass(dtype: np.dtype[Any]) -> Iterator[Array]:
@@ -300,7 +300,7 @@ def side_by_side(dtype: np.dtype[Any]) -> Iterator[Array]:
         x = x.astype(dtype)
         y = special.softmax(x, axis=0)
         yield y
-        yield special.softmax_grad(y, x, axis=0)
+        yield special.softmax_grad(y, dy=x, axis=0)
 
 
 def fma_chains(dtype: np.dtype[Any]) -> Iterator[Array]:

@@ -89,8 +89,8 @@ def test_tiles_of_every_partial_size(dtype: Any, offset: int, isa: str) -> None:
             x = logits((n, rows), np.dtype(np.float32), 3.0, seed=n + rows).astype(dtype)
             dy = logits((n, rows), np.dtype(np.float32), 3.0, seed=n * rows).astype(dtype)
             out = placed(np.zeros_like(x), offset)
-            special.softmax_grad(placed(x, offset), placed(dy, offset + 8), axis=0, out=out)
-            wanted = special.softmax_grad(np.ascontiguousarray(x.T), np.ascontiguousarray(dy.T)).T
+            special.softmax_grad(placed(x, offset), dy=placed(dy, offset + 8), axis=0, out=out)
+            wanted = special.softmax_grad(np.ascontiguousarray(x.T), dy=np.ascontiguousarray(dy.T)).T
             assert same_bits(out, np.ascontiguousarray(wanted)), (n, rows)
             special.softmax(placed(x, offset), axis=0, out=out)
             assert same_bits(out, np.ascontiguousarray(special.softmax(np.ascontiguousarray(x.T)).T)), (n, rows)
@@ -103,8 +103,8 @@ def test_large_results_of_columns(dtype: Any, offset: int, isa: str) -> None:
     n, rows = (1030, 1030) if offset else (1024, 2048)
     x = logits((n, rows), np.dtype(np.float32), 3.0, seed=n).astype(dtype)
     out = placed(np.zeros((n, rows), dtype), offset)
-    wanted = special.softmax_grad(np.ascontiguousarray(x.T), np.ascontiguousarray(x.T[::-1])).T
-    special.softmax_grad(x, x[:, ::-1], axis=0, out=out)
+    wanted = special.softmax_grad(np.ascontiguousarray(x.T), dy=np.ascontiguousarray(x.T[::-1])).T
+    special.softmax_grad(x, dy=x[:, ::-1], axis=0, out=out)
     assert same_bits(out, np.ascontiguousarray(wanted))
     if dtype in (np.float16, ml_dtypes.bfloat16):
         special.softmax(x, axis=0, out=out)
@@ -115,8 +115,8 @@ def test_large_results_of_columns(dtype: Any, offset: int, isa: str) -> None:
 def test_every_half_among_columns(dtype: Any, isa: str) -> None:
     """Infinities, subnormals and NaN of every payload."""
     x = np.arange(65536, dtype=np.uint16).view(dtype).reshape(256, 256)
-    got = special.softmax_grad(x, x.T, axis=0)
-    wanted = special.softmax_grad(np.ascontiguousarray(x.T), np.ascontiguousarray(x)).T
+    got = special.softmax_grad(x, dy=x.T, axis=0)
+    wanted = special.softmax_grad(np.ascontiguousarray(x.T), dy=np.ascontiguousarray(x)).T
     assert same_bits(np.ascontiguousarray(got), np.ascontiguousarray(wanted))
 
 
@@ -125,8 +125,8 @@ def test_masks_among_columns(dtype: Any, isa: str) -> None:
     for n, rows, begin in ((1, 2, 0), (7, 9, 1), (8, 16, 3), (9, 33, 5), (50, 70, 7), (4100, 40, 1)):
         x = logits((n, rows), np.dtype(np.float32), 3.0, seed=n).astype(dtype)
         mask = (logits((n, rows + begin), np.dtype(np.float32), 3.0, seed=rows) > -2)[:, begin:]
-        for function, arguments in ((special.softmax, (x,)), (special.softmax_grad, (x, x[::-1]))):
-            turned = [np.ascontiguousarray(a.T) for a in arguments]
-            wanted = function(*turned, where=np.ascontiguousarray(mask.T)).T
-            got = function(*arguments, axis=0, where=mask)
+        for function, given in ((special.softmax, {}), (special.softmax_grad, {"dy": x[::-1]})):
+            turned = {name: np.ascontiguousarray(a.T) for name, a in given.items()}
+            wanted = function(np.ascontiguousarray(x.T), where=np.ascontiguousarray(mask.T), **turned).T
+            got = function(x, axis=0, where=mask, **given)
             assert same_bits(np.ascontiguousarray(got), np.ascontiguousarray(wanted)), (n, rows)

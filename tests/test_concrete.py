@@ -25,7 +25,7 @@ def test_gradient_by_finite_differences() -> None:
     upstream = logits((3, 7), np.float64, 1.0, seed=5)
     place: dict[str, Any] = {"rng": 4, "streams": [9, 2**60, 3], "position": 8, "index_offset": 11}
     for t in (1.0, 0.3, np.array([0.5, 1.0, 2.0])):
-        found = random.gumbel_softmax_grad(upstream, x, temperature=t, **place)
+        found = random.gumbel_softmax_grad(x, dy=upstream, temperature=t, **place)
         assert np.max(np.abs(found.sum(-1))) < 1e-14
         for k in range(7):
             step = np.zeros((3, 7))
@@ -42,19 +42,21 @@ def test_gradient_by_finite_differences() -> None:
 def test_gradient_of_masked_and_transposed_rows(dtype: Any, isa: str) -> None:
     x, upstream = logits((6, 90), dtype), logits((6, 90), dtype, seed=2)
     mask = hashed(x.size).reshape(x.shape) % np.uint64(3) != 0
-    found = random.gumbel_softmax_grad(np.where(mask, upstream, np.nan), x, rng=1, temperature=0.7, where=mask)
+    found = random.gumbel_softmax_grad(x, dy=np.where(mask, upstream, np.nan), rng=1, temperature=0.7, where=mask)
     assert found.dtype == dtype
     assert np.all(found[~mask] == 0)
-    hidden = random.gumbel_softmax_grad(upstream, np.where(mask, x, -np.inf).astype(dtype), rng=1, temperature=0.7)
+    hidden = random.gumbel_softmax_grad(np.where(mask, x, -np.inf).astype(dtype), dy=upstream, rng=1, temperature=0.7)
     assert found.tobytes() == hidden.tobytes()
     t = np.linspace(0.5, 2, 6)
-    plain = random.gumbel_softmax_grad(upstream, x, rng=1, temperature=t)
+    plain = random.gumbel_softmax_grad(x, dy=upstream, rng=1, temperature=t)
+    hard = random.gumbel_softmax_grad(x, dy=upstream, rng=1, temperature=t, hard=True)
+    assert hard.tobytes() == plain.tobytes()
     for per_row in (t, t[None]):
-        across = random.gumbel_softmax_grad(upstream.T, x.T, rng=1, axis=0, temperature=per_row)
+        across = random.gumbel_softmax_grad(x.T, dy=upstream.T, rng=1, axis=0, temperature=per_row)
         assert across.T.copy().tobytes() == plain.tobytes()
     sg.set_isa("scalar")
     try:
-        again = random.gumbel_softmax_grad(upstream, x, rng=1, temperature=t)
+        again = random.gumbel_softmax_grad(x, dy=upstream, rng=1, temperature=t)
     finally:
         sg.set_isa(isa)
     assert again.tobytes() == plain.tobytes()
@@ -210,7 +212,7 @@ def test_gradient_of_logarithms_by_finite_differences() -> None:
     x, upstream = logits((3, 7), np.float64, 1.0), logits((3, 7), np.float64, 1.0, seed=5)
     mask = np.arange(21).reshape(3, 7) % 4 != 1
     place: dict[str, Any] = {"rng": 4, "temperature": np.array([0.5, 1.0, 2.0]), "where": mask, "log": True}
-    found = random.gumbel_softmax_grad(upstream, x, **place)
+    found = random.gumbel_softmax_grad(x, dy=upstream, **place)
     assert np.all(found[~mask] == 0)
     assert np.max(np.abs(found.sum(-1))) < 1e-14
     for k in range(7):
@@ -223,10 +225,10 @@ def test_gradient_of_logarithms_by_finite_differences() -> None:
 
 
 def test_large_gradients_do_not_overflow() -> None:
-    found = random.gumbel_softmax_grad([-1.7e308, 1.7e308], [0.0, -1e4], rng=1)
+    found = random.gumbel_softmax_grad([0.0, -1e4], dy=[-1.7e308, 1.7e308], rng=1)
     assert found.tolist() == [0, 0]  # the second point is 0
     y = random.gumbel_softmax([0.0, 1.0], rng=1, temperature=8.0)
-    found = random.gumbel_softmax_grad([-1.7e308, 1.7e308], [0.0, 1.0], rng=1, temperature=8.0)
+    found = random.gumbel_softmax_grad([0.0, 1.0], dy=[-1.7e308, 1.7e308], rng=1, temperature=8.0)
     assert np.allclose(found / 1.7e308, y[0] * y[1] / 4 * np.array([-1, 1]), rtol=1e-14)
 
 
@@ -331,9 +333,9 @@ def test_hard_gates() -> None:
     ("call", "error", "message"),
     [
         (
-            lambda: random.gumbel_softmax_grad(np.zeros(2), np.zeros(3), rng=1),
+            lambda: random.gumbel_softmax_grad(np.zeros(3), dy=np.zeros(2), rng=1),
             ValueError,
-            "gumbel_softmax_grad: grad must have shape (3,), got (2,)",
+            "gumbel_softmax_grad: dy must have shape (3,), got (2,)",
         ),
         (
             lambda: random.concrete_log_prob(np.zeros(3), np.zeros(2), temperature=1.0),
@@ -371,7 +373,7 @@ def test_hard_gates() -> None:
             "binary_concrete: temperature must not be subnormal, got 5e-324",
         ),
         (
-            lambda: random.gumbel_softmax_grad(np.zeros(2), np.zeros(2), rng=np.random.default_rng(1)),
+            lambda: random.gumbel_softmax_grad(np.zeros(2), dy=np.zeros(2), rng=np.random.default_rng(1)),
             TypeError,
             "gumbel_softmax_grad: rng must be a Key or an int seed, the same in every call "
             "(make one once by sorgum.random.key), got a numpy Generator",

@@ -25,9 +25,9 @@ from sorgum._data.inputs import logits, words
 Array = Any
 FUNCTIONS: dict[str, Callable[..., Any]] = {"exp": special.exp, "log": special.log, **ROW_FUNCTIONS}
 GRADIENTS: dict[str, Callable[..., Any]] = {
-    "softmax_grad": lambda x, **options: special.softmax_grad(x, x[..., ::-1], **options),
-    "log_softmax_grad": lambda x, **options: special.log_softmax_grad(x, x[..., ::-1], **options),
-    "logsumexp_grad": lambda x, **options: special.logsumexp_grad(x, 2.0, **options),
+    "softmax_grad": lambda x, **options: special.softmax_grad(x, dy=x[..., ::-1], **options),
+    "log_softmax_grad": lambda x, **options: special.log_softmax_grad(x, dy=x[..., ::-1], **options),
+    "logsumexp_grad": lambda x, **options: special.logsumexp_grad(x, dy=2.0, **options),
 }
 BOUNDS = load("bounds")
 FLOATS = (np.float32, np.float64)

@@ -37,9 +37,9 @@ def softmax_in_two_calls(x: Array, out: Array | None = None) -> Array:
 FUNCTIONS: dict[str, Function] = {"exp": special.exp, "log": special.log, **ROW_FUNCTIONS}
 FUNCTIONS["softmax in two calls"] = softmax_in_two_calls
 GRADIENTS: dict[str, Function] = {
-    "softmax_grad": lambda x, out=None: special.softmax_grad(x, x, out=out),
-    "log_softmax_grad": lambda x, out=None: special.log_softmax_grad(x, x, out=out),
-    "logsumexp_grad": lambda x, out=None: special.logsumexp_grad(x, 2.0, out=out),
+    "softmax_grad": lambda x, out=None: special.softmax_grad(x, dy=x, out=out),
+    "log_softmax_grad": lambda x, out=None: special.log_softmax_grad(x, dy=x, out=out),
+    "logsumexp_grad": lambda x, out=None: special.logsumexp_grad(x, dy=2.0, out=out),
 }
 SMALL = range(258)
 # Around a chunk, several, and a piece of 16 chunks, which is what one task does of a row.
@@ -215,11 +215,11 @@ def test_rows_side_by_side(dtype: Any, room: tuple[Guarded, Guarded, Guarded], i
     for n, rows in itertools.product((1, 2, 7, 8, 9, 15, 16, 17, 33, 50), (2, 3, 8, 15, 16, 17, 31, 32, 33, 65)):
         values = logits((n, rows), np.dtype(np.float32), 3.0, seed=n + rows).astype(dtype)
         keep = values > -2
-        expected = special.softmax_grad(values, values, axis=0, where=keep)
+        expected = special.softmax_grad(values, dy=values, axis=0, where=keep)
         for place in ("at_end", "at_start"):
             x, mask, out = (
                 getattr(r, place)((n, rows), t, 0) for r, t in zip(room, (dtype, np.bool_, dtype), strict=True)
             )
             x[...], mask[...], out[...] = values, keep, 7
-            special.softmax_grad(x, x, axis=0, where=mask, out=out)
+            special.softmax_grad(x, dy=x, axis=0, where=mask, out=out)
             assert_equal_bytes(out, expected, (n, rows))

@@ -129,3 +129,84 @@ def test_out_must_have_the_same_half_type() -> None:
         special.softmax(x, out=np.zeros(3, dtype=ml_dtypes.bfloat16))
     with pytest.raises(TypeError, match="softmax: out must have dtype float16, got float32"):
         special.softmax(x, out=np.zeros(3, dtype=np.float32))
+
+
+LOGARITHMS = {"log_softmax": special.log_softmax, "logsumexp": special.logsumexp}
+
+
+@each_half
+@pytest.mark.parametrize("name", LOGARITHMS)
+def test_logarithms_as_float32(name: str, dtype: np.dtype[Any], isa: str) -> None:
+    """The bits of the float32 function, whatever way the rows go; `out` may be float32 without a dtype, too."""
+    function = LOGARITHMS[name]
+    for shape in ((3,), (40, 5), (70, 64), (9, 1000), (3, CHUNK), (40, CHUNK + 9), (2, 100003)):
+        if isa == "scalar" and np.prod(shape) > 100000:
+            continue
+        x = matrix(shape, dtype)
+        wide = x.astype(np.float32)
+        mask = (hashed(x.size, 3) % np.uint64(3) != 0).reshape(shape)
+        options: list[dict[str, Any]] = [{}, {"temperature": 0.7}, {"where": mask}]
+        if len(shape) > 1:
+            options += [{"axis": 0}, {"axis": None}, {"temperature": np.linspace(0.5, 2, shape[0])}]
+        for keywords in options:
+            expected = function(wide, **keywords)
+            assert_same(function(x, dtype=np.float32, **keywords), expected)
+            assert_same(function(x[..., ::-1], dtype="float32"), function(wide[..., ::-1]))
+            if np.ndim(expected):
+                out = np.zeros(expected.shape, np.float32)
+                for wanted in (None, np.float32):
+                    out[...] = 7
+                    assert function(x, dtype=wanted, out=out, **keywords) is out
+                    assert_same(out, expected)
+            assert_same(function(x, dtype=dtype, **keywords), rounded(np.asarray(expected), dtype))
+
+
+@each_half
+def test_weighted_logarithms_as_float32(dtype: np.dtype[Any]) -> None:
+    x, b = matrix((5, 5000), dtype), matrix((5, 5000), dtype)
+    got = special.logsumexp(x, b=b, return_sign=True, dtype=np.float32)
+    expected = special.logsumexp(x.astype(np.float32), b=b.astype(np.float32), return_sign=True)
+    for a, e in zip(got, expected, strict=True):
+        assert_same(a, e)
+    value, sign = special.logsumexp(x, return_sign=True, dtype=np.float32)
+    assert_same(value, special.logsumexp(x.astype(np.float32)))
+    assert_same(sign, np.ones(5, np.float32))
+
+
+def test_perplexities_keep_their_digits() -> None:
+    """A logarithm near 12 is a multiple of 1/16 in bfloat16, and within 1e-6 in float32."""
+    x = matrix((8, 30000), np.dtype(ml_dtypes.bfloat16))
+    exact = np.log(np.sum(np.exp(x.astype(np.float64)), axis=-1))
+    assert np.max(np.abs(special.logsumexp(x).astype(np.float64) - exact)) > 0.003
+    assert np.max(np.abs(special.logsumexp(x, dtype=np.float32) - exact)) < 2e-6
+
+
+def test_an_out_over_the_logits() -> None:
+    memory = np.zeros(2000, np.float16)
+    x = memory[:1000]
+    x[...] = matrix((1000,), np.dtype(np.float16))
+    expected = special.log_softmax(x.astype(np.float32))
+    assert_same(special.log_softmax(x, out=memory.view(np.float32)), expected)
+
+
+@pytest.mark.parametrize(
+    ("x", "dtype", "out", "message"),
+    [
+        ("float16", np.float64, None, "dtype must be float16 or float32, got <class 'numpy.float64'>"),
+        ("bfloat16", np.float16, None, "dtype must be bfloat16 or float32, got <class 'numpy.float16'>"),
+        ("float32", "float64", None, "dtype must be float32, got 'float64'"),
+        ("int64", np.float32, None, "dtype must be float64, got <class 'numpy.float32'>"),
+        ("float16", "spam", None, "dtype must be float16 or float32, got 'spam'"),
+        ("float16", np.float32, "float16", "out must have dtype float32, got float16"),
+        ("float16", np.float16, "float32", "out must have dtype float16, got float32"),
+        ("bfloat16", None, "float64", "out must have dtype bfloat16, got float64"),
+        ("float32", None, "float16", "out must have dtype float32, got float16"),
+    ],
+)
+@pytest.mark.parametrize("name", LOGARITHMS)
+def test_other_dtypes_are_refused(name: str, x: str, dtype: Any, out: str | None, message: str) -> None:
+    array = np.zeros((2, 3), ml_dtypes.bfloat16 if x == "bfloat16" else x)
+    shape = (2,) if name == "logsumexp" else (2, 3)
+    with pytest.raises(TypeError) as caught:
+        LOGARITHMS[name](array, dtype=dtype, out=None if out is None else np.zeros(shape, out))
+    assert str(caught.value) == f"{name}: {message}"

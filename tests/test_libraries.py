@@ -40,9 +40,9 @@ CALLS: dict[str, Callable[[Callable[[np.ndarray], Any]], Any]] = {
     "special.softmax": lambda of: s.softmax(of(X), temperature=of(T), where=of(MASK)),
     "special.log_softmax": lambda of: s.log_softmax(of(X), 0, where=of(MASK)),
     "special.logsumexp": lambda of: s.logsumexp(of(X), b=of(Y), return_sign=True),
-    "special.softmax_grad": lambda of: s.softmax_grad(of(X), of(Y), temperature=of(T)),
-    "special.log_softmax_grad": lambda of: s.log_softmax_grad(of(X), of(Y), where=of(MASK)),
-    "special.logsumexp_grad": lambda of: s.logsumexp_grad(of(X), of(Y[:, 0])),
+    "special.softmax_grad": lambda of: s.softmax_grad(of(X), dy=of(Y), temperature=of(T)),
+    "special.log_softmax_grad": lambda of: s.log_softmax_grad(of(X), dy=of(Y), where=of(MASK)),
+    "special.logsumexp_grad": lambda of: s.logsumexp_grad(of(X), dy=of(Y[:, 0])),
     "special.logsumexp_partial": lambda of: s.logsumexp_partial(of(X), temperature=of(T), where=of(MASK)),
     "special.softmax_from_partial": lambda of: s.softmax_from_partial(of(X), s.logsumexp_partial(of(X))),
     "random.categorical": lambda of: r.categorical(of(X), rng=1, temperature=of(T), top_k=of(TOKENS[:, 0] + 1)),
@@ -51,7 +51,7 @@ CALLS: dict[str, Callable[[Callable[[np.ndarray], Any]], Any]] = {
     "random.top_k_log_prob": lambda of: r.top_k_log_prob(of(X), of(np.array([[0, 1], [2, 3], [4, -1]]))),
     "random.inclusion_weights": lambda of: r.inclusion_weights(of(X), r.gumbel_top_k(of(X), 2, rng=1)),
     "random.gumbel_softmax": lambda of: r.gumbel_softmax(of(X), rng=1, temperature=of(T), position=of(np.arange(3))),
-    "random.gumbel_softmax_grad": lambda of: r.gumbel_softmax_grad(of(X), of(Y), rng=1, where=of(MASK)),
+    "random.gumbel_softmax_grad": lambda of: r.gumbel_softmax_grad(of(Y), dy=of(X), rng=1, where=of(MASK)),
     "random.filter_logits": lambda of: r.filter_logits(of(X), top_p=of(T / 2), min_p=0.1),
     "random.apply_penalties": lambda of: r.apply_penalties(of(X), of(TOKENS), frequency=of(T), prompt=of(TOKENS)),
     "random.concrete_log_prob": lambda of: r.concrete_log_prob(of(X), of(Y), temperature=of(T)),
@@ -64,7 +64,7 @@ CALLS: dict[str, Callable[[Callable[[np.ndarray], Any]], Any]] = {
     "random.dirichlet": lambda of: r.dirichlet(of(X + 5), rng=1),
     "random.soft_token_step": lambda of: r.soft_token_step(of(X), 2, rng=1, temperature=of(T)),
     "random.soft_token_log_prob": lambda of: r.soft_token_log_prob(of(X), of(IDS), of(Y[:, :2])),
-    "random.soft_token_log_prob_grad": lambda of: r.soft_token_log_prob_grad(of(T), of(X), of(IDS), of(Y[:, :2])),
+    "random.soft_token_log_prob_grad": lambda of: r.soft_token_log_prob_grad(of(X), of(IDS), of(Y[:, :2]), dy=of(T)),
     "random.gumbel_resample": lambda of: r.gumbel_resample(of(X), 2, rng=1, where=of(MASK)),
     "random.dirichlet_resample": lambda of: r.dirichlet_resample(of(X), 2, rng=1, top_p=of(T / 2)),
     "random.embedding_mix": lambda of: r.embedding_mix(of(Y[:, :2]), of(IDS), of(X.T)),
@@ -191,9 +191,9 @@ def test_the_first_argument_decides() -> None:
     x, f = logits(3, 4), Foreign(logits(3, 4))
     y = np.zeros((3, 4), np.float32)
     mask = Foreign(x > 0)
-    for result in (s.softmax(x, where=mask), s.softmax_grad(x, f), s.softmax(x.tolist(), where=mask)):
+    for result in (s.softmax(x, where=mask), s.softmax_grad(x, dy=f), s.softmax(x.tolist(), where=mask)):
         assert type(result) is np.ndarray
-    for result in (s.softmax_grad(f, x), s.softmax(f, where=x > 0), s.softmax(x=f), s.softmax(where=mask, x=f)):
+    for result in (s.softmax_grad(f, dy=x), s.softmax(f, where=x > 0), s.softmax(x=f), s.softmax(where=mask, x=f)):
         assert type(result) is Foreign
     assert s.softmax(f, out=y) is y
     assert type(s.logsumexp(x[0], where=Foreign(x[0] > 0))) is np.float32
@@ -206,7 +206,7 @@ def test_the_first_argument_decides() -> None:
 def test_types_meet_as_those_of_numpy() -> None:
     wide = s.logsumexp(Foreign(X), b=np.ones(5))
     assert wide.array.dtype == np.float64
-    assert s.softmax_grad(Foreign(X), Foreign(Y.astype(np.float64))).array.dtype == np.float64
+    assert s.softmax_grad(Foreign(X), dy=Foreign(Y.astype(np.float64))).array.dtype == np.float64
 
 
 # ---- bfloat16 ----
@@ -242,9 +242,9 @@ def test_bfloat16(bf16: str) -> None:
         (s.softmax(f, 0, temperature=0.5), s.softmax(x, 0, temperature=0.5)),
         (s.log_softmax(f), s.log_softmax(x)),
         (s.logsumexp(f, where=x > -1), s.logsumexp(x, where=x > -1)),
-        (s.softmax_grad(f, g), s.softmax_grad(x, y)),
-        (s.logsumexp_grad(f, brain(y[:, 0])), s.logsumexp_grad(x, y[:, 0])),
-        (s.logsumexp_grad(f, brain(y[:, 0]), b=g), s.logsumexp_grad(x, y[:, 0], b=y)),
+        (s.softmax_grad(f, dy=g), s.softmax_grad(x, dy=y)),
+        (s.logsumexp_grad(f, dy=brain(y[:, 0])), s.logsumexp_grad(x, dy=y[:, 0])),
+        (s.logsumexp_grad(f, dy=brain(y[:, 0]), b=g), s.logsumexp_grad(x, dy=y[:, 0], b=y)),
         (s.logsumexp(f, b=g, return_sign=True)[0], s.logsumexp(x, b=y, return_sign=True)[0]),
         (s.logsumexp(f, b=g, return_sign=True)[1], s.logsumexp(x, b=y, return_sign=True)[1]),
         (s.logsumexp(f, return_sign=True)[1], s.logsumexp(x, return_sign=True)[1]),
@@ -266,13 +266,13 @@ def test_bfloat16_meets_other_types(bf16: str) -> None:
     for other, common in ((np.float32, np.float32), (np.float16, np.float32), (np.float64, np.float64)):
         a, b = y.astype(other), y.astype(common)
         for got, want in (
-            (s.softmax_grad(f, a), s.softmax_grad(x.astype(common), b)),
-            (s.softmax_grad(Foreign(a), f), s.softmax_grad(b, x.astype(common))),
+            (s.softmax_grad(f, dy=a), s.softmax_grad(x.astype(common), dy=b)),
+            (s.softmax_grad(Foreign(a), dy=f), s.softmax_grad(b, dy=x.astype(common))),
             (s.logsumexp(f, b=abs(a)), s.logsumexp(x.astype(common), b=abs(b))),
         ):
             assert got.array.dtype == common
             np.testing.assert_array_equal(got.array, want)
-    assert s.softmax_grad(f, np.arange(24).reshape(4, 6)).array.dtype == np.float64
+    assert s.softmax_grad(f, dy=np.arange(24).reshape(4, 6)).array.dtype == np.float64
 
 
 def test_random_takes_bfloat16(bf16: str) -> None:

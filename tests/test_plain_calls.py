@@ -75,6 +75,11 @@ def same(got: Any, want: Any) -> None:
     assert got.tobytes() == want.tobytes()
 
 
+def called(function: Callable[..., Any], given: list[Any], **options: Any) -> Any:
+    """Call with one array, or with one and a gradient, which has a name."""
+    return function(given[0], **({"dy": given[1]} if len(given) > 1 else {}), **options)
+
+
 def arguments(name: str, shape: tuple[int, ...], dtype: Any) -> list[np.ndarray]:
     if name in ONE:
         return [numbers(shape, dtype)]
@@ -91,17 +96,17 @@ def test_the_same_bits_as_on_the_usual_way(isa: str, name: str, dtype: Any) -> N
         options += [{"axis": -1}, {"temperature": 0.7}, {"temperature": 1e300, "axis": -1}]
     for shape, option in itertools.product(SHAPES + LONGER, options):
         given = arguments(name, shape, dtype)
-        expected = usual(*given, **option)
-        same(plain(*given, **option), expected)
+        expected = called(usual, given, **option)
+        same(called(plain, given, **option), expected)
         if name in OF_ROWS:
-            same(plain(*given, len(shape) - 1), usual(*given))
+            same(called(plain, given, axis=len(shape) - 1), called(usual, given))
         out = np.zeros(np.shape(expected), dtype)
-        assert plain(*given, **option, out=out) is out
+        assert called(plain, given, **option, out=out) is out
         same(out, np.asarray(expected))
-        same(plain(*given, **option, out=None), expected)
+        same(called(plain, given, **option, out=None), expected)
         for i in range({"logsumexp": 0, "logsumexp_grad": 1}.get(name, len(given))):  # in place
             copies = [x.copy() for x in given]
-            assert plain(*copies, **option, out=copies[i]) is copies[i]
+            assert called(plain, copies, **option, out=copies[i]) is copies[i]
             same(copies[i], np.asarray(expected))
 
 
@@ -149,7 +154,7 @@ def test_what_goes_the_usual_way() -> None:
     softmax, exp, grad, lse = (only_plain(name) for name in ("softmax", "exp", "softmax_grad", "logsumexp"))
     lse_grad, of_rows = only_plain("logsumexp_grad"), np.zeros(4, np.float32)
     assert softmax(x, out=y) is y
-    assert lse_grad(x, of_rows, out=y) is y
+    assert lse_grad(x, dy=of_rows, out=y) is y
     calls = {
         "no argument": lambda: softmax(),
         "x by its name": lambda: softmax(x=x),
@@ -204,18 +209,18 @@ def test_what_goes_the_usual_way() -> None:
         "out a list": lambda: softmax(x, out=[0.0]),
         "out overlaps": lambda: softmax(longer[:24].reshape(4, 6), out=longer[6:].reshape(4, 6)),
         "out overlaps in front": lambda: softmax(longer[6:].reshape(4, 6), out=longer[:24].reshape(4, 6)),
-        "out overlaps a gradient": lambda: grad(x, longer[:24].reshape(4, 6), out=longer[6:].reshape(4, 6)),
+        "out overlaps a gradient": lambda: grad(x, dy=longer[:24].reshape(4, 6), out=longer[6:].reshape(4, 6)),
         "out with the axis": lambda: lse(x, out=np.zeros((4, 1), np.float32)),
         "out in x": lambda: lse(x, out=x.reshape(-1)[:4]),
         "one array": lambda: grad(x),
-        "a gradient of another shape": lambda: grad(x, x[0]),
-        "a gradient of another type": lambda: grad(x, x.astype(np.float64)),
-        "a gradient of all elements": lambda: lse_grad(x, x),
-        "a gradient of other rows": lambda: lse_grad(x, of_rows[:3]),
-        "a gradient of rows of another type": lambda: lse_grad(x, of_rows.astype(np.float64)),
-        "a gradient for all rows": lambda: lse_grad(x, 2.0),
-        "a gradient in x": lambda: lse_grad(x, x.reshape(-1)[:4]),
-        "a gradient in out": lambda: lse_grad(x, y.reshape(-1)[:4], out=y),
+        "a gradient of another shape": lambda: grad(x, dy=x[0]),
+        "a gradient of another type": lambda: grad(x, dy=x.astype(np.float64)),
+        "a gradient of all elements": lambda: lse_grad(x, dy=x),
+        "a gradient of other rows": lambda: lse_grad(x, dy=of_rows[:3]),
+        "a gradient of rows of another type": lambda: lse_grad(x, dy=of_rows.astype(np.float64)),
+        "a gradient for all rows": lambda: lse_grad(x, dy=2.0),
+        "a gradient in x": lambda: lse_grad(x, dy=x.reshape(-1)[:4]),
+        "a gradient in out": lambda: lse_grad(x, dy=y.reshape(-1)[:4], out=y),
     }
     go_the_usual_way(calls)
     np.testing.assert_array_equal(longer, 0)
@@ -228,8 +233,8 @@ def test_large_new_results_take_memory_from_the_pool(name: str, dtype: Any) -> N
     size = _core.POOLED_FROM // np.dtype(dtype).itemsize
     for shape in [(size, 1)] if name == "logsumexp" else [(size,), (3, size // 3 + 1), (5, 1, size // 4)]:
         given = arguments(name, shape, dtype)
-        expected = usual(*given).copy()
-        result = plain(*given)
+        expected = called(usual, given).copy()
+        result = called(plain, given)
         same(result, expected)
         assert result.base is not None
         assert result.flags.carray
@@ -237,7 +242,7 @@ def test_large_new_results_take_memory_from_the_pool(name: str, dtype: Any) -> N
         address = result.ctypes.data
         assert address % 64 == 0
         del result
-        assert plain(*given).ctypes.data == address
+        assert called(plain, given).ctypes.data == address
 
 
 def test_names_that_are_not_interned_are_understood() -> None:
@@ -322,14 +327,14 @@ def test_tensors_are_answered_at_once_in_kind(name: str, dtype: Any) -> None:
     usual, plain = inspect.unwrap({**ONE, **TWO}[name]), only_plain(name)
     for shape in [(1,), (17,), (4096,), (2, 3, 4), *LONGER]:
         given = arguments(name, shape, dtype)
-        expected = np.asarray(usual(*given))
+        expected = np.asarray(called(usual, given))
         made, seen = Allocator.made, Allocator.seen
         tensors = [tensor_of(x) for x in given]
-        result = plain(*tensors)
+        result = called(plain, tensors)
         assert (type(result), result.array.shape) == (Tensor, expected.shape)
         assert result.array.tobytes() == expected.tobytes()
         out = tensor_of(np.zeros(expected.shape, dtype))
-        assert plain(*tensors, out=out) is out
+        assert called(plain, tensors, out=out) is out
         assert out.array.tobytes() == expected.tobytes()
         assert (Allocator.made - made, Allocator.seen - seen) == (1, 2 * len(given) + 1)
         assert not any(tensor.asked for tensor in (*tensors, out))
@@ -388,7 +393,7 @@ def test_tensors_that_go_the_usual_way() -> None:
     calls["out for NumPy"] = lambda: softmax(x, out=Tensor(np.zeros_like(x)))
     calls["out constant"] = lambda: softmax(Tensor(x), out=Tensor(np.zeros_like(x), read_only=True))
     calls["out a copy"] = lambda: softmax(Tensor(x), out=Tensor(np.zeros_like(x), copied=True))
-    calls["a gradient of NumPy"] = lambda: grad(Tensor(x), x)
+    calls["a gradient of NumPy"] = lambda: grad(Tensor(x), dy=x)
     go_the_usual_way(calls)
     offset = Tensor(np.concatenate([x[0], x[0] + 1]), ndim=1, byte_offset=4 * 6)
     offset.fields["shape"] = shape = (ctypes.c_int64 * 1)(6)
@@ -419,7 +424,7 @@ def test_ctrl_c_in_a_librarys_answer() -> None:
     with pytest.raises(KeyboardInterrupt):
         s.softmax(Tensor(x, interrupted=True))
     with pytest.raises(KeyboardInterrupt):
-        s.softmax_grad(Tensor(x), Tensor(x, interrupted=True))
+        s.softmax_grad(Tensor(x), dy=Tensor(x, interrupted=True))
 
 
 def test_a_structure_that_needs_no_deleter(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -473,7 +478,7 @@ def test_references_do_not_grow() -> None:
         for _ in range(1000):
             s.softmax(x, out=out)
             s.softmax(x)
-            s.softmax_grad(x, x, -1, temperature=2.0)
+            s.softmax_grad(x, dy=x, axis=-1, temperature=2.0)
             s.logsumexp(x, out=rows)
             s.logsumexp(x[0])
             r.categorical(x[0] - 100, rng=token)

@@ -175,7 +175,7 @@ def test_everything_else_that_takes_logits(dtype: np.dtype[Any]) -> None:
         lambda a, _: random.top_k_log_prob(a, indices, ordered=False),
         lambda a, _: random.inclusion_weights(a, drawn),
         lambda a, _: random.soft_token_log_prob(a, at, weights, temperature=t),
-        lambda a, _: random.soft_token_log_prob_grad(1.0, a, at, weights),
+        lambda a, _: random.soft_token_log_prob_grad(a, at, weights, dy=1.0),
         lambda a, b: random.concrete_log_prob(a, b, temperature=t),
         lambda a, b: random.concrete_score(a, b, temperature=t),
         lambda a, b: random.truncated_gumbel(a, b, rng=1),
@@ -186,8 +186,8 @@ def test_everything_else_that_takes_logits(dtype: np.dtype[Any]) -> None:
     for function in as_before:
         assert_same(function(x, y), function(wide(x), wide(y)))
     half_again: list[Callable[[Array, Array], Any]] = [
-        lambda a, b: random.gumbel_softmax_grad(b, a, rng=1, temperature=t),
-        lambda a, b: random.gumbel_softmax_grad(b, a, rng=1, temperature=t, log=True),
+        lambda a, b: random.gumbel_softmax_grad(a, dy=b, rng=1, temperature=t),
+        lambda a, b: random.gumbel_softmax_grad(a, dy=b, rng=1, temperature=t, log=True),
         lambda a, _: random.gumbel_softmax(a, rng=1, hard=True, log=True),
         lambda a, _: random.binary_concrete(a, rng=1, temperature=t),
         lambda a, _: random.binary_concrete(a, rng=1, logit=True),
@@ -197,7 +197,8 @@ def test_everything_else_that_takes_logits(dtype: np.dtype[Any]) -> None:
         assert_same(function(x, y), rounded(function(wide(x), wide(y)), dtype))
     # What a rollout clamped counts as clamped where its numbers were stored in a half type.
     single, half = (
-        random.soft_token_log_prob_grad(1.0, x, at, w, mask_threshold=-np.inf) for w in (weights, weights.astype(dtype))
+        random.soft_token_log_prob_grad(x, at, w, dy=1.0, mask_threshold=-np.inf)
+        for w in (weights, weights.astype(dtype))
     )
     assert ((single == 0) <= (half == 0)).all()
 

@@ -67,8 +67,8 @@ def test_relaxed_draws(dtype: Any, isa: str) -> None:
     x, upstream = logits((3, 40), dtype, 1.0), logits((3, 40), dtype, 1.0, seed=4)
     rtol = 1e-4 if dtype is np.float32 else 1e-12
     for t in (1.0, np.array([0.5, 1.0, 3.0])):
-        found = random.gumbel_softmax_grad(upstream, x, rng=9, temperature=t, position=6)
-        assert np.max(np.abs(found - ref.gumbel_softmax_grad(upstream, x, 9, temperature=t, position=6))) < rtol
+        found = random.gumbel_softmax_grad(x, dy=upstream, rng=9, temperature=t, position=6)
+        assert np.max(np.abs(found - ref.gumbel_softmax_grad(x, 9, dy=upstream, temperature=t, position=6))) < rtol
         assert np.max(np.abs(found)) > 100 * rtol
     for t in (0.3, 2.0, np.abs(upstream) + 0.1):
         found, exact = (

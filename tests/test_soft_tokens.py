@@ -247,7 +247,7 @@ def test_logits_of_any_encoding(dtype: Any, isa: str) -> None:
                 for row, kept in zip(found.indices, there, strict=True):
                     assert np.unique(row[kept]).size == kept.sum()
                 value = random.soft_token_log_prob(huge, *found[::2], temperature=t)
-                gradient = random.soft_token_log_prob_grad(1.0, huge, *found[::2], temperature=t)
+                gradient = random.soft_token_log_prob_grad(huge, *found[::2], dy=1.0, temperature=t)
                 assert np.all(np.isfinite(value))
                 assert np.all(np.isfinite(gradient))
                 before = sg.isa()
@@ -303,7 +303,7 @@ def test_policy_is_what_the_reference_has(dtype: Any, isa: str) -> None:
         {"temperature": 0.5, "mask_threshold": -1.0, "floor": 1e-3, "clamp": (-1.0, 2.0)},
     ):
         found = random.soft_token_log_prob(y, *tokens[::2], **options)
-        gradient = random.soft_token_log_prob_grad(1.0, y, *tokens[::2], **options)
+        gradient = random.soft_token_log_prob_grad(y, *tokens[::2], dy=1.0, **options)
         assert found.dtype == gradient.dtype == np.float64
         for r in range(40):
             there = tokens.indices[r] >= 0
@@ -324,7 +324,7 @@ def test_gradient_by_finite_differences(isa: str) -> None:
     for t in (1.0, np.linspace(0.5, 2, 6)):
         tokens = random.soft_token_step(x, 4, rng=8, temperature=t)
         upstream = logits(6, np.float64, 1.0, seed=7)
-        sparse = random.soft_token_log_prob_grad(upstream, y, *tokens[::2], temperature=t)
+        sparse = random.soft_token_log_prob_grad(y, *tokens[::2], dy=upstream, temperature=t)
         assert np.max(np.abs(sparse.sum(-1))) < 1e-15
         dense = np.zeros(y.shape)
         np.put_along_axis(dense, tokens.indices, sparse, -1)
@@ -344,12 +344,12 @@ def test_clamped_and_masked_tokens_have_no_gradient() -> None:
     assert abs(value - (-3 - np.exp(-3) - 1 - np.exp(-1)) / 2) < 1e-14
     w = (1 - np.exp(-1)) / 2
     expected = np.array([0, w, 0]) - np.array([0.6, 0.37, 0.03]) * w
-    assert np.max(np.abs(random.soft_token_log_prob_grad(1.0, x, [0, 1, 2], g, floor=0.0) - expected)) < 1e-14
+    assert np.max(np.abs(random.soft_token_log_prob_grad(x, [0, 1, 2], g, dy=1.0, floor=0.0) - expected)) < 1e-14
     # All of 30 equal tokens are below the threshold: a mean of none, which moves nothing.
     flat = np.zeros(30)
     tokens = random.soft_token_step(flat, 30, rng=1)
     assert random.soft_token_log_prob(flat, *tokens[::2]) == 0
-    assert not random.soft_token_log_prob_grad(1.0, flat, *tokens[::2]).any()
+    assert not random.soft_token_log_prob_grad(flat, *tokens[::2], dy=1.0).any()
     assert random.soft_token_log_prob(flat, *tokens[::2], mask_threshold=-np.inf) < -0.5
 
 
@@ -365,7 +365,7 @@ def test_what_the_rollout_clamped_has_no_gradient(dtype: Any, isa: str) -> None:
     assert np.count_nonzero(counted & ~inside) > 20
     w = counted * inside * (1 - np.exp(-noise)) * q / (q + 1e-6) / counted.sum(-1, keepdims=True)
     expected = w - q * w.sum(-1, keepdims=True)
-    found = random.soft_token_log_prob_grad(1.0, x, *tokens[::2])
+    found = random.soft_token_log_prob_grad(x, *tokens[::2], dy=1.0)
     assert np.max(np.abs(found - expected)) < (1e-4 if dtype is np.float32 else 1e-13)
     assert np.max(np.abs(expected)) > 0.5
 
@@ -378,7 +378,7 @@ def test_hostile_logits_of_the_policy(isa: str) -> None:
     spoilt[1, tokens.indices[1, 1]] = np.inf
     spoilt[2] = -np.inf  # the policy never draws: q = 0, which no floor of probability counts
     value = random.soft_token_log_prob(spoilt, *tokens[::2])
-    gradient = random.soft_token_log_prob_grad(1.0, spoilt, *tokens[::2])
+    gradient = random.soft_token_log_prob_grad(spoilt, *tokens[::2], dy=1.0)
     nan = np.float64(np.nan).tobytes()
     assert value[0].tobytes() == value[1].tobytes() == nan
     assert all(v.tobytes() == nan for v in gradient[:2].ravel())
@@ -387,7 +387,7 @@ def test_hostile_logits_of_the_policy(isa: str) -> None:
     free = (-np.inf, np.inf)
     for g in ([np.inf, 0.0], [-1e308, 1e308], [np.nan, 0.0]):  # what no rollout stores: no warning, at least
         assert not np.isfinite(random.soft_token_log_prob(x[0], [0, 1], g, clamp=free, mask_threshold=-np.inf))
-        assert random.soft_token_log_prob_grad(np.inf, x[0], [0, 1], g, clamp=free).shape == (2,)
+        assert random.soft_token_log_prob_grad(x[0], [0, 1], g, dy=np.inf, clamp=free).shape == (2,)
 
 
 # Dirichlet
@@ -598,9 +598,9 @@ X = np.zeros((2, 5))
             "soft_token_log_prob: mask_threshold must not be NaN, got nan",
         ),
         (
-            lambda: random.soft_token_log_prob_grad(np.zeros(3), X, [[0]] * 2, [[0.0]] * 2),
+            lambda: random.soft_token_log_prob_grad(X, [[0]] * 2, [[0.0]] * 2, dy=np.zeros(3)),
             ValueError,
-            "soft_token_log_prob_grad: grad must have the shape of the rows, (2,), got (3,)",
+            "soft_token_log_prob_grad: dy must have the shape of the rows, (2,), got (3,)",
         ),
     ],
 )

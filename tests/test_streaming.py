@@ -52,16 +52,16 @@ def test_streamed_gradients_at_any_offset(function: Any, offset: int, n: int, dt
     if function is special.logsumexp_grad:
         few_dy = few_dy[:, 0]
     y, dy = np.resize(few, (rows, n)), np.resize(few_dy, (rows, *few_dy.shape[1:]))
-    wanted = np.resize(function(few, few_dy), (rows, n))
+    wanted = np.resize(function(few, dy=few_dy), (rows, n))
     memory = np.full(rows * n + 2 * GUARD + 16, 7, dtype)
     start = -memory.ctypes.data % 64 // memory.itemsize + GUARD // 4 * 4 + offset
     out = memory[start : start + rows * n].reshape(rows, n)
-    assert function(y, dy, out=out) is out
+    assert function(y, dy=dy, out=out) is out
     assert out.tobytes() == wanted.tobytes()
     assert np.all(memory[:start] == 7)
     assert np.all(memory[start + rows * n :] == 7)
     out[...] = y
-    function(out, dy, out=out)  # in place
+    function(out, dy=dy, out=out)  # in place
     assert out.tobytes() == wanted.tobytes()
 
 

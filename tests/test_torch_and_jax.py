@@ -115,12 +115,12 @@ def test_gradients_are_those_of_autograd(torch: Any, name: str, temperature: flo
         of_rows = dy[:, 0].contiguous()
         if name == "logsumexp":
             (expected,) = torch.autograd.grad(torch.logsumexp(scaled, -1), x, of_rows[rows])
-            got = s.logsumexp_grad(x.detach(), of_rows, temperature=temperature, where=mask)
+            got = s.logsumexp_grad(x.detach(), dy=of_rows, temperature=temperature, where=mask)
         else:
             y = s.__dict__[name](x.detach(), temperature=temperature, where=mask)
             given = torch.where(mask, dy, 0.0)[rows]  # what is absent has no part in the sum of log_softmax, either
             (expected,) = torch.autograd.grad(torch.__dict__[name](scaled, -1), x, given)
-            got = s.__dict__[name + "_grad"](y, dy, temperature=temperature, where=mask)
+            got = s.__dict__[name + "_grad"](y, dy=dy, temperature=temperature, where=mask)
         limit = 2.0**-44 * max(expected.abs().max().item(), 1 / temperature)
         assert (got - expected).abs().max().item() <= limit
         assert (got[~mask] == 0).all()
@@ -435,5 +435,23 @@ def test_torch_and_jax_meet(torch: Any, jax: Any) -> None:
     t, j = torch.from_numpy(x), jax.numpy.asarray(x)
     assert isinstance(s.softmax(t, where=j > 0), torch.Tensor)
     assert isinstance(s.softmax(j, where=t > 0), jax.Array)
-    brain_ = s.softmax_grad(t.bfloat16(), j.astype("bfloat16"))
+    brain_ = s.softmax_grad(t.bfloat16(), dy=j.astype("bfloat16"))
     assert brain_.dtype == torch.bfloat16
+
+
+def test_torch_logarithms_of_halves_as_float32(torch: Any) -> None:
+    x = torch.from_numpy(logits(40, 50))
+    for half in (torch.bfloat16, torch.float16):
+        small = x.to(half)
+        for function, options in ((s.logsumexp, {}), (s.log_softmax, {"temperature": 0.7}), (s.logsumexp, {"axis": 0})):
+            expected = function(small.float(), **options)
+            for dtype in (torch.float32, "float32", np.float32):
+                got = function(small, dtype=dtype, **options)
+                assert got.dtype == torch.float32
+                assert torch.equal(got, expected)
+            out = torch.zeros_like(expected)
+            assert function(small, out=out, **options) is out
+            assert torch.equal(out, expected)
+            assert function(small, dtype=half, **options).dtype == half
+    with pytest.raises(TypeError, match=r"^logsumexp: dtype must be bfloat16 or float32, got torch\.float64$"):
+        s.logsumexp(x.bfloat16(), dtype=torch.float64)

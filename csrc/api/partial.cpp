@@ -98,13 +98,18 @@ RowLayout elements_of(const ArrayView& array, const std::vector<ArrayView>& oper
     return make_rows(array, std::vector<bool>(static_cast<std::size_t>(array.ndim), false), operands);
 }
 
-// Calls f(row) for every row of the layout, until the caller is interrupted.
+// Records are read one after the other, until the caller is interrupted: `at` counts them.
+void poll(index_t at) {
+    constexpr index_t kBetweenPolls = 4096;
+    if (at % kBetweenPolls == 0 && interrupt_requested())
+        throw Interrupted();
+}
+
+// Calls f(row) for every row of the layout.
 template <class F>
 void for_each_row(const RowLayout& layout, F&& f) {
-    constexpr index_t kBetweenPolls = 4096;
     for (index_t row = 0; row < layout.rows; ++row) {
-        if (row % kBetweenPolls == 0 && interrupt_requested())
-            throw Interrupted();
+        poll(row);
         f(row);
     }
 }
@@ -123,6 +128,7 @@ void merge(const char* function, const ArrayView& parts, const ArrayView& out) {
         ExpScale<T> scale;
         special_exp_scale(table, T())(total.temperature, scale);
         for (index_t i = 1; i < parts.shape[0]; ++i) {
+            poll(i);
             at += parts.strides[0];
             const PartialRecord part = read_record(function, at, kDType<T>);
             check_of_one_row(function, total, part);

@@ -36,7 +36,11 @@ int add(std::vector<ArrayView>& operands, const ArrayView& view) {
 
 template <class T>
 RowCall<T>::RowCall(Op which, const Arguments& a, const std::vector<bool>& reduced)
-    : op(which), algorithm(parse_algorithm(op, a.algorithm)), dtype(a.x.dtype), table(kernels()) {
+    : op(which),
+      algorithm(parse_algorithm(op, a.algorithm)),
+      dtype(a.x.dtype),
+      out_dtype(a.out.dtype),
+      table(kernels()) {
     const char* const name = name_of(op);
     std::vector<ArrayView> operands = {a.x, reduces(op) ? per_row(name, "out", a.out, a.x, reduced) : a.out,
                                        per_row(name, "temperature", a.temperature, a.x, reduced)};
@@ -100,8 +104,15 @@ void run(const RowCall<T>& c) {
         run_blocks(c);
 }
 
+// Results that are logarithms may keep the digits of float32 in which those of half types are computed.
+DType type_of_result(Op op, const Arguments& a) {
+    const bool widens = (op == Op::log_softmax || op == Op::logsumexp) && a.out.dtype == computed_in(a.x.dtype);
+    return widens ? a.out.dtype : a.x.dtype;
+}
+
 void run(Op op, const Arguments& a) {
     const char* const name = name_of(op);
+    const DType type = type_of_result(op, a);
     check_float(name, "x", a.x);
     check_dtype(name, "temperature", a.temperature, DType::f64);
     if (a.where)
@@ -113,11 +124,11 @@ void run(Op op, const Arguments& a) {
     const std::vector<bool> reduced = reduced_axes(name, a.x, a.axes, a.all_axes);
     if (op == Op::logsumexp) {
         const std::vector<index_t> shape = row_shape(name, a.x, a.all_axes, a.axes, a.keepdims);
-        check_out(name, "out", a.out, a.x.dtype, shape.data(), static_cast<int>(shape.size()));
+        check_out(name, "out", a.out, type, shape.data(), static_cast<int>(shape.size()));
         if (a.sign)
-            check_out(name, "sign", *a.sign, a.x.dtype, shape.data(), static_cast<int>(shape.size()));
+            check_out(name, "sign", *a.sign, type, shape.data(), static_cast<int>(shape.size()));
     } else if (op != Op::logsumexp_partial) {
-        check_out(name, "out", a.out, a.x.dtype, a.x.shape, a.x.ndim);
+        check_out(name, "out", a.out, type, a.x.shape, a.x.ndim);
         if (a.empty != "nan" && a.empty != "zero")
             throw ValueError(std::string(name) + ": empty must be 'nan' or 'zero', got '" + a.empty + "'");
     }

@@ -12,7 +12,8 @@ namespace sorgum::special {
 void exp(const ArrayView& x, const ArrayView& out);
 void log(const ArrayView& x, const ArrayView& out);
 
-// x and out are float32 or float64; the reduced axes are all of them or a list.
+// x and out have one floating-point type; for log_softmax and logsumexp of half types out may be float32. The reduced
+// axes are all of them or a list.
 struct Arguments {
     ArrayView x, out;
     bool all_axes;

@@ -73,7 +73,8 @@ private:
         const index_t along = in.n == 0 ? 0 : in.stride[kX][in.n - 1];
         const index_t across = call_.layout.run_stride(kX);
         if ((across < 0 ? -across : across) < (along < 0 ? -along : along))
-            return RowBlocks::across(call_.layout, reduces(call_.op) ? kX : kOut, element_size(call_.dtype));
+            return reduces(call_.op) ? RowBlocks::across(call_.layout, kX, element_size(call_.dtype))
+                                     : RowBlocks::across(call_.layout, kOut, element_size(call_.out_dtype));
         if (!call_.batched() || call_.layout.length == 0)
             return {call_.layout, 1};
         const index_t fitting = kBlockElements / call_.layout.length;  // several batches, which overlap
@@ -104,12 +105,14 @@ private:
                     mask_direct ? reinterpret_cast<const bool*>(call_.layout.row(call_.where, b.first + r)) + i
                                 : s.mask.data() + r * pitch_;
                 special_masked_copy(call_.table, T())(from, m, x, n);
+                for (index_t j = 0; w != nullptr && j < n; ++j)
+                    w[j] = m[j] ? w[j] : T(0);
             }
             for (index_t j = 0; w != nullptr && j < n; ++j) {
-                if (x[j] == -call_.infinity())
-                    w[j] = T(0);
                 if (w[j] == T(0))
                     x[j] = -call_.infinity();
+                else if (x[j] == -call_.infinity())  // a term of 0 times the weight
+                    w[j] = w[j] - w[j] == T(0) ? T(0) : call_.nan();
             }
         }
     }
@@ -299,18 +302,15 @@ private:
             rows.y_stride = call_.layout.run_stride(kOut) / static_cast<index_t>(sizeof(T));
             rows.streaming = call_.large;
         }
-        if (call_.one_temperature) {
-            call_.batch_kernel(rows, call_.scale_of_all);
-        } else {
-            for (index_t r = 0; r < b.rows; ++r) {
-                ExpScale<T> own;
-                Rows<T> one = rows;
-                one.rows = 1;
-                one.x += r * pitch_;
-                one.y += r * rows.y_stride;
-                one.factors += call_.dy >= 0 ? r : 0;
-                call_.batch_kernel(one, call_.scale(b.first + r, own));
-            }
+        for (index_t r = 0; r < b.rows;) {
+            ExpScale<T> own;
+            Rows<T> part = rows;
+            part.rows = call_.with_temperature_of(b.first + r, b.rows - r);
+            part.x += r * pitch_;
+            part.y += r * rows.y_stride;
+            part.factors += call_.dy >= 0 ? r : 0;
+            call_.batch_kernel(part, call_.scale(b.first + r, own));
+            r += part.rows;
         }
         if (call_.op != Op::logsumexp) {
             if (!write_direct)

@@ -35,7 +35,7 @@ struct RowCall {
 
     Op op;
     Algorithm algorithm;
-    DType dtype;  // of x and out
+    DType dtype, out_dtype;  // of x and the weights; of out and the signs
     const KernelTable& table;
     RowLayout layout;
     int where = -1, weights = -1, sign = -1, records = -1, dy = -1;  // operands, -1 when absent
@@ -49,8 +49,9 @@ struct RowCall {
     static T infinity() { return static_cast<T>(__builtin_inf()); }
     static T nan() { return static_cast<T>(__builtin_nan("")); }
 
-    // x, out, the weights and the signs have the same type.
-    Stored<T> stored(int operand) const { return {layout, operand, dtype}; }
+    Stored<T> stored(int operand) const {
+        return {layout, operand, operand == kOut || operand == sign ? out_dtype : dtype};
+    }
 
     void write_value(int operand, index_t row, T value) const { stored(operand).write_values(row, 1, &value); }
 
@@ -69,6 +70,17 @@ struct RowCall {
             return scale_of_all;
         special_exp_scale(table, T())(temperature(row), own);
         return own;
+    }
+
+    // How many rows from this one on, `count` at most, share its temperature.
+    index_t with_temperature_of(index_t row, index_t count) const {
+        if (one_temperature)
+            return count;
+        const double t = temperature(row);
+        index_t same = 1;
+        while (same < count && temperature(row + same) == t)
+            ++same;
+        return same;
     }
 
     // dy / T of rows, for the gradient of logsumexp.

@@ -21,8 +21,7 @@ void run_batches(const RowCall<T>& c) {
                 count = 256;
             if (c.dy >= 0 && count > kMostFactors)
                 count = kMostFactors;
-            if (!c.one_temperature)
-                count = 1;
+            count = c.with_temperature_of(r, count);
             Rows<T> part;
             part.x = c.x_row(r);
             part.rows = count;

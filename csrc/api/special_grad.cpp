@@ -75,8 +75,11 @@ private:
             const index_t end = rows - task * per_task < per_task ? rows : (task + 1) * per_task;
             for (index_t r = task * per_task, count; r < end; r += count) {
                 count = run - r % run < end - r ? run - r % run : end - r;
-                if (!one_temperature)
-                    count = 1;
+                if (!one_temperature) {
+                    const index_t most = count;
+                    for (count = 1; count < most && temperature(r + count) == temperature(r);)
+                        ++count;
+                }
                 kernel({element(kY, r, 0), element(kDy, r, 0), element(kOut, r, 0), count, n,
                         layout_.run_stride(kY) / size, layout_.run_stride(kDy) / size, layout_.run_stride(kOut) / size,
                         streaming_},

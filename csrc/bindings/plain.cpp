@@ -182,11 +182,12 @@ bool sort(PyObject* const* args, index_t count, PyObject* names, Given& given) {
     static PyObject* const out = interned("out");
     static PyObject* const axis = interned("axis");
     static PyObject* const temperature = interned("temperature");
+    static PyObject* const dy = interned("dy");
     if constexpr (f == Which::exp || f == Which::log)
         return sort(args, count, names, 1, {&given.x}, {{out, &given.out}});
     else if constexpr (f == Which::softmax_grad || f == Which::log_softmax_grad || f == Which::logsumexp_grad)
-        return sort(args, count, names, 2, {&given.x, &given.dy, &given.axis},
-                    {{out, &given.out}, {axis, &given.axis}, {temperature, &given.temperature}});
+        return sort(args, count, names, 1, {&given.x},
+                    {{dy, &given.dy}, {out, &given.out}, {axis, &given.axis}, {temperature, &given.temperature}});
     else
         return sort(args, count, names, 1, {&given.x, &given.axis},
                     {{out, &given.out}, {axis, &given.axis}, {temperature, &given.temperature}});
@@ -195,6 +196,7 @@ bool sort(PyObject* const* args, index_t count, PyObject* names, Given& given) {
 template <Which f>
 PyObject* answer(PyObject* const* args, index_t count, PyObject* names) {
     constexpr bool kReduces = f == Which::logsumexp;
+    constexpr bool kTakesDy = f == Which::softmax_grad || f == Which::log_softmax_grad || f == Which::logsumexp_grad;
     Given given;
     Operand x, dy, out;
     double temperature;
@@ -205,7 +207,7 @@ PyObject* answer(PyObject* const* args, index_t count, PyObject* names) {
     const auto fits = [&](const Array& with) {
         return f == Which::logsumexp_grad ? plain::holds_rows_of(with, dy) : plain::goes_with(with, dy);
     };
-    if (given.dy != nullptr && (!alike(given.x, given.dy) || !read(given.dy, dy) || !fits(x)))
+    if (kTakesDy && (given.dy == nullptr || !alike(given.x, given.dy) || !read(given.dy, dy) || !fits(x)))
         return nullptr;
     const auto run = [&](char* written) { return done(x, [&] { plain::run(f, x, dy.data, written, temperature); }); };
     if (given.out == nullptr || given.out == Py_None) {
@@ -221,7 +223,7 @@ PyObject* answer(PyObject* const* args, index_t count, PyObject* names) {
         return made && run(written) ? handed_out(Py_NewRef(made.ptr())) : nullptr;
     }
     if (!alike(given.x, given.out) || !read(given.out, out) || !is_writable(given.out) ||
-        !(kReduces ? plain::holds_rows_of(x, out) : plain::goes_with(x, out)) || (given.dy != nullptr && !fits(out)))
+        !(kReduces ? plain::holds_rows_of(x, out) : plain::goes_with(x, out)) || (kTakesDy && !fits(out)))
         return nullptr;
     const bool done = run(out.data), counted = is_numpy(given.out) || tensor::count_change(given.out);
     return done && counted ? Py_NewRef(given.out) : nullptr;

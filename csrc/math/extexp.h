@@ -43,24 +43,30 @@ template <class T>
 SORGUM_HD ExpScale<T> make_exp_scale(double temperature) {
     // log2(e) to 159 bits, divided by T with exact remainders.
     constexpr double l1 = 0x1.71547652b82fep0, l2 = 0x1.777d0ffda0d24p-56, l3 = -0x1.60bb8a5442ab9p-110;
+    // Of float32 there is no x for which 1 / T is more than nothing where that would be subnormal.
+    constexpr int down = 64;
+    const bool is_down = sizeof(T) == 8 && temperature > 0x1p960;
     ExpScale<T> s;
-    s.c1 = l1 / temperature;
-    double rest = fma(-s.c1, temperature, l1) + l2;
-    s.c2 = rest / temperature;
-    rest = fma(-s.c2, temperature, rest) + l3;
-    s.c3 = rest / temperature;
-    s.inv_temperature = 1.0 / temperature;
-    s.inv_temperature_low = fma(-s.inv_temperature, temperature, 1.0) / temperature;
+    s.down = is_down ? power_of_two_f64(-down) : 1.0;
+    const double t = temperature * s.down;
+    s.c1 = l1 / t;
+    double rest = fma(-s.c1, t, l1) + l2;
+    s.c2 = rest / t;
+    rest = fma(-s.c2, t, rest) + l3;
+    s.c3 = rest / t;
+    s.inv_temperature = 1.0 / t;
+    s.inv_temperature_low = fma(-s.inv_temperature, t, 1.0) / t;
     s.farthest = Format<double>::largest * (temperature < 1.0 ? temperature : 1.0);
     // Keep the factor of the elements well inside T's range; a factor that has to be clamped only meets differences
     // that are certain to be negligible (large c) or to vanish (small c).
     constexpr int plain = sizeof(T) == 4 ? 100 : 900, most = sizeof(T) == 4 ? 120 : 1000;
-    int e = static_cast<int>((bits(s.c1) >> 52) & 0x7FF) - 1023;
+    const int of_c = is_down ? -down : 0;  // c = (c1 + c2 + c3) 2^of_c
+    int e = static_cast<int>((bits(s.c1) >> 52) & 0x7FF) - 1023 + of_c;
     if (e >= -plain && e < plain)
         e = 0;
     e = e > most ? most : e < -most ? -most : e;
     const double largest = power_of_two_f64(plain), smallest = power_of_two_f64(-plain);
-    double c1 = scale_by_power_f64(s.c1, -e), c2 = scale_by_power_f64(s.c2, -e);
+    double c1 = scale_by_power_f64(s.c1, of_c - e), c2 = scale_by_power_f64(s.c2, of_c - e);
     if (!(c1 < largest))
         c1 = largest, c2 = 0;
     if (!(c1 > smallest))
@@ -80,7 +86,7 @@ SORGUM_HD index_t exponent_above(index_t e, index_t reference) {
 
 template <class T>
 SORGUM_HD bool is_far(const ExpScale<T>& s, T max) {
-    const double cm = s.c1 * static_cast<double>(max);
+    const double cm = s.c1 * (static_cast<double>(max) * s.down);
     return !(cm < kFarLimit && cm > -kFarLimit);
 }
 
@@ -103,11 +109,12 @@ template <class T>
 SORGUM_HD Reference<T> make_reference(const ExpScale<T>& s, T max) {
     constexpr int zero = Format<T>::exponent_bias + kHeadroom<T>;  // the exponent below the maximum where w is 0
     Reference<T> r;
-    const double m = max - max == T(0) ? static_cast<double>(max) : 0.0;  // an infinite maximum is handled elsewhere
+    const double finite = max - max == T(0) ? static_cast<double>(max) : 0.0;  // an infinite one is handled elsewhere
+    const double m = finite * s.down;
     const double cm = s.c1 * m;
     const double size = cm < 0 ? -cm : cm;
     r.shifted = !(size <= kUnshiftedLimit);
-    r.far = is_far(s, static_cast<T>(m));
+    r.far = is_far(s, static_cast<T>(finite));
     double n = 0.0, t = 0.0;
     r.exponent = 0;
     if (!r.far) {
@@ -124,7 +131,7 @@ SORGUM_HD Reference<T> make_reference(const ExpScale<T>& s, T max) {
     }
     r.max_mantissa = exp2_poly(t);
     const double reference = r.shifted ? 0.0 : n;
-    r.map.bias = r.shifted ? static_cast<T>(m) : T(0);
+    r.map.bias = r.shifted ? static_cast<T>(finite) : T(0);
     r.map.fraction = r.shifted ? static_cast<T>(t) : T(0);
     r.map.lowest = static_cast<T>((reference - zero) * s.inv_c);
     r.map.magic = static_cast<T>(static_cast<double>(Format<T>::round_magic) + (zero - reference));
@@ -185,8 +192,8 @@ SORGUM_HD D row_excess(D count, D others, D max_mantissa) {
 // max / T + log(sum / exp(max / T))
 template <class D, class T>
 SORGUM_HD D log_sum_exp(D max_x, D log_excess, const ExpScale<T>& s) {
-    const D near = min(splat<D>(s.farthest), max(splat<D>(-s.farthest), max_x));
-    return fma(max_x, splat<D>(s.inv_temperature), fma(near, splat<D>(s.inv_temperature_low), log_excess));
+    const D m = max_x * splat<D>(s.down), near = min(splat<D>(s.farthest), max(splat<D>(-s.farthest), m));
+    return fma(m, splat<D>(s.inv_temperature), fma(near, splat<D>(s.inv_temperature_low), log_excess));
 }
 
 // ---- a row put together from chunks, in any order ----
@@ -319,8 +326,12 @@ SORGUM_HD void weighted_result(const RowSum<T>& r, const ExpScale<T>& s, double&
     if (sum == 0.0)
         return;
     sign = sum < 0 ? -1.0 : 1.0;
-    sum = scale_by_power_f64(sum < 0 ? -sum : sum, exponent_above(e, ref.exponent));
-    log_abs = log_sum_exp(static_cast<double>(r.max), log(sum / ref.max_mantissa), s);
+    // In units of exp(max / T) the sum may be no normal number: weights have any size.
+    const index_t above = exponent_above(e, ref.exponent), apart = above > 900 || above < -1000 ? above : 0;
+    sum = scale_by_power_f64(sum < 0 ? -sum : sum, above - apart);
+    using C = LogConstants<double>;
+    const double power = static_cast<double>(apart), log_mantissa = log(sum / ref.max_mantissa);
+    log_abs = log_sum_exp(static_cast<double>(r.max), fma(power, C::ln2_hi, fma(power, C::ln2_lo, log_mantissa)), s);
 }
 
 SORGUM_ISA_END

@@ -10,12 +10,16 @@ inline constexpr index_t kChunk = 4096;  // elements; the unit of work of every 
 
 // exp(x / T) = 2^(c x) with c = log2(e) / T as the unevaluated sum c1 + c2 + c3. For the elements, x is multiplied by
 // `prescale`, a power of two (1 unless T is extreme), and the rest of c is rounded to c_hi + c_lo.
+//
+// Where T is so large that 1 / T, or the low part of such a sum, would be subnormal, c and 1 / T are those of T `down`,
+// and are multiplied by x `down`.
 template <class T>
 struct ExpScale {
     double c1, c2, c3;
     double inv_c;                                 // 1 / (c_hi + c_lo)
     double inv_temperature, inv_temperature_low;  // 1 / T as an unevaluated sum
     double farthest;                              // beyond it x / T overflows, and the low part may by itself
+    double down;                                  // a power of two, 1 unless T is extreme
     T prescale, c_hi, c_lo;
 };
 

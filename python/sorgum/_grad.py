@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -16,11 +17,13 @@ from sorgum.special import (
     Axis,
     _apart,
     _axes,
+    _broadcast,
     _floats,
     _in_common_type,
     _mask,
     _out,
     _plain,
+    _require_name,
     _result,
     _temperature,
     exp,
@@ -30,35 +33,39 @@ from sorgum.special import (
 __all__ = ["log_softmax_grad", "logsumexp_grad", "softmax_grad"]
 
 
-def _pair(function: str, names: tuple[str, str], first: npt.ArrayLike, second: npt.ArrayLike) -> tuple[Array, Array]:
+def _pair(
+    function: str, name: str, value: npt.ArrayLike, unnamed: tuple[object, ...], dy: npt.ArrayLike | None
+) -> tuple[Array, Array]:
     """Both arrays in NumPy's common type."""
-    a, b = _floats(function, names[0], first), _floats(function, names[1], second)
-    return _in_common_type(a, b, second if type(second) in _OF_PYTHON else b)
+    _require_name(function, name, unnamed, dy)
+    a, g = _floats(function, name, value), _floats(function, "dy", dy)  # type: ignore[arg-type]  # it is not None
+    return _in_common_type(a, g, dy if type(dy) in _OF_PYTHON else g)
 
 
 def _product(
     function: str,
     kernel: Callable[..., None],
-    names: tuple[str, str],
-    first: npt.ArrayLike,
-    second: npt.ArrayLike,
+    name: str,
+    value: npt.ArrayLike,
+    unnamed: tuple[object, ...],
+    dy: npt.ArrayLike | None,
     axis: Axis,
     temperature: npt.ArrayLike,
     where: npt.ArrayLike | None,
     out: Array | None,
 ) -> Any:
-    a, b = _pair(function, names, first, second)
+    a, g = _pair(function, name, value, unnamed, dy)
     t, mask, axes = _temperature(function, temperature), _mask(function, where), _axes(function, axis)
     result = _out(function, out, a.shape, a.dtype)
-    kernel(_apart(a, out), _apart(b, out), axes, _apart(t, out), None if mask is None else _apart(mask, out), result)
+    kernel(_apart(a, out), _apart(g, out), axes, _apart(t, out), None if mask is None else _apart(mask, out), result)
     return _result(result, out)
 
 
 def softmax_grad(
     y: npt.ArrayLike,
-    dy: npt.ArrayLike,
+    *unnamed: object,
+    dy: npt.ArrayLike | None = None,
     axis: Axis = -1,
-    *,
     temperature: npt.ArrayLike = 1.0,
     where: npt.ArrayLike | None = None,
     out: Array | None = None,
@@ -69,6 +76,8 @@ def softmax_grad(
     ----------
     y : array_like
         What `softmax` returned, any shape; a floating-point type, or bool and integers, which become float64.
+    *unnamed : nothing
+        All else has a name: arrays of one shape in the wrong order would run.
     dy : array_like
         The gradient with respect to `y`, of its shape. Both take NumPy's common type.
     axis : int, tuple of int or None, default -1
@@ -88,7 +97,7 @@ def softmax_grad(
     Raises
     ------
     TypeError, ValueError
-        As `softmax`, and for a `dy` of another shape.
+        As `softmax`, and for a `dy` that is not named or has another shape.
 
     Notes
     -----
@@ -100,17 +109,17 @@ def softmax_grad(
     >>> import numpy as np
     >>> import sorgum as sg
     >>> y = sg.special.softmax(np.float32([1.0, 2.0, 3.0]))
-    >>> sg.special.softmax_grad(y, np.float32([1.0, 0.0, 0.0]))
+    >>> sg.special.softmax_grad(y, dy=np.float32([1.0, 0.0, 0.0]))
     array([ 0.08192508, -0.02203305, -0.05989203], dtype=float32)
     """
-    return _product("softmax_grad", _core.softmax_grad, ("y", "dy"), y, dy, axis, temperature, where, out)
+    return _product("softmax_grad", _core.softmax_grad, "y", y, unnamed, dy, axis, temperature, where, out)
 
 
 def log_softmax_grad(
     y: npt.ArrayLike,
-    dy: npt.ArrayLike,
+    *unnamed: object,
+    dy: npt.ArrayLike | None = None,
     axis: Axis = -1,
-    *,
     temperature: npt.ArrayLike = 1.0,
     where: npt.ArrayLike | None = None,
     out: Array | None = None,
@@ -121,6 +130,8 @@ def log_softmax_grad(
     ----------
     y : array_like
         What `log_softmax` returned, any shape; a floating-point type, or bool and integers, which become float64.
+    *unnamed : nothing
+        All else has a name: arrays of one shape in the wrong order would run.
     dy : array_like
         The gradient with respect to `y`, of its shape. Both take NumPy's common type.
     axis : int, tuple of int or None, default -1
@@ -140,7 +151,7 @@ def log_softmax_grad(
     Raises
     ------
     TypeError, ValueError
-        As `softmax`, and for a `dy` of another shape.
+        As `softmax`, and for a `dy` that is not named or has another shape.
 
     Notes
     -----
@@ -152,17 +163,17 @@ def log_softmax_grad(
     >>> import numpy as np
     >>> import sorgum as sg
     >>> y = sg.special.log_softmax(np.float32([1.0, 2.0, 3.0]))
-    >>> sg.special.log_softmax_grad(y, np.float32([1.0, 0.0, 0.0]))
+    >>> sg.special.log_softmax_grad(y, dy=np.float32([1.0, 0.0, 0.0]))
     array([ 0.90996945, -0.24472846, -0.66524094], dtype=float32)
     """
-    return _product("log_softmax_grad", _core.log_softmax_grad, ("y", "dy"), y, dy, axis, temperature, where, out)
+    return _product("log_softmax_grad", _core.log_softmax_grad, "y", y, unnamed, dy, axis, temperature, where, out)
 
 
 def logsumexp_grad(
     x: npt.ArrayLike,
-    dy: npt.ArrayLike,
+    *unnamed: object,
+    dy: npt.ArrayLike | None = None,
     axis: Axis = -1,
-    *,
     b: npt.ArrayLike | None = None,
     temperature: npt.ArrayLike = 1.0,
     where: npt.ArrayLike | None = None,
@@ -174,6 +185,8 @@ def logsumexp_grad(
     ----------
     x : array_like
         The argument of `logsumexp`, any shape; a floating-point type, or bool and integers, which become float64.
+    *unnamed : nothing
+        All else has a name, as in the other gradients.
     dy : array_like
         The gradient with respect to its result: a scalar or one per row. Both take NumPy's common type.
     axis : int, tuple of int or None, default -1
@@ -191,7 +204,8 @@ def logsumexp_grad(
     -------
     ndarray or scalar
         The gradient with respect to `x`, of its shape. A row with NaN or +inf is NaN, one without elements 0. Where the
-        weighted sum of a row with elements is 0 there is no gradient: NaN.
+        softmax is 0 the gradient is 0, whatever `dy` is. Where the weighted sum of a row with elements is 0 there is no
+        gradient: NaN.
 
     Raises
     ------
@@ -201,27 +215,28 @@ def logsumexp_grad(
     Notes
     -----
     Bound: that of `softmax` and one rounding more, 4.5 ULP; 1 ULP (float64: 2) of the least normal number times dy / T
-    where the softmax is subnormal. With weights, worked out in arrays of float64: 1 ULP; for float64 itself 5 ULP and 3
-    more per unit of (max - x) / T, 9 per unit of log(abs(S)) with S = sum(b exp((x - max) / T)). Where terms of S
-    cancel, 2 ULP of each count as in `logsumexp`. Tier: bitwise.
+    where the softmax is subnormal; dy / T is formed first and may overflow. With weights, worked out in arrays of
+    float64: 1 ULP; for float64 itself 5 ULP and 3 more per unit of (max - x) / T, 9 per unit of log(abs(S)) with
+    S = sum(b exp((x - max) / T)). Where terms of S cancel, 2 ULP of each count as in `logsumexp`. Tier: bitwise.
 
     Examples
     --------
     >>> import numpy as np
     >>> import sorgum as sg
-    >>> sg.special.logsumexp_grad(np.float32([1.0, 2.0, 3.0]), 2.0)
+    >>> sg.special.logsumexp_grad(np.float32([1.0, 2.0, 3.0]), dy=2.0)
     array([0.18006116, 0.48945695, 1.3304819 ], dtype=float32)
-    >>> sg.special.logsumexp_grad([0.0, 0.0, 0.0], 1.0, b=[3.0, -1.0, 0.0])
+    >>> sg.special.logsumexp_grad([0.0, 0.0, 0.0], dy=1.0, b=[3.0, -1.0, 0.0])
     array([ 1.5, -0.5,  0. ])
     """
     if b is not None:
-        return _weighted_product(x, dy, axis, b, temperature, where, out)
-    return _product("logsumexp_grad", _core.logsumexp_grad, ("x", "dy"), x, dy, axis, temperature, where, out)
+        return _weighted_product(x, unnamed, dy, axis, b, temperature, where, out)
+    return _product("logsumexp_grad", _core.logsumexp_grad, "x", x, unnamed, dy, axis, temperature, where, out)
 
 
 def _weighted_product(
     x: npt.ArrayLike,
-    dy: npt.ArrayLike,
+    unnamed: tuple[object, ...],
+    dy: npt.ArrayLike | None,
     axis: Axis,
     b: npt.ArrayLike,
     temperature: npt.ArrayLike,
@@ -229,36 +244,64 @@ def _weighted_product(
     out: Array | None,
 ) -> Any:
     function = "logsumexp_grad"
-    a, g = _pair(function, ("x", "dy"), x, dy)
+    a, g = _pair(function, "x", x, unnamed, dy)
     given = b if type(b) in _OF_PYTHON else _plain(function, "b", b)
     a, weights = _in_common_type(a, _floats(function, "b", b), given)
     a, g = _in_common_type(a, g, g)
     t, mask, axes = _temperature(function, temperature), _mask(function, where), _axes(function, axis)
     result = _out(function, out, a.shape, a.dtype)
-    wide = np.array(bfloat16.widened(a), np.float64)
     try:
-        wide_b = np.broadcast_to(np.array(bfloat16.widened(weights), np.float64), a.shape)
+        of_all = _broadcast(weights, a.shape)
     except ValueError:
         raise ValueError(f"{function}: b must broadcast to shape {a.shape}, got shape {weights.shape}") from None
-    wide_g, own_t = np.array(bfloat16.widened(g), np.float64), t.copy()
-    own_mask = None if mask is None else mask.copy()
-    _core.logsumexp_grad(_apart(a, out), _apart(g, out), axes, _apart(t, out), own_mask, result)  # checks all of it
-    along = tuple(range(a.ndim)) if axes is None else tuple(i % max(a.ndim, 1) for i in axes)[: a.ndim]
+    # What is read once `out` is written, rows along the last of two axes.
+    along = sorted(range(a.ndim) if axes is None else {i % max(a.ndim, 1) for i in axes if a.ndim})
+    order = [i for i in range(a.ndim) if i not in along] + along
+    shape = [a.shape[i] for i in order]
+    rows = math.prod(shape[: a.ndim - len(along)]), math.prod(shape[a.ndim - len(along) :])
+
+    def in_rows(array: Array) -> Array:
+        return np.array(np.transpose(array, order)).reshape(rows)
 
     def per_row(array: Array) -> Array:
-        return array if array.ndim in (0, a.ndim) else np.expand_dims(array, along)
+        return np.array(array).reshape(-1, 1)
 
-    absent = (wide_b == 0) if own_mask is None else (wide_b == 0) | ~own_mask
-    wide[absent] = -np.inf
     with np.errstate(all="ignore"):
-        top = np.max(wide, axis=along, keepdims=True, initial=-np.inf)
-        distance = (wide - np.where(top > -np.inf, top, 0.0)) / per_row(own_t)
-        log_sum, sign = logsumexp(distance, axis, b=np.where(absent, 0.0, wide_b), return_sign=True)
-        terms = exp(distance - per_row(np.asarray(log_sum))) * wide_b * per_row(np.asarray(sign))
-        found = np.where(wide == -np.inf, 0.0, terms * (per_row(wide_g) / per_row(own_t)))
-        spoilt = np.isnan(per_row(np.asarray(log_sum))) | (top == np.inf)
-        found[np.broadcast_to(spoilt, found.shape) | np.isnan(found)] = np.nan  # without sign
+        wide = in_rows(bfloat16.widened(a)).astype(np.float64, copy=False)
+        wide_b = in_rows(bfloat16.widened(of_all)).astype(np.float64, copy=False)
+        wide_g, own_t = per_row(bfloat16.widened(g)).astype(np.float64), per_row(t)
+    own_mask = None if mask is None else mask.copy()
+    _core.logsumexp_grad(_apart(a, out), _apart(g, out), axes, _apart(t, out), own_mask, result)  # checks all of it
+    absent = wide_b == 0 if own_mask is None else (wide_b == 0) | ~in_rows(_broadcast(own_mask, a.shape))
+    with np.errstate(all="ignore"):
+        wide[absent], wide_b[absent] = -np.inf, 0
+        found = _weighted_rows(wide, wide_b, own_t, wide_g)
         single = found if a.dtype == np.float64 else found.astype(np.float32)
         is_brain = bfloat16.is_bfloat16(a.dtype)
-        result[...] = bfloat16.rounded(single, a.dtype) if is_brain else single.astype(a.dtype)
+        rounded = bfloat16.rounded(single, a.dtype) if is_brain else single.astype(a.dtype)
+    result[...] = np.transpose(rounded.reshape(shape), np.argsort(order)) if a.ndim else rounded.reshape(())
     return _result(result, out)
+
+
+def _weighted_rows(x: Array, b: Array, t: Array, dy: Array) -> Array:
+    """Return b exp(x / t) / sum(b exp(x / t)) dy / t in rows of float64; what is absent is -inf and has weight 0."""
+    top = np.max(x, axis=-1, keepdims=True, initial=-np.inf)
+    reference = np.where(top > -np.inf, top, 0.0)
+    distance = (x - reference) / t
+    if np.any(reference >= 2.0**960):  # x - reference may overflow where its quotient by t does not
+        distance = np.where(np.isinf(distance), 2 * ((x / 2 - reference / 2) / t), distance)
+    log_sum, sign = (a[:, None] for a in logsumexp(distance, b=b, return_sign=True))
+    power = distance - log_sum
+    terms = exp(power) * b
+    far = (np.abs(power) > 600) & np.isfinite(power)
+    if np.any(far):  # an exponential may leave the range of the type where its product with the weight does not
+        third = exp(power[far] / 3)
+        terms[far] = third * b[far] * third * third
+    terms *= sign
+    factor = dy / t
+    found: Array = terms * factor
+    found[x == -np.inf] = 0
+    if not np.all(np.isfinite(factor)):
+        found[(terms == 0) & np.isnan(found)] = 0
+    found[np.broadcast_to(np.isnan(log_sum) | (top == np.inf), found.shape) | np.isnan(found)] = np.nan  # without sign
+    return found

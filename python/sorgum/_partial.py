@@ -213,7 +213,7 @@ def logsumexp_finish(p: Array, *, return_sign: bool = False) -> Any:
     """
     words, return_sign = _words("logsumexp_finish", p), _flag("logsumexp_finish", "return_sign", return_sign)
     shape = words.shape[:-1]
-    single = words.size > 0 and _of_words(words)["dtype"].flat[0] == b"float32"
+    single = words.size > 0 and _of_words(words).reshape(-1)["dtype"][0] == b"float32"
     result = np.empty(shape, np.float32 if single else np.float64)
     sign = np.empty_like(result) if return_sign else None
     _core.logsumexp_finish(words, result, sign)

@@ -2,9 +2,14 @@
 
 Every function takes arrays of any shape, strides and alignment. float32 and float64 keep their type; so do float16 and
 the bfloat16 of ml_dtypes, which are computed in float32 and rounded once, at the end: they have the bits of the float32
-results, rounded. Booleans, integers and lists of them become float64; anything else is a TypeError. Results have the
-same bits on the scalar, AVX2 and AVX-512 kernels, for any number of threads, any batch a row stands in and any memory
-layout (tier: bitwise).
+results, rounded. `log_softmax` and `logsumexp` of them return those results themselves when asked to (dtype=float32).
+Booleans, integers and lists of them become float64, as in NumPy and PyTorch: **integers beyond 2**53 are rounded to the
+nearest float64.** Anything else is a TypeError. Results have the same bits on the scalar, AVX2 and AVX-512 kernels, for
+any number of threads, any batch a row stands in and any memory layout (tier: bitwise).
+
+The gradients, here and in `sorgum.random`, take what their function took or returned, and the gradient with respect to
+its result by its name: ``softmax_grad(y, dy=dy)``. Where two arrays of one shape mean different things, their order
+would be a trap.
 
 Arrays of other libraries that offer `__dlpack__` on the CPU, PyTorch's and JAX's among them, are read without a copy,
 bfloat16 too. The result belongs to the library of the first argument, whatever the others are; an `out` of any library
@@ -146,6 +151,63 @@ def _out(function: str, out: Array | None, shape: tuple[int, ...], dtype: np.dty
     return out
 
 
+def _dtype_name(dtype: np.dtype[Any]) -> str:
+    return "bfloat16" if bfloat16.is_bfloat16(dtype) else str(dtype)
+
+
+def _result_dtype(function: str, dtype: Any, computed: np.dtype[Any]) -> np.dtype[Any]:
+    """Return the dtype of a result of type `computed` unless another is asked for: float32 instead of a half type."""
+    if dtype is None:
+        return computed
+    name = str(dtype).removeprefix("torch.")  # PyTorch's own types are none of NumPy's
+    try:
+        wanted = bfloat16.dtype() if name == "bfloat16" else np.dtype(name if name != str(dtype) else dtype)
+    except TypeError:
+        wanted = None
+    if wanted == computed or (wanted is not None and _dtype_name(wanted) == _dtype_name(computed) == "bfloat16"):
+        return computed
+    if wanted == np.float32 and computed.itemsize == 2:
+        return wanted
+    rule = _dtype_name(computed) + (" or float32" if computed.itemsize == 2 else "")
+    raise TypeError(f"{function}: dtype must be {rule}, got {dtype!r}")
+
+
+def _out_of(
+    function: str, out: Array | None, shape: tuple[int, ...], dtype: npt.DTypeLike | None, computed: np.dtype[Any]
+) -> Array:
+    """Return where the result goes: `out`, whose own dtype decides where none is asked for."""
+    wanted = _result_dtype(function, dtype, computed)
+    result = _out(function, out, shape, wanted)
+    if dtype is not None and result.dtype != wanted:
+        raise TypeError(f"{function}: out must have dtype {_dtype_name(wanted)}, got {_dtype_name(result.dtype)}")
+    return result
+
+
+def _require_name(function: str, first: str, unnamed: tuple[object, ...], dy: object, more: str = "") -> None:
+    """Refuse a gradient whose `dy` is not named: arrays of one shape in the wrong order would run."""
+    if unnamed or dy is None:
+        got = f"{1 + len(unnamed)} positional arguments" if unnamed else "none"
+        raise TypeError(f"{function}: dy must be given by name, as in {function}({first}, dy=dy{more}), got {got}")
+
+
+def _broadcast_shape(a: tuple[int, ...], b: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the common shape; NumPy's own function stops at 32 axes."""
+    longest = max(len(a), len(b))
+    pairs = list(zip((1,) * (longest - len(a)) + a, (1,) * (longest - len(b)) + b, strict=True))
+    if not all(m == n or 1 in (m, n) for m, n in pairs):
+        raise ValueError
+    return tuple(n if m == 1 else m for m, n in pairs)
+
+
+def _broadcast(array: Array, shape: tuple[int, ...]) -> Array:
+    """Return a view of that shape; NumPy's own function stops at 32 axes."""
+    more = len(shape) - array.ndim
+    if more < 0 or any(n not in (1, m) for n, m in zip(array.shape, shape[more:], strict=True)):
+        raise ValueError
+    strides = (0,) * more + tuple(0 if n == 1 else s for n, s in zip(array.shape, array.strides, strict=True))
+    return np.lib.stride_tricks.as_strided(array, shape, strides, writeable=False)
+
+
 def _apart(array: Array, out: Array | None) -> Array:
     """Return a copy of `array` where writing `out` would disturb what is still to be read."""
     if out is None or array is out or array is _UNIT_TEMPERATURE:
@@ -170,7 +232,7 @@ def _in_common_type(first: Array, second: Array, given: Any) -> tuple[Array, Arr
         return first, bfloat16.rounded(second, first.dtype)
     first, second = bfloat16.widened(first), bfloat16.widened(second)
     dtype = np.result_type(first.dtype, given if is_number else bfloat16.widened(given).dtype)
-    with np.errstate(over="ignore", invalid="ignore"):  # of a number that the type cannot hold, or a NaN that signals
+    with np.errstate(all="ignore"):  # of a number that the type cannot hold, or a NaN that signals
         return first.astype(dtype, copy=False), second.astype(dtype, copy=False)
 
 
@@ -182,7 +244,7 @@ def _weighted(function: str, array: Array, b: npt.ArrayLike | None) -> tuple[Arr
         array, _floats(function, "b", b), b if type(b) in _OF_PYTHON else _plain(function, "b", b)
     )
     try:
-        return np.broadcast_to(array, np.broadcast_shapes(array.shape, weights.shape)), weights
+        return _broadcast(array, _broadcast_shape(array.shape, weights.shape)), weights
     except ValueError:
         raise ValueError(
             f"{function}: b must broadcast with x, of shape {array.shape}, got shape {weights.shape}"
@@ -360,6 +422,7 @@ def log_softmax(
     temperature: npt.ArrayLike = 1.0,
     where: npt.ArrayLike | None = None,
     empty: Literal["nan", "zero"] = "nan",
+    dtype: npt.DTypeLike | None = None,
     out: Array | None = None,
     algorithm: Algorithm = "auto",
 ) -> Any:
@@ -378,8 +441,11 @@ def log_softmax(
         Broadcast to `x`. An element where it is False is absent, whatever its value: its result is -inf.
     empty : {"nan", "zero"}, default "nan"
         The result in rows without any element above -inf: NaN, or -inf (the logarithm of zero).
+    dtype : dtype, optional
+        The dtype of the result: that of `x` by default, or float32 for the logits of half types, of whose results it
+        keeps all digits: a logarithm of 12, say, is rounded to a multiple of 1/16 in bfloat16. A dtype of PyTorch, too.
     out : ndarray, optional
-        Where to write: the shape of `x` and the dtype of the result; may be `x` itself.
+        Where to write: the shape of `x` and a dtype that the result may have; may be `x` itself.
     algorithm : {"auto", "two_pass", "three_pass_recompute", "three_pass_reload"}, default "auto"
         As in `softmax`.
 
@@ -409,7 +475,7 @@ def log_softmax(
     """
     _refuse_cuda("log_softmax", x)
     array = _apart(_floats("log_softmax", "x", x), out)
-    result = _out("log_softmax", out, array.shape, array.dtype)
+    result = _out_of("log_softmax", out, array.shape, dtype, array.dtype)
     options = _options("log_softmax", empty, algorithm)
     axes, t, mask = _axes("log_softmax", axis), _temperature("log_softmax", temperature), _mask("log_softmax", where)
     _core.log_softmax(array, axes, _apart(t, out), None if mask is None else _apart(mask, out), result, *options)
@@ -426,6 +492,7 @@ def logsumexp(
     return_sign: Literal[False] = ...,
     temperature: npt.ArrayLike = ...,
     where: npt.ArrayLike | None = ...,
+    dtype: npt.DTypeLike | None = ...,
     out: Array | None = ...,
 ) -> Any: ...
 @overload
@@ -438,6 +505,7 @@ def logsumexp(
     return_sign: Literal[True],
     temperature: npt.ArrayLike = ...,
     where: npt.ArrayLike | None = ...,
+    dtype: npt.DTypeLike | None = ...,
     out: Array | None = ...,
 ) -> tuple[Any, Any]: ...
 def logsumexp(
@@ -449,6 +517,7 @@ def logsumexp(
     return_sign: bool = False,
     temperature: npt.ArrayLike = 1.0,
     where: npt.ArrayLike | None = None,
+    dtype: npt.DTypeLike | None = None,
     out: Array | None = None,
 ) -> Any:
     """Logarithm of a sum of exponentials along one axis, several, or all: log(sum(b exp(x / T))).
@@ -464,15 +533,18 @@ def logsumexp(
         Keep the summed axes in the result, at length 1.
     b : array_like, optional
         Real weights; `x` and `b` are broadcast together and take NumPy's common type. Elements of weight 0 are absent,
-        whatever their value.
+        whatever their value. A weight that is NaN or infinite makes NaN where `x` is -inf, as 0 times it does.
     return_sign : bool, default False
         Return the sign of the sum beside the logarithm of its magnitude. Without it a negative sum gives NaN.
     temperature : float or array_like, default 1.0
         T: a scalar or one per row, as in `softmax`.
     where : array_like of bool, optional
         Broadcast to `x`. An element where it is False is absent, whatever its value.
+    dtype : dtype, optional
+        The dtype of the result, and of the sign: the common type of `x` and `b` by default, or float32 where that is a
+        half type, as in `log_softmax`.
     out : ndarray, optional
-        Where to write: the shape and the dtype of the result.
+        Where to write: the shape of the result and a dtype that it may have.
 
     Returns
     -------
@@ -486,9 +558,10 @@ def logsumexp(
 
     Notes
     -----
-    Bound: 3 ULP (float64: 4) of max(abs(m) / T, log(S)), with m and S as in `log_softmax`. With weights,
-    products are formed and added in float64; exponentials below 2**-189 of the row's largest (float64: 2**-1114) are
-    dropped before they are weighted, and where terms cancel the sum is off by up to 1 ULP of each. Tier: bitwise.
+    Bound: 3 ULP (float64: 4) of max(abs(m) / T, log(S)), with m and S as in `log_softmax`. With weights, of any size,
+    products are formed and added in float64; those below 2**-120 of the largest are dropped, and where terms cancel the
+    sum is off by up to 1 ULP of each. Where abs(m) / T exceeds 3e18 only elements equal to m count, whatever their
+    weights. Tier: bitwise.
 
     Examples
     --------
@@ -502,14 +575,16 @@ def logsumexp(
     axes, t = _axes("logsumexp", axis), _temperature("logsumexp", temperature)
     keepdims, return_sign = _flag("logsumexp", "keepdims", keepdims), _flag("logsumexp", "return_sign", return_sign)
     if _on_cuda(x):
+        _result_dtype("logsumexp", dtype, np.dtype(np.float32))
         if b is not None or return_sign:
             name, value = ("b", type(b).__name__) if b is not None else ("return_sign", return_sign)
             raise ValueError(f"logsumexp: {name} must not be given on a CUDA device, got {value}")
         return cuda.logsumexp(x, axes, t, where, out, keepdims)
     array, weights = _weighted("logsumexp", _floats("logsumexp", "x", x), b)
     mask = _mask("logsumexp", where)
-    result = _out("logsumexp", out, _core.row_shape("logsumexp", array, axes, keepdims), array.dtype)
-    sign = np.empty(result.shape, array.dtype) if return_sign and weights is not None else None
+    shape = _core.row_shape("logsumexp", array, axes, keepdims)
+    result = _out_of("logsumexp", out, shape, dtype, array.dtype)
+    sign = np.empty(result.shape, result.dtype) if return_sign and weights is not None else None
     _core.logsumexp(
         _apart(array, out),
         axes,

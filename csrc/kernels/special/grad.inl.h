@@ -102,31 +102,47 @@ SORGUM_INLINE V rest_of(f64x16 high, f64x16 low, V nearest) {
     return from_f64<V>((high - to_f64(nearest)) + low);
 }
 
+// A power of two by which 1 / T, where it is more than 2, becomes 1 to 2. What is divided by T is multiplied by it
+// first: a product that is subnormal loses digits, which the division would bring back.
+SORGUM_INLINE double up_of(double temperature) {
+    const index_t exponent = ((bits(temperature) >> 52) & 0x7FF) - 1023;  // T is normal
+    return exponent < -1 ? power_of_two_f64(-1 - exponent) : 1.0;
+}
+
 // The last step, in the type itself.
 template <GradOp op, class T>
 struct GradMap {
     using V = vec<T>;
-    V high, low, inverse, inverse_low;
-    SORGUM_INLINE GradMap(V sum_high, V sum_low, double temperature) : high(sum_high), low(sum_low) {
-        const double reciprocal = 1.0 / temperature;
-        const double rest = __builtin_fma(0.0 - reciprocal, temperature, 1.0) / temperature;
-        set(inverse, inverse_low, {reciprocal, rest});
+    V high, low, inverse, inverse_low, up;
+    explicit SORGUM_INLINE GradMap(double temperature) {
+        const double power = up_of(temperature), t = temperature * power;
+        const double reciprocal = 1.0 / t;
+        const double rest = __builtin_fma(0.0 - reciprocal, t, 1.0) / t;
+        split(inverse, inverse_low, {reciprocal, rest});
+        up = splat<V>(static_cast<T>(power));
     }
-    SORGUM_INLINE GradMap(SumPair total, double temperature) : GradMap(splat<V>(T(0)), splat<V>(T(0)), temperature) {
-        set(high, low, total);
+    SORGUM_INLINE GradMap(SumPair total, double temperature) : GradMap(temperature) {
+        V nearest, rest;
+        split(nearest, rest, total);
+        set_sum(nearest, rest);
     }
-    static SORGUM_INLINE void set(V& nearest, V& rest, SumPair value) {
+    static SORGUM_INLINE void split(V& nearest, V& rest, SumPair value) {
         nearest = splat<V>(static_cast<T>(value.high));
         rest = rest_of(splat<f64x16>(value.high), splat<f64x16>(value.low), nearest);
+    }
+    SORGUM_INLINE void set_sum(V nearest, V rest) {
+        constexpr bool scales = op == GradOp::log_softmax;  // the sum, instead of every element
+        high = scales ? nearest * up : nearest;
+        low = scales ? rest * up : rest;
     }
     SORGUM_INLINE V operator()(V y, V dy) const {
         V d;
         if constexpr (op == GradOp::softmax) {
-            d = ((dy - high) - low) * y;
+            d = ((dy - high) - low) * (y * up);
         } else {
             const V p = __builtin_expect(all(is_plain_exponent(y)), 1) ? exp_plain(y) : exp(y);
             const V minus_p = splat<V>(T(0)) - p;
-            d = fma(minus_p, low, fma(minus_p, high, dy));
+            d = fma(minus_p, low, fma(minus_p, high, dy * up));
         }
         return canonicalise_nan(fma(d, inverse, d * inverse_low));
     }
@@ -134,12 +150,14 @@ struct GradMap {
 
 // ---- extremes ----
 //
-// Below these limits no difference dy - sum leaves the range of the type, and 1 / T is a pair of normal numbers. What
-// lies beyond takes another last step, in float64 and with a division, a vector at a time.
+// Within these limits no difference dy - sum leaves the range of the type, the sum is a pair of numbers with all their
+// digits unless T >= 1/2 needs none of them, and 1 / T is a pair of normal numbers. What lies beyond takes another last
+// step, in float64 and with a division, a vector at a time. (A float64 sum has no more digits there.)
 template <class T>
-SORGUM_INLINE bool is_extreme_sum(double sum) {
+SORGUM_INLINE bool is_extreme_sum(double sum, double temperature) {
     constexpr double limit = sizeof(T) == 4 ? 0x1p102 : 0x1p969;
-    return sum >= limit || sum <= -limit;
+    const double size = sum < 0.0 ? -sum : sum;
+    return size >= limit || (sizeof(T) == 4 && size * limit < 1.0 && size > 0.0 && temperature < 0.5);
 }
 template <class T>
 SORGUM_INLINE bool is_extreme_temperature(double temperature) {
@@ -149,20 +167,27 @@ SORGUM_INLINE bool is_extreme_temperature(double temperature) {
 template <GradOp op, class T>
 SORGUM_NOINLINE void write_extreme(const T* y, const T* dy, T* dx, index_t n, SumPair total, double temperature) {
     using D = f64x16;
-    const bool quarters = sizeof(T) == 8 && is_extreme_sum<T>(total.high);
+    const bool quarters = sizeof(T) == 8 && is_extreme_sum<T>(total.high, temperature);
     const D scale = splat<D>(quarters ? 0.25 : 1.0), back = splat<D>(quarters ? 4.0 : 1.0);
     const D high = splat<D>(total.high) * scale, low = splat<D>(total.low) * scale, t = splat<D>(temperature);
+    const D zero = splat<D>(0.0), up = splat<D>(up_of(temperature)), t_up = t * up, small = splat<D>(0x1p-900);
     for (index_t i = 0; i < n; i += kLanes) {
         const vec<T> of_y = load_first(y + i, n - i, T(0));
         const D g = to_f64(load_first(dy + i, n - i, T(0))) * scale;
-        D d;
+        // Times `up` only where that is needed: elsewhere it might overflow.
+        D d, d_up, largest;  // of the numbers that `up` multiplies and that are added
         if constexpr (op == GradOp::softmax) {
-            d = ((g - high) - low) * to_f64(of_y);
+            const D distance = (g - high) - low, p = to_f64(of_y);
+            largest = d = distance * p;
+            d_up = distance * (p * up);
         } else {
-            const D minus_p = splat<D>(0.0) - to_f64(exp(of_y));
+            const D minus_p = zero - to_f64(exp(of_y)), p_up = minus_p * up;
             d = fma(minus_p, low, fma(minus_p, high, g));
+            d_up = fma(p_up, low, fma(p_up, high, g * up));
+            largest = max(max(d, zero - d), max(g, zero - g));
         }
-        store_first(dx + i, canonicalise_nan(from_f64<vec<T>>(d / t * back)), n - i);
+        const D quotient = select(lt(max(largest, zero - largest), small), d_up / t_up, d / t);
+        store_first(dx + i, canonicalise_nan(from_f64<vec<T>>(quotient * back)), n - i);
     }
 }
 
@@ -217,7 +242,7 @@ SORGUM_INLINE void grad_sum(const T* y, const T* dy, index_t n, SumPair* chunks)
 template <GradOp op, class T>
 SORGUM_INLINE void grad_write(const T* y, const T* dy, T* dx, index_t n, SumPair total, double temperature,
                               bool streaming) {
-    if (is_extreme_temperature<T>(temperature) || is_extreme_sum<T>(total.high))
+    if (is_extreme_temperature<T>(temperature) || is_extreme_sum<T>(total.high, temperature))
         return write_extreme<op>(y, dy, dx, n, total, temperature);
     map_pairs<true>(y, dy, dx, n, streaming, GradMap<op, T>(total, temperature));
     if (streaming)

@@ -37,7 +37,7 @@ struct GradSums {
         }
     }
     // total_of every row, as pairs of T.
-    SORGUM_INLINE void totals(GradBatch<T>& b) const {
+    SORGUM_INLINE void totals(GradBatch<T>& b, double temperature) const {
         const f64x16 zero = splat<f64x16>(0.0), nan = splat<f64x16>(__builtin_nan(""));
         const f64x16 sum = fold_sum_rows(sums);
         const f64x16 error = sizeof(T) == 4 ? zero : fold_sum_rows(errors);
@@ -49,7 +49,7 @@ struct GradSums {
         double of_row[16];
         store(of_row, total);
         for (int i = 0; i < 16; ++i)
-            b.extreme[i] = is_extreme_sum<T>(of_row[i]);
+            b.extreme[i] = is_extreme_sum<T>(of_row[i], temperature);
     }
 };
 
@@ -149,8 +149,7 @@ SORGUM_INLINE void grad_step(const GradRows<T>& r, const GradMap<op, T>& scale, 
     using V = vec<T>;
     const GradBatch<T>&here = *s.here, &next = *s.next;
     GradMap<op, T> map = scale;
-    map.high = splat<V>(here.high[i]);
-    map.low = splat<V>(here.low[i]);
+    map.set_sum(splat<V>(here.high[i]), splat<V>(here.low[i]));
     // A batch that is not used may be none, of null pointers.
     const index_t read = sums ? i : 0, written = writes ? i : 0;
     GradStep<op, sums, writes, writing, T> step = {next.y + read * r.y_stride,
@@ -191,8 +190,7 @@ SORGUM_NOINLINE void write_apart(const GradRows<T>& r, const GradMap<op, T>& sca
                                  bool streaming) {
     using V = vec<T>;
     GradMap<op, T> map = scale;
-    map.high = splat<V>(s.here->high[i]);
-    map.low = splat<V>(s.here->low[i]);
+    map.set_sum(splat<V>(s.here->high[i]), splat<V>(s.here->low[i]));
     map_pairs<op == GradOp::log_softmax>(s.here->y + i * r.y_stride, s.here->dy + i * r.dy_stride,
                                          s.here->dx + i * r.dx_stride, r.n, streaming, map);
 }
@@ -235,7 +233,8 @@ SORGUM_INLINE void grad_rows(const GradRows<T>& r, double temperature) {
     }
     const index_t fitting = kGradBatch<T> / r.n;
     const index_t per_batch = fitting > 16 ? 16 : fitting < 1 ? 1 : fitting;
-    const GradMap<op, T> scale(splat<V>(T(0)), splat<V>(T(0)), temperature);
+    GradMap<op, T> scale(temperature);
+    scale.set_sum(splat<V>(T(0)), splat<V>(T(0)));
     const Writing writing = writing_of(r.dx, r.dx_stride, r.n, r.streaming, kGradSlides<T>);
     GradState<op, T> s;
     for (index_t first = 0; s.here->rows > 0 || first < r.rows; first += per_batch) {
@@ -253,13 +252,13 @@ SORGUM_INLINE void grad_rows(const GradRows<T>& r, double temperature) {
             step_rows<op, Writing::apart>(r, scale, s, temperature);
         if (s.next->rows > 0) {
             if (r.n <= kChunk) {
-                s.sums.totals(*s.next);
+                s.sums.totals(*s.next, temperature);
             } else {
                 V high, low;
-                GradMap<op, T>::set(high, low, s.long_row);
+                GradMap<op, T>::split(high, low, s.long_row);
                 store(s.next->high, high);
                 store(s.next->low, low);
-                s.next->extreme[0] = is_extreme_sum<T>(s.long_row.high);
+                s.next->extreme[0] = is_extreme_sum<T>(s.long_row.high, temperature);
             }
         }
         GradBatch<T>* const written = s.here;

@@ -129,7 +129,7 @@ using max_sum_fn = void(const T* x, T* terms, index_t n, const ExpScale<T>& scal
 template <class T>
 using terms_scale_fn = void(T* terms, index_t n, const RowResult<T>& row, T empty, bool streaming);
 
-// logsumexp with weights: sums b exp(x / T), where x is -inf wherever b is 0. All terms go to `others`.
+// logsumexp with weights of any size: sums b exp(x / T), where x is -inf wherever b is 0. All terms go to `others`.
 template <class T>
 using weighted_sum_fn = void(const T* x, const T* b, index_t n, const ExpScale<T>& scale, RowSum<T>& row);
 template <class T>

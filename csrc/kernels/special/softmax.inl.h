@@ -36,7 +36,8 @@ SORGUM_INLINE Scale<V> make_scale(const RowResult<element_t<V>>& row, V top) {
 }
 
 // What softmax is multiplied by for the gradient of logsumexp, dy / T. Where that is a number of the type, as it is for
-// T = 1, the product is rounded once in the type; else in float64, and then to the type.
+// T = 1, the product is rounded once in the type; else in float64, and then to the type. What is absent has the softmax
+// 0, and the gradient 0 even where dy is no number.
 template <class T>
 struct Product {
     using V = vec<T>;
@@ -51,7 +52,8 @@ struct Product {
     SORGUM_INLINE V operator()(V y) const {
         if (is_single)
             return y * single;
-        return canonicalise_nan(from_f64<V>(to_f64(y) * factor));
+        const V product = canonicalise_nan(from_f64<V>(to_f64(y) * factor));
+        return zero_where(both(eq(y, splat<V>(T(0))), is_nan(product)), product);
     }
 };
 
@@ -129,6 +131,14 @@ struct LogShift {
           lowest(splat<f64x16>(-s.farthest)) {}
     SORGUM_INLINE LogShift(double max64, double minus_log64, const ExpScale<T>& s)
         : LogShift(splat<f64x16>(max64), splat<f64x16>(minus_log64), s) {}
+    // x and the maximum are given times `down`, a power of two.
+    SORGUM_INLINE LogShift(double max64, double minus_log64, const ExpScale<T>& s, double down)
+        : LogShift(max64, minus_log64, s) {
+        const f64x16 up = splat<f64x16>(1.0 / down);
+        inverse = inverse * up;
+        inverse_low = inverse_low * up;
+        lowest = lowest * splat<f64x16>(down);
+    }
     SORGUM_INLINE f64x16 of_wide(f64x16 x) const { return fma(x - max_x, inverse, minus_log); }
     SORGUM_INLINE f32x16 operator()(f32x16 x) const { return narrow(of_wide(widen(x))); }
     SORGUM_INLINE f64x16 operator()(f64x16 x) const {
@@ -151,8 +161,16 @@ void log_softmax_shift_kernel(const T* x, T* y, index_t n, const ExpScale<T>& sc
     T value;
     if (special_row(row, empty, value))
         return fill(y, n, splat<vec<T>>(value));
-    const LogShift<T> shift(static_cast<double>(row.max), 0.0 - row.log_excess, scale);
-    map_elements(x, y, n, streaming, [&](vec<T> e) SORGUM_LAMBDA { return shift(e); });
+    const double max64 = static_cast<double>(row.max), minus_log = 0.0 - row.log_excess;
+    // x - max may overflow though its quotient by T does not, and 1 / T may need another unit. Rows of which either
+    // holds come here: for them c max is not moderate, or T is extreme.
+    const double down = sizeof(T) == 4 ? 1.0 : scale.down != 1.0 ? scale.down : max64 >= 0x1p960 ? 0.5 : 1.0;
+    const LogShift<T> shift(max64 * down, minus_log, scale, down / scale.down);
+    if (down == 1.0)
+        map_elements(x, y, n, streaming, [&](vec<T> e) SORGUM_LAMBDA { return shift(e); });
+    else
+        map_elements(x, y, n, streaming,
+                     [&](vec<T> e) SORGUM_LAMBDA { return shift(e * splat<vec<T>>(static_cast<T>(down))); });
     if (streaming)
         stream_fence();
 }

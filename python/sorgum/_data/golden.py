@@ -159,7 +159,7 @@ def soft_tokens(dtype: np.dtype[Any]) -> Iterator[Array]:
                 yield from (array.astype(dtype) for array in tokens)
                 value = random.soft_token_log_prob(logits((5, n), dtype, seed=n + 1), *tokens[::2])
                 yield value.astype(dtype)
-                yield random.soft_token_log_prob_grad(1.0, x, *tokens[::2], clamp=(-9.0, 9.0)).astype(dtype)
+                yield random.soft_token_log_prob_grad(x, *tokens[::2], dy=1.0, clamp=(-9.0, 9.0)).astype(dtype)
 
 
 def drawn_from_halves(dtype: np.dtype[Any]) -> Iterator[Array]:
@@ -182,7 +182,7 @@ def drawn_from_halves(dtype: np.dtype[Any]) -> Iterator[Array]:
             random.gumbel_softmax(x, hard=True, **place),
             random.filter_logits(x, top_k=5, top_p=0.75),
             random.apply_penalties(x, tokens, repetition=1.25, frequency=0.125),
-            random.gumbel_softmax_grad(x, x, **place),
+            random.gumbel_softmax_grad(x, dy=x, **place),
         ]
         yield from (np.pad(array.view(np.uint16).ravel(), (0, -array.size % 4)).view(np.int64) for array in made)
 
@@ -234,10 +234,10 @@ def rows(function: str, x: Array, keywords: dict[str, Any]) -> Iterator[Array]:
     function = function.removesuffix("_three_pass")
     if function == "logsumexp_grad":
         shape = np.shape(special.logsumexp(x, **keywords))
-        yield special.logsumexp_grad(x, logits(shape, x.dtype, 1.0, seed=5), **keywords)
+        yield special.logsumexp_grad(x, dy=logits(shape, x.dtype, 1.0, seed=5), **keywords)
     elif function in GRADIENTS:
         y = getattr(special, function.removesuffix("_grad"))(x, **keywords)
-        yield getattr(special, function)(y, logits(x.shape, x.dtype, 1.0, seed=5), **keywords)
+        yield getattr(special, function)(y, dy=logits(x.shape, x.dtype, 1.0, seed=5), **keywords)
     elif function == "logsumexp_partial":
         yield special.logsumexp_partial(x, **keywords).reshape(-1, 1).view(np.int64)
     elif function == "logsumexp":

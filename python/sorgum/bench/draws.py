@@ -97,7 +97,7 @@ def _policy(x: Array) -> Call:
     indices, _, log_weights = random.soft_token_step(x, SOFT, rng=1)
 
     def value_and_gradient() -> Array:
-        random.soft_token_log_prob_grad(1.0, x, indices, log_weights)
+        random.soft_token_log_prob_grad(x, indices, log_weights, dy=1.0)
         return np.asarray(random.soft_token_log_prob(x, indices, log_weights))
 
     return value_and_gradient

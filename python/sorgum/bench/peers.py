@@ -24,7 +24,7 @@ def _ours(case: Case, slot: Slot, **options: Any) -> Call:
         return draws.ways(OURS, case.operation, slot.x, slot.out, 1)[0].call
     function = getattr(sorgum.special, case.operation)
     if case.operation in GRADIENTS:
-        return partial(function, _forward(case, slot), slot.x, axis=case.axis, out=slot.out, **options)
+        return partial(function, _forward(case, slot), dy=slot.x, axis=case.axis, out=slot.out, **options)
     if case.operation in ("exp", "log"):
         return partial(function, slot.x, out=slot.out, **options)
     if case.operation == "logsumexp":

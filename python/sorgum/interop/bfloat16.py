@@ -130,7 +130,8 @@ def widened(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
     if not is_bfloat16(array.dtype):
         return array
     if array.dtype != bits:
-        return array.astype(np.float32)
+        with np.errstate(invalid="ignore"):  # of a signalling NaN
+            return array.astype(np.float32)
     words: npt.NDArray[Any] = np.asarray(np.left_shift(array["bfloat16"], 16, dtype=np.uint32))
     return words.view(np.float32)
 
@@ -157,7 +158,7 @@ def rounded(array: npt.NDArray[Any], dtype: np.dtype[Any]) -> npt.NDArray[Any]:
     >>> bfloat16.rounded(np.float32([1.0]), bfloat16.bits)["bfloat16"] == 0x3F80
     array([ True])
     """
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         single = np.asarray(array, dtype=np.float32)
     words = single.view(np.uint32)
     nearest = np.where(np.isnan(single), 0x7FC0, (words + (0x7FFF + (words >> 16 & 1))) >> 16)

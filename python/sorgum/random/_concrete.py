@@ -14,7 +14,7 @@ from sorgum.random._places import Array, _any_floats, _floats, _one_nan, _pair, 
 from sorgum.random._relaxed import gumbel_softmax
 from sorgum.random._rows import _positive_temperature, _rows
 from sorgum.random._top_k import _tree_sum
-from sorgum.special import _flag, _real, _temperature, exp, log, logsumexp, softmax
+from sorgum.special import _flag, _real, _require_name, _temperature, exp, log, logsumexp, softmax
 
 __all__ = [
     "binary_concrete",
@@ -26,11 +26,12 @@ __all__ = [
 
 
 def gumbel_softmax_grad(
-    grad: npt.ArrayLike,
     logits: npt.ArrayLike,
-    *,
+    *unnamed: object,
     rng: Key | int,
+    dy: npt.ArrayLike | None = None,
     temperature: npt.ArrayLike = 1.0,
+    hard: bool = False,
     log: bool = False,
     axis: int = -1,
     where: npt.ArrayLike | None = None,
@@ -42,24 +43,30 @@ def gumbel_softmax_grad(
 
     Parameters
     ----------
-    grad : array_like
-        The gradient with respect to what `gumbel_softmax` returned, soft or hard; the shape of `logits`.
-    logits, temperature, log, axis, where, streams, position, index_offset : optional
+    logits : array_like
         What `gumbel_softmax` was given.
+    *unnamed : nothing
+        All else has a name: arrays of one shape in the wrong order would run.
     rng : Key or int
         What `gumbel_softmax` was given: a key or its seed. A Generator, which would draw another one, is refused.
+    dy : array_like
+        The gradient with respect to what `gumbel_softmax` returned, soft or hard; the shape of `logits`.
+    temperature, log, axis, where, streams, position, index_offset : optional
+        What `gumbel_softmax` was given.
+    hard : bool, default False
+        What `gumbel_softmax` was given, so that both can be called with the same options: the gradient is the same.
 
     Returns
     -------
     ndarray
-        The gradient with respect to the logits, of their shape and type: y (grad - sum(y grad)) / temperature with y
-        the soft result, in float32 for half types; (grad - y sum(grad)) / temperature of its logarithm. For a hard one
+        The gradient with respect to the logits, of their shape and type: y (dy - sum(y dy)) / temperature with y
+        the soft result, in float32 for half types; (dy - y sum(dy)) / temperature of its logarithm. For a hard one
         this is the straight-through estimate.
 
     Raises
     ------
     TypeError, ValueError
-        As `gumbel_softmax`; and if the shape of `grad` is another, or `rng` is a Generator.
+        As `gumbel_softmax`; and if `dy` is not named or its shape is another, or `rng` is a Generator.
 
     Notes
     -----
@@ -71,13 +78,14 @@ def gumbel_softmax_grad(
     >>> import numpy as np
     >>> import sorgum as sg
     >>> x = np.float64([0.5, -1.0, 2.0])
-    >>> g = sg.random.gumbel_softmax_grad([1.0, 0.0, 0.0], x, rng=4, temperature=0.5)
+    >>> g = sg.random.gumbel_softmax_grad(x, rng=4, dy=[1.0, 0.0, 0.0], temperature=0.5)
     >>> step = 1e-6 * np.float64([0, 1, 0])
     >>> up, down = (sg.random.gumbel_softmax(x + s, rng=4, temperature=0.5)[0] for s in (step, -step))
     >>> bool(abs((up - down) / 2e-6 - g[1]) < 1e-8)
     True
     """
-    log = _flag("gumbel_softmax_grad", "log", log)
+    _require_name("gumbel_softmax_grad", "logits", unnamed, dy, ", rng=key")
+    log, _ = _flag("gumbel_softmax_grad", "log", log), _flag("gumbel_softmax_grad", "hard", hard)
     x = _any_floats("gumbel_softmax_grad", "logits", logits)
     y = gumbel_softmax(
         _widened(x),
@@ -89,9 +97,9 @@ def gumbel_softmax_grad(
         position=position,
         index_offset=index_offset,
     )
-    upstream = _floats("gumbel_softmax_grad", "grad", grad)
+    upstream = _floats("gumbel_softmax_grad", "dy", dy)  # type: ignore[arg-type]  # it is not None
     if upstream.shape != y.shape:
-        raise ValueError(f"gumbel_softmax_grad: grad must have shape {y.shape}, got {upstream.shape}")
+        raise ValueError(f"gumbel_softmax_grad: dy must have shape {y.shape}, got {upstream.shape}")
     soft = np.moveaxis(y, axis, -1).astype(np.float64)
     if where is not None:  # what is absent has no gradient, whatever stands there
         mask = np.broadcast_to(np.asarray(where), y.shape)
@@ -105,10 +113,11 @@ def gumbel_softmax_grad(
         unit = np.where(np.max(np.abs(above), axis=-1, keepdims=True, initial=0) > 2.0**900, 2.0**-100, 1.0)
         above = above * unit
         if log:
-            found = above - soft * _tree_sum(above)[..., None]
-        else:
-            found = soft * (above - _tree_sum(soft * above)[..., None])
-        return np.moveaxis(_rounded(found / t / unit + 0.0, x.dtype), -1, axis)  # one sign of zero
+            found = (above - soft * _tree_sum(above)[..., None]) / t
+        else:  # a product that is subnormal would lack the digits that a small T asks for
+            down = np.minimum(np.frexp(t)[1], 0)
+            found = np.ldexp(soft, -down) * (above - _tree_sum(soft * above)[..., None]) / np.ldexp(t, -down)
+        return np.moveaxis(_rounded(found / unit + 0.0, x.dtype), -1, axis)  # one sign of zero
 
 
 @functools.lru_cache(maxsize=64)

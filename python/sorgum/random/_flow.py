@@ -254,7 +254,7 @@ def flow_velocity(
     with np.errstate(over="ignore"):
         t = _as_temperature(function, "temperature / decay", t / rate)
     kind = np.result_type(x, p)
-    return np.asarray(softmax_grad(x.astype(kind, copy=False), p.astype(kind, copy=False), temperature=t))
+    return np.asarray(softmax_grad(x.astype(kind, copy=False), dy=p.astype(kind, copy=False), temperature=t))
 
 
 def frozen_flow_velocity(log_points: npt.ArrayLike, *, decay: float) -> Array:
@@ -297,7 +297,7 @@ def frozen_flow_velocity(log_points: npt.ArrayLike, *, decay: float) -> Array:
     function = "frozen_flow_velocity"
     given, rate = _points(function, "log_points", log_points), _positive(function, "decay", decay)
     t, y = _as_temperature(function, "decay**-1", 1 / rate), log_softmax(given)
-    return np.asarray(softmax_grad(softmax(given), np.where(y == -np.inf, 0, y), temperature=t))
+    return np.asarray(softmax_grad(softmax(given), dy=np.where(y == -np.inf, 0, y), temperature=t))
 
 
 def flow_score(
@@ -453,4 +453,4 @@ def flow_guidance(grads: npt.ArrayLike, probabilities: npt.ArrayLike) -> Array:
         if np.any(np.isinf(mean)):
             mean = np.where(np.isinf(mean), _tree_sum(samples * _TINY) / g.shape[0] / _TINY, mean)
         mean = mean.astype(kind)
-    return np.asarray(softmax_grad(p.astype(kind, copy=False), mean))
+    return np.asarray(softmax_grad(p.astype(kind, copy=False), dy=mean))

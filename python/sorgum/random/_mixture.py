@@ -130,4 +130,4 @@ def frequency_gradient(logits: npt.ArrayLike, values: npt.ArrayLike, *, axis: in
     w = softmax(x)
     best = np.argmax(np.moveaxis(given, axis, -1), axis=-1)
     off = w - (np.arange(x.shape[-1]) == best[..., None])
-    return _tree_sum(off * off)[()], np.moveaxis(np.asarray(softmax_grad(w, 2 * off)), -1, axis)
+    return _tree_sum(off * off)[()], np.moveaxis(np.asarray(softmax_grad(w, dy=2 * off)), -1, axis)

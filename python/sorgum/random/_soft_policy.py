@@ -12,7 +12,7 @@ from sorgum.random._places import Array, _any_floats, _floats, _number, _one_nan
 from sorgum.random._rows import _categories, _positive_temperature, _rows
 from sorgum.random._soft_tokens import _CLAMP, _FLOOR, _clamp_of, _floor_of, _log_probabilities
 from sorgum.random._top_k import _tree_sum
-from sorgum.special import exp
+from sorgum.special import _require_name, exp
 
 __all__ = ["soft_token_log_prob", "soft_token_log_prob_grad"]
 
@@ -131,11 +131,11 @@ def soft_token_log_prob(
 
 
 def soft_token_log_prob_grad(
-    grad: npt.ArrayLike,
     logits: npt.ArrayLike,
     indices: npt.ArrayLike,
     log_weights: npt.ArrayLike,
-    *,
+    *unnamed: object,
+    dy: npt.ArrayLike | None = None,
     temperature: npt.ArrayLike = 1.0,
     clamp: tuple[float, float] = _CLAMP,
     floor: float = _FLOOR,
@@ -146,10 +146,12 @@ def soft_token_log_prob_grad(
 
     Parameters
     ----------
-    grad : array_like
-        The gradient with respect to what `soft_token_log_prob` returned: the rows' shape, or one number for all.
     logits, indices, log_weights : array_like
         As in `soft_token_log_prob`.
+    *unnamed : nothing
+        All else has a name, as in the other gradients.
+    dy : array_like
+        The gradient with respect to what `soft_token_log_prob` returned: the rows' shape, or one number for all.
     temperature, clamp, floor, mask_threshold, axis : optional
         As in `soft_token_log_prob`.
 
@@ -162,7 +164,7 @@ def soft_token_log_prob_grad(
     Raises
     ------
     TypeError, ValueError
-        As `soft_token_log_prob`; and if the shape of `grad` is another.
+        As `soft_token_log_prob`; and if `dy` is not named or its shape is another.
 
     Notes
     -----
@@ -177,19 +179,20 @@ def soft_token_log_prob_grad(
     >>> import sorgum as sg
     >>> x = np.float64([2.0, 1.0, 0.5, -1.0, 0.0])
     >>> tokens = sg.random.soft_token_step(x, 3, rng=1)
-    >>> g = sg.random.soft_token_log_prob_grad(1.0, x, *tokens[::2])
+    >>> g = sg.random.soft_token_log_prob_grad(x, *tokens[::2], dy=1.0)
     >>> step = 1e-6 * (np.arange(5) == tokens.indices[0])
     >>> up, down = (sg.random.soft_token_log_prob(x + s, *tokens[::2]) for s in (step, -step))
     >>> bool(abs((up - down) / 2e-6 - g[0]) < 1e-8)
     True
     """
     function = "soft_token_log_prob_grad"
+    _require_name(function, "logits, indices, log_weights", unnamed, dy)
     q, share, noise, inside, t = _policy(
         function, logits, indices, log_weights, temperature, clamp, floor, mask_threshold, axis
     )
-    upstream = _floats(function, "grad", grad).astype(np.float64)
+    upstream = _floats(function, "dy", dy).astype(np.float64)  # type: ignore[arg-type]  # it is not None
     if upstream.shape not in ((), q.shape[:-1]):
-        raise ValueError(f"{function}: grad must have the shape of the rows, {q.shape[:-1]}, got {upstream.shape}")
+        raise ValueError(f"{function}: dy must have the shape of the rows, {q.shape[:-1]}, got {upstream.shape}")
     with np.errstate(over="ignore", invalid="ignore"):
         of_log = np.where(inside & (share > 0), (1 - exp(-noise)) * share, 0.0)
         w = of_log * np.where(q > 0, q / np.where(q > 0, q + floor, 1.0), 0.0)

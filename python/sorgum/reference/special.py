@@ -506,9 +506,9 @@ def _absent_as_zero(x: ArrayLike, where: ArrayLike | None, dtype: DTypeLike) -> 
 
 def softmax_grad(
     y: ArrayLike,
+    *,
     dy: ArrayLike,
     axis: Axis = -1,
-    *,
     temperature: ArrayLike = 1.0,
     where: ArrayLike | None = None,
     dtype: DTypeLike = np.float64,
@@ -531,7 +531,7 @@ def softmax_grad(
 
     Examples
     --------
-    >>> softmax_grad([0.25, 0.75], [1.0, 0.0]).tolist()
+    >>> softmax_grad([0.25, 0.75], dy=[1.0, 0.0]).tolist()
     [0.1875, -0.1875]
     """
     y, dy = _absent_as_zero(y, where, dtype), _absent_as_zero(dy, where, dtype)
@@ -542,9 +542,9 @@ def softmax_grad(
 
 def log_softmax_grad(
     y: ArrayLike,
+    *,
     dy: ArrayLike,
     axis: Axis = -1,
-    *,
     temperature: ArrayLike = 1.0,
     where: ArrayLike | None = None,
     dtype: DTypeLike = np.float64,
@@ -567,7 +567,7 @@ def log_softmax_grad(
 
     Examples
     --------
-    >>> log_softmax_grad(np.log([0.25, 0.75]), [1.0, 0.0]).round(6).tolist()
+    >>> log_softmax_grad(np.log([0.25, 0.75]), dy=[1.0, 0.0]).round(6).tolist()
     [0.75, -0.75]
     """
     y, dy = _absent_as_zero(y, where, dtype), _absent_as_zero(dy, where, dtype)
@@ -578,9 +578,9 @@ def log_softmax_grad(
 
 def logsumexp_grad(
     x: ArrayLike,
+    *,
     dy: ArrayLike,
     axis: Axis = -1,
-    *,
     b: ArrayLike | None = None,
     temperature: ArrayLike = 1.0,
     where: ArrayLike | None = None,
@@ -606,7 +606,7 @@ def logsumexp_grad(
 
     Examples
     --------
-    >>> logsumexp_grad(np.log([0.25, 0.75]), 2.0).round(6).tolist()
+    >>> logsumexp_grad(np.log([0.25, 0.75]), dy=2.0).round(6).tolist()
     [0.5, 1.5]
     """
     x = np.asarray(x, dtype=dtype)
@@ -617,9 +617,13 @@ def logsumexp_grad(
         t = _per_row(temperature, x, axis, dtype)
         with np.errstate(all="ignore"):
             top = np.max(x, axis=axis, keepdims=True, initial=-np.inf)
-            terms = np.where(x == -np.inf, 0, weights * np.exp((x - top) / t))
-            found = terms / np.sum(terms, axis=axis, keepdims=True) * (_per_row(dy, x, axis, dtype) / t)
-        return np.asarray(np.where(x == -np.inf, np.where(np.isnan(found) & (top > -np.inf), found, 0), found))
+            # 0 times a weight that is NaN or infinite is NaN.
+            terms = np.where(present, weights * np.exp((x - np.where(top > -np.inf, top, 0)) / t), 0)
+            total = np.sum(terms, axis=axis, keepdims=True)
+            found = terms / total * (_per_row(dy, x, axis, dtype) / t)
+        spoilt = np.isnan(total) | (top > -np.inf) & (total == 0)
+        return np.asarray(np.where(spoilt, np.nan, np.where(terms == 0, 0, found)))
     p = softmax(x, axis, temperature=temperature, where=where, empty="zero", dtype=dtype)
     with np.errstate(all="ignore"):
-        return np.asarray(p * (_per_row(dy, x, axis, dtype) / _per_row(temperature, x, axis, dtype)))
+        found = p * (_per_row(dy, x, axis, dtype) / _per_row(temperature, x, axis, dtype))
+    return np.asarray(np.where(p == 0, 0, found))

@@ -163,16 +163,18 @@ def gumbel_given_max(logits: npt.ArrayLike, maximum: npt.ArrayLike, key: int, **
 
 
 def gumbel_softmax_grad(
-    grad: npt.ArrayLike, logits: npt.ArrayLike, key: int, *, temperature: npt.ArrayLike = 1.0, position: int = 0
+    logits: npt.ArrayLike, key: int, *, dy: npt.ArrayLike, temperature: npt.ArrayLike = 1.0, position: int = 0
 ) -> Array:
-    """Return y (grad - sum(y grad)) / temperature, y from `gumbel_softmax`.
+    """Return y (dy - sum(y dy)) / temperature, y from `gumbel_softmax`.
 
     Parameters
     ----------
-    grad, logits : array_like
-        Of one shape.
+    logits : array_like
+        Rows.
     key : int
         64 bits.
+    dy : array_like
+        The gradient with respect to y, of the shape of the logits.
     temperature : array_like, default 1.0
         Positive; a scalar or the rows' shape.
     position : int, default 0
@@ -185,11 +187,11 @@ def gumbel_softmax_grad(
 
     Examples
     --------
-    >>> bool(abs(gumbel_softmax_grad([1.0, 0.0], [0.0, 0.0], 1).sum()) < 1e-15)
+    >>> bool(abs(gumbel_softmax_grad([0.0, 0.0], 1, dy=[1.0, 0.0]).sum()) < 1e-15)
     True
     """
-    y, dy = gumbel_softmax(logits, key, temperature=temperature, position=position), np.asarray(grad, dtype=np.float64)
-    return np.asarray(y * (dy - np.sum(y * dy, axis=-1, keepdims=True)) / _per_row(temperature))
+    y, g = gumbel_softmax(logits, key, temperature=temperature, position=position), np.asarray(dy, dtype=np.float64)
+    return np.asarray(y * (g - np.sum(y * g, axis=-1, keepdims=True)) / _per_row(temperature))
 
 
 def concrete_log_prob(
