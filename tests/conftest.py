@@ -20,7 +20,7 @@ hypothesis.settings.register_profile(
     derandomize=True,
     suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture, hypothesis.HealthCheck.too_slow],
 )
-# Other examples in every run, and many: pytest tests/test_fuzz.py --hypothesis-profile=long
+# Other examples in every run, and many: pytest tests/common/test_fuzz.py --hypothesis-profile=long
 hypothesis.settings.register_profile(
     "long", parent=hypothesis.settings.get_profile("sorgum"), derandomize=False, max_examples=10_000, print_blob=True
 )

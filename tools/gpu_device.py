@@ -102,7 +102,7 @@ class Rehearsal:
     """The same on memory of the host."""
 
     def __init__(self) -> None:
-        sys.path.insert(0, str(ROOT / "tests"))
+        sys.path.insert(0, str(ROOT / "tests" / "support"))
         from cuda_stand_in import Module
 
         from sorgum.interop import cuda

@@ -137,7 +137,7 @@ def check_gumbel(driver: Any, quick: bool) -> dict[str, Any]:
         call.module.noise(
             **arguments, positions=None, position=0, dtype="float32", out=to, given=source, device=device, stream=stream
         )
-        _core.noise(**arguments, position=np.array(0), out=expected, given=words)
+        _core.random.noise(**arguments, position=np.array(0), out=expected, given=words)
         assert_same_bits(out.read(), expected, f"gumbel of the words from {first:#010x} on")
         count += block
     return {"inputs": count}

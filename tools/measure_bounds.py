@@ -1,7 +1,7 @@
 """Measure the errors of the installed package and write python/sorgum/_data/bounds.json.
 
 exp and log of float32: all 2^32 arguments; noise of float32: all 2^32 words, which takes most of the time. The others:
-the inputs of tests/test_accuracy.py. "bound" is what the tests hold and the documentation promises; "largest" is what
+the inputs of tests/special/test_accuracy.py. "bound" is what the tests hold and the documentation promises; "largest" is what
 was found here, at "argument".
 
 Usage: python tools/measure_bounds.py
@@ -16,7 +16,7 @@ import numpy as np
 
 ROOT = Path(__file__).resolve().parents[1]
 FILE = ROOT / "python" / "sorgum" / "_data" / "bounds.json"
-sys.path.insert(0, str(ROOT / "tests"))
+sys.path.insert(0, str(ROOT / "tests" / "support"))
 
 import noise_sweep  # noqa: E402
 import sweep  # noqa: E402

@@ -1,15 +1,15 @@
 #include "api/plain.h"
 
-#include "api/random.h"
-#include "api/special.h"
-#include "api/special_grad.h"
-#include "api/stored.h"
-#include "api/work.h"
+#include "api/call/stored.h"
+#include "api/call/work.h"
+#include "api/random/random.h"
+#include "api/special/grad.h"
+#include "api/special/special.h"
 #include "core/error.h"
 #include "core/fp_env.h"
 #include "core/memory_pool.h"
+#include "dispatch/common.h"
 #include "dispatch/dispatch.h"
-#include "dispatch/memory.h"
 #include "dispatch/special.h"
 
 namespace sorgum::plain {
@@ -126,8 +126,8 @@ void compute_halves(Function f, const char* x, const char* dy, char* out, const 
     const bool per_row = f == Function::logsumexp_grad;  // dy
     const Rows all = of_rows ? given : Rows{given.count * given.length, 1};
     const index_t n = all.length, at_most = n < kMost ? kMost / n : 1;
-    auto* const widen = memory_widen(kernels(), H());
-    auto* const narrow = memory_narrow(kernels(), H());
+    auto* const widen = common_widen(kernels(), H());
+    auto* const narrow = common_narrow(kernels(), H());
     alignas(64) float few[2 * kMost];
     AlignedArray<float> many;
     if (n > kMost)

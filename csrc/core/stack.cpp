@@ -15,7 +15,7 @@ namespace sorgum {
 
 namespace {
 
-// Half types and gradients of long rows use 100 KiB; tests/test_faults.py runs them in threads that have 32.
+// Half types and gradients of long rows use 100 KiB; tests/common/test_faults.py runs them in threads that have 32.
 constexpr std::uintptr_t kNeeded = 160 << 10;
 
 #if defined(__linux__)

@@ -1,6 +1,6 @@
-// The kernels of one instruction set: a table of function pointers per family. The build writes isa/families.inc, a
-// line per family, and isa/units.inc, a line per instruction set and family; dispatch/<family>.h has what a table
-// holds.
+// The kernels of one instruction set: a table of function pointers per family, and one of those that families share.
+// The build writes isa/families.inc, a line per family, and isa/units.inc, a line per instruction set and table;
+// dispatch/<family>.h has what a table holds.
 #pragma once
 
 namespace sorgum {
@@ -9,6 +9,7 @@ namespace sorgum {
     namespace family {        \
     struct Table;             \
     }
+SORGUM_FAMILY(common)
 #include "isa/families.inc"
 #undef SORGUM_FAMILY
 
@@ -23,6 +24,7 @@ namespace sorgum {
 
 struct KernelTable {
 #define SORGUM_FAMILY(family) const family::Table* family##_table;
+    SORGUM_FAMILY(common)
 #include "isa/families.inc"
 #undef SORGUM_FAMILY
 };

@@ -27,7 +27,7 @@ from sorgum.special import (
 
 __all__ = ["CHUNK", "logsumexp_finish", "logsumexp_merge", "logsumexp_partial", "partial_dtype", "softmax_from_partial"]
 
-CHUNK: int = _core.CHUNK
+CHUNK: int = _core.special.CHUNK
 """Rows that are split at multiples of so many elements have the bits of the whole row."""
 
 partial_dtype = np.dtype(
@@ -121,8 +121,8 @@ def logsumexp_partial(
     """
     array, weights = _weighted("logsumexp_partial", _floats("logsumexp_partial", "x", x), b)
     axes, t = _axes("logsumexp_partial", axis), _temperature("logsumexp_partial", temperature)
-    words = _no_records(_core.row_shape("logsumexp_partial", array, axes, False))
-    _core.logsumexp_partial(array, axes, t, _mask("logsumexp_partial", where), weights, words)
+    words = _no_records(_core.special.row_shape("logsumexp_partial", array, axes, False))
+    _core.special.logsumexp_partial(array, axes, t, _mask("logsumexp_partial", where), weights, words)
     return _of_words(words)
 
 
@@ -173,7 +173,7 @@ def logsumexp_merge(p: Array, axis: int = 0) -> Array:
         raise ValueError(f"logsumexp_merge: axis must be in [{-ndim}, {ndim}), got {shown(at)}")
     parts = np.moveaxis(words, at % ndim, 0)
     merged = _no_records(parts.shape[1:-1])
-    _core.logsumexp_merge(parts, merged)
+    _core.special.logsumexp_merge(parts, merged)
     return _of_words(merged)
 
 
@@ -216,7 +216,7 @@ def logsumexp_finish(p: Array, *, return_sign: bool = False) -> Any:
     single = words.size > 0 and _of_words(words).reshape(-1)["dtype"][0] == b"float32"
     result = np.empty(shape, np.float32 if single else np.float64)
     sign = np.empty_like(result) if return_sign else None
-    _core.logsumexp_finish(words, result, sign)
+    _core.special.logsumexp_finish(words, result, sign)
     return _result(result, None) if sign is None else (_result(result, None), _result(sign, None))
 
 
@@ -278,5 +278,5 @@ def softmax_from_partial(
     if not isinstance(empty, str):
         raise TypeError(f"softmax_from_partial: empty must be a string, got {shown(empty)}")
     words, axes = _words("softmax_from_partial", p), _axes("softmax_from_partial", axis)
-    _core.softmax_from_partial(array, words, axes, None if mask is None else _apart(mask, out), result, empty)
+    _core.special.softmax_from_partial(array, words, axes, None if mask is None else _apart(mask, out), result, empty)
     return _result(result, out)

@@ -67,7 +67,7 @@ def known_answers(dtype: type[np.floating[Any]]) -> Check:
 def known_words() -> str:
     counter, key = (np.array(words, dtype=np.uint32)[:, None] for words in (PHILOX_COUNTER, PHILOX_KEY))
     block = np.empty_like(counter)
-    _core.philox(counter.view(np.float32), key.view(np.float32), block.view(np.float32), 10)
+    _core.random.philox(counter.view(np.float32), key.view(np.float32), block.view(np.float32), 10)
     return "" if tuple(block[:, 0]) == PHILOX_BLOCK else "a block of Philox is wrong"
 
 

@@ -295,7 +295,7 @@ def exp(x: npt.ArrayLike, *, out: Array | None = None) -> Any:
         return cuda.exp(x, out)
     array = _apart(_floats("exp", "x", x), out)
     result = _out("exp", out, array.shape, array.dtype)
-    _core.exp(array, result)
+    _core.special.exp(array, result)
     return _result(result, out)
 
 
@@ -337,7 +337,7 @@ def log(x: npt.ArrayLike, *, out: Array | None = None) -> Any:
     _refuse_cuda("log", x)
     array = _apart(_floats("log", "x", x), out)
     result = _out("log", out, array.shape, array.dtype)
-    _core.log(array, result)
+    _core.special.log(array, result)
     return _result(result, out)
 
 
@@ -411,7 +411,7 @@ def softmax(
     array = _apart(_floats("softmax", "x", x), out)
     result = _out("softmax", out, array.shape, array.dtype)
     mask = _mask("softmax", where)
-    _core.softmax(array, axes, _apart(t, out), None if mask is None else _apart(mask, out), result, *options)
+    _core.special.softmax(array, axes, _apart(t, out), None if mask is None else _apart(mask, out), result, *options)
     return _result(result, out)
 
 
@@ -478,7 +478,7 @@ def log_softmax(
     result = _out_of("log_softmax", out, array.shape, dtype, array.dtype)
     options = _options("log_softmax", empty, algorithm)
     axes, t, mask = _axes("log_softmax", axis), _temperature("log_softmax", temperature), _mask("log_softmax", where)
-    _core.log_softmax(array, axes, _apart(t, out), None if mask is None else _apart(mask, out), result, *options)
+    _core.special.log_softmax(array, axes, _apart(t, out), None if mask is None else _apart(mask, out), result, *options)
     return _result(result, out)
 
 
@@ -582,10 +582,10 @@ def logsumexp(
         return cuda.logsumexp(x, axes, t, where, out, keepdims)
     array, weights = _weighted("logsumexp", _floats("logsumexp", "x", x), b)
     mask = _mask("logsumexp", where)
-    shape = _core.row_shape("logsumexp", array, axes, keepdims)
+    shape = _core.special.row_shape("logsumexp", array, axes, keepdims)
     result = _out_of("logsumexp", out, shape, dtype, array.dtype)
     sign = np.empty(result.shape, result.dtype) if return_sign and weights is not None else None
-    _core.logsumexp(
+    _core.special.logsumexp(
         _apart(array, out),
         axes,
         _apart(t, out),

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "kernels/elementwise.inl.h"
+#include "kernels/common/elementwise.inl.h"
 #include "kernels/random/gumbel_max.h"
 #include "kernels/random/words.inl.h"
 #include "math/gumbel_max.h"

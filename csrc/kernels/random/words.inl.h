@@ -1,7 +1,7 @@
 // The words of a row, 128 at a time.
 #pragma once
 
-#include "kernels/elementwise.inl.h"
+#include "kernels/common/elementwise.inl.h"
 #include "math/format.h"
 #include "math/stream.h"
 

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "kernels/elementwise.inl.h"
+#include "kernels/common/elementwise.inl.h"
 #include "kernels/special/elementwise.h"
 #include "math/exp.h"
 #include "math/log.h"

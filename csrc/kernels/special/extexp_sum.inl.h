@@ -1,7 +1,7 @@
 // The sum of a chunk's terms w(x), in the order that kernels/special/softmax.h states.
 #pragma once
 
-#include "kernels/elementwise.inl.h"
+#include "kernels/common/elementwise.inl.h"
 #include "math/extexp.h"
 #include "math/reduce_tree.h"
 

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "kernels/elementwise.inl.h"
+#include "kernels/common/elementwise.inl.h"
 #include "kernels/special/extexp_sum.inl.h"
 #include "kernels/special/grad.h"
 #include "math/exp.h"

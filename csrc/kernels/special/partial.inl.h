@@ -1,7 +1,7 @@
 // What a second pass asks of a part of a row whose sum it did not form itself.
 #pragma once
 
-#include "kernels/elementwise.inl.h"
+#include "kernels/common/elementwise.inl.h"
 #include "kernels/special/softmax.h"
 
 SORGUM_ISA_BEGIN

@@ -1,7 +1,7 @@
 // How the results of rows reach memory.
 #pragma once
 
-#include "kernels/elementwise.inl.h"
+#include "kernels/common/elementwise.inl.h"
 
 SORGUM_ISA_BEGIN
 

@@ -286,7 +286,7 @@ def softmax(x: Any, axes: Any, temperature: Any, where: Any, out: Any, empty: st
     call = _Call("softmax", x)
     # The options are checked where they always are: by a call on rows of which there are none.
     none = np.empty((0, 1), np.float32)
-    _core.softmax(none, (1,), np.array(call.temperature(temperature)), None, none, empty, algorithm)
+    _core.special.softmax(none, (1,), np.array(call.temperature(temperature)), None, none, empty, algorithm)
     if algorithm not in ("auto", "two_pass"):
         raise ValueError(f"softmax: algorithm must be 'auto' or 'two_pass' on a CUDA device, got '{algorithm}'")
     mask = call.where(where)
@@ -314,9 +314,9 @@ def logsumexp(x: Any, axes: Any, temperature: Any, where: Any, out: Any, keepdim
     """
     call = _Call("logsumexp", x)
     none = np.empty((0, 1), np.float32)
-    _core.softmax(none, (1,), np.array(call.temperature(temperature)), None, none, "nan", "auto")
+    _core.special.softmax(none, (1,), np.array(call.temperature(temperature)), None, none, "nan", "auto")
     mask = call.where(where)
-    shape = _core.row_shape("logsumexp", np.broadcast_to(np.float32(0), call.x.shape), axes, keepdims)
+    shape = _core.special.row_shape("logsumexp", np.broadcast_to(np.float32(0), call.x.shape), axes, keepdims)
     result, out_view = call.out(out, shape)
     mask_view = None if mask is None else mask.view()
     call.module.logsumexp(call.x.view(), axes, float(temperature), mask_view, out_view.view(), keepdims, *call.place)

@@ -148,7 +148,7 @@ def categorical(
     if num_samples is not None:
         if filters is not None:  # once for all samples
             kept = np.empty(rows.logits.shape, rows.logits.dtype)
-            _core.keep_filtered("categorical", rows.logits, rows.temperature, rows.where, filters, kept)
+            _core.random.keep_filtered("categorical", rows.logits, rows.temperature, rows.where, filters, kept)
             rows, filters = dataclasses.replace(rows, logits=kept, where=None), None
         rows = rows.repeated("categorical", _word64("categorical", "num_samples", num_samples))
     inverse = method == "inverse"

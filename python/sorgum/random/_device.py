@@ -16,7 +16,7 @@ from sorgum.random._rows import _draw, _refuse_invalid, _Rows, _rows
 __all__: list[str] = []
 
 _LOGITS = ("float32", "float16", "bfloat16")
-_ALL_VALID = 2**64 - 1  # csrc/cuda/random_state.h
+_ALL_VALID = 2**64 - 1  # csrc/cuda/random/random_state.h
 
 
 def _refuse(function: str, **arguments: Any) -> None:
@@ -61,9 +61,9 @@ def _noise(
     kind = np.float64 if encoding == "float64" else np.float32
     rows, length = shape[:-1], shape[-1:]
     none, whole = np.empty((*rows, 0) if shape else (), kind), np.empty((0, *length), kind)
-    _core.noise(law, wide, secret, ids, at, index, none.shape, none)
+    _core.random.noise(law, wide, secret, ids, at, index, none.shape, none)
     if index:
-        _core.noise(law, wide, secret, None, _FIRST, index, whole.shape, whole)
+        _core.random.noise(law, wide, secret, None, _FIRST, index, whole.shape, whole)
     ids, many = _per_row(ids, rows), _per_row(at, rows) if at.ndim else None
     view = call.x.view()
     call.module.noise(law, wide, secret, ids, many, _number(at), index, shape, view, encoding, *call.place)

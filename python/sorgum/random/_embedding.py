@@ -68,5 +68,5 @@ def embedding_mix(weights: npt.ArrayLike, indices: npt.ArrayLike, embeddings: np
     if table.strides[1] != table.itemsize or (table.ctypes.data | table.strides[0]) % table.itemsize:
         table = table.copy()  # NumPy calls any address aligned for a bfloat16 that is given by its bits
     out = _empty((chosen.shape[0], table.shape[1]), table.dtype)
-    _core.embedding_mix(function, w.reshape(chosen.shape), chosen, table, out)
+    _core.random.embedding_mix(function, w.reshape(chosen.shape), chosen, table, out)
     return out.reshape(*at.shape[:-1], table.shape[1])

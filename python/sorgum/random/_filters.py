@@ -159,7 +159,7 @@ def filter_logits(
     if result.shape != x.shape:
         raise ValueError(f"filter_logits: out must have shape {x.shape}, got {result.shape}")
     moved = np.moveaxis(result, axis, -1)
-    _core.keep_filtered("filter_logits", rows.logits, rows.temperature, rows.where, filters, moved)
+    _core.random.keep_filtered("filter_logits", rows.logits, rows.temperature, rows.where, filters, moved)
     return result
 
 
@@ -242,7 +242,7 @@ def apply_penalties(
     seen = _apart(seen, out)
 
     def penalise() -> None:
-        _core.penalise("apply_penalties", np.moveaxis(result, axis, -1), seen, before, *penalties)
+        _core.random.penalise("apply_penalties", np.moveaxis(result, axis, -1), seen, before, *penalties)
 
     if result is not x:
         x = _apart(x, out)

@@ -31,7 +31,7 @@ def _draw_gamma(
     result = _out(function, out, concentration.shape, dtype)
     ids, at = _place(function, streams, position)
     offset = _index_offset(function, index_offset)
-    _core.gamma(function, concentration, log, secret, ids, at, offset, result)
+    _core.random.gamma(function, concentration, log, secret, ids, at, offset, result)
     return result
 
 

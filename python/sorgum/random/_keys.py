@@ -131,7 +131,7 @@ def fold_in(key: Key | int, data: int) -> Key:
     >>> sg.random.fold_in(sg.random.key(1), 5) == sg.random.fold_in(sg.random.key(1), 5)
     True
     """
-    return Key(_core.derived_key(_own("fold_in", key), _word64("fold_in", "data", data), _FOLD))
+    return Key(_core.random.derived_key(_own("fold_in", key), _word64("fold_in", "data", data), _FOLD))
 
 
 def split(key: Key | int, num: int = 2) -> tuple[Key, ...]:
@@ -163,7 +163,7 @@ def split(key: Key | int, num: int = 2) -> tuple[Key, ...]:
     False
     """
     own, count = _own("split", key), _word64("split", "num", num)
-    return tuple(Key(_core.derived_key(own, i, _SPLIT)) for i in range(count))
+    return tuple(Key(_core.random.derived_key(own, i, _SPLIT)) for i in range(count))
 
 
 def _own(function: str, key: object) -> int:

@@ -62,7 +62,7 @@ def _noise(
     sizes, kind = _shape(law, shape), _float_dtype(law, dtype)
     result = _out(law, out, sizes, kind)
     ids, at = _place(law, streams, position)
-    _core.noise(law, _wide(law, width, kind), secret, ids, at, _index_offset(law, index_offset), sizes, result)
+    _core.random.noise(law, _wide(law, width, kind), secret, ids, at, _index_offset(law, index_offset), sizes, result)
     return result[()] if result.ndim == 0 and out is None else result
 
 
@@ -129,7 +129,7 @@ def bits(
     secret, result = _key_of("bits", rng), _out("bits", out, sizes, kind)
     ids, at = _place("bits", streams, position)
     encoded = result.view(np.float64 if wide else np.float32)
-    _core.noise("bits", wide, secret, ids, at, _index_offset("bits", index_offset), sizes, encoded)
+    _core.random.noise("bits", wide, secret, ids, at, _index_offset("bits", index_offset), sizes, encoded)
     return result[()] if result.ndim == 0 and out is None else result
 
 

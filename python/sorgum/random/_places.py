@@ -90,7 +90,7 @@ def _widened(array: Array) -> Array:
     if not _is_half(array.dtype):
         return array
     single = np.empty(array.shape, np.float32)
-    _core.convert(array, single)  # NumPy's own conversions take many times as long
+    _core.random.convert(array, single)  # NumPy's own conversions take many times as long
     return single
 
 
@@ -101,7 +101,7 @@ def _rounded(array: Array, dtype: np.dtype[Any]) -> Array:
             return array.astype(dtype, copy=False)
         single = array.astype(np.float32, copy=False)
     result = np.empty(array.shape, dtype)
-    _core.convert(single, result)
+    _core.random.convert(single, result)
     return result
 
 

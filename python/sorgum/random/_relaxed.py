@@ -125,11 +125,11 @@ def _relax(function: str, rows: _Rows, key: int, index_offset: int, out: Array, 
     """Write softmax((logits + G) / temperature), or its logarithm, along the last axis of `out`."""
     if not log:
         x, t, ids, position = rows.logits, rows.temperature, rows.streams, rows.position
-        _core.gumbel_softmax(function, x, t, rows.where, key, ids, position, index_offset, out)
+        _core.random.gumbel_softmax(function, x, t, rows.where, key, ids, position, index_offset, out)
         return
     for part, to in rows.in_blocks(out):
         numbers = to if to.dtype == rows.computed_in else np.empty(to.shape, rows.computed_in)
-        _core.gumbel_add(function, part.logits, key, part.streams, part.position, index_offset, numbers)
+        _core.random.gumbel_add(function, part.logits, key, part.streams, part.position, index_offset, numbers)
         log_softmax(numbers, temperature=part.temperature, where=part.where, out=numbers)
         if numbers is not to:
-            _core.convert(numbers, to)
+            _core.random.convert(numbers, to)

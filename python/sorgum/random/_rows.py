@@ -164,7 +164,7 @@ def _draw(
 ) -> Array:
     """Return a structured array of the rows' shape."""
     out = np.empty((*rows.logits.shape[:-1], 4))
-    _core.draw(
+    _core.random.draw(
         function,
         rows.logits,
         rows.temperature,

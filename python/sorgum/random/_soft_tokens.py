@@ -82,10 +82,10 @@ def _keep(
         order = [*(step for step in chosen.order if step != "top_k"), "top_k"]
         chosen, limit = chosen._replace(top_k=np.array(most, np.int64), order=order), False
     kept = _empty(rows.logits.shape, rows.computed_in)
-    _core.keep_filtered(function, rows.logits, t, rows.where, chosen, kept)
+    _core.random.keep_filtered(function, rows.logits, t, rows.where, chosen, kept)
     if limit:
         first = _filters(function, -1, ndim, most, None, None, _FILTER_ORDER, "first")
-        _core.keep_filtered(function, kept, t, None, first, kept)
+        _core.random.keep_filtered(function, kept, t, None, first, kept)
     flat = kept.reshape(int(np.prod(kept.shape[:-1], dtype=np.int64)), length)
     row, index = np.divmod(np.flatnonzero(flat > -np.inf), length)
     count = np.bincount(row, minlength=flat.shape[0])
@@ -112,7 +112,7 @@ def _noise_of(function: str, key: int, rows: _Rows, indices: Array, concentratio
     )
     out = np.empty(indices.size)
     shapes = None if concentration is None else concentration.reshape(-1)
-    _core.noise_of_chosen(function, key, ids, at, indices.reshape(-1), shapes, out)
+    _core.random.noise_of_chosen(function, key, ids, at, indices.reshape(-1), shapes, out)
     return out.reshape(indices.shape)
 
 

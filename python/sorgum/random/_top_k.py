@@ -117,7 +117,7 @@ def gumbel_top_k(
     if top_k is not None or top_p is not None or min_p is not None:
         filters = _filters("gumbel_top_k", axis, rows.logits.ndim, top_k, top_p, min_p, filter_order, ties)
     out = np.empty((*rows.logits.shape[:-1], 3 * most))
-    _core.gumbel_top(
+    _core.random.gumbel_top(
         "gumbel_top_k",
         rows.logits,
         rows.temperature,

@@ -1,0 +1,39 @@
+// An operand as its array stores it, read and written as T: float16 and bfloat16 are float32 to all that computes.
+#pragma once
+
+#include "api/call/rows.h"
+
+namespace sorgum {
+
+inline bool is_half(DType dtype) { return dtype == DType::f16 || dtype == DType::bf16; }
+
+// The type in which arrays of a type are computed.
+inline DType computed_in(DType dtype) { return is_half(dtype) ? DType::f32 : dtype; }
+
+// Throws unless the argument has a floating-point type.
+void check_float(const char* function, const char* argument, const ArrayView& view);
+
+template <class T>
+class Stored {
+public:
+    Stored(const RowLayout& layout, int operand, DType dtype) : layout_(&layout), operand_(operand), dtype_(dtype) {}
+
+    // The elements of each row are contiguous, and T itself.
+    bool direct() const { return !is_half(dtype_) && layout_->contiguous(operand_, sizeof(T)); }
+
+    // gather and scatter of rows.h, with conversion.
+    void read(index_t row, index_t rows, index_t first, index_t count, T* to, index_t pitch) const;
+    // `streaming`: past the caches where that can be.
+    void write(index_t row, index_t rows, index_t first, index_t count, const T* from, index_t pitch,
+               bool streaming = false) const;
+    // The only element of each of these rows.
+    void read_values(index_t row, index_t rows, T* values) const;
+    void write_values(index_t row, index_t rows, const T* values) const;
+
+private:
+    const RowLayout* layout_;
+    int operand_;
+    DType dtype_;
+};
+
+}  // namespace sorgum

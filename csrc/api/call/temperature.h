@@ -1,0 +1,14 @@
+// Temperatures: float64, a scalar or one per row.
+#pragma once
+
+#include "api/call/rows.h"
+
+namespace sorgum {
+
+// Throws ValueError unless all are positive, finite and normal. They are an operand of the layout unless `view` is a
+// scalar.
+void check_temperature(const char* function, const ArrayView& view, const RowLayout& layout, int operand);
+
+double temperature_of(const RowLayout& layout, int operand, index_t row);
+
+}  // namespace sorgum

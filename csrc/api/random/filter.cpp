@@ -1,0 +1,118 @@
+#include "api/random/filter.h"
+
+#include <algorithm>
+
+#include "core/error.h"
+#include "core/fp_env.h"
+#include "dispatch/random.h"
+
+namespace sorgum::random {
+
+namespace {
+
+// The largest temperature: T G stays below half a unit of the largest float64, so that no sum overflows.
+constexpr double kLargestTemperature = 0x1p900;
+
+[[noreturn]] void refuse(const char* function, const char* argument, const char* rule, const std::string& value) {
+    throw ValueError(std::string(function) + ": " + argument + " must be " + rule + ", got " + value);
+}
+
+std::string joined(const std::vector<std::string>& words) {
+    std::string text = "(";
+    for (const std::string& word : words)
+        text += (text.size() > 1 ? ", " : "") + word;
+    return text + ")";
+}
+
+template <class T>
+void keep_in_rows(const KeepArguments& a) {
+    const std::vector<bool> reduced = last_axis(a.logits);
+    std::vector<ArrayView> operands = {a.logits, a.out};
+    const RowRules rules(a.function, a.temperature, a.filters, a.logits, reduced, operands);
+    const int where = append_where(a.function, a.where, a.logits, operands);
+    const RowLayout layout = make_rows(a.logits, reduced, operands);
+    rules.check(layout);
+    const Logits<T> logits(layout, a.logits.dtype, where);
+    const Stored<T> out(layout, 1, a.out.dtype);
+    search_rows(logits, [&](const PiecedRow<T>& row, index_t r, PrefixSearch<T>& search) {
+        const bool found = search.run(row, rules.filters(layout, r), rules.rules());
+        const T absent = search.spoilt() ? static_cast<T>(__builtin_nan("")) : -static_cast<T>(__builtin_inf());
+        row.for_each_piece(layout.length, [&](index_t piece, int) {
+            alignas(64) T y[kScratch];
+            row.for_each_part(piece, nullptr, [&](const T* x, index_t i, index_t here) {
+                for (index_t k = 0; k < here; k += kScratch) {
+                    const index_t some = here - k < kScratch ? here - k : kScratch;
+                    if (found)
+                        random_keep(kernels(), T())(x + k, i + k, some, search.prefix(), y);
+                    else
+                        std::fill(y, y + some, absent);
+                    out.write(r, 1, i + k, some, y, kScratch);
+                }
+            });
+        });
+    });
+}
+
+}  // namespace
+
+RowRules::RowRules(const char* function, const ArrayView& temperature, const std::optional<FilterArguments>& filters,
+                   const ArrayView& x, const std::vector<bool>& reduced, std::vector<ArrayView>& operands)
+    : function_(function),
+      filtered_(filters.has_value()),
+      scalars_(temperature.ndim == 0),
+      first_(static_cast<int>(operands.size())) {
+    operands.push_back(per_row(function, "temperature", temperature, x, reduced));
+    if (!filters)
+        return;
+    scalars_ = scalars_ && filters->top_k.ndim + filters->top_p.ndim + filters->min_p.ndim == 0;
+    operands.push_back(per_row(function, "top_k", filters->top_k, x, reduced));
+    operands.push_back(per_row(function, "top_p", filters->top_p, x, reduced));
+    operands.push_back(per_row(function, "min_p", filters->min_p, x, reduced));
+    rules_.all_ties = filters->all_ties;
+    constexpr const char* names[] = {"temperature", "min_p", "top_k", "top_p"};
+    const auto& order = filters->order;
+    for (std::size_t i = 0; i < 4; ++i) {
+        const auto at = std::find(order.begin(), order.end(), names[i]);
+        if (order.size() != 4 || at == order.end())
+            throw ValueError(std::string(function) +
+                             ": filter_order must name temperature, min_p, top_k and top_p once each, got " +
+                             joined(order));
+        rules_.order[at - order.begin()] = static_cast<FilterStep>(i);
+    }
+}
+
+void RowRules::check(const RowLayout& layout) const {
+    for (index_t r = 0; r < (scalars_ ? std::min<index_t>(layout.rows, 1) : layout.rows); ++r) {
+        const double t = temperature(layout, r);
+        if (!(t >= 0.0) || t > kLargestTemperature)
+            refuse(function_, "temperature", "in [0, 2**900]", number_text(t));
+        if (!filtered_)
+            continue;
+        const Filters f = filters(layout, r);
+        if (f.top_k < 1)
+            refuse(function_, "top_k", "at least 1 (the number of categories keeps all)", std::to_string(f.top_k));
+        if (!(f.top_p > 0.0) || f.top_p > 1.0)
+            refuse(function_, "top_p", "in (0, 1]", number_text(f.top_p));
+        if (!(f.min_p >= 0.0) || f.min_p > 1.0)
+            refuse(function_, "min_p", "in [0, 1]", number_text(f.min_p));
+    }
+}
+
+Filters RowRules::filters(const RowLayout& layout, index_t r) const {
+    return {temperature(layout, r), value_of_row<index_t>(layout, first_ + 1, r),
+            value_of_row<double>(layout, first_ + 2, r), value_of_row<double>(layout, first_ + 3, r)};
+}
+
+void keep_filtered(const KeepArguments& a) {
+    check_logits(a.function, a.logits);
+    const DType computed = computed_in(a.logits.dtype);
+    check_out(a.function, "out", a.out, a.out.dtype == computed ? computed : a.logits.dtype, a.logits.shape,
+              a.logits.ndim);
+    const FpGuard guard;
+    if (computed == DType::f32)
+        keep_in_rows<float>(a);
+    else
+        keep_in_rows<double>(a);
+}
+
+}  // namespace sorgum::random

@@ -1,0 +1,30 @@
+// The temperatures and filters of rows.
+#pragma once
+
+#include "api/call/temperature.h"
+#include "api/random/prefix.h"
+#include "api/random/rows.h"
+
+namespace sorgum::random {
+
+// Checked; they are operands of a layout.
+class RowRules {
+public:
+    RowRules(const char* function, const ArrayView& temperature, const std::optional<FilterArguments>& filters,
+             const ArrayView& x, const std::vector<bool>& reduced, std::vector<ArrayView>& operands);
+    void check(const RowLayout& layout) const;
+    bool filtered() const { return filtered_; }
+    const FilterRules& rules() const { return rules_; }
+    double temperature(const RowLayout& layout, index_t r) const {
+        return counted_temperature(temperature_of(layout, first_, r));
+    }
+    Filters filters(const RowLayout& layout, index_t r) const;
+
+private:
+    const char* function_;
+    bool filtered_, scalars_;
+    int first_;
+    FilterRules rules_ = {};
+};
+
+}  // namespace sorgum::random

@@ -1,0 +1,202 @@
+// What the functions of random share: who draws in which row, and how work on rows is cut.
+#pragma once
+
+#include <type_traits>
+
+#include "api/call/rows.h"
+#include "api/call/stored.h"
+#include "api/call/work.h"
+#include "api/random/random.h"
+#include "dispatch/dispatch.h"
+#include "dispatch/random.h"
+
+namespace sorgum::random {
+
+// How work is cut (N7: by shape only). Neither number changes a bit of any result.
+inline constexpr index_t kPiece = 65536;   // elements of a task
+inline constexpr index_t kScratch = 4096;  // elements brought together, or made before they are scattered
+
+inline index_t ceil_div(index_t a, index_t b) { return a / b + (a % b != 0 ? 1 : 0); }
+
+// The categories of a row, or its numbers, lie along the last axis.
+std::vector<bool> last_axis(const ArrayView& x);
+
+// Throws unless `logits` have a type and an axis that all functions of logits accept.
+void check_logits(const char* function, const ArrayView& logits);
+
+// Appends the mask, broadcast to the logits, and returns which operand it is; -1 if there is none.
+int append_where(const char* function, const std::optional<ArrayView>& where, const ArrayView& logits,
+                 std::vector<ArrayView>& operands);
+
+// The streams and positions of rows, checked.
+class RowSource {
+public:
+    RowSource(const char* function, const Source& source, const ArrayView& x, const std::vector<bool>& reduced);
+    // The last operands that make_rows() is given.
+    void append_to(std::vector<ArrayView>& operands);
+    void check(const char* function, const RowLayout& layout) const;
+    NoiseRow row(const RowLayout& layout, index_t r, Purpose purpose, bool wide) const;
+
+private:
+    const Source& source_;
+    std::vector<ArrayView> operands_;
+    int first_ = 0;
+};
+
+template <class V>
+V value_of_row(const RowLayout& layout, int operand, index_t r) {
+    V value;
+    __builtin_memcpy(&value, layout.row(operand, r), sizeof value);
+    return value;
+}
+
+// Calls f(the value) for every element.
+template <class V, class F>
+void for_each_value(const ArrayView& x, F&& f) {
+    const RowLayout layout = make_rows(x, std::vector<bool>(static_cast<std::size_t>(x.ndim), false), {x});
+    for (index_t r = 0; r < layout.rows; ++r)
+        f(value_of_row<V>(layout, 0, r));
+}
+
+// Many rows keep all threads busy without being shared.
+inline bool few_long_rows(const RowLayout& layout) { return layout.rows < 16 && layout.length > kPiece; }
+
+inline int threads_for_rows(const RowLayout& layout) {
+    return threads_for(saturated_product(layout.rows, layout.length));
+}
+
+// Calls f(row, slot) for all rows in parallel, several short ones to a task; `slot` is below `threads`.
+template <class F>
+void for_each_row(const RowLayout& layout, int threads, F&& f) {
+    const index_t n = layout.length, rows_per_task = n >= kPiece ? 1 : kPiece / (n > 0 ? n : 1);
+    parallel_for(ceil_div(layout.rows, rows_per_task), threads, [&](index_t task, int slot) {
+        const index_t first = task * rows_per_task;
+        const index_t last = layout.rows - first < rows_per_task ? layout.rows : first + rows_per_task;
+        for (index_t r = first; r < last; ++r)
+            f(r, slot);
+    });
+}
+
+// Calls f(row, begin, end) for all elements in parallel: several short rows to a task, long ones in pieces.
+template <class F>
+void for_each_row_piece(const RowLayout& layout, F&& f) {
+    const index_t n = layout.length;
+    const index_t pieces = ceil_div(n, kPiece), rows_per_task = pieces > 1 ? 1 : kPiece / n;
+    const index_t tasks = pieces > 1 ? layout.rows * pieces : ceil_div(layout.rows, rows_per_task);
+    parallel_for(tasks, threads_for_rows(layout), [&](index_t task, int) {
+        const index_t first = pieces > 1 ? task / pieces : task * rows_per_task;
+        const index_t last = layout.rows - first < rows_per_task ? layout.rows : first + rows_per_task;
+        const index_t begin = task % pieces * kPiece, end = n - begin < kPiece ? n : begin + kPiece;
+        for (index_t r = first; r < last; ++r)
+            f(r, begin, end);
+    });
+}
+
+// The type of what a pointer points to, as a tag that picks a kernel.
+template <class S>
+S element_of(const S* /*x*/) {
+    return S();
+}
+
+// The logits of rows: operand 0 of a layout, in whatever type it is stored, -inf where the operand `where`, unless
+// negative, is false.
+template <class T>
+class Logits {
+public:
+    Logits(const RowLayout& layout, DType dtype, int where)
+        : layout_(layout),
+          dtype_(dtype),
+          stored_(layout, 0, dtype),
+          where_(where),
+          contiguous_(where < 0 && layout.contiguous(0, element_size(dtype))) {}
+    const RowLayout& layout() const { return layout_; }
+
+    // One of them, masked or not.
+    T at(index_t r, index_t i) const {
+        T x;
+        stored_.read(r, 1, i, 1, &x, 1);
+        return x;
+    }
+
+    // Calls f(elements, the first one's place, their number) for elements [begin, end) of a row, in chunks where it
+    // must bring them together or convert them: an f that takes halves gets them where they lie. What is not in the
+    // prefix is -inf, unless that is null.
+    template <class F>
+    void for_each_part(const Prefix<T>* kept, index_t r, index_t begin, index_t end, F&& f) const {
+        const bool direct = contiguous_ && !is_half(dtype_);
+        const T* const row = reinterpret_cast<const T*>(layout_.row(0, r));
+        if (direct && kept == nullptr)
+            return f(row + begin, begin, end - begin);
+        if constexpr (sizeof(T) == sizeof(float)) {
+            if constexpr (std::is_invocable_v<F&, const float16*, index_t, index_t>)
+                if (contiguous_ && kept == nullptr)
+                    return dtype_ == DType::f16 ? f(reinterpret_cast<const float16*>(row) + begin, begin, end - begin)
+                                                : f(reinterpret_cast<const bfloat16*>(row) + begin, begin, end - begin);
+        }
+        alignas(64) T x[kScratch];
+        bool mask[kScratch];
+        for (index_t i = begin; i < end; i += kScratch) {
+            const index_t here = end - i < kScratch ? end - i : kScratch;
+            if (!direct)
+                stored_.read(r, 1, i, here, x, kScratch);
+            if (where_ >= 0) {
+                gather(layout_, where_, r, 1, i, here, mask, kScratch);
+                for (index_t k = 0; k < here; ++k)
+                    x[k] = mask[k] ? x[k] : -static_cast<T>(__builtin_inf());
+            }
+            if (kept != nullptr)
+                random_keep(kernels(), T())(direct ? row + i : x, i, here, *kept, x);
+            f(x, i, here);
+        }
+    }
+
+private:
+    const RowLayout& layout_;
+    DType dtype_;
+    Stored<T> stored_;
+    int where_;
+    bool contiguous_;
+};
+
+// A row in pieces, which threads may share.
+template <class T>
+class PiecedRow {
+public:
+    static constexpr index_t kShared = 16384, kAlone = index_t(1) << 30;  // elements of a piece
+
+    // `shared`: by all threads; else the caller's thread does all of it.
+    PiecedRow(const Logits<T>& logits, index_t r, bool shared)
+        : logits_(logits),
+          r_(r),
+          threads_(shared ? threads_for(length()) : 1),
+          piece_(threads_ > 1 ? kShared : kAlone) {}
+    index_t length() const { return logits_.layout().length; }
+    index_t pieces() const { return ceil_div(length(), piece_); }
+    index_t piece_length() const { return piece_; }  // of all but the last
+    index_t begin(index_t piece) const { return piece * piece_; }
+    index_t end(index_t piece) const { return length() - begin(piece) < piece_ ? length() : begin(piece + 1); }
+    // More than any slot below.
+    int slots() const { return threads_; }
+
+    // Calls f(piece, slot) for all pieces, in order unless the row is shared and the work is worth it.
+    template <class F>
+    void for_each_piece(index_t work, const F& f) const {
+        if (threads_ > 1 && threads_for(work) > 1)
+            return parallel_for(pieces(), threads_, [&](index_t piece, int slot) { f(piece, slot); });
+        for (index_t piece = 0; piece < pieces(); ++piece)
+            f(piece, 0);
+    }
+    // See Logits.
+    template <class F>
+    void for_each_part(index_t piece, const Prefix<T>* kept, F&& f) const {
+        logits_.for_each_part(kept, r_, begin(piece), end(piece), f);
+    }
+
+private:
+    const Logits<T>& logits_;
+    index_t r_;
+    int threads_;
+    index_t piece_;
+};
+
+}  // namespace sorgum::random

@@ -1,0 +1,115 @@
+// Rows that the kernels read and write where they lie.
+#include "api/special/row_call.h"
+#include "dispatch/special.h"
+
+namespace sorgum::special {
+
+template <class T>
+void run_batches(const RowCall<T>& c) {
+    const index_t n = c.layout.length, rows = c.layout.rows, run = c.layout.run();
+    constexpr auto size = static_cast<index_t>(sizeof(T));
+    const index_t wanted = c.task_elements(), per_task = wanted / (n > 0 ? n : 1) > 0 ? wanted / (n > 0 ? n : 1) : 1;
+    const bool packed =
+        c.op == Op::logsumexp && !(c.layout.run_stride(c.kOut) % size == 0 && c.layout.multiple_of(c.kOut, size));
+    parallel_for((rows + per_task - 1) / per_task, c.threads, [&](index_t task, int) {
+        const index_t end = rows - task * per_task < per_task ? rows : (task + 1) * per_task;
+        T results[256];
+        double own_factors[kMostFactors];
+        for (index_t r = task * per_task; r < end;) {
+            index_t count = run - r % run < end - r ? run - r % run : end - r;
+            if (packed && count > 256)
+                count = 256;
+            if (c.dy >= 0 && count > kMostFactors)
+                count = kMostFactors;
+            count = c.with_temperature_of(r, count);
+            Rows<T> part;
+            part.x = c.x_row(r);
+            part.rows = count;
+            part.n = n;
+            part.x_stride = c.layout.run_stride(c.kX) / size;
+            part.empty = c.empty;
+            part.streaming = c.streaming;
+            part.y = packed ? results : c.out_row(r);
+            part.y_stride = packed ? 1 : c.layout.run_stride(c.kOut) / size;
+            part.factors = c.factors(r, count, own_factors);
+            ExpScale<T> own;
+            c.batch_kernel(part, c.scale(r, own));
+            if (packed)
+                c.stored(c.kOut).write_values(r, count, results);
+            r += count;
+        }
+    });
+}
+
+template <class T>
+void run_columns(const RowCall<T>& c) {
+    constexpr auto size = static_cast<index_t>(sizeof(T));
+    const index_t n = c.layout.length, run = c.layout.run(), block = kBlockColumns<T>;
+    // A kernel fills its pipeline at the start of every task, and begins with a block of its own where the results
+    // do not begin a cache line: the first task of a run takes those columns besides.
+    const index_t lead =
+        c.op == Op::logsumexp ? 0 : (64 - reinterpret_cast<std::uintptr_t>(c.out_row(0)) % 64) % 64 / sizeof(T);
+    const index_t per_task = (c.task_elements() / n / block > 0 ? c.task_elements() / n / block : 1) * block;
+    const index_t tasks_per_run = run <= lead + per_task ? 1 : (run - lead + per_task - 1) / per_task;
+    const auto along = [&](int operand) {
+        return c.layout.inner.n == 0 ? 0 : c.layout.inner.stride[operand][0] / size;
+    };
+    const bool streaming = c.op != Op::logsumexp && c.large;
+    auto* const kernel = c.op == Op::softmax       ? special_softmax_columns(c.table, T())
+                         : c.op == Op::log_softmax ? special_log_softmax_columns(c.table, T())
+                                                   : special_logsumexp_columns(c.table, T());
+    std::vector<AlignedArray<T>> scratch(static_cast<std::size_t>(c.threads));
+    parallel_for(c.layout.rows / run * tasks_per_run, c.threads, [&](index_t task, int slot) {
+        AlignedArray<T>& own = scratch[static_cast<std::size_t>(slot)];
+        own.reserve(n * block);
+        const index_t row = task / tasks_per_run * run, t = task % tasks_per_run;
+        const index_t begin = t == 0 ? 0 : lead + t * per_task;
+        const index_t end = t + 1 == tasks_per_run ? run : lead + (t + 1) * per_task;
+        T results[256];
+        for (index_t i = begin; i < end;) {
+            const index_t count = c.op == Op::logsumexp && end - i > 256 ? 256 : end - i;
+            T* const y = c.op == Op::logsumexp ? results : c.out_row(row + i);
+            kernel({c.x_row(row + i), y, count, n, along(c.kX), along(c.kOut), c.empty, streaming, own.data()},
+                   c.scale_of_all);
+            if (c.op == Op::logsumexp)
+                c.stored(c.kOut).write_values(row + i, count, results);
+            i += count;
+        }
+    });
+}
+
+template <class T>
+void run_long_rows(const RowCall<T>& c) {
+    const index_t n = c.layout.length, rows = c.layout.rows, run = c.layout.run();
+    // A row is written in the shadow of the next.
+    index_t per_task = kLongTask / n < rows / 8 ? kLongTask / n : rows / 8;
+    if (per_task < 2)
+        per_task = rows < kManyBlocks && c.threads > 1 ? 1 : 2;
+    constexpr auto size = static_cast<index_t>(sizeof(T));
+    auto* const kernel = c.long_rows_kernel();
+    std::vector<AlignedArray<T>> terms(static_cast<std::size_t>(c.threads));
+    parallel_for((rows + per_task - 1) / per_task, c.threads, [&](index_t task, int slot) {
+        AlignedArray<T>& own = terms[static_cast<std::size_t>(slot)];
+        if (scales_terms(c.op))
+            own.reserve(whole_vectors(n));
+        double own_factors[kMostFactors];  // kLongTask / kChunk rows at most
+        const index_t end = rows - task * per_task < per_task ? rows : (task + 1) * per_task;
+        for (index_t r = task * per_task; r < end;) {
+            const index_t count = run - r % run < end - r ? run - r % run : end - r;
+            kernel({c.x_row(r), c.out_row(r), count, n, c.layout.run_stride(c.kX) / size,
+                    c.layout.run_stride(c.kOut) / size, c.empty, c.streaming, own.data(),
+                    c.factors(r, count, own_factors)},
+                   c.scale_of_all);
+            r += count;
+        }
+    });
+}
+
+template void run_batches(const RowCall<float>&);
+template void run_batches(const RowCall<double>&);
+template void run_columns(const RowCall<float>&);
+template void run_columns(const RowCall<double>&);
+template void run_long_rows(const RowCall<float>&);
+template void run_long_rows(const RowCall<double>&);
+
+}  // namespace sorgum::special

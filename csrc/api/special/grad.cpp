@@ -1,0 +1,251 @@
+#include "api/special/grad.h"
+
+#include "api/call/stored.h"
+#include "api/call/temperature.h"
+#include "api/call/work.h"
+#include "core/fp_env.h"
+#include "dispatch/dispatch.h"
+#include "dispatch/special.h"
+
+namespace sorgum::special {
+
+namespace {
+
+constexpr index_t kPiece = 16 * kChunk;              // elements of a task
+constexpr index_t kManyRows = 16;                    // so many rows keep all threads busy without being shared
+constexpr index_t kLongRow = index_t(1) << 22;       // rows beyond it are always shared between threads
+constexpr index_t kTaskElements = index_t(1) << 20;  // of short rows, at most
+
+enum class Grad { softmax, log_softmax };
+constexpr const char* name_of(Grad op) { return op == Grad::softmax ? "softmax_grad" : "log_softmax_grad"; }
+
+template <class T>
+class GradJob {
+public:
+    GradJob(Grad op, const GradArguments& a, const std::vector<bool>& reduced)
+        : op_(op), dtype_(a.y.dtype), table_(kernels()) {
+        const char* const name = name_of(op);
+        std::vector<ArrayView> operands = {a.y, a.dy, a.out, per_row(name, "temperature", a.temperature, a.y, reduced)};
+        if (a.where)
+            operands.push_back(broadcast_like(name, "where", *a.where, a.y));
+        masked_ = a.where.has_value();
+        layout_ = make_rows(a.y, reduced, operands);
+        check_temperature(name, a.temperature, layout_, kTemperature);
+        const index_t elements = saturated_product(layout_.rows, layout_.length);
+        threads_ = threads_for(elements);
+        streaming_ = elements >= kStreamingBytes / element_size(dtype_);
+        direct_ = !masked_ && stored(kY).direct() && stored(kDy).direct() && stored(kOut).direct();
+    }
+
+    void run() {
+        const index_t n = layout_.length;
+        if (layout_.rows == 0 || n == 0)
+            return;
+        const bool whole = n <= kPiece || (layout_.rows >= kManyRows && n <= kLongRow);
+        if (direct_ && whole)
+            run_direct_rows();
+        else if (whole)
+            run_rows();
+        else
+            for (index_t row = 0; row < layout_.rows; ++row)
+                run_shared_row(row);
+    }
+
+private:
+    enum Operand { kY = 0, kDy = 1, kOut = 2, kTemperature = 3, kWhere = 4 };
+
+    Stored<T> stored(int operand) const { return {layout_, operand, dtype_}; }
+    double temperature(index_t row) const { return temperature_of(layout_, kTemperature, row); }
+    T* element(int operand, index_t row, index_t i) const {
+        return reinterpret_cast<T*>(layout_.row(operand, row)) + i;
+    }
+
+    // ---- contiguous rows ----
+
+    void run_direct_rows() const {
+        constexpr auto size = static_cast<index_t>(sizeof(T));
+        const index_t n = layout_.length, rows = layout_.rows, run = layout_.run();
+        const index_t share = rows * n / (8 * threads_);
+        const index_t wanted = share < kPiece ? kPiece : share > kTaskElements ? kTaskElements : share;
+        const index_t per_task = wanted / n > 1 ? wanted / n : 2;  // one row is written while the next is read
+        auto* const kernel =
+            op_ == Grad::softmax ? special_softmax_grad_rows(table_, T()) : special_log_softmax_grad_rows(table_, T());
+        const bool one_temperature = layout_.run_stride(kTemperature) == 0;
+        parallel_for((rows + per_task - 1) / per_task, threads_, [&](index_t task, int) {
+            const index_t end = rows - task * per_task < per_task ? rows : (task + 1) * per_task;
+            for (index_t r = task * per_task, count; r < end; r += count) {
+                count = run - r % run < end - r ? run - r % run : end - r;
+                if (!one_temperature) {
+                    const index_t most = count;
+                    for (count = 1; count < most && temperature(r + count) == temperature(r);)
+                        ++count;
+                }
+                kernel({element(kY, r, 0), element(kDy, r, 0), element(kOut, r, 0), count, n,
+                        layout_.run_stride(kY) / size, layout_.run_stride(kDy) / size, layout_.run_stride(kOut) / size,
+                        streaming_},
+                       temperature(r));
+            }
+        });
+    }
+
+    // ---- all others: chunk by chunk, twice ----
+
+    // A chunk of some rows, brought together.
+    struct Scratch {
+        AlignedArray<T> y, dy;
+        AlignedArray<bool> mask;
+    };
+
+    void clear_absent(T* x, const bool* mask, index_t n) const {
+        for (index_t j = 0; j < n; ++j)
+            x[j] = mask[j] ? x[j] : T(0);
+    }
+    void load_chunk(index_t row, index_t rows, index_t i, index_t n, Scratch& s) const {
+        stored(kY).read(row, rows, i, n, s.y.data(), kPitch);
+        stored(kDy).read(row, rows, i, n, s.dy.data(), kPitch);
+        if (!masked_)
+            return;
+        gather(layout_, kWhere, row, rows, i, n, s.mask.data(), kPitch);
+        // What is absent adds nothing to the sum, whatever the function's value is there.
+        for (index_t r = 0; r < rows; ++r) {
+            clear_absent(s.y.data() + r * kPitch, s.mask.data() + r * kPitch, n);
+            clear_absent(s.dy.data() + r * kPitch, s.mask.data() + r * kPitch, n);
+        }
+    }
+
+    // The sums of the chunks from element `begin` on, row by row at a distance of `pitch`.
+    void sum(index_t row, index_t rows, index_t begin, index_t end, Scratch& s, SumPair* chunks, index_t pitch) const {
+        auto* const kernel =
+            op_ == Grad::softmax ? special_softmax_grad_sum(table_, T()) : special_log_softmax_grad_sum(table_, T());
+        if (direct_) {
+            for (index_t r = 0; r < rows; ++r)
+                kernel(element(kY, row + r, begin), element(kDy, row + r, begin), end - begin, chunks + r * pitch);
+            return;
+        }
+        for (index_t i = begin; i < end; i += kChunk) {
+            const index_t here = end - i < kChunk ? end - i : kChunk;
+            load_chunk(row, rows, i, here, s);
+            for (index_t r = 0; r < rows; ++r)
+                kernel(s.y.data() + r * kPitch, s.dy.data() + r * kPitch, here,
+                       chunks + r * pitch + (i - begin) / kChunk);
+        }
+    }
+
+    void write(index_t row, index_t rows, index_t begin, index_t end, Scratch& s, const SumPair* totals) const {
+        auto* const kernel = op_ == Grad::softmax ? special_softmax_grad_write(table_, T())
+                                                  : special_log_softmax_grad_write(table_, T());
+        if (direct_) {
+            for (index_t r = 0; r < rows; ++r)
+                kernel(element(kY, row + r, begin), element(kDy, row + r, begin), element(kOut, row + r, begin),
+                       end - begin, totals[r], temperature(row + r), streaming_);
+            return;
+        }
+        for (index_t i = begin; i < end; i += kChunk) {
+            const index_t here = end - i < kChunk ? end - i : kChunk;
+            if (layout_.length > kChunk)  // else it still stands there
+                load_chunk(row, rows, i, here, s);
+            for (index_t r = 0; r < rows; ++r) {
+                T* const dx = s.dy.data() + r * kPitch;
+                kernel(s.y.data() + r * kPitch, dx, dx, here, totals[r], temperature(row + r), false);
+                if (masked_)
+                    clear_absent(dx, s.mask.data() + r * kPitch, here);
+            }
+            stored(kOut).write(row, rows, i, here, s.dy.data(), kPitch, streaming_);
+        }
+    }
+
+    std::vector<Scratch> make_scratch() const {
+        std::vector<Scratch> scratch(static_cast<std::size_t>(threads_));
+        for (Scratch& s : scratch) {
+            if (!direct_) {
+                s.y.reserve(kBlockRows * kPitch);
+                s.dy.reserve(kBlockRows * kPitch);
+            }
+            if (masked_)
+                s.mask.reserve(kBlockRows * kPitch);
+        }
+        return scratch;
+    }
+
+    SumPair total(const SumPair* chunks, index_t count) const { return special_grad_total(table_, T())(chunks, count); }
+
+    // Whole rows, several together where their elements share cache lines.
+    void run_rows() const {
+        const RowBlocks blocks = RowBlocks::across(layout_, kOut, element_size(dtype_));
+        const index_t n = layout_.length, chunks = (n + kChunk - 1) / kChunk, per_block = blocks.most_rows();
+        const index_t per_task = kPiece / (n * per_block) > 0 ? kPiece / (n * per_block) : 1;
+        std::vector<Scratch> scratch = make_scratch();
+        std::vector<std::vector<SumPair>> sums(static_cast<std::size_t>(threads_));
+        for (std::vector<SumPair>& own : sums)
+            own.resize(static_cast<std::size_t>(chunks * per_block));
+        parallel_for((blocks.count() + per_task - 1) / per_task, threads_, [&](index_t task, int slot) {
+            Scratch& s = scratch[static_cast<std::size_t>(slot)];
+            SumPair* const own = sums[static_cast<std::size_t>(slot)].data();
+            const index_t left = blocks.count() - task * per_task,
+                          end = task * per_task + (left < per_task ? left : per_task);
+            for (index_t b = task * per_task; b < end; ++b) {
+                const auto [row, count] = blocks[b];
+                SumPair totals[kBlockRows];
+                sum(row, count, 0, n, s, own, chunks);
+                for (index_t r = 0; r < count; ++r)
+                    totals[r] = total(own + r * chunks, chunks);
+                write(row, count, 0, n, s, totals);
+            }
+        });
+    }
+
+    // One row, which all threads share.
+    void run_shared_row(index_t row) const {
+        const index_t n = layout_.length, pieces = (n + kPiece - 1) / kPiece, chunks = (n + kChunk - 1) / kChunk;
+        std::vector<Scratch> scratch = make_scratch();
+        std::vector<SumPair> sums(static_cast<std::size_t>(chunks));
+        const auto for_each_piece = [&](auto&& f) {
+            parallel_for(pieces, threads_, [&](index_t p, int slot) {
+                f(p * kPiece, n - p * kPiece < kPiece ? n : (p + 1) * kPiece, scratch[static_cast<std::size_t>(slot)]);
+            });
+        };
+        for_each_piece([&](index_t begin, index_t end, Scratch& s) {
+            sum(row, 1, begin, end, s, &sums[static_cast<std::size_t>(begin / kChunk)], chunks);
+        });
+        const SumPair of_row = total(sums.data(), chunks);
+        for_each_piece([&](index_t begin, index_t end, Scratch& s) { write(row, 1, begin, end, s, &of_row); });
+    }
+
+    static constexpr index_t kPitch = kChunk + 16;  // not a power of two: rows fall into different sets
+
+    Grad op_;
+    DType dtype_;  // of y, dy and out
+    const KernelTable& table_;
+    RowLayout layout_;
+    bool masked_, direct_, streaming_;
+    int threads_;
+};
+
+void run(Grad op, const GradArguments& a) {
+    const char* const name = name_of(op);
+    const std::vector<bool> reduced = reduced_axes(name, a.y, a.axes, a.all_axes);
+    check_float(name, "y", a.y);
+    check_dtype(name, "dy", a.dy, a.y.dtype);
+    check_dtype(name, "temperature", a.temperature, DType::f64);
+    if (a.where)
+        check_dtype(name, "where", *a.where, DType::boolean);
+    bool same = a.dy.ndim == a.y.ndim;
+    for (int d = 0; same && d < a.y.ndim; ++d)
+        same = a.dy.shape[d] == a.y.shape[d];
+    if (!same)
+        throw ValueError(std::string(name) + ": dy must have shape " + shape_text(a.y.shape, a.y.ndim) + ", got " +
+                         shape_text(a.dy.shape, a.dy.ndim));
+    check_out(name, "out", a.out, a.y.dtype, a.y.shape, a.y.ndim);
+    const FpGuard guard;
+    if (computed_in(a.y.dtype) == DType::f32)
+        GradJob<float>(op, a, reduced).run();
+    else
+        GradJob<double>(op, a, reduced).run();
+}
+
+}  // namespace
+
+void softmax_grad(const GradArguments& arguments) { run(Grad::softmax, arguments); }
+void log_softmax_grad(const GradArguments& arguments) { run(Grad::log_softmax, arguments); }
+
+}  // namespace sorgum::special

@@ -1,0 +1,134 @@
+// What is known of a call of softmax, log_softmax, logsumexp and their kin, for the ways to walk its rows.
+#pragma once
+
+#include "api/call/stored.h"
+#include "api/call/temperature.h"
+#include "api/call/work.h"
+#include "api/special/special.h"
+#include "dispatch/dispatch.h"
+#include "dispatch/special.h"
+
+namespace sorgum::special {
+
+// How work is cut (N7: by shape only). None of these numbers changes a bit of any result.
+constexpr index_t kLongRow = index_t(1) << 22;   // rows beyond it are always shared between threads
+constexpr index_t kManyBlocks = 16;              // so many rows keep all threads busy without being shared
+constexpr index_t kLeastTask = 8 * kChunk;       // elements that are worth a task
+constexpr index_t kLongTask = index_t(1) << 20;  // elements of many rows that one task takes in turn
+constexpr index_t kTasksPerThread = 8;           // so many tasks end at about the same time on all threads
+constexpr index_t kMostFactors = 1024;           // rows of a call that have a factor each
+
+enum class Op { softmax, log_softmax, logsumexp, logsumexp_partial, softmax_from_partial, logsumexp_grad };
+constexpr const char* name_of(Op op) {
+    constexpr const char* names[] = {"softmax",           "log_softmax",          "logsumexp",
+                                     "logsumexp_partial", "softmax_from_partial", "logsumexp_grad"};
+    return names[static_cast<int>(op)];
+}
+constexpr bool scales_terms(Op op) { return op == Op::softmax || op == Op::logsumexp_grad; }
+constexpr bool reduces(Op op) { return op == Op::logsumexp || op == Op::logsumexp_partial; }
+
+enum class Algorithm { automatic, two_pass, three_pass_recompute, three_pass_reload };
+
+template <class T>
+struct RowCall {
+    enum Operand { kX = 0, kOut = 1, kTemperature = 2 };
+
+    Op op;
+    Algorithm algorithm;
+    DType dtype, out_dtype;  // of x and the weights; of out and the signs
+    const KernelTable& table;
+    RowLayout layout;
+    int where = -1, weights = -1, sign = -1, records = -1, dy = -1;  // operands, -1 when absent
+    bool one_temperature, direct_x, direct_out, large, streaming;
+    int threads;
+    T empty;
+    ExpScale<T> scale_of_all;  // where there is one temperature
+
+    RowCall(Op which, const Arguments& a, const std::vector<bool>& reduced);
+
+    static T infinity() { return static_cast<T>(__builtin_inf()); }
+    static T nan() { return static_cast<T>(__builtin_nan("")); }
+
+    Stored<T> stored(int operand) const {
+        return {layout, operand, operand == kOut || operand == sign ? out_dtype : dtype};
+    }
+
+    void write_value(int operand, index_t row, T value) const { stored(operand).write_values(row, 1, &value); }
+
+    // The two passes are calls of their own, with records between them.
+    bool in_two_calls() const { return op == Op::logsumexp_partial || op == Op::softmax_from_partial; }
+    bool batched() const {
+        return algorithm == Algorithm::automatic && layout.length <= kChunk && weights < 0 && !in_two_calls();
+    }
+    bool three_pass() const {
+        return algorithm == Algorithm::three_pass_recompute || algorithm == Algorithm::three_pass_reload;
+    }
+
+    double temperature(index_t row) const { return temperature_of(layout, kTemperature, row); }
+    const ExpScale<T>& scale(index_t row, ExpScale<T>& own) const {
+        if (one_temperature)
+            return scale_of_all;
+        special_exp_scale(table, T())(temperature(row), own);
+        return own;
+    }
+
+    // How many rows from this one on, `count` at most, share its temperature.
+    index_t with_temperature_of(index_t row, index_t count) const {
+        if (one_temperature)
+            return count;
+        const double t = temperature(row);
+        index_t same = 1;
+        while (same < count && temperature(row + same) == t)
+            ++same;
+        return same;
+    }
+
+    // dy / T of rows, for the gradient of logsumexp.
+    const double* factors(index_t row, index_t rows, double* to) const {
+        if (dy < 0)
+            return nullptr;
+        T values[kMostFactors];
+        stored(dy).read_values(row, rows, values);
+        for (index_t r = 0; r < rows; ++r)
+            to[r] = static_cast<double>(values[r]) / temperature(row + r);
+        return to;
+    }
+
+    // Of rows of one chunk. A kernel fills its pipeline at the start of every task: the fewer tasks the better.
+    index_t task_elements() const {
+        const index_t share = layout.rows * layout.length / (kTasksPerThread * threads);
+        return share > kLongTask || threads == 1 ? kLongTask : share < kLeastTask ? kLeastTask : share;
+    }
+    // Whether so many rows keep all threads busy without being shared.
+    bool many(index_t rows) const { return rows >= kManyBlocks || rows % threads == 0; }
+
+    // The kernels for contiguous rows: of one chunk, and of several.
+    void batch_kernel(const Rows<T>& rows, const ExpScale<T>& scale_of_rows) const {
+        (op == Op::logsumexp        ? special_logsumexp_rows(table, T())
+         : op == Op::log_softmax    ? special_log_softmax_rows(table, T())
+         : op == Op::logsumexp_grad ? special_logsumexp_grad_rows(table, T())
+                                    : special_softmax_rows(table, T()))(rows, scale_of_rows);
+    }
+    auto* long_rows_kernel() const {
+        return op == Op::softmax          ? special_softmax_long_rows(table, T())
+               : op == Op::logsumexp_grad ? special_logsumexp_grad_long_rows(table, T())
+                                          : special_log_softmax_long_rows(table, T());
+    }
+
+    const T* x_row(index_t row) const { return reinterpret_cast<const T*>(layout.row(kX, row)); }
+    T* out_row(index_t row) const { return reinterpret_cast<T*>(layout.row(kOut, row)); }
+};
+
+// The ways. Of rows of one chunk: contiguous ones, and those that lie side by side.
+template <class T>
+void run_batches(const RowCall<T>& c);
+template <class T>
+void run_columns(const RowCall<T>& c);
+// Contiguous rows of several chunks, enough of them, or no other thread.
+template <class T>
+void run_long_rows(const RowCall<T>& c);
+// Everything else.
+template <class T>
+void run_blocks(const RowCall<T>& c);
+
+}  // namespace sorgum::special

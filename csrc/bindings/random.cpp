@@ -1,0 +1,202 @@
+// The family random.
+#include <pybind11/stl.h>
+
+#include "api/random/random.h"
+#include "api/random/soft_tokens.h"
+#include "bindings/common/array.h"
+
+namespace sorgum {
+
+namespace {
+
+using OptionalArray = std::optional<py::array>;
+
+random::Source source_of(const char* function, std::uint64_t key, const OptionalArray& streams,
+                         const py::array& position, index_t index_offset, const OptionalArray& given) {
+    random::Source source;
+    source.key = key;
+    source.streams = optional_view(streams, function, "streams");
+    source.position = view_of(position, function, "position");
+    source.index_offset = index_offset;
+    source.given = optional_view(given, function, "given");
+    return source;
+}
+
+void noise(const std::string& law, bool wide, std::uint64_t key, const OptionalArray& streams,
+           const py::array& position, index_t index_offset, const std::vector<index_t>& shape, const py::array& out,
+           const OptionalArray& given) {
+    const char* const name = law.c_str();
+    const random::Source source = source_of(name, key, streams, position, index_offset, given);
+    const ArrayView to = view_of(out, name, "out");
+    without_gil([&] { random::noise(law, wide, source, shape, to); });
+}
+
+// top_k, top_p, min_p, filter_order, and whether all ties are kept.
+using FilterTuple = std::tuple<py::array, py::array, py::array, std::vector<std::string>, bool>;
+
+random::FilterArguments filters_of(const char* function, const FilterTuple& given) {
+    const auto& [top_k, top_p, min_p, order, all_ties] = given;
+    return {view_of(top_k, function, "top_k"), view_of(top_p, function, "top_p"), view_of(min_p, function, "min_p"),
+            order, all_ties};
+}
+
+void draw(const std::string& function, const py::array& logits, const py::array& temperature,
+          const OptionalArray& where, std::uint64_t key, const OptionalArray& streams, const py::array& position,
+          index_t index_offset, const py::array& out, bool inverse, bool log_prob,
+          const std::optional<FilterTuple>& filters, const OptionalArray& given) {
+    const char* const name = function.c_str();
+    const random::Source source = source_of(name, key, streams, position, index_offset, given);
+    random::DrawArguments a = {name,
+                               view_of(logits, name, "logits"),
+                               view_of(temperature, name, "temperature"),
+                               optional_view(where, name, "where"),
+                               view_of(out, name, "out"),
+                               inverse,
+                               log_prob,
+                               std::nullopt};
+    if (filters)
+        a.filters = filters_of(name, *filters);
+    without_gil([&] { random::draw(a, source); });
+}
+
+void keep_filtered(const std::string& function, const py::array& logits, const py::array& temperature,
+                   const OptionalArray& where, const FilterTuple& filters, const py::array& out) {
+    const char* const name = function.c_str();
+    const random::KeepArguments a = {
+        name,
+        view_of(logits, name, "logits"),
+        view_of(temperature, name, "temperature"),
+        optional_view(where, name, "where"),
+        view_of(out, name, "out"),
+        filters_of(name, filters),
+    };
+    without_gil([&] { random::keep_filtered(a); });
+}
+
+void penalise(const std::string& function, const py::array& logits, const py::array& tokens,
+              const OptionalArray& prompt, const py::array& repetition, const py::array& frequency,
+              const py::array& presence) {
+    const char* const name = function.c_str();
+    const random::PenaltyArguments a = {
+        name,
+        view_of(logits, name, "logits"),
+        view_of(tokens, name, "tokens"),
+        optional_view(prompt, name, "prompt"),
+        view_of(repetition, name, "repetition"),
+        view_of(frequency, name, "frequency"),
+        view_of(presence, name, "presence"),
+    };
+    without_gil([&] { random::penalise(a); });
+}
+
+void gamma(const std::string& function, const py::array& concentration, bool logarithm, std::uint64_t key,
+           const OptionalArray& streams, const py::array& position, index_t index_offset, const py::array& out) {
+    const char* const name = function.c_str();
+    const random::Source source = source_of(name, key, streams, position, index_offset, std::nullopt);
+    const ArrayView from = view_of(concentration, name, "concentration"), to = view_of(out, name, "out");
+    without_gil([&] { random::gamma(name, from, logarithm, source, to); });
+}
+
+void gumbel_top(const std::string& function, const py::array& logits, const py::array& temperature,
+                const OptionalArray& where, index_t most, std::uint64_t key, const OptionalArray& streams,
+                const py::array& position, index_t index_offset, const py::array& out,
+                const std::optional<FilterTuple>& filters) {
+    const char* const name = function.c_str();
+    const random::Source source = source_of(name, key, streams, position, index_offset, std::nullopt);
+    random::TopArguments a = {name,
+                              view_of(logits, name, "logits"),
+                              view_of(temperature, name, "temperature"),
+                              optional_view(where, name, "where"),
+                              most,
+                              view_of(out, name, "out"),
+                              std::nullopt};
+    if (filters)
+        a.filters = filters_of(name, *filters);
+    without_gil([&] { random::gumbel_top(a, source); });
+}
+
+void gumbel_softmax(const std::string& function, const py::array& logits, const py::array& temperature,
+                    const OptionalArray& where, std::uint64_t key, const OptionalArray& streams,
+                    const py::array& position, index_t index_offset, const py::array& out) {
+    const char* const name = function.c_str();
+    const random::Source source = source_of(name, key, streams, position, index_offset, std::nullopt);
+    const random::RelaxArguments a = {name, view_of(logits, name, "logits"), view_of(temperature, name, "temperature"),
+                                      optional_view(where, name, "where"), view_of(out, name, "out")};
+    without_gil([&] { random::gumbel_softmax(a, source); });
+}
+
+void gumbel_add(const std::string& function, const py::array& logits, std::uint64_t key, const OptionalArray& streams,
+                const py::array& position, index_t index_offset, const py::array& out) {
+    const char* const name = function.c_str();
+    const random::Source source = source_of(name, key, streams, position, index_offset, std::nullopt);
+    const ArrayView from = view_of(logits, name, "logits"), to = view_of(out, name, "out");
+    without_gil([&] { random::gumbel_add(name, from, source, to); });
+}
+
+void noise_of_chosen(const std::string& function, std::uint64_t key, const py::array& streams,
+                     const py::array& positions, const py::array& indices, const OptionalArray& concentration,
+                     const py::array& out) {
+    const char* const name = function.c_str();
+    const random::ChosenNoise a = {name,
+                                   key,
+                                   view_of(streams, name, "streams"),
+                                   view_of(positions, name, "positions"),
+                                   view_of(indices, name, "indices"),
+                                   optional_view(concentration, name, "concentration"),
+                                   view_of(out, name, "out")};
+    without_gil([&] { random::noise_of_chosen(a); });
+}
+
+void embedding_mix(const std::string& function, const py::array& weights, const py::array& indices,
+                   const py::array& table, const py::array& out) {
+    const char* const name = function.c_str();
+    const random::EmbeddingMix a = {name, view_of(weights, name, "weights"), view_of(indices, name, "indices"),
+                                    view_of(table, name, "embeddings"), view_of(out, name, "out")};
+    without_gil([&] { random::embedding_mix(a); });
+}
+
+}  // namespace
+
+void register_random(py::module_& module) {
+    module.def("derived_key", &random::derived_key, py::arg("key"), py::arg("data"), py::arg("tag"));
+    module.def(
+        "philox",
+        [](const py::array& counter, const py::array& key, const py::array& out, index_t rounds) {
+            random::philox(view_of(counter, "philox", "counter"), view_of(key, "philox", "key"),
+                           view_of(out, "philox", "out"), rounds);
+        },
+        py::arg("counter"), py::arg("key"), py::arg("out"), py::arg("rounds"));
+    module.def("noise", &noise, py::arg("law"), py::arg("wide"), py::arg("key"), py::arg("streams"),
+               py::arg("position"), py::arg("index_offset"), py::arg("shape"), py::arg("out"),
+               py::arg("given") = py::none());
+    module.def("draw", &draw, py::arg("function"), py::arg("logits"), py::arg("temperature"), py::arg("where"),
+               py::arg("key"), py::arg("streams"), py::arg("position"), py::arg("index_offset"), py::arg("out"),
+               py::arg("inverse"), py::arg("log_prob"), py::arg("filters") = py::none(), py::arg("given") = py::none());
+    module.def("keep_filtered", &keep_filtered, py::arg("function"), py::arg("logits"), py::arg("temperature"),
+               py::arg("where"), py::arg("filters"), py::arg("out"));
+    module.def("penalise", &penalise, py::arg("function"), py::arg("logits"), py::arg("tokens"), py::arg("prompt"),
+               py::arg("repetition"), py::arg("frequency"), py::arg("presence"));
+    module.def("gamma", &gamma, py::arg("function"), py::arg("concentration"), py::arg("logarithm"), py::arg("key"),
+               py::arg("streams"), py::arg("position"), py::arg("index_offset"), py::arg("out"));
+    module.def("gumbel_top", &gumbel_top, py::arg("function"), py::arg("logits"), py::arg("temperature"),
+               py::arg("where"), py::arg("most"), py::arg("key"), py::arg("streams"), py::arg("position"),
+               py::arg("index_offset"), py::arg("out"), py::arg("filters") = py::none());
+    module.def("gumbel_softmax", &gumbel_softmax, py::arg("function"), py::arg("logits"), py::arg("temperature"),
+               py::arg("where"), py::arg("key"), py::arg("streams"), py::arg("position"), py::arg("index_offset"),
+               py::arg("out"));
+    module.def(
+        "convert",
+        [](const py::array& x, const py::array& out) {
+            const ArrayView from = view_of(x, "convert", "x"), to = view_of(out, "convert", "out");
+            without_gil([&] { random::convert(from, to); });
+        },
+        py::arg("x"), py::arg("out"));
+    module.def("gumbel_add", &gumbel_add, py::arg("function"), py::arg("logits"), py::arg("key"), py::arg("streams"),
+               py::arg("position"), py::arg("index_offset"), py::arg("out"));
+    module.def("noise_of_chosen", &noise_of_chosen, py::arg("function"), py::arg("key"), py::arg("streams"),
+               py::arg("positions"), py::arg("indices"), py::arg("concentration"), py::arg("out"));
+    module.def("embedding_mix", &embedding_mix, py::arg("function"), py::arg("weights"), py::arg("indices"),
+               py::arg("embeddings"), py::arg("out"));
+}
+
+}  // namespace sorgum

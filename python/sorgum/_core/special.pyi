@@ -1,0 +1,85 @@
+"""The checked functions of csrc/api/special."""
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias, TypedDict
+
+from numpy import dtype
+from numpy.typing import NDArray
+
+__version__: str
+
+def exp(x: NDArray[Any], out: NDArray[Any]) -> None: ...
+def log(x: NDArray[Any], out: NDArray[Any]) -> None: ...
+def softmax(
+    x: NDArray[Any],
+    axes: Sequence[int] | None,
+    temperature: NDArray[Any],
+    where: NDArray[Any] | None,
+    out: NDArray[Any],
+    empty: str,
+    algorithm: str,
+) -> None: ...
+def log_softmax(
+    x: NDArray[Any],
+    axes: Sequence[int] | None,
+    temperature: NDArray[Any],
+    where: NDArray[Any] | None,
+    out: NDArray[Any],
+    empty: str,
+    algorithm: str,
+) -> None: ...
+def softmax_grad(
+    y: NDArray[Any],
+    dy: NDArray[Any],
+    axes: Sequence[int] | None,
+    temperature: NDArray[Any],
+    where: NDArray[Any] | None,
+    out: NDArray[Any],
+) -> None: ...
+def log_softmax_grad(
+    y: NDArray[Any],
+    dy: NDArray[Any],
+    axes: Sequence[int] | None,
+    temperature: NDArray[Any],
+    where: NDArray[Any] | None,
+    out: NDArray[Any],
+) -> None: ...
+def logsumexp_grad(
+    x: NDArray[Any],
+    dy: NDArray[Any],
+    axes: Sequence[int] | None,
+    temperature: NDArray[Any],
+    where: NDArray[Any] | None,
+    out: NDArray[Any],
+) -> None: ...
+def logsumexp(
+    x: NDArray[Any],
+    axes: Sequence[int] | None,
+    temperature: NDArray[Any],
+    where: NDArray[Any] | None,
+    b: NDArray[Any] | None,
+    out: NDArray[Any],
+    sign: NDArray[Any] | None,
+    keepdims: bool,
+) -> None: ...
+CHUNK: int
+def logsumexp_partial(
+    x: NDArray[Any],
+    axes: Sequence[int] | None,
+    temperature: NDArray[Any],
+    where: NDArray[Any] | None,
+    b: NDArray[Any] | None,
+    out: NDArray[Any],
+) -> None: ...
+def logsumexp_merge(p: NDArray[Any], out: NDArray[Any]) -> None: ...
+def logsumexp_finish(p: NDArray[Any], out: NDArray[Any], sign: NDArray[Any] | None) -> None: ...
+def softmax_from_partial(
+    x: NDArray[Any],
+    p: NDArray[Any],
+    axes: Sequence[int] | None,
+    where: NDArray[Any] | None,
+    out: NDArray[Any],
+    empty: str,
+) -> None: ...
+def row_shape(function: str, x: NDArray[Any], axes: Sequence[int] | None, keepdims: bool) -> tuple[int, ...]: ...
+
+Filters: TypeAlias = tuple[NDArray[Any], NDArray[Any], NDArray[Any], list[str], bool]

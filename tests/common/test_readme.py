@@ -1,0 +1,72 @@
+"""What the documents show runs: README's examples, the scripts in examples/; and docs/kernels.md is complete."""
+
+import doctest
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sorgum import _core
+
+ROOT = Path(__file__).resolve().parents[2]
+EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
+DOCUMENTS = [ROOT / name for name in ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "csrc/README.md")]
+DOCUMENTS += sorted((ROOT / "docs").glob("*.md"))
+
+
+def test_readme() -> None:
+    failed, tried = doctest.testfile(str(ROOT / "README.md"), module_relative=False)
+    assert tried >= 12
+    assert failed == 0
+
+
+def test_readme_prints_the_same_under_numpy_1() -> None:
+    """A scalar prints as 0.5 there, and as np.float64(0.5) since NumPy 2: examples show arrays."""
+    examples = doctest.DocTestParser().get_examples((ROOT / "README.md").read_text())
+    assert [example.source for example in examples if "np." in example.want] == []
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_examples(path: Path, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-W", "error", path], capture_output=True, text=True, check=False, timeout=120, cwd=tmp_path
+    )
+    if done.returncode == 77:
+        pytest.skip(done.stderr.strip())
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip()
+
+
+def test_there_are_examples() -> None:
+    assert len(EXAMPLES) >= 4
+
+
+def test_the_commands_of_the_readme_stand_in_it() -> None:
+    text = (ROOT / "README.md").read_text()
+    places = []
+    for extra, job in (
+        ("bench", "python -m sorgum bench --quick"),
+        ("bench", "python -m sorgum bench"),
+        ("test", "pytest"),
+    ):
+        places.append(text.index(f'python3 -m venv .venv && .venv/bin/pip install ".[{extra}]" && .venv/bin/{job}\n'))
+    assert places == sorted(places)  # the quickest comes first
+    assert '.venv/bin/pip install ".[bench,test]"' in text
+
+
+def test_every_kernel_stands_in_the_manual() -> None:
+    family, listed = "", set()
+    for line in (ROOT / "docs" / "kernels.md").read_text().splitlines():
+        if match := re.match(r"## (\w+)$", line):
+            family = match[1]
+        elif match := re.match(r"\| `(\w+)` \| ((?:b?f\d\d|b8)(?:, (?:b?f\d\d|b8))*) \|", line):
+            listed |= {f"{family}.{match[1]}.{suffix}" for suffix in match[2].split(", ")}
+    assert listed == set(_core.kernel_names())
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_links_lead_somewhere(path: Path) -> None:
+    for target in re.findall(r"\]\(([^)#\s]+)\)", path.read_text()):
+        assert target.startswith("https://") or (path.parent / target).exists(), target
