@@ -4,6 +4,7 @@
 #include <cstdlib>
 
 #include "core/error.h"
+#include "dispatch/counting.h"
 
 namespace sorgum {
 
@@ -113,6 +114,13 @@ std::vector<Isa> available_isas() {
 }
 
 void set_isa(Isa isa) { active.store(&available_entry(isa, "set_isa: name"), std::memory_order_release); }
+
+void count_kernel_calls() {
+    static Entry counting;
+    counting = entries().by_isa[static_cast<int>(active_isa())];
+    counting.tables = counting_tables(counting.tables);
+    active.store(&counting, std::memory_order_release);
+}
 
 std::vector<std::string> kernel_names() {
     return {

@@ -47,6 +47,7 @@ def long_rows(function: Callable[..., Any], dtype: np.dtype[Any]) -> Iterator[Ar
     for n in (CHUNK + 1, 5 * CHUNK - 1, 200003):
         yield function(logits((2, n), dtype, seed=n))
         yield function(logits((1, n), dtype, 50.0, seed=n) + dtype.type(1e5), temperature=37.5)
+        yield function(logits((3, 2 * n), dtype, seed=n)[:, ::2])  # brought together in blocks
     yield function(words(3 * 20000, dtype).reshape(3, 20000))
 
 

@@ -29,6 +29,10 @@ void set_isa(const std::string& name) {
     sorgum::set_isa(wanted);
 }
 
+void count_kernel_calls() { sorgum::count_kernel_calls(); }
+
+std::vector<std::int64_t> kernel_calls() { return sorgum::kernel_calls(); }
+
 std::vector<std::string> kernel_names() { return sorgum::kernel_names(); }
 
 }  // namespace sorgum::runtime

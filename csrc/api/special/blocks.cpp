@@ -233,8 +233,8 @@ private:
 
     // A peaked row's log_softmax takes one more sum, in float64.
     bool needs_precision(const RowResult<T>& row) const {
-        return call_.op == Op::log_softmax && !call_.three_pass() && !row.has_nan && !row.has_inf && row.count > 0 &&
-               row.excess < kSummedAgainBelow<T>;
+        return kSummedAgainBelow<T> > 0 && call_.op == Op::log_softmax && !call_.three_pass() && !row.has_nan &&
+               !row.has_inf && row.count > 0 && row.excess < kSummedAgainBelow<T>;
     }
     bool needs_precision(const Block& b, const RowResult<T>* results) const {
         bool any = false;
@@ -244,19 +244,22 @@ private:
     }
     void precise_piece(const Block& b, index_t begin, index_t end, Scratch& s, const RowResult<T>* results,
                        RowSum<T>* sums) const {
-        for (index_t r = 0; r < b.rows; ++r)
-            special_row_clear(call_.table, T())(sums[r]);
-        for_each_part(b, begin, end, s, [&](index_t r, const T* x, index_t, index_t n) {
-            ExpScale<T> own;
-            if (needs_precision(results[r]))
-                special_precise_sum(call_.table, T())(x, n, call_.scale(b.first + r, own), results[r], sums[r]);
-        });
+        if constexpr (kSummedAgainBelow<T> > 0) {
+            for (index_t r = 0; r < b.rows; ++r)
+                special_row_clear(call_.table, T())(sums[r]);
+            for_each_part(b, begin, end, s, [&](index_t r, const T* x, index_t, index_t n) {
+                ExpScale<T> own;
+                if (needs_precision(results[r]))
+                    special_precise_sum(call_.table, T())(x, n, call_.scale(b.first + r, own), results[r], sums[r]);
+            });
+        }
     }
 
     void finish_precise(const Block& b, const RowSum<T>* sums, RowResult<T>* results) const {
-        for (index_t r = 0; r < b.rows; ++r)
-            if (needs_precision(results[r]))
-                special_precise_result(call_.table, T())(sums[r], results[r]);
+        if constexpr (kSummedAgainBelow<T> > 0)
+            for (index_t r = 0; r < b.rows; ++r)
+                if (needs_precision(results[r]))
+                    special_precise_result(call_.table, T())(sums[r], results[r]);
     }
 
     void write_weighted(index_t row, const RowSum<T>& sum, const ExpScale<T>& scale_r) const {

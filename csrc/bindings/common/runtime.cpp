@@ -96,6 +96,8 @@ void register_runtime(py::module_& module) {
     module.def("available_isas", &runtime::available_isas);
     module.def("set_isa", &runtime::set_isa, py::arg("name"));
     module.def("kernel_names", &runtime::kernel_names);
+    module.def("count_kernel_calls", &runtime::count_kernel_calls);
+    module.def("kernel_calls", &runtime::kernel_calls);
     module.def("num_threads", &num_threads);
     module.def("num_threads_source", &num_threads_source);
     module.def("set_num_threads", &set_num_threads_from, py::arg("n"));
