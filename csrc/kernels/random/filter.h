@@ -1,11 +1,15 @@
-// Which of a row's largest elements are kept: the pieces of a search for a threshold, and what is done with it.
+// Which of a row's largest elements are kept: the steps of a search for a threshold, and what is done with it.
 //
-// computes  peaks: the largest element, the largest of every 16 vectors, lane by lane, and a sample; mass: the weight
-// of the
-//           elements from `least` on; collect: these elements and their places; tally: counts and weights of the
-//           elements in [least, most], by their place there; narrow: the bucket in which a search ends; find_equal: the
-//           place of one of the elements equal to a value; logit_at: max + T log(share); keep: x where it is in the
-//           prefix, else -inf; drop: the same for what was collected; penalise: logits of tokens that were seen
+// computes  peaks: the largest element, the largest of every 16 vectors, lane by lane, and a sample;
+//           mass: the weight of the elements that are not below `least`;
+//           collect: these elements and their places;
+//           tally: counts and weights of the elements in [least, most], in buckets by size;
+//           narrow: the bucket in which the searched-for count or weight is reached;
+//           find_equal: the place of one of the elements equal to a value;
+//           logit_at: max + T log(share);
+//           keep: x where it is in the prefix, else -inf;
+//           drop: the same for what was collected;
+//           penalise: logits of tokens that were seen
 // source    selection by distribution: Knuth, "The Art of Computer Programming" 3, section 5.3.3, exercise 8, and
 //           section 5.2.5. The buckets divide the integers whose order is that of the floats, by a power of two: three
 //           or four rounds (float64: six or seven) reach any single number. Filters: see `categorical`. Penalties:

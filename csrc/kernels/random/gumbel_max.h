@@ -1,13 +1,13 @@
 // The Gumbel-max draw: one pass over the logits, with noise that is never stored and mostly never computed.
 //
-// computes  the largest of x[i] + T G[i] and where it is, G[i] the Gumbel number of word `index` of the row;
-// gumbel_top:
-//           the largest ones
-// source    Maddison, Tarlow and Minka 2014, "A* Sampling", section 2; the screening is ours:
-//           G > g is E = -log(1 - v) < exp(-g), and E > v; so an element cannot win unless log2 v <= (x - best) / (T ln
-//           2). The left side is bounded from below by the word's exponent and mantissa, read as a straight line
-//           between powers of two: one multiply-add and one comparison of floats per element decide, with a margin for
-//           all roundings. Who passes is worked out with logarithms, in float64.
+// computes  gumbel_max: the largest of x[i] + T G[i] and its index, G[i] the Gumbel number of word i of the row;
+//           gumbel_top: the largest few and their indices;
+//           gumbel_listed: gumbel_max over some elements alone, which a list names
+// source    Maddison, Tarlow and Minka 2014, "A* Sampling", section 2; the screening is ours: G > g is
+//           E = -log(1 - v) < exp(-g), and E > v; so an element cannot win unless log2 v <= (x - best) / (T ln 2). The
+//           left side is bounded from below by the word's exponent and mantissa, read as a straight line between powers
+//           of two: one multiply-add and one comparison of floats per element decide, with a margin for all roundings.
+//           The few elements that pass are computed with logarithms, in float64
 // shapes    x contiguous; x[k] is category first + k
 // order     none: x + T G is compared as an unevaluated sum of two float64, exact for every x; of equal sums the lowest
 //           index wins. So parts of a row may be drawn from in any order and merged

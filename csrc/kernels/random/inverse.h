@@ -1,10 +1,11 @@
 // Drawing a category by inversion: the row is summed once, then one word chooses a chunk and another an element in it.
 //
-// computes  chunk_masses: what each chunk of kChunk elements weighs; choose_chunk: the chunk in which a word falls;
+// computes  chunk_masses: what each chunk of kChunk elements weighs;
+//           choose_chunk: the chunk in which a word falls;
 //           draw_in_chunk: the element in which a word falls
-// source    the two levels of a search by inversion, Devroye 1986, "Non-Uniform Random Variate Generation", III.2;
-// masses
-//           of a row and weights of a chunk are integers, so that sums of them are exact and no word falls beside them
+// source    the two levels of a search by inversion, Devroye 1986, "Non-Uniform Random Variate Generation", III.2. The
+//           masses of a row's chunks and the weights of a chunk's elements are made integers: their sums are exact, so
+//           every word falls in one of them
 // shapes    x contiguous, from a chunk's border
 // order     sums of a chunk as in kernels/special/softmax.h; integers in any order
 // bound     masses as the sum of softmax; weights within 2^-22 (float64: 2^-50) of their size or 2^-50 of the chunk's
