@@ -153,9 +153,9 @@ def row_calls(quick: bool) -> Iterator[tuple[np.ndarray, dict[str, Any]]]:
             continue
         for rows in (1, 2, 7, 133, 4096):
             if rows * n <= (1 << 18 if quick else 1 << 23) or (rows == 1 and not quick):
-                yield rows_of("plain", rows, n), {}
+                yield rows_of("normal", rows, n), {}
     for n in (5, 100, 1000, 3000, 9000, 100003):
-        for kind in ("plain", "shifted", "huge", "wide", "specials"):
+        for kind in ("normal", "shifted", "huge", "wide", "specials"):
             x = rows_of(kind, 3, n)
             for temperature in (0.6875, 1e-3, 1e30, 1e-30):
                 yield x, {"temperature": temperature}
@@ -188,7 +188,7 @@ def check_rows(driver: Any, quick: bool, every: int = 1) -> dict[str, Any]:
         special.softmax(given, out=given, **on_device)
         assert_same_bits(given.read(), expected[0], f"softmax in place of {what}")
         calls += 3
-    x = rows_of("plain", 4, 300000)
+    x = rows_of("normal", 4, 300000)
     given, out = DeviceArray.of(driver, x), DeviceArray(driver, x.shape, "f4")
     for _ in range(3 if quick else 100):
         special.softmax(given, out=out)
@@ -204,8 +204,8 @@ def check_speed(driver: Any, quick: bool) -> dict[str, Any]:
     total = 1 << (20 if quick else 27)  # elements per call: beyond the caches of any device
     shapes = [(total,)] + [(total // n, n) for n in (16, 64, 256, 1024, 4096, 16384, 65536, 131072)] + [(1, total)]
     x, y = DeviceArray(driver, (total,), "f4", 0, stream), DeviceArray(driver, (total,), "f4", 0, stream)
-    x.write(rows_of("plain", 1, total)[0])
-    brain = DeviceArray.of(driver, gpu_random.to_bfloat16(rows_of("plain", 1, total)[0]), 0, stream, "bfloat16")
+    x.write(rows_of("normal", 1, total)[0])
+    brain = DeviceArray.of(driver, gpu_random.to_bfloat16(rows_of("normal", 1, total)[0]), 0, stream, "bfloat16")
     drawn = DeviceArray(driver, (total,), "i8", 0, stream)
     bytes_per_element = {
         "exp": 8, "softmax": 8, "logsumexp": 4, "gumbel": 4, "categorical": 4, "categorical, bfloat16": 2,

@@ -172,10 +172,10 @@ def draw_calls(quick: bool) -> Iterator[tuple[np.ndarray, dict[str, Any]]]:
             continue
         for rows in (1, 3, 133, 4096):
             if rows * n <= (1 << 17 if quick else 1 << 22) or (rows == 1 and not quick):
-                yield logits_of("plain", rows, n), {"position": n, "index_offset": n % 5}
+                yield logits_of("normal", rows, n), {"position": n, "index_offset": n % 5}
     rng = np.random.default_rng(3)
     for n in (5, 100, 1000, 3000, 9000, 100003):
-        for kind in ("plain", "ties", "shifted", "specials"):
+        for kind in ("normal", "ties", "shifted", "specials"):
             x = logits_of(kind, 5, n)
             streams, position = (rng.integers(0, 2**64, 5, dtype=np.uint64) for _ in range(2))
             yield x, {"streams": streams, "position": position, "index_offset": 2**34 - 7}

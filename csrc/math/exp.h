@@ -22,9 +22,9 @@ struct ExpConstants<float> {
     // exp(r) on [-ln2 / 2, ln2 / 2]
     static constexpr float poly[7] = {1.0f,           1.0f,           0x1.fffffcp-2f, 0x1.555476p-3f,
                                       0x1.55597cp-5f, 0x1.124952p-7f, 0x1.697976p-10f};
-    static constexpr float overflow = 0x1.62e42ep6f;                  // the largest x whose exp is finite
-    static constexpr float underflow = -0x1.9fe368p6f;                // the least x whose exp is not rounded to 0
-    static constexpr float least_plain = -87.0f, most_plain = 88.0f;  // between, exp and its power of two are normal
+    static constexpr float overflow = 0x1.62e42ep6f;                 // the largest x whose exp is finite
+    static constexpr float underflow = -0x1.9fe368p6f;               // the least x whose exp is not rounded to 0
+    static constexpr float normal_from = -87.0f, normal_to = 88.0f;  // between, exp and its power of two are normal
     // 2^t on [-1/2 - 2^-10, 1/2 + 2^-10]
     static constexpr float poly2[7] = {1.0f,           0x1.62e430p-1f,  0x1.ebfbe4p-3f, 0x1.c6af90p-5f,
                                        0x1.3b2d18p-7f, 0x1.5f09f2p-10f, 0x1.40b610p-13f};
@@ -49,7 +49,7 @@ struct ExpConstants<double> {
                                         0x1.acf766f80b4a8p-26};
     static constexpr double overflow = 0x1.62e42fefa39efp9;
     static constexpr double underflow = -0x1.74910d52d3051p9;
-    static constexpr double least_plain = -708.0, most_plain = 709.0;
+    static constexpr double normal_from = -708.0, normal_to = 709.0;
     static constexpr double poly2[12] = {1.0,
                                          0x1.62e42fefa39f0p-1,
                                          0x1.ebfbdff82c59dp-3,
@@ -103,9 +103,9 @@ SORGUM_HD L exp(L x) {
     return canonicalise_nan(y);
 }
 
-// exp of x from least_plain to most_plain, the same bits: one factor does what otherwise takes two.
+// exp of x from normal_from to normal_to, the same bits: one factor does what otherwise takes two.
 template <class L>
-SORGUM_HD L exp_plain(L x) {
+SORGUM_HD L exp_normal(L x) {
     using T = element_t<L>;
     using C = ExpConstants<T>;
     using F = Format<T>;
@@ -118,9 +118,9 @@ SORGUM_HD L exp_plain(L x) {
 }
 
 template <class L>
-SORGUM_HD auto is_plain_exponent(L x) {
+SORGUM_HD auto has_normal_exp(L x) {
     using C = ExpConstants<element_t<L>>;
-    return eq(min(splat<L>(C::most_plain), max(splat<L>(C::least_plain), x)), x);
+    return eq(min(splat<L>(C::normal_to), max(splat<L>(C::normal_from), x)), x);
 }
 
 SORGUM_ISA_END

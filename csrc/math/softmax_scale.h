@@ -56,16 +56,18 @@ SORGUM_HD Scale<V> make_scale(RowTotal<D> total, D max_mantissa, V top) {
     return s;
 }
 
+// Where no result is subnormal.
 template <class V>
-SORGUM_HD V scale_plain(V w, const Scale<V>& s) {
+SORGUM_HD V scale_normal(V w, const Scale<V>& s) {
     const V y = sizeof(element_t<V>) == 4 ? w * s.factor : fma(w, s.factor, w * s.low);
     return select(lt(w, s.top), y, s.top_result);
 }
+// Where some may be.
 template <class V>
-SORGUM_HD V scale_careful(V w, const Scale<V>& s) {
+SORGUM_HD V scale_subnormal(V w, const Scale<V>& s) {
     using T = element_t<V>;
     const auto small = lt(w, s.tiny);
-    const V normal = scale_plain(select(small, splat<V>(T(1)), w), s);
+    const V normal = scale_normal(select(small, splat<V>(T(1)), w), s);
     const V one = splat<V>(Format<T>::mantissa_bits == 23 ? T(0x1p23) : T(0x1p52));
     const V encoded = fma(w, s.fixed, one);
     return select(small, from_bits(int_sub(bits(encoded), bits(one))), normal);

@@ -237,7 +237,7 @@ SORGUM_GROUP void write_tile(const G& g, const Rows& r, index_t row, index_t beg
                 continue;
             const float e = held[t].e[c][k][v];
             const float w = terms ? e : term(last.map, last.shifted, r.scale, e);
-            y[i] = last.special ? last.value : scale_plain(w, last.factor);
+            y[i] = last.special ? last.value : scale_normal(w, last.factor);
         }
     });
 }

@@ -54,9 +54,9 @@ struct ColumnResult;
 template <class T>
 struct ColumnResult<RowOp::softmax, T> {
     Scale<vec<T>> factor;
-    bool careful;  // some result may be subnormal
+    bool subnormal;  // some result may be subnormal
     SORGUM_INLINE vec<T> operator()(vec<T> term) const {
-        return careful ? scale_careful(term, factor) : scale_plain(term, factor);
+        return subnormal ? scale_subnormal(term, factor) : scale_normal(term, factor);
     }
 };
 template <class T>
@@ -155,7 +155,7 @@ SORGUM_INLINE void sum_columns(T* e, index_t n, index_t vectors, const vec<T>* m
         if constexpr (scales_terms(op)) {
             const V top = columns[c].terms.value(ref.max);
             results[c].factor = make_scale<V>(row_sum(count, others, ref.max_mantissa), ref.max_mantissa, top);
-            results[c].careful = any(lt(minima[c], ref.small));
+            results[c].subnormal = any(lt(minima[c], ref.small));
         } else {
             D excess = row_excess(count, others, ref.max_mantissa);
             if constexpr (op == RowOp::log_softmax) {

@@ -140,7 +140,7 @@ struct GradMap {
         if constexpr (op == GradOp::softmax) {
             d = ((dy - high) - low) * (y * up);
         } else {
-            const V p = __builtin_expect(all(is_plain_exponent(y)), 1) ? exp_plain(y) : exp(y);
+            const V p = __builtin_expect(all(has_normal_exp(y)), 1) ? exp_normal(y) : exp(y);
             const V minus_p = splat<V>(T(0)) - p;
             d = fma(minus_p, low, fma(minus_p, high, dy * up));
         }

@@ -72,7 +72,7 @@ struct SecondPass {
             }
             const Terms<false, T> apart(ref.map, *scale, max);
             map_elements(x + done, y + done, border - done, false,
-                         [&](V e) SORGUM_LAMBDA { return last(scale_careful(apart.value(e), of_row)); });
+                         [&](V e) SORGUM_LAMBDA { return last(scale_subnormal(apart.value(e), of_row)); });
             done = border;
         }
     }
@@ -84,8 +84,8 @@ struct SecondPass {
     }
     SORGUM_INLINE V result(V w, const Scale<V>& f) const {
         if (__builtin_expect(any(both(lt(w, f.tiny), lt(splat<V>(T(0)), w))), 0))
-            return last(scale_careful(w, f));
-        return last(scale_plain(w, f));
+            return last(scale_subnormal(w, f));
+        return last(scale_normal(w, f));
     }
     SORGUM_INLINE void part(index_t end) {
         store_first(y + done, result(load_first(terms + done, end - done, T(0)), factor), end - done);

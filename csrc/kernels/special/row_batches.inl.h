@@ -17,8 +17,8 @@ inline constexpr index_t kBatch = 16384 / static_cast<index_t>(sizeof(T));
 template <class T>
 struct Batch {
     index_t first, rows;
-    bool careful;  // some result may be subnormal
-    bool odd[16];  // to be done by whole_row
+    bool subnormal;  // some result may be subnormal
+    bool odd[16];    // to be done by whole_row
     T max[16], lowest[16], magic[16];
     double max_mantissa[16];
     T top[16], top_result[16], factor[16], low[16], fixed[16], tiny[16];  // softmax's last step
@@ -45,7 +45,7 @@ SORGUM_INLINE void map_batch(Batch<T>& b, const vec<T>* maxima, const vec<T>* mi
                                r.max));
     for (int i = 0; i < 16; ++i)
         b.odd[i] = r.odd[i];
-    b.careful = any(lt(splat<vec<T>>(T(0)) - fold_max_rows(minus_minima), r.small));
+    b.subnormal = any(lt(splat<vec<T>>(T(0)) - fold_max_rows(minus_minima), r.small));
 }
 
 // The excess, with the others of peaked rows summed once more. Those of row i stand at terms + i pitch.
@@ -126,7 +126,7 @@ SORGUM_INLINE void finish_batch(Batch<T>& b, const f64x16* sums, const vec<T>* c
 
 // One row of each of the three batches in flight. The terms of the row before stand in `w` until they are written;
 // the same place then takes this row's.
-template <RowOp op, bool sweep, bool sum, bool write, bool careful, Writing writing, class T>
+template <RowOp op, bool sweep, bool sum, bool write, bool subnormal, Writing writing, class T>
 struct RowStep {
     using V = vec<T>;
     const T *next, *here, *before;
@@ -180,7 +180,7 @@ struct RowStep {
             V out;
             if constexpr (scales_terms(op)) {
                 const V in = load(w + i);
-                out = careful ? scale_careful(in, result) : scale_plain(in, result);
+                out = subnormal ? scale_subnormal(in, result) : scale_normal(in, result);
                 if constexpr (op == RowOp::logsumexp_grad)
                     out = product(out);
             } else {
@@ -258,7 +258,7 @@ struct BatchState {
         line.tail = 0;
         for (Batch<T>& b : ring)
             b.first = b.rows = 0;
-        before->careful = here->careful = false;
+        before->subnormal = here->subnormal = false;
         const vec<T> zero = splat<vec<T>>(T(0));
         for (int i = 0; i < 16; ++i) {
             maxima[i] = minus_minima[i] = counts[i] = zero;
@@ -273,14 +273,14 @@ struct BatchState {
     }
 };
 
-template <RowOp op, bool sweep, bool sum, bool write, bool careful, Writing writing, class T>
+template <RowOp op, bool sweep, bool sum, bool write, bool subnormal, Writing writing, class T>
 SORGUM_INLINE void row_step(const Rows<T>& r, const ExpScale<T>& scale, BatchState<T>& s, index_t i, T* w) {
     using V = vec<T>;
     const ExpMap<T> map = {T(0), T(0), s.here->lowest[i], s.here->magic[i]};
     const auto place = [&](const char* p) SORGUM_LAMBDA {  // or what is in the cache anyway
         return p == nullptr ? reinterpret_cast<const char*>(w) : p + (s.here->first + i) * r.n * 2;
     };
-    RowStep<op, sweep, sum, write, careful, writing, T> step = {
+    RowStep<op, sweep, sum, write, subnormal, writing, T> step = {
         r.x + (s.next->first + i) * r.x_stride,
         r.x + (s.here->first + i) * r.x_stride,
         r.x + (s.before->first + i) * r.x_stride,
@@ -319,9 +319,9 @@ SORGUM_NOINLINE void read_step(const Rows<T>& r, const ExpScale<T>& scale, Batch
 }
 
 // The last rows of a call, and those before rows that are read apart, go on where a line is open.
-template <RowOp op, bool careful, class T>
+template <RowOp op, bool subnormal, class T>
 SORGUM_NOINLINE void slide_step(const Rows<T>& r, const ExpScale<T>& scale, BatchState<T>& s, index_t i, T* w) {
-    row_step<op, false, false, true, careful, Writing::slid>(r, scale, s, i, w);
+    row_step<op, false, false, true, subnormal, Writing::slid>(r, scale, s, i, w);
 }
 
 // Writes a row in a loop of its own.
@@ -336,10 +336,10 @@ SORGUM_NOINLINE void write_apart(const Rows<T>& r, const ExpScale<T>& scale, con
     } else {
         const Scale<V> s = scale_of(b, i);
         const auto write = [&](const auto& last) SORGUM_LAMBDA {
-            if (b.careful)
-                map_elements(w, y, r.n, r.streaming, [&](V in) SORGUM_LAMBDA { return last(scale_careful(in, s)); });
+            if (b.subnormal)
+                map_elements(w, y, r.n, r.streaming, [&](V in) SORGUM_LAMBDA { return last(scale_subnormal(in, s)); });
             else
-                map_elements(w, y, r.n, r.streaming, [&](V in) SORGUM_LAMBDA { return last(scale_plain(in, s)); });
+                map_elements(w, y, r.n, r.streaming, [&](V in) SORGUM_LAMBDA { return last(scale_normal(in, s)); });
         };
         if constexpr (op == RowOp::logsumexp_grad)
             write(Product<T>(r.factors[b.first + i]));
@@ -348,7 +348,7 @@ SORGUM_NOINLINE void write_apart(const Rows<T>& r, const ExpScale<T>& scale, con
     }
 }
 
-template <RowOp op, bool careful, Writing writing, class T>
+template <RowOp op, bool subnormal, Writing writing, class T>
 SORGUM_INLINE void step_batches(const Rows<T>& r, const ExpScale<T>& scale, BatchState<T>& s, T* scratch,
                                 index_t padded) {
     constexpr bool writes = op != RowOp::logsumexp;
@@ -359,7 +359,7 @@ SORGUM_INLINE void step_batches(const Rows<T>& r, const ExpScale<T>& scale, Batc
         if constexpr (writes && writing != Writing::apart) {
             // A row that begins a line is written apart.
             if (sweep && sum && write && (writing != Writing::slid || s.line.end != nullptr)) {
-                row_step<op, true, true, true, careful, writing>(r, scale, s, i, w);
+                row_step<op, true, true, true, subnormal, writing>(r, scale, s, i, w);
                 continue;
             }
         }
@@ -370,7 +370,7 @@ SORGUM_INLINE void step_batches(const Rows<T>& r, const ExpScale<T>& scale, Batc
         }
         if constexpr (writing == Writing::slid) {
             if (write && s.line.end != nullptr) {
-                slide_step<op, careful>(r, scale, s, i, w);
+                slide_step<op, subnormal>(r, scale, s, i, w);
             } else if (write) {
                 write_apart<op>(r, scale, *s.before, i, w);
                 s.line.open(r.y + (s.before->first + i) * r.y_stride + r.n);
@@ -393,21 +393,21 @@ SORGUM_INLINE void step_batches(const Rows<T>& r, const ExpScale<T>& scale, Batc
 template <RowOp op, class T>
 inline constexpr bool kLean = sizeof(T) == 8 || op == RowOp::logsumexp_grad;
 
-template <RowOp op, bool careful, class T>
+template <RowOp op, bool subnormal, class T>
 SORGUM_INLINE void step_batches(Writing writing, const Rows<T>& r, const ExpScale<T>& scale, BatchState<T>& s,
                                 T* scratch, index_t padded) {
     if constexpr (op == RowOp::logsumexp) {
-        return step_batches<op, careful, Writing::cached>(r, scale, s, scratch, padded);
+        return step_batches<op, subnormal, Writing::cached>(r, scale, s, scratch, padded);
     } else {
-        if constexpr (!careful || !kLean<op, T>) {
+        if constexpr (!subnormal || !kLean<op, T>) {
             if (writing == Writing::cached)
-                return step_batches<op, careful, Writing::cached>(r, scale, s, scratch, padded);
+                return step_batches<op, subnormal, Writing::cached>(r, scale, s, scratch, padded);
             if (writing == Writing::streamed)
-                return step_batches<op, careful, Writing::streamed>(r, scale, s, scratch, padded);
+                return step_batches<op, subnormal, Writing::streamed>(r, scale, s, scratch, padded);
         }
         if constexpr (!kLean<op, T>)
             if (writing == Writing::slid)
-                return step_batches<op, careful, Writing::slid>(r, scale, s, scratch, padded);
+                return step_batches<op, subnormal, Writing::slid>(r, scale, s, scratch, padded);
         step_batches<op, false, Writing::apart>(r, scale, s, scratch, padded);
     }
 }
@@ -423,13 +423,13 @@ SORGUM_INLINE void batched_rows(const Rows<T>& r, const ExpScale<T>& scale) {
     for (index_t first = 0; s.here->rows > 0 || s.before->rows > 0 || first < r.rows; first += per_batch) {
         s.next->first = first;
         s.next->rows = first >= r.rows ? 0 : r.rows - first < per_batch ? r.rows - first : per_batch;
-        bool careful = false;
+        bool subnormal = false;
         if constexpr (scales_terms(op))
-            careful = s.before->careful;
+            subnormal = s.before->subnormal;
         if constexpr (scales_terms(op))
-            if (careful)
+            if (subnormal)
                 step_batches<op, true>(writing, r, scale, s, scratch, padded);
-        if (!careful)
+        if (!subnormal)
             step_batches<op, false>(writing, r, scale, s, scratch, padded);
         if (s.here->rows > 0)
             finish_batch<op>(*s.here, s.sums, s.counts, r, scale, scratch, padded);

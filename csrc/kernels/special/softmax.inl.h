@@ -78,8 +78,8 @@ SORGUM_INLINE void softmax_scale_mapped(const T* x, T* y, index_t n, const ExpSc
     map_elements(x, y, n, streaming, [&](V e) SORGUM_LAMBDA {
         const V w = terms.value(e);
         if (__builtin_expect(any(both(lt(w, s.tiny), lt(zero, w))), 0))
-            return last(scale_careful(w, s));
-        return last(scale_plain(w, s));
+            return last(scale_subnormal(w, s));
+        return last(scale_normal(w, s));
     });
 }
 

@@ -81,7 +81,7 @@ void terms_scale_kernel(T* terms, index_t n, const RowResult<T>& row, T empty, b
     if (special_row(row, empty, value))
         return fill(terms, n, splat<vec<T>>(value));
     const Scale<V> s = make_scale<V>(row, splat<V>(static_cast<T>(power_of_two_f64(kHeadroom<T>))));
-    map_elements(terms, terms, n, streaming, [&](V w) SORGUM_LAMBDA { return scale_careful(w, s); });
+    map_elements(terms, terms, n, streaming, [&](V w) SORGUM_LAMBDA { return scale_subnormal(w, s); });
     if (streaming)
         stream_fence();
 }
