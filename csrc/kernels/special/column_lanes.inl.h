@@ -149,7 +149,7 @@ SORGUM_INLINE void sum_columns(T* e, index_t n, index_t vectors, const vec<T>* m
     column_sums<most, T>(n, vectors, columns, sums);
     for (index_t c = 0; c < vectors; ++c) {
         ReferenceLanes<T>& ref = refs[c];
-        mark_nan(sums[c], ref.odd);
+        mark_nan(sums[c], ref.irregular);
         const D count = to_f64(integer_to_float<V>(columns[c].terms.count));
         const D others = sums[c] * splat<D>(power_of_two_f64(-kHeadroom<T>));
         if constexpr (scales_terms(op)) {
@@ -169,10 +169,10 @@ SORGUM_INLINE void sum_columns(T* e, index_t n, index_t vectors, const vec<T>* m
 }
 
 template <class T>
-SORGUM_INLINE bool any_odd(const ReferenceLanes<T>& ref, index_t rows) {
+SORGUM_INLINE bool any_irregular(const ReferenceLanes<T>& ref, index_t rows) {
     bool found = false;
     for (index_t i = 0; i < rows; ++i)
-        found = found || ref.odd[i];
+        found = found || ref.irregular[i];
     return found;
 }
 

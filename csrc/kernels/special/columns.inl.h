@@ -55,15 +55,15 @@ SORGUM_INLINE void pack_columns(const Columns<T>& r, ColumnBlock<T>& b) {
     }
 }
 
-// Writes the results of a block but those of vectors that are odd.
+// Writes the results of a block but those of vectors with an irregular row.
 template <index_t vectors, RowOp op, class T>
-SORGUM_INLINE void write_columns(const Columns<T>& r, const ColumnBlock<T>& b, const bool* odd, bool streaming,
+SORGUM_INLINE void write_columns(const Columns<T>& r, const ColumnBlock<T>& b, const bool* irregular, bool streaming,
                                  const ColumnResult<op, T>* results) {
     const T* packed = r.scratch;
     for (index_t j = 0; j < r.n; ++j) {
         T* const y = r.y + j * r.y_along + b.first;
         for (index_t c = 0; c < vectors; ++c, packed += kLanes) {
-            if (odd[c])
+            if (irregular[c])
                 continue;
             const vec<T> out = results[c](load(packed));
             if (vectors == 1 && b.width < kLanes) {
@@ -78,14 +78,14 @@ SORGUM_INLINE void write_columns(const Columns<T>& r, const ColumnBlock<T>& b, c
     }
 }
 
-// A vector's rows by the general path, one by one, when it has to take one of them.
+// The rows of a vector one by one, where one of them is irregular.
 template <RowOp op, class T>
 SORGUM_NOINLINE void columns_one_by_one(const Columns<T>& r, index_t first, index_t count, const ExpScale<T>& scale) {
     T row[kChunk];
     for (index_t i = first; i < first + count; ++i) {
         for (index_t j = 0; j < r.n; ++j)
             row[j] = r.x[j * r.x_along + i];
-        whole_row<op>({row, op == RowOp::logsumexp ? r.y + i : row, 1, r.n, 0, 0, r.empty, false}, 0, scale);
+        single_row<op>({row, op == RowOp::logsumexp ? r.y + i : row, 1, r.n, 0, 0, r.empty, false}, 0, scale);
         if constexpr (op != RowOp::logsumexp)
             for (index_t j = 0; j < r.n; ++j)
                 r.y[j * r.y_along + i] = row[j];
@@ -103,19 +103,19 @@ SORGUM_INLINE void column_block(const Columns<T>& r, index_t first, index_t widt
     several ? pack_columns<kMostVectors<T>>(r, b) : pack_columns<1>(r, b);
     ReferenceLanes<T> refs[kMostVectors<T>];
     ColumnResult<op, T> results[kMostVectors<T>];
-    bool odd[kMostVectors<T>];
+    bool irregular[kMostVectors<T>];
     sum_columns<kMostVectors<T>, op>(r.scratch, r.n, b.vectors, b.maxima, b.minima, scale, refs, results);
     for (index_t c = 0; c < b.vectors; ++c) {
         const index_t at = first + c * kLanes, count = several ? kLanes : width;
-        odd[c] = any_odd(refs[c], count);
-        if (odd[c])
+        irregular[c] = any_irregular(refs[c], count);
+        if (irregular[c])
             columns_one_by_one<op>(r, at, count, scale);
         else if constexpr (op == RowOp::logsumexp)
             store_first(r.y + at, results[c].value, count);
     }
     if constexpr (op != RowOp::logsumexp)
-        several ? write_columns<kMostVectors<T>>(r, b, odd, streaming, results)
-                : write_columns<1>(r, b, odd, streaming, results);
+        several ? write_columns<kMostVectors<T>>(r, b, irregular, streaming, results)
+                : write_columns<1>(r, b, irregular, streaming, results);
 }
 
 template <RowOp op, class T>

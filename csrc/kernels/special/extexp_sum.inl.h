@@ -90,8 +90,9 @@ struct ChunkSum {
     double others;
 };
 
-// What a sum may do on its way, a step for each vector: nothing. `until` catches up where a sum takes no steps. It is
-// also told of the chunks, their references' exponents where those are plain, and their terms.
+// Other work that a sum does on its way, here none. `step` is called for each vector; `until` catches up where a sum
+// takes no steps; `chunk` tells of a chunk its place, whether its maximum is finite and its terms neither shifted nor
+// prescaled, and, if so, its reference's exponent; `keep` gives its terms.
 struct NoSide {
     static constexpr bool active = false;
     SORGUM_INLINE void step() const {}
@@ -145,10 +146,10 @@ SORGUM_INLINE ChunkSum<T> sum_chunk(const S* x, index_t n, const ExpMap<T>& map,
     return {fold_count(terms.count), fold_sum(lanes.lanes())};
 }
 
-// A chunk before which nothing else is known, or which needs a shift.
+// A chunk that is summed without sweeping the next one: that is no whole chunk, or this one needs a shift.
 template <class T>
-SORGUM_NOINLINE ChunkSum<T> sum_chunk_apart(const T* x, index_t n, const Reference<T>& ref, const ExpScale<T>& scale,
-                                            T max_x) {
+SORGUM_NOINLINE ChunkSum<T> sum_single_chunk(const T* x, index_t n, const Reference<T>& ref, const ExpScale<T>& scale,
+                                             T max_x) {
     T unused;
     if (ref.shifted || scale.prescale != T(1))
         return sum_chunk<true, false>(x, n, ref.map, scale, max_x, x, unused, NoSide(), 0);
@@ -167,10 +168,10 @@ SORGUM_INLINE void sum_chunks(const T* x, index_t n, const ExpScale<T>& scale, R
         T next_max = T(0);
         const Reference<T> ref = make_reference(scale, max_x);
         ChunkSum<T> sum = {0, 0.0};
-        const bool plain = max_x != from_bits(Format<T>::infinity) && !ref.shifted && scale.prescale == T(1);
-        side.chunk(i, plain && max_x != -from_bits(Format<T>::infinity), ref.exponent);
+        const bool regular = max_x != from_bits(Format<T>::infinity) && !ref.shifted && scale.prescale == T(1);
+        side.chunk(i, regular && max_x != -from_bits(Format<T>::infinity), ref.exponent);
         bool swept = false;
-        if (plain && (after == kChunk || Side::active)) {
+        if (regular && (after == kChunk || Side::active)) {
             // Where less than a chunk follows, this one is swept, to no purpose: a loop less is compiled.
             swept = after == kChunk;
             sum = sum_chunk<false, true>(x + i, here, ref.map, scale, max_x, x + i + (swept ? kChunk : 0), next_max,
@@ -181,7 +182,7 @@ SORGUM_INLINE void sum_chunks(const T* x, index_t n, const ExpScale<T>& scale, R
                 row.has_inf = true;
                 row.has_nan = row.has_nan || any_nan(x + i, here);
             } else {
-                sum = sum_chunk_apart(x + i, here, ref, scale, max_x);
+                sum = sum_single_chunk(x + i, here, ref, scale, max_x);
             }
         }
         if (!swept && after > 0)

@@ -36,8 +36,8 @@ SORGUM_INLINE void narrow_rows(const Rows<T>& r, const ExpScale<T>& scale) {
             T values[kLanes];
             store(values, result.value);
             for (index_t i = 0; i < rows; ++i) {
-                if (lanes.odd[i])
-                    whole_row<op>(r, first + i, scale);
+                if (lanes.irregular[i])
+                    single_row<op>(r, first + i, scale);
                 else
                     r.y[(first + i) * r.y_stride] = values[i];
             }
@@ -48,7 +48,7 @@ SORGUM_INLINE void narrow_rows(const Rows<T>& r, const ExpScale<T>& scale) {
             for (index_t j = 0; j < kLanes; ++j)
                 e[j] = j < n ? result(load(columns + j * kLanes)) : splat<V>(T(0));
             transpose(e);
-            if (streaming && rows == kLanes && !any_odd(lanes, rows)) {
+            if (streaming && rows == kLanes && !any_irregular(lanes, rows)) {
                 for (index_t i = 0; i < kLanes; ++i)
                     store_first(packed + i * n, e[i], n);
                 for (index_t i = 0; i < kLanes * n; i += kLanes)
@@ -56,8 +56,8 @@ SORGUM_INLINE void narrow_rows(const Rows<T>& r, const ExpScale<T>& scale) {
                 continue;
             }
             for (index_t i = 0; i < rows; ++i) {
-                if (lanes.odd[i])
-                    whole_row<op>(r, first + i, scale);
+                if (lanes.irregular[i])
+                    single_row<op>(r, first + i, scale);
                 else
                     store_first(r.y + (first + i) * r.y_stride, e[i], n);
             }

@@ -17,8 +17,8 @@ inline constexpr index_t kBatch = 16384 / static_cast<index_t>(sizeof(T));
 template <class T>
 struct Batch {
     index_t first, rows;
-    bool subnormal;  // some result may be subnormal
-    bool odd[16];    // to be done by whole_row
+    bool subnormal;      // some result may be subnormal
+    bool irregular[16];  // to be done by single_row
     T max[16], lowest[16], magic[16];
     double max_mantissa[16];
     T top[16], top_result[16], factor[16], low[16], fixed[16], tiny[16];  // softmax's last step
@@ -44,7 +44,7 @@ SORGUM_INLINE void map_batch(Batch<T>& b, const vec<T>* maxima, const vec<T>* mi
     store(b.top, extexp<false>(map, splat<vec<T>>(scale.prescale), splat<vec<T>>(scale.c_hi), splat<vec<T>>(scale.c_lo),
                                r.max));
     for (int i = 0; i < 16; ++i)
-        b.odd[i] = r.odd[i];
+        b.irregular[i] = r.irregular[i];
     b.subnormal = any(lt(splat<vec<T>>(T(0)) - fold_max_rows(minus_minima), r.small));
 }
 
@@ -65,7 +65,7 @@ SORGUM_INLINE f64x16 refined(const Batch<T>& b, f64x16 excess, f64x16 count, f64
         for (index_t i = 0; i < b.rows; ++i) {
             const index_t kind = excesses[i] < special::kPreciseBelow ? 1 : 0;
             listed[kind][count_of[kind]] = i;
-            count_of[kind] += excesses[i] < special::kSummedAgainBelow<T> && !b.odd[i] ? 1 : 0;
+            count_of[kind] += excesses[i] < special::kSummedAgainBelow<T> && !b.irregular[i] ? 1 : 0;
         }
         const index_t widened = count_of[0], all = widened + count_of[1];
         for (index_t k = 0; k < widened; ++k) {
@@ -101,7 +101,7 @@ SORGUM_INLINE void finish_batch(Batch<T>& b, const f64x16* sums, const vec<T>* c
     const D count = to_f64(fold_sum_rows(counts)), mantissa = load(b.max_mantissa);
     const D raw = fold_sum_rows(sums);
     const D others = raw * splat<D>(power_of_two_f64(-kHeadroom<T>));
-    mark_nan(raw, b.odd);
+    mark_nan(raw, b.irregular);
     if constexpr (scales_terms(op)) {
         const Scale<V> s = make_scale<V>(row_sum(count, others, mantissa), mantissa, load(b.top));
         store(b.factor, s.factor);
@@ -118,7 +118,7 @@ SORGUM_INLINE void finish_batch(Batch<T>& b, const f64x16* sums, const vec<T>* c
             T result[16];
             store(result, from_f64<V>(log_sum_exp(load(b.max64), log1p_positive(excess), scale)));
             for (index_t i = 0; i < b.rows; ++i)
-                if (!b.odd[i])
+                if (!b.irregular[i])
                     r.y[(b.first + i) * r.y_stride] = result[i];
         }
     }
@@ -354,8 +354,8 @@ SORGUM_INLINE void step_batches(const Rows<T>& r, const ExpScale<T>& scale, Batc
     constexpr bool writes = op != RowOp::logsumexp;
     for (index_t i = 0; i < s.next->rows || i < s.here->rows || i < s.before->rows; ++i) {
         T* w = scratch + i * padded;
-        const bool odd = i < s.before->rows && s.before->odd[i];
-        const bool sweep = i < s.next->rows, sum = i < s.here->rows, write = i < s.before->rows && !odd;
+        const bool irregular = i < s.before->rows && s.before->irregular[i];
+        const bool sweep = i < s.next->rows, sum = i < s.here->rows, write = i < s.before->rows && !irregular;
         if constexpr (writes && writing != Writing::apart) {
             // A row that begins a line is written apart.
             if (sweep && sum && write && (writing != Writing::slid || s.line.end != nullptr)) {
@@ -363,10 +363,10 @@ SORGUM_INLINE void step_batches(const Rows<T>& r, const ExpScale<T>& scale, Batc
                 continue;
             }
         }
-        if (odd) {
+        if (irregular) {
             if constexpr (writing == Writing::slid)
                 s.line.close();
-            whole_row<op>(r, s.before->first + i, scale);
+            single_row<op>(r, s.before->first + i, scale);
         }
         if constexpr (writing == Writing::slid) {
             if (write && s.line.end != nullptr) {

@@ -1,4 +1,5 @@
-// What rows of one chunk have in common: their references and results, a lane per row, and the general path.
+// What rows of one chunk have in common: their references and results, a lane per row, and what is done with rows that
+// lanes cannot express.
 #pragma once
 
 #include "kernels/special/precise.inl.h"
@@ -11,9 +12,9 @@ enum class RowOp { softmax, log_softmax, logsumexp, logsumexp_grad };
 // Whose last step scales the terms that were formed for the sum.
 constexpr bool scales_terms(RowOp op) { return op == RowOp::softmax || op == RowOp::logsumexp_grad; }
 
-// One row by the kernels for long rows: the general path, taken by rows that the lanes below cannot express.
+// One row by the kernels for long rows, which take any.
 template <RowOp op, class T>
-SORGUM_NOINLINE void whole_row(const Rows<T>& r, index_t i, const ExpScale<T>& scale) {
+SORGUM_NOINLINE void single_row(const Rows<T>& r, index_t i, const ExpScale<T>& scale) {
     const T* x = r.x + i * r.x_stride;
     T* y = r.y + i * r.y_stride;
     RowSum<T> sum;
@@ -32,13 +33,14 @@ SORGUM_NOINLINE void whole_row(const Rows<T>& r, index_t i, const ExpScale<T>& s
         *y = static_cast<T>(row.log_sum_exp);
 }
 
-// make_reference in lanes. A row is odd when it needs a shift, or has no finite maximum.
+// make_reference in lanes. A row is irregular, and left to single_row, when it needs a shift (math/extexp.h), a
+// prescaled factor, or has no finite maximum.
 template <class T>
 struct ReferenceLanes {
     vec<T> max, lowest, magic;
     f64x16 max64, max_mantissa;
     vec<T> small;  // below it, a result may be subnormal
-    bool odd[16];
+    bool irregular[16];
 };
 template <class T>
 SORGUM_INLINE ReferenceLanes<T> make_reference_lanes(vec<T> m, const ExpScale<T>& scale) {
@@ -48,31 +50,31 @@ SORGUM_INLINE ReferenceLanes<T> make_reference_lanes(vec<T> m, const ExpScale<T>
     const D zero = splat<D>(0.0), lowest = splat<D>(Format<T>::exponent_bias + kHeadroom<T>);
     const D m64 = to_f64(m), c1 = splat<D>(scale.c1), c2 = splat<D>(scale.c2), c3 = splat<D>(scale.c3);
     const D cm = c1 * m64;
-    const auto plain = both(lt(splat<D>(-kUnshiftedLimit), cm), lt(cm, splat<D>(kUnshiftedLimit)));
-    const D n = round_to_integer(select(plain, cm, zero));
+    const auto regular = both(lt(splat<D>(-kUnshiftedLimit), cm), lt(cm, splat<D>(kUnshiftedLimit)));
+    const D n = round_to_integer(select(regular, cm, zero));
     const D e1 = fma(c1, m64, zero - cm), p2 = c2 * m64;
     const D rest = e1 + p2;
     const D lost = (e1 - rest) + p2;
     const D t = ((cm - n) + rest) + ((lost + fma(c2, m64, zero - p2)) + c3 * m64);
     r.max = m;
     r.max64 = m64 + zero;
-    r.max_mantissa = exp2_poly(select(plain, t, zero));
+    r.max_mantissa = exp2_poly(select(regular, t, zero));
     r.lowest = from_f64<V>((n - lowest) * splat<D>(scale.inv_c));
     r.magic = from_f64<V>(splat<D>(static_cast<double>(Format<T>::round_magic)) + (lowest - n));
     r.small = from_f64<V>((n + splat<D>(kSmallExponent<T>)) * splat<D>(scale.inv_c));
-    double is_plain[16];
-    store(is_plain, select(plain, splat<D>(scale.prescale == T(1) ? 1.0 : 0.0), zero));
+    double is_regular[16];
+    store(is_regular, select(regular, splat<D>(scale.prescale == T(1) ? 1.0 : 0.0), zero));
     for (int i = 0; i < 16; ++i)
-        r.odd[i] = is_plain[i] == 0.0;
+        r.irregular[i] = is_regular[i] == 0.0;
     return r;
 }
 
-// A sum that is NaN makes its row odd.
-SORGUM_INLINE void mark_nan(f64x16 sums, bool* odd) {
+// A sum that is NaN makes its row irregular.
+SORGUM_INLINE void mark_nan(f64x16 sums, bool* irregular) {
     double is_number[16];
     store(is_number, select(eq(sums, sums), splat<f64x16>(1.0), splat<f64x16>(0.0)));
     for (int i = 0; i < 16; ++i)
-        odd[i] = odd[i] || is_number[i] == 0.0;
+        irregular[i] = irregular[i] || is_number[i] == 0.0;
 }
 
 SORGUM_ISA_END

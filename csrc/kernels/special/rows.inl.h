@@ -45,7 +45,7 @@ void logsumexp_grad_rows_kernel(const Rows<T>& rows, const ExpScale<T>& scale) {
         short_rows<RowOp::logsumexp_grad>(rows, scale);
     else  // batches of float64 would be a tenth of all the code of the family
         for (index_t i = 0; i < rows.rows; ++i)
-            whole_row<RowOp::logsumexp_grad>(rows, i, scale);
+            single_row<RowOp::logsumexp_grad>(rows, i, scale);
 }
 template <class T>
 void logsumexp_rows_kernel(const Rows<T>& rows, const ExpScale<T>& scale) {
