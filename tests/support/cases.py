@@ -377,7 +377,7 @@ CASES: dict[str, Callable[[np.dtype[Any]], Iterator[Array]]] = {
     "random.penalise": penalties,
     "random.mix": mixed,
     **dict.fromkeys(
-        [f"random.{name}" for name in ("peaks", "mass", "collect", "tally", "narrow", "find_equal", "logit_at")]
+        [f"random.{name}" for name in ("peaks", "mass", "collect", "tally", "choose_bucket", "find_equal", "logit_at")]
         + ["random.keep", "random.drop", "random.gumbel_listed"],
         filters,
     ),

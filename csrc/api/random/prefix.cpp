@@ -200,7 +200,7 @@ bool PrefixSearch<T>::finish(const PiecedRow<T>& row, Search<T>& search, const I
         tally(search, weights, [&](const auto& add) {
             for_each_part(row, [&](index_t, int slot, const T* x, index_t n) { add(slot, x, n); });
         });
-        state = random_narrow(table_, T())(tallies_[0], search);
+        state = random_choose_bucket(table_, T())(tallies_[0], search);
     }
     return state >= 0;
 }
@@ -214,14 +214,14 @@ bool PrefixSearch<T>::estimate(const T* x, index_t n, Search<T>* searches, int c
     tally(searches[0], weights, add_all);
     int states[2];
     for (int i = 0; i < count; ++i) {
-        Search<T> narrowed = searches[i];
-        states[i] = random_narrow(table_, T())(tallies_[0], narrowed);
-        searches[i] = states[i] < 0 ? searches[i] : narrowed;
+        Search<T> chosen = searches[i];
+        states[i] = random_choose_bucket(table_, T())(tallies_[0], chosen);
+        searches[i] = states[i] < 0 ? searches[i] : chosen;
     }
     for (int i = 0; i < count; ++i)
         if (states[i] == 0) {
             tally(searches[i], weights, add_all);
-            random_narrow(table_, T())(tallies_[0], searches[i]);
+            random_choose_bucket(table_, T())(tallies_[0], searches[i]);
         }
     return states[0] >= 0;
 }
@@ -315,7 +315,7 @@ T PrefixSearch<T>::bound_of_mass(double below, Mass largest, double temperature)
     return random_logit_at(table_, T())(max_, temperature, std::min(1.0, each / static_cast<double>(largest)));
 }
 
-// Narrows the search to what it is probably about: what is below weighs less and more than `below`, as in the sample.
+// Restricts the search to what it is probably about: what is below weighs less and more than `below`, as in the sample.
 template <class T>
 void PrefixSearch<T>::sampled_bounds(double below, const IntegerWeights<T>& weights, Search<T>& search) {
     const auto count = static_cast<double>(sample_count_);

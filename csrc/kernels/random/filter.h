@@ -4,7 +4,7 @@
 //           mass: the weight of the elements that are not below `least`;
 //           collect: these elements and their places;
 //           tally: counts and weights of the elements in [least, most], in buckets by size;
-//           narrow: the bucket in which the searched-for count or weight is reached;
+//           choose_bucket: the bucket in which the searched-for count or weight is reached;
 //           find_equal: the place of one of the elements equal to a value;
 //           logit_at: max + T log(share);
 //           keep: x where it is in the prefix, else -inf;
@@ -46,7 +46,7 @@ using tally_fn = void(const T* x, index_t n, const IntegerWeights<T>* weights, c
 
 // 1: the search is at its end, 0: it is not, -1: the target is beyond all elements.
 template <class T>
-using narrow_fn = int(const Tally& tally, Search<T>& search);
+using choose_bucket_fn = int(const Tally& tally, Search<T>& search);
 
 // The place of element number `nth`, from 1 on, of those equal to `value`; -1, and nth less their number, if there are
 // fewer.

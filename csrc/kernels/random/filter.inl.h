@@ -330,7 +330,7 @@ void tally_kernel(const T* x, index_t n, const IntegerWeights<T>* weights, const
 }
 
 template <class T>
-int narrow_kernel(const Tally& tally, Search<T>& s) {
+int choose_bucket_kernel(const Tally& tally, Search<T>& s) {
     const Buckets<T> buckets(s);
     index_t b = buckets.bucket(s.most);
     if (tally.low <= tally.high)  // nothing is above it

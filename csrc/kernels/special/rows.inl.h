@@ -1,7 +1,7 @@
 #pragma once
 
-#include "kernels/special/narrow_rows.inl.h"
 #include "kernels/special/row_batches.inl.h"
+#include "kernels/special/transposed_rows.inl.h"
 
 SORGUM_ISA_BEGIN
 
@@ -10,7 +10,7 @@ SORGUM_INLINE void short_rows(const Rows<T>& rows, const ExpScale<T>& scale) {
     if (rows.n > kLanes)
         return batched_rows<op>(rows, scale);
     if (rows.n > 0)
-        return narrow_rows<op>(rows, scale);
+        return transposed_rows<op>(rows, scale);
     if (op == RowOp::logsumexp)
         for (index_t i = 0; i < rows.rows; ++i)
             rows.y[i * rows.y_stride] = -from_bits(Format<T>::infinity);

@@ -119,12 +119,12 @@ void exact_sum_is_the_rounded_sum() {
         // All bits stand within 96 below the first of the largest term, so that nothing is dropped.
         const std::vector<Term> terms = random_terms(r, integer_between(r, 1, 40), round % 20, round % 3 == 0);
         Integer exact;
-        bool narrow = true;
+        bool within = true;
         for (const Term& t : terms) {
-            narrow = narrow && (t.value == 0 || std::fabs(t.value) >= 0x1p-1022);
+            within = within && (t.value == 0 || std::fabs(t.value) >= 0x1p-1022);
             exact.add(t);
         }
-        if (!narrow)
+        if (!within)
             continue;
         index_t e = 0, e_exact = 0;
         const double value = exact_sum_finish(sum_in_order(terms), e);

@@ -6,7 +6,7 @@
 SORGUM_ISA_BEGIN
 
 template <RowOp op, class T>
-SORGUM_INLINE void narrow_rows(const Rows<T>& r, const ExpScale<T>& scale) {
+SORGUM_INLINE void transposed_rows(const Rows<T>& r, const ExpScale<T>& scale) {
     using V = vec<T>;
     const T least = -from_bits(Format<T>::infinity);
     const index_t n = r.n;
