@@ -1,6 +1,6 @@
-// exp, log, functions of rows and draws on contiguous arrays, asked for in the plainest way. To look at a call from all
-// sides takes longer than to answer one of a few elements; and calls of a single row, of a vocabulary say, are common.
-// Nothing is refused here: what is not taken goes the usual way, where it is checked, and which has the same bits.
+// exp, log, functions of rows and draws on contiguous arrays, asked for with few options: plain calls. Checking a call
+// in full takes longer than computing a few elements, and calls with a single row (the logits of a vocabulary, say) are
+// common. Nothing is refused here: what is not taken goes the usual way, where it is checked, with the same bits.
 #pragma once
 
 #include <string>

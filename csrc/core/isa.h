@@ -10,7 +10,7 @@ enum class Isa : unsigned char { scalar, avx2, avx512 };  // worst first
 
 inline constexpr int kIsaCount = 3;
 
-// What CPUID and XGETBV report, as plain data, so that the decision below is tested without such a machine.
+// What CPUID and XGETBV report: a struct, so that tests can ask supports() about processors that they do not run on.
 struct CpuFacts {
     unsigned leaf1_ecx;  // CPUID leaf 1
     unsigned leaf7_ebx;  // CPUID leaf 7, subleaf 0

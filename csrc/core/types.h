@@ -1,4 +1,4 @@
-// Plain data that crosses layers: 64-bit sizes, element types, views of arrays. No member functions, so that no
+// The structs that cross layers: 64-bit sizes, element types, views of arrays. No member functions, so that no
 // translation unit emits code for them.
 #pragma once
 

@@ -1,4 +1,4 @@
-// Plain data of the random family that crosses translation units.
+// The structs of the family random that cross translation units.
 #pragma once
 
 #include "core/config.h"

@@ -1,5 +1,5 @@
-// Plain data of the softmax family that crosses translation units: what the temperature means, and what is known of a
-// row after (a part of) its first pass.
+// The structs of the family special that cross translation units: what the temperature means, and what is known of a
+// row after its first pass, or after a part of it.
 #pragma once
 
 #include "core/types.h"

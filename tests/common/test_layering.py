@@ -22,7 +22,7 @@ MAY_INCLUDE = {
     "core": r"core/",
     "math": r"(core|math)/",
     "simd": r"core/|simd/|math/(lane|half)\.h$",
-    "kernels": r"core/|math/\w+_state\.h$|kernels/(?!.*\.inl\.h$)",  # *_state.h: plain data
+    "kernels": r"core/|math/\w+_state\.h$|kernels/(?!.*\.inl\.h$)",  # *_state.h: structs without code
     "kernels/*.inl.h": r"(core|math|simd|kernels)/",
     "isa": r"kernels/|dispatch/@SORGUM_FAMILY@\.h$",
     "dispatch": r"core/|dispatch/|isa/\w+\.inc$|kernels/(?!.*\.inl\.h$)",
@@ -34,7 +34,7 @@ MAY_INCLUDE = {
 # A family's files name no other family but those that it is built on; what families share names none.
 FAMILIES = re.findall(r"set\(SORGUM_FAMILIES ([\w ]+)\)", (ROOT / "CMakeLists.txt").read_text())[0].split()
 BUILT_ON = {"random": {"special"}}
-KNOWS_ALL = {"api/plain.cpp", "bindings/cuda.cpp"}  # calls of the common kind, and the other module
+KNOWS_ALL = {"api/plain.cpp", "bindings/cuda.cpp"}  # plain calls, and the other module
 
 COMPILED_PER_ISA = {"math", "simd", "kernels", "kernels/*.inl.h", "isa"}
 

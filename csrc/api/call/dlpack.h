@@ -61,7 +61,7 @@ char* data_of(const DLTensor& tensor);
 // Whether what is written there reaches the array that the producer was asked for.
 bool is_writable(const DLManagedTensorVersioned& managed);
 
-// Whether it is memory of the CPU that has elements, in C order, without gaps, and aligned.
+// Whether a plain call may take it: memory of the CPU that has elements, in C order, without gaps, and aligned.
 bool is_plain(const DLTensor& tensor);
 
 // False for types that arrays do not have here, and for bool.

@@ -36,7 +36,7 @@ SORGUM_GROUP bool one_access(const T* row, index_t at, index_t begin, index_t en
     return at >= begin && at + count <= end && reinterpret_cast<std::uintptr_t>(row + at) % (count * sizeof(T)) == 0;
 }
 
-// Where one_access() says so. The compiler takes a plain assignment to pieces, to share them with the other case; this
+// Where one_access() says so. The compiler would take an assignment to pieces, to share them with the other case; this
 // one also tells the caches that nobody here will read it again.
 template <class T, int count>
 SORGUM_GROUP void store_at_once(T* to, const Pack<T, count>& pack) {

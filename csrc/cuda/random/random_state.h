@@ -1,4 +1,5 @@
-// Plain data of a call of the family random. How rows are dealt out stands in cuda/common/deal.h.
+// The structs of a call of the family random. How rows are divided among groups of threads stands in
+// cuda/common/deal.h.
 #pragma once
 
 #include "cuda/common/deal.h"

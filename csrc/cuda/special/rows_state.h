@@ -1,4 +1,4 @@
-// Plain data of a call on rows.
+// The structs of a call of the family special on rows.
 #pragma once
 
 #include "math/softmax_state.h"
