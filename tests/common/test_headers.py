@@ -51,12 +51,14 @@ def declared_kernels(text: str) -> set[str]:
     return set(re.findall(r"^using (\w+)_fn =", text, flags=re.MULTILINE))
 
 
+def kernel_names(family: Path) -> list[str]:
+    return re.findall(r"^SORGUM_KERNEL\(\w+, (\w+),", (family / "kernels.inc").read_text(), flags=re.MULTILINE)
+
+
 def missing_declarations(family: Path) -> Iterator[str]:
     """Name the kernels of a family that none of its headers declares, or more than one."""
     texts = [path.read_text() for path in HEADERS if path.parent == family]
-    for name in sorted(
-        set(re.findall(r"^SORGUM_KERNEL\(\w+, (\w+),", (family / "kernels.inc").read_text(), re.MULTILINE))
-    ):
+    for name in sorted(set(kernel_names(family))):
         if sum(name in declared_kernels(text) for text in texts) != 1:
             yield name
 
@@ -73,6 +75,15 @@ def test_each_kernel_is_declared_in_a_header_of_its_family(family: Path) -> None
     included = (family / "kernels.h").read_text()
     for path in HEADERS:
         assert path.parent != family or f'"kernels/{family.name}/{path.name}"' in included
+
+
+def test_no_two_families_have_kernels_of_one_name() -> None:
+    names = [
+        (family, name)
+        for family in sorted(p.parent.name for p in KERNELS.glob("*/kernels.inc"))
+        for name in sorted(set(kernel_names(KERNELS / family)))
+    ]
+    assert len({name for _, name in names}) == len(names)
 
 
 def test_clang_format_leaves_the_form_alone() -> None:
