@@ -7,8 +7,9 @@
 
 #define SORGUM_NOINLINE __attribute__((noinline))
 
-// Kernels are inlined whole, since vectors live in registers. Not so the scalar ones, whose vectors live in memory:
-// inlined, their 16 lanes per operation would take minutes to compile; nor those with a sanitizer's checks in them.
+// Everything that a kernel calls is inlined, since vectors live in registers. Exceptions are the scalar kernels, whose
+// vectors live in memory (inlined, 16 lanes per operation would take minutes to compile), and builds with a sanitizer's
+// checks in them.
 #if defined(__CUDACC__)
 #define SORGUM_HD __host__ __device__ __forceinline__
 #elif defined(SORGUM_ISA_SCALAR) || defined(SORGUM_SANITIZE)

@@ -1,4 +1,4 @@
-// Ctrl-C: the bindings install a callback; the calling thread polls it between pieces of work.
+// Ctrl-C: the bindings install a callback; the calling thread polls it between tasks.
 #pragma once
 
 namespace sorgum {

@@ -8,7 +8,8 @@ namespace sorgum {
 
 inline constexpr std::size_t kPooledFrom = std::size_t(1) << 20;  // smaller results are the allocator's own business
 
-// At least `bytes` on a 64-byte boundary, uninitialised; `capacity` goes back with it. Throws std::bad_alloc.
+// At least `bytes` on a 64-byte boundary, uninitialised. give_memory() needs the `capacity` told here. Throws
+// std::bad_alloc.
 void* take_memory(std::size_t bytes, std::size_t& capacity);
 void give_memory(void* block, std::size_t capacity) noexcept;
 

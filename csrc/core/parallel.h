@@ -1,24 +1,24 @@
 // A small fork-safe pool of threads.
 //
 // Work is a number of tasks, cut by the shape of the data and never by the number of threads (N7); which thread runs
-// which task is open, since no result depends on it. A pool that is busy with another caller's work lets this caller
-// run alone. After fork() the child starts a pool of its own when it first needs one.
+// which task is left open, since no result depends on it. While the pool works for one caller, the tasks of any other
+// run on that caller's own thread. After fork() the child starts a pool of its own when it first needs one.
 #pragma once
 
 #include "core/types.h"
 
 namespace sorgum {
 
-inline constexpr int kMaxThreads = 4096;  // more than the CPUs of any machine; a slip of the keyboard is refused
+inline constexpr int kMaxThreads = 4096;  // more than the CPUs of any machine: a larger number is a typing error
 
 int num_threads();                // the first call reads the environment; throws MachineError if that is malformed
 void set_num_threads(index_t n);  // 1 to kMaxThreads; throws ValueError otherwise
 // "set_num_threads", "threadpoolctl", "SORGUM_NUM_THREADS", "OMP_NUM_THREADS" or "CPUs".
 const char* num_threads_source();
 
-// Whether the pool's threads would come at once: they are awake, or calls follow each other so closely that they stay
-// awake once they are. Otherwise they come after tens of microseconds, of which it costs the caller about ten to call
-// them.
+// Whether the pool's threads would start at once: they are awake, or calls follow each other so closely that they would
+// stay awake after this one. Otherwise they have to be woken, which takes tens of microseconds, about ten of them the
+// caller's.
 bool threads_at_hand();
 
 using TaskFunction = void (*)(void* context, index_t task, int slot);

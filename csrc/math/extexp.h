@@ -78,7 +78,7 @@ SORGUM_HD ExpScale<T> make_exp_scale(double temperature) {
     return s;
 }
 
-// e - reference, which may not fit; at least 2^13 apart, only the sign matters.
+// e - reference, clamped where it does not fit an int: beyond 2^13 only the sign matters.
 SORGUM_HD index_t exponent_above(index_t e, index_t reference) {
     const index_t half = e / 2 - reference / 2;
     return half < -4096 ? -8192 : half > 4096 ? 8192 : e - reference;

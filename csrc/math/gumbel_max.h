@@ -10,7 +10,7 @@ SORGUM_ISA_BEGIN
 
 SORGUM_HD double minus_infinity() { return -from_bits(Format<double>::infinity); }
 
-// A logit that is out of the question: true once and for all.
+// A logit that makes the draw of its row impossible, whatever follows.
 SORGUM_HD bool spoilt(const Draw& best) { return best.value != best.value; }
 
 // Enters x + noise for one element, as the exact sum of two float64 (Knuth's two-sum).
@@ -29,13 +29,13 @@ SORGUM_HD void enter(double x, double noise, index_t index, Draw& best) {
 }
 
 // Which elements cannot win against a sum x + T G that is known, `best`. With B(w) the encoding of the float w / 2,
-// log2 v >= B 2^-23 - 158; rejected is who has B > 2^23 (c (x - best) + 158 + margin), c = log2(e) / T.
+// log2 v >= B 2^-23 - 158; rejected are elements with B > 2^23 (c (x - best) + 158 + margin), c = log2(e) / T.
 template <class L>
 struct Screen {
     L slope, offset;
 };
 
-// c. Beyond 2^60 it may be smaller than it ought to be: who passes is only worked out in vain.
+// c. Beyond 2^60 it may be smaller than it should be: more elements pass, which costs time and changes no draw.
 SORGUM_HD double screen_slope(double temperature) {
     constexpr double log2e = 0x1.71547652b82fep0;
     return temperature > log2e * 0x1p-60 ? log2e / temperature : 0x1p60;
@@ -60,7 +60,7 @@ SORGUM_HD auto screen_encoding(I w) {
     return to_float(bits(to_float(shift_right<1>(w))));
 }
 
-// NaN is not rejected: it will be worked out what to make of it.
+// NaN is not rejected: it is dealt with where elements that pass are computed.
 template <class L, class I>
 SORGUM_HD auto rejects(const Screen<L>& screen, L x, I w) {
     const auto encoding = screen_encoding(w);

@@ -5,10 +5,10 @@
 
 SORGUM_ISA_BEGIN
 
-// Memory is fetched 16 KB ahead, a line for each line that is read, from four pages by turns. One after the other, the
-// pages would each be waited for: their addresses are looked up (in a virtual machine twice over) when they are first
-// touched, and no processor fetches ahead across their borders. exp of an array beyond the caches takes 1.02 times as
-// long as a copy this way, 1.5 times with its lines fetched in order at any distance from 2 to 64 KB.
+// Prefetches memory 16 KB ahead, one cache line for each line that is read, alternating between four pages. In plain
+// order every new page would be waited for: its address is looked up (in a virtual machine twice over) when it is first
+// touched, and no processor fetches ahead across its border. With this order exp of an array larger than the caches
+// takes 1.02 times as long as a copy, with lines fetched in order 1.5 times, at any distance from 2 to 64 KB.
 template <class T>
 SORGUM_INLINE void prefetch_ahead(const T* x) {
     constexpr std::uintptr_t page = 4096, block = 4 * page, line = 64;
@@ -19,9 +19,8 @@ SORGUM_INLINE void prefetch_ahead(const T* x) {
     }
 }
 
-// The same for vector v of those that follow each other from x on: where v is a constant, four lines share the work of
-// finding the place. Of a last group that is not whole, prefetch_ahead(x + v * kLanes) fetches what this would leave
-// out.
+// The same as prefetch_ahead(x + v * kLanes), cheaper where v is a constant: four lines share the computation of the
+// place. A last group that is not whole needs the form above: this one would skip lines.
 template <class T>
 SORGUM_INLINE void prefetch_ahead(const T* x, int v) {
     constexpr std::uintptr_t page = 4096, block = 4 * page, line = 64, group = 4 * line;

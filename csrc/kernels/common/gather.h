@@ -22,13 +22,13 @@ namespace sorgum::common {
 template <class T>
 using gathered_t = computed_t<T>;
 
-// So many elements ahead lines are fetched: each lies in a page of its own, where no processor fetches ahead.
+// Lines are prefetched this many elements ahead. Each lies in a page of its own, so no processor does it by itself.
 inline constexpr index_t kGatherAhead = 32;
 
 template <class T>
 using gather_fn = void(const T* x, index_t stride, gathered_t<T>* y, index_t pitch, index_t rows, index_t n);
 
-// `streaming`: whole cache lines past the caches; ends with a fence then.
+// `streaming`: whole cache lines are written past the caches; the kernel ends with a fence then.
 template <class T>
 using scatter_fn = void(T* x, index_t stride, const gathered_t<T>* y, index_t pitch, index_t rows, index_t n,
                         bool streaming);

@@ -67,7 +67,7 @@ SORGUM_INLINE void write_rows(T* p, index_t pitch, index_t rows, index_t columns
     }
 }
 
-// The lines of `columns` elements in each of some rows of x.
+// Prefetches the cache lines of the first `columns` elements in each of some rows of x.
 template <class T>
 SORGUM_INLINE void prefetch_rows(const T* x, index_t stride, index_t rows, index_t columns) {
     const index_t bytes = columns * static_cast<index_t>(sizeof(T));
@@ -92,7 +92,7 @@ void gather_kernel(const T* x, index_t stride, gathered_t<T>* y, index_t pitch, 
     }
 }
 
-// A tile past the caches. Two of halves side by side make whole lines.
+// Writes a tile past the caches. Of halves, two tiles side by side make whole lines.
 template <class T>
 SORGUM_INLINE void stream_tile(T* x, index_t stride, const T* y, index_t pitch) {
     vec<T> tile[kLanes];
@@ -137,7 +137,8 @@ void scatter_kernel(T* x, index_t stride, const gathered_t<T>* y, index_t pitch,
         stream_fence();
 }
 
-// 8 x 8 bytes, byte j of row i in bits 8 j of word i: halves, quarters and eighths change places across the diagonal.
+// 8 x 8 bytes, byte j of row i from bit 8 j of word i on: halves, quarters and eighths change places across the
+// diagonal.
 SORGUM_INLINE void transpose_bytes(std::uint64_t* rows) {
     constexpr std::uint64_t lower[] = {0x00FF00FF00FF00FF, 0x0000FFFF0000FFFF, 0x00000000FFFFFFFF};
 #pragma GCC unroll 3

@@ -46,7 +46,7 @@ void copy_kernel(const T* x, T* y, index_t n) {
     stream_fence();
 }
 
-// The chains start differently, or the compiler would compute one of them for all. All tend to 1.
+// Each chain starts with another number, or the compiler would compute one for all. All tend to 1.
 template <int chains, class T>
 SORGUM_INLINE T run_chains(index_t iterations) {
     using V = vec<T>;

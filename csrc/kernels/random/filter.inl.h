@@ -286,7 +286,7 @@ SORGUM_INLINE void count_in_buckets(const T* x, index_t n, const Buckets<T>& buc
     });
 }
 
-// All that is searched for is one number: the elements are counted, and one is weighed.
+// Where least and most are equal: the elements are counted, and one is weighed.
 template <class T>
 SORGUM_INLINE void tally_equal(const T* x, index_t n, const IntegerWeights<T>* weights, T value, Tally& tally) {
     const index_t hits = count_equal(x, n, value);

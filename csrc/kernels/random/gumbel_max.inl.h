@@ -18,13 +18,13 @@ SORGUM_INLINE bool rejects_all(const Screen<vec<computed_t<S>>>& screen, const S
     return all(rejected);
 }
 
-// Before there is somebody to beat, nothing is rejected, but -inf never wins.
+// Before there is a best element nothing is rejected, but -inf never wins.
 template <class T>
 SORGUM_INLINE bool none_can_win(const Screen<vec<T>>& screen, vec<T> x, i32x16 w) {
     return all(either(rejects(screen, x, w), eq(x, splat<vec<T>>(static_cast<T>(minus_infinity())))));
 }
 
-// Elements of a group from `at` on, of which the words are w: those that pass, worked out.
+// Computes x + T G of the elements of a group, from `at` on, that the screening lets pass; their words are w.
 template <class T>
 SORGUM_NOINLINE void enter_group(Screen<vec<T>>& screen, const T* x, const i32x16* w, index_t at, double temperature,
                                  Draw& best) {
@@ -219,7 +219,7 @@ struct Heap {
         for (index_t at = count++; at > 0 && less(at, (at - 1) / 2); at = (at - 1) / 2)
             swap(at, (at - 1) / 2);
     }
-    // Whom a newcomer has to beat.
+    // The one that a new draw has to beat.
     SORGUM_INLINE double bar() const { return count == most ? best[0].value : minus_infinity(); }
 };
 

@@ -20,7 +20,7 @@ void chunk_masses_kernel(const S* x, index_t n, const ExpScale<computed_t<S>>& s
         T next_max = T(0);
         ChunkSum<T> sum = {0, 0.0};
         const bool regular = !infinite && !ref.shifted && scale.prescale == T(1), swept = regular && after == kChunk;
-        if (regular)  // where less than a chunk follows, this one is swept, to no purpose: a loop less is compiled
+        if (regular)  // where less than a chunk follows, this one is swept, for nothing: that saves a loop
             sum = sum_chunk<false, true>(x + i, here, ref.map, scale, max_x, x + i + (swept ? kChunk : 0), next_max,
                                          NoSide(), i);
         else if (infinite)  // +inf, or none but -inf and NaN, which shows in no maximum

@@ -1,6 +1,5 @@
-// Eight vectors as one, for the formulas of csrc/math: each operation is done for all of them before the next. A
-// logarithm is one long chain of operations, each of which waits for the last; eight such chains side by side fill a
-// processor's units, one after the other they do not.
+// Eight vectors as one, for the formulas of csrc/math: each operation is done for all of them before the next. In a
+// logarithm every operation waits for the one before; eight logarithms side by side keep the processor busy meanwhile.
 #pragma once
 
 #include "simd/simd.h"

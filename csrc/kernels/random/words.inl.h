@@ -22,8 +22,8 @@ SORGUM_INLINE i32x16 block_of_lane() {
 // The words of a row are computed, unless a test gives them: as many as it asks for.
 enum class Source { computed, given, either };
 
-// Words [at, at + kGroupWords) of a row, at a multiple of that, become w[0], w[1], ... All groups of a segment share
-// the counter's high word, so that the compiler takes what depends on it out of the loop: half of the first two rounds.
+// Words [at, at + kGroupWords) of a row, `at` a multiple of kGroupWords, become w[0], w[1], ... All groups of a segment
+// share the counter's high word, so the compiler computes what depends on it, half of the first two rounds, once.
 template <Source source>
 class Words {
 public:
@@ -89,8 +89,8 @@ SORGUM_INLINE void for_each_group_from(const NoiseRow& row, index_t first, index
         left -= here;
     }
 }
-// Calls f(at, w) for every group that has one of the n words from `first` on. An f of few instructions is compiled for
-// computed words alone, and once more for given ones; one of many, only once.
+// Calls f(at, w) for every group that has one of the n words from `first` on. A small f is compiled twice, for computed
+// words and for given ones; a large f once.
 template <bool few = false, class F>
 SORGUM_INLINE void for_each_group(const NoiseRow& row, index_t first, index_t n, F&& f) {
     if (!few)

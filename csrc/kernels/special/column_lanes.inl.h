@@ -76,7 +76,8 @@ struct ColumnResult<RowOp::logsumexp, T> {
     vec<T> value;
 };
 
-// The terms of 16 rows for the sum: element j lies at e + j pitch. Those that are scaled take their elements' place.
+// The terms of 16 rows for the sum: element j lies at e + j pitch. Terms that the last step scales overwrite the
+// elements.
 template <RowOp op, class T>
 struct ColumnTerms {
     Terms<false, T> terms;
@@ -92,7 +93,7 @@ struct ColumnTerms {
     SORGUM_INLINE void keep(const ColumnTerms& done) { terms.count = done.terms.count; }
 };
 
-// The same to be summed again, in float64.
+// The same terms, to be summed again in float64.
 template <class F>
 struct ColumnAgain {
     F terms;
@@ -102,7 +103,7 @@ struct ColumnAgain {
     SORGUM_INLINE void keep(const ColumnAgain&) const {}
 };
 
-// The excess, with the others of peaked rows summed once more. Element j of 16 rows lies at e + j * pitch.
+// The excess; in rows where it is small, from a second sum in float64. Element j of 16 rows lies at e + j * pitch.
 template <class T>
 SORGUM_NOINLINE f64x16 refined_columns(const T* e, index_t pitch, index_t n, f64x16 excess, f64x16 count, f64x16 others,
                                        const ReferenceLanes<T>& ref, const ExpScale<T>& scale) {

@@ -1,14 +1,15 @@
 // Rows of at most one chunk that lie side by side, as along any axis but the last: 16 rows are the lanes of a vector,
-// and nothing is transposed. A block of kBlockColumns, or what is left at the ends in blocks of one vector, is packed
-// into scratch on its first reading, since rows of memory a power of two apart share the sets of every cache.
+// and nothing is transposed. Blocks of kBlockColumns rows, at the ends of one vector, are packed into scratch when they
+// are first read: the elements of a row are far apart in memory, and at distances of a power of two they would compete
+// for the same few places of every cache.
 #pragma once
 
 #include "kernels/special/column_lanes.inl.h"
 
 SORGUM_ISA_BEGIN
 
-// How many rows of memory ahead a block is prefetched. Rows a power of two apart share a set of the first-level cache,
-// which holds a dozen of them: they are left to the second.
+// How many rows of memory ahead a block is prefetched, into the second-level cache: the first has room for a dozen
+// lines that lie a power of two apart.
 inline constexpr index_t kRowsAhead = 64;
 
 template <class T>
@@ -17,7 +18,7 @@ SORGUM_INLINE void prefetch_lines(const T* p) {
         prefetch_second(reinterpret_cast<const char*>(p) + line);
 }
 
-// Columns `first` to `first + width`, packed row by row of memory. Those of several vectors fill them.
+// Columns `first` to `first + width`, packed row by row of memory. Where there are several vectors, they are full.
 template <class T>
 struct ColumnBlock {
     index_t first, width, vectors;

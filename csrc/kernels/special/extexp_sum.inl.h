@@ -18,7 +18,7 @@ struct LaneSum<float> {
     SORGUM_INLINE f64x16 lanes() const { return sum; }
 };
 
-// float64 groups are added with their rounding errors (Knuth's two-sum), which join at the end.
+// float64 groups are added with Knuth's two-sum; the rounding errors are summed apart and added at the end.
 template <>
 struct LaneSum<double> {
     f64x16 sum = splat<f64x16>(0.0), error = splat<f64x16>(0.0);
@@ -31,7 +31,7 @@ struct LaneSum<double> {
     SORGUM_INLINE f64x16 lanes() const { return sum + error; }
 };
 
-// One row's or chunk's map in lanes, and what its terms need besides.
+// The map of a row or chunk, in every lane, and what else its terms need.
 template <bool shifted, class T>
 struct Terms {
     using V = vec<T>;
@@ -156,7 +156,7 @@ SORGUM_NOINLINE ChunkSum<T> sum_single_chunk(const T* x, index_t n, const Refere
     return sum_chunk<false, false>(x, n, ref.map, scale, max_x, x, unused, NoSide(), 0);
 }
 
-// Adds a contiguous part of a row, which starts on a chunk border.
+// Adds a contiguous part of a row; it starts at a chunk's border.
 template <class T, class Side>
 SORGUM_INLINE void sum_chunks(const T* x, index_t n, const ExpScale<T>& scale, RowSum<T>& row, Side& side) {
     if (n <= 0)
@@ -172,7 +172,8 @@ SORGUM_INLINE void sum_chunks(const T* x, index_t n, const ExpScale<T>& scale, R
         side.chunk(i, regular && max_x != -from_bits(Format<T>::infinity), ref.exponent);
         bool swept = false;
         if (regular && (after == kChunk || Side::active)) {
-            // Where less than a chunk follows, this one is swept, to no purpose: a loop less is compiled.
+            // Where less than a chunk follows, this one is swept itself, for nothing: that saves compiling another
+            // loop.
             swept = after == kChunk;
             sum = sum_chunk<false, true>(x + i, here, ref.map, scale, max_x, x + i + (swept ? kChunk : 0), next_max,
                                          side, i);

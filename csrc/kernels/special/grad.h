@@ -4,8 +4,8 @@
 //           function's result
 // source    differentiation of the definitions
 // shapes    contiguous within a row; dx may be y or dy
-// order     chunks of kChunk elements; in a chunk, vectors go to two sums by turns, products unrounded; the sums' lanes
-//           are added and folded by halves; chunks are added in order, with compensation
+// order     chunks of kChunk elements; in a chunk, vectors are added to two sums alternately, products unrounded; the
+//           two are added lane by lane and folded by halves; chunks are added in order, with compensation
 // bound     the sum in float64, with its rounding errors for float64; then four roundings, besides exp's own; see
 //           docs/numerics.md
 // special   a row whose sum is not finite is NaN throughout
@@ -16,12 +16,12 @@
 
 namespace sorgum::special {
 
-// high + low, high the nearest float64.
+// The number high + low, where high is the float64 nearest to it.
 struct SumPair {
     double high, low;
 };
 
-// The sums of the chunks of a part of a row, which starts on a chunk border.
+// The sums of the chunks of a part of a row; the part starts at a chunk's border.
 template <class T>
 using softmax_grad_sum_fn = void(const T* y, const T* dy, index_t n, SumPair* chunks);
 template <class T>

@@ -1,5 +1,5 @@
-// The products of whole rows: the last step of a row runs in the shadow of the sum of a row to come, so that memory is
-// read and written evenly. Short rows are taken in batches, whose folds are done together by the same trees.
+// The products of whole rows: one loop writes the results of a row and sums a later one, so that memory is read and
+// written evenly. Short rows are taken in batches, whose folds are done together by the same trees.
 #pragma once
 
 #include "kernels/special/grad.inl.h"

@@ -1,5 +1,5 @@
-// Whole rows of more than one chunk, one after the other: the last step of a row runs in the shadow of the sum of the
-// next one, so that memory is read and written while the sums are computed. The bits are those of the two passes apart.
+// Whole rows of more than one chunk, one after the other: one loop writes the results of a row and sums the next one,
+// so that memory is read and written while sums are computed. The bits are those of the two passes one after the other.
 #pragma once
 
 #include "kernels/special/row_lanes.inl.h"

@@ -1,4 +1,4 @@
-// What a second pass asks of a part of a row whose sum it did not form itself.
+// How a second pass checks that a part of a row fits a sum that was formed elsewhere.
 #pragma once
 
 #include "kernels/common/elementwise.inl.h"

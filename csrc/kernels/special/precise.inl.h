@@ -1,4 +1,4 @@
-// log(sum / exp(max / T)) where it is small: the sum of the other terms once more, in float64.
+// log(sum / exp(max / T)) where it is small: the terms other than the maximum's are summed once more, in float64.
 //
 // When few elements carry the sum, the rounding errors of their float terms do not average out, and log(1 + z) passes
 // them on: an error of d ULP of z costs the result up to 2 (1 - exp(-L)) d ULP for L = log(1 + z) in [1/2, 1), and up

@@ -9,7 +9,7 @@ SORGUM_ISA_BEGIN
 
 enum class RowOp { softmax, log_softmax, logsumexp, logsumexp_grad };
 
-// Whose last step scales the terms that were formed for the sum.
+// Whether the last step scales the terms that were formed for the sum.
 constexpr bool scales_terms(RowOp op) { return op == RowOp::softmax || op == RowOp::logsumexp_grad; }
 
 // One row by the kernels for long rows, which take any.

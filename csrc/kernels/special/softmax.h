@@ -20,7 +20,7 @@
 
 namespace sorgum::special {
 
-// What a temperature, positive and finite, means.
+// What kernels need to know of a temperature, positive and finite.
 template <class T>
 using exp_scale_fn = void(double temperature, ExpScale<T>& scale);
 
@@ -34,7 +34,7 @@ using exp_sum_fn = void(const T* x, index_t n, const ExpScale<T>& scale, RowSum<
 template <class T>
 using row_merge_fn = void(RowSum<T>& into, const ExpScale<T>& scale, const RowSum<T>& from);
 
-// What a row's sum means. `subtract_max`: the sum comes from max_sum.
+// What the second pass needs to know of a row, from its sum. `subtract_max`: the sum comes from max_sum.
 template <class T>
 using row_result_fn = void(const RowSum<T>& row, const ExpScale<T>& scale, bool subtract_max, RowResult<T>& result);
 
@@ -47,9 +47,10 @@ template <class T>
 using logsumexp_grad_scale_fn = void(const T* x, T* y, index_t n, const ExpScale<T>& scale, const RowResult<T>& row,
                                      double factor, bool streaming);
 
-// log_softmax of a row whose excess is below kSummedAgainBelow is formed from a second sum, in float64, of the same
-// terms, or, below kPreciseBelow, of terms formed in float64: each part of the row is added to `sum`, cleared before;
-// precise_result puts the row's log_excess in place. The logarithms are a little above 1 and 1/2.
+// log_softmax of a row whose sum is little more than its largest term needs that sum more precisely. Below an excess of
+// kSummedAgainBelow (log S a little above 1) the same terms are added once more, in float64; below kPreciseBelow (log S
+// a little above 1/2) the terms themselves are formed in float64. precise_sum adds a part of the row to `sum`, which
+// row_clear has cleared; precise_result then sets the row's log_excess.
 template <class T>
 inline constexpr double kSummedAgainBelow = sizeof(T) == 4 ? 1.75 : 0.0;  // float64: never
 inline constexpr double kPreciseBelow = 0.65;
@@ -68,8 +69,8 @@ struct Rows {
     bool streaming;
     T* terms = nullptr;               // of softmax_long_rows and logsumexp_grad_long_rows
     const double* factors = nullptr;  // of logsumexp_grad, one per row
-    // Two places, of two bytes for each element, that are brought into the cache while a batch is summed: what the
-    // rows are converted from in the next call, and to after this one.
+    // Two arrays of two bytes per element that are prefetched while a batch is summed: the halves that the rows of a
+    // later call are converted from, and the place of those that this call's results are converted to.
     const char* fetch[2] = {nullptr, nullptr};
 };
 template <class T>
@@ -81,7 +82,7 @@ using logsumexp_rows_fn = softmax_rows_fn<T>;
 template <class T>
 using logsumexp_grad_rows_fn = softmax_rows_fn<T>;
 
-// Whether no element is NaN or above `bound`, as it must be in a part of a row of that maximum.
+// Whether no element is NaN or above `bound`: what holds for every part of a row whose maximum is `bound`.
 template <class T>
 using row_within_fn = bool(const T* x, index_t n, T bound);
 
@@ -100,7 +101,7 @@ struct Columns {
     bool streaming;
     T* scratch;  // 64-byte aligned; n elements for each of kBlockColumns<T> columns
 };
-// A block is four cache lines wide, so that even one of kChunk rows stays in the second-level cache.
+// A block is four cache lines wide: even one with kChunk elements per column stays in the second-level cache.
 template <class T>
 inline constexpr index_t kBlockColumns = 256 / static_cast<index_t>(sizeof(T));
 template <class T>

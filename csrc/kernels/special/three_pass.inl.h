@@ -1,5 +1,5 @@
-// The three-pass softmax, the comparator of Dukhan and Ablavatski 2020 (section 3): with recomputation of the terms, or
-// with the terms stored and loaded again. The sums have the order of softmax.h.
+// The three-pass softmax, with which Dukhan and Ablavatski 2020 compare theirs (section 3): the terms are computed
+// twice, or stored and loaded again. The sums have the order that softmax.h states.
 #pragma once
 
 #include "kernels/special/softmax.inl.h"

@@ -5,14 +5,14 @@
 
 SORGUM_ISA_BEGIN
 
-// How results reach memory: through the caches; past them; past them where rows follow each other but do not start on
-// cache lines, each line put together from two vectors; or past them in a loop of its own per row, since the rows start
-// anywhere and so their stores cannot keep step with the loads.
+// cached: through the caches. streamed: past them. slid: past them, where rows follow each other without gaps but do
+// not start at cache lines, each line put together from two vectors. apart: past them in a loop of its own per row,
+// where the rows start anywhere, so that stores of whole lines cannot keep step with the loads.
 enum class Writing { cached, streamed, slid, apart };
 
 inline constexpr index_t kShortestApart = 16;  // vectors of a row from which Writing::apart pays
 
-// `sliding`: whether there is a way to slide.
+// `sliding`: whether the caller can do `slid`.
 template <class T>
 SORGUM_INLINE Writing writing_of(const T* y, index_t y_stride, index_t n, bool streaming, bool sliding) {
     const index_t to_line = elements_to_boundary(y);
@@ -25,8 +25,8 @@ SORGUM_INLINE Writing writing_of(const T* y, index_t y_stride, index_t n, bool s
     return n >= kShortestApart * kLanes ? Writing::apart : Writing::cached;
 }
 
-// The results that follow each other, as whole lines: the end of those that came last is the beginning of a line, the
-// uppermost `tail` lanes of `last`.
+// Contiguous results, written as whole cache lines. The line that is not full yet, the open one, begins with the
+// uppermost `tail` lanes of `last`, the vector of the latest results.
 template <class T>
 struct OpenLine {
     vec<T> last;
