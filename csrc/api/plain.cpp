@@ -201,7 +201,7 @@ ArrayView scalar_view(DType dtype, T* value) {
     return view;
 }
 
-// Contiguous: rows of so many elements, or with one axis a row.
+// Contiguous rows of so many elements; with a single axis one row.
 ArrayView rows_view(void* data, DType dtype, const Rows& rows, int axes = 2) {
     ArrayView view;
     view.data = data;
@@ -215,7 +215,7 @@ ArrayView rows_view(void* data, DType dtype, const Rows& rows, int axes = 2) {
     return view;
 }
 
-// Arrays that threads do not share.
+// Arrays so small that one thread computes them.
 void run_alone(Function function, const Array& x, const char* dy, char* out, double temperature) {
     const FpGuard guard;
     const Rows rows = rows_of(x);
@@ -234,7 +234,7 @@ void run_alone(Function function, const Array& x, const char* dy, char* out, dou
     }
 }
 
-// Other arrays, by the functions for every layout.
+// Larger arrays, by the functions for every layout.
 void run_large(Function f, const Array& x, const char* dy, char* out, double temperature) {
     const Rows rows = rows_of(x);
     const bool reduces = f == Function::logsumexp;

@@ -23,7 +23,7 @@ struct Array {
 // Whether x has a floating-point type, axes and elements.
 bool takes(const Array& x);
 
-// Whether work on x takes a few microseconds at most, for which the interpreter's lock is kept.
+// Whether work on x takes so little time, a few microseconds at most, that the interpreter's lock need not be released.
 bool is_small(const Array& x);
 
 // The bytes of a result over the first `axes` axes of x where it takes memory from the pool (core/memory_pool.h), else
@@ -36,14 +36,14 @@ std::string no_memory_text(DType dtype, int ndim, const index_t* shape);
 // Whether `other` has the type and the shape of x, and is x itself or lies apart.
 bool goes_with(const Array& x, const Array& other);
 
-// Whether `out` has the type of x and the shape of its rows, and lies apart.
+// Whether `out` has the type of x and the shape of x without its last axis, and shares no memory with it.
 bool holds_rows_of(const Array& x, const Array& out);
 
 // The axes of its rows: all but the last.
 int row_axes(const Array& x);
 bool is_last(index_t axis, int ndim);
 
-// Whether a temperature needs no error message.
+// Whether a temperature is valid.
 bool is_temperature(double temperature);
 
 // Computes what special.h does; dy is used by the gradients. Throws Interrupted, and what lack of memory throws.

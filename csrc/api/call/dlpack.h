@@ -1,4 +1,4 @@
-// Arrays as DLPack tells of them. The structures have the layout of the specification, versions 1.3 and before
+// Arrays as DLPack describes them. The structures have the layout of the specification, versions 1.3 and before
 // (https://dmlc.github.io/dlpack/latest/c_api.html).
 #pragma once
 
@@ -52,7 +52,7 @@ inline constexpr std::uint64_t kReadOnly = 1, kCopied = 2;  // bits of the flags
 inline constexpr std::int32_t kCpu = 1;                     // a device type
 
 // Where a tensor lies: address, shape, and strides in bytes, also where the tensor leaves them out. The dtype is not
-// told. Throws ValueError for what no array can be.
+// filled in. Throws ValueError for what no array can be.
 ArrayView layout_of(const DLTensor& tensor);
 
 // Where its elements begin.

@@ -29,19 +29,20 @@ struct RowLayout {
 
     char* row(int operand, index_t r) const;
     char* element(int operand, char* row_base, index_t i) const;
-    // Elements of a row are contiguous, and aligned.
+    // Whether the elements of a row are contiguous, and aligned.
     bool contiguous(int operand, index_t element_size) const;
-    // Neighbouring rows are neighbouring elements, and aligned.
+    // Whether rows lie side by side: the same elements of neighbouring rows are adjacent in memory, and aligned.
     bool adjacent(int operand, index_t element_size) const;
-    // Every element lies a multiple of this many bytes from address 0.
+    // Whether every element's address is a multiple of this many bytes.
     bool multiple_of(int operand, index_t bytes) const;
-    // Rows along the last outer axis, and the bytes between two of them.
+    // The number of rows along the last outer axis, and the bytes between two of them.
     index_t run() const;
     index_t run_stride(int operand) const;
 };
 
-// Rows in blocks, each within a run. Those that lie across memory are taken together: as many as have elements in a
-// cache line, or 16. The blocks begin where the lines of the operand do, but for the first of a run.
+// Rows in blocks, each within a run. across(): rows whose neighbours in memory belong to other rows are taken together,
+// as many as have elements in a cache line, or 16; the blocks begin at cache lines of the operand, but for the first of
+// a run.
 class RowBlocks {
 public:
     struct Block {

@@ -7,7 +7,7 @@ namespace sorgum {
 
 namespace {
 
-// Halves that lie apart are gathered in tiles of so many rows and elements.
+// Halves that are not contiguous are gathered in tiles of so many rows and elements.
 constexpr index_t kTileRows = 16, kTileElements = 256;
 
 // Calls f(first row, rows, first element, elements) for tiles of a block.

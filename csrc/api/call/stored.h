@@ -1,4 +1,4 @@
-// An operand as its array stores it, read and written as T: float16 and bfloat16 are float32 to all that computes.
+// An operand that is read and written as T, whatever its array stores: float16 and bfloat16 are computed in as float32.
 #pragma once
 
 #include "api/call/rows.h"
@@ -18,15 +18,15 @@ class Stored {
 public:
     Stored(const RowLayout& layout, int operand, DType dtype) : layout_(&layout), operand_(operand), dtype_(dtype) {}
 
-    // The elements of each row are contiguous, and T itself.
+    // Whether the elements of each row are contiguous, and stored as T.
     bool direct() const { return !is_half(dtype_) && layout_->contiguous(operand_, sizeof(T)); }
 
     // gather and scatter of rows.h, with conversion.
     void read(index_t row, index_t rows, index_t first, index_t count, T* to, index_t pitch) const;
-    // `streaming`: past the caches where that can be.
+    // `streaming`: past the caches, where that is possible.
     void write(index_t row, index_t rows, index_t first, index_t count, const T* from, index_t pitch,
                bool streaming = false) const;
-    // The only element of each of these rows.
+    // Rows of one element: reads or writes it for each of these rows.
     void read_values(index_t row, index_t rows, T* values) const;
     void write_values(index_t row, index_t rows, const T* values) const;
 

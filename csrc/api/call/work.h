@@ -1,5 +1,5 @@
-// How the functions of csrc/api cut work and where they put what they bring together. None of the numbers changes a bit
-// of any result (N7).
+// How the functions of csrc/api cut work into tasks, and their scratch memory. None of the numbers changes a bit of any
+// result (N7).
 #pragma once
 
 #include <cstdint>
@@ -27,7 +27,7 @@ inline index_t saturated_product(index_t a, index_t b) {
     return __builtin_mul_overflow(a, b, &product) ? INT64_MAX : product;
 }
 
-// Elements of scratch that a kernel writes as whole vectors of 16, n of which it was asked for.
+// How many elements of scratch a kernel of n elements needs that writes whole vectors of 16.
 constexpr index_t whole_vectors(index_t n) { return (n + 15) / 16 * 16; }
 
 // Scratch memory on a 64-byte boundary. Where it must grow, what it held is lost. Much of it is kept by the memory pool

@@ -8,7 +8,7 @@ namespace sorgum::special {
 
 namespace {
 
-// How work is cut, as in api/special_call.h.
+// How work is cut; see also row_call.h.
 constexpr index_t kPiece = 16 * kChunk;            // elements of a long row per task
 constexpr index_t kShortPiece = 4 * kChunk;        // of rows of less than 8 kPiece
 constexpr index_t kMostPieces = index_t(1) << 16;  // partial sums kept at a time
@@ -27,7 +27,8 @@ public:
         const bool whole = n <= kLeastTask || (n <= kLongRow && call_.many(blocks));
         staged_ = whole && !call_.direct_x && !call_.batched() && block_rows == 1 && call_.weights < 0 && n > kChunk &&
                   n <= kMostKept;
-        // Not a power of two: rows fall into different sets. Halves that follow each other are converted together.
+        // No power of two, so that rows do not compete for the same places of a cache. Halves that follow each other
+        // are converted together.
         pitch_ = is_half(call_.dtype) && call_.batched() && !call_.layout.adjacent(kX, element_size(call_.dtype))
                      ? n
                      : (n < kChunk || staged_ ? whole_vectors(n) : kChunk) + 16;
@@ -272,8 +273,8 @@ private:
             call_.write_value(call_.sign, row, sign != sign ? call_.nan() : static_cast<T>(sign));
     }
 
-    // Conversion has nothing to do while memory answers, so the kernel asks for it: for what stands beyond that which
-    // conversion itself fetches, and for the place of the results.
+    // The conversion of halves only waits for memory, so the kernel, which computes meanwhile, prefetches for it:
+    // halves beyond those that the conversion itself prefetches, and the place of the results.
     void fetch_halves(const Block& b, Rows<T>& rows) const {
         constexpr index_t size = 2, ahead = 3;  // blocks
         const index_t row_bytes = call_.layout.length * size;

@@ -45,8 +45,8 @@ template <class T>
 void run_columns(const RowCall<T>& c) {
     constexpr auto size = static_cast<index_t>(sizeof(T));
     const index_t n = c.layout.length, run = c.layout.run(), block = kBlockColumns<T>;
-    // A kernel fills its pipeline at the start of every task, and begins with a block of its own where the results
-    // do not begin a cache line: the first task of a run takes those columns besides.
+    // A kernel that interleaves blocks starts anew with every task. Where the results do not begin at a cache line it
+    // also has a shorter block for the columns before: these are given to the first task of a run.
     const index_t lead =
         c.op == Op::logsumexp ? 0 : (64 - reinterpret_cast<std::uintptr_t>(c.out_row(0)) % 64) % 64 / sizeof(T);
     const index_t per_task = (c.task_elements() / n / block > 0 ? c.task_elements() / n / block : 1) * block;
@@ -81,7 +81,7 @@ void run_columns(const RowCall<T>& c) {
 template <class T>
 void run_long_rows(const RowCall<T>& c) {
     const index_t n = c.layout.length, rows = c.layout.rows, run = c.layout.run();
-    // A row is written in the shadow of the next.
+    // A row's results are written while the next is summed.
     index_t per_task = kLongTask / n < rows / 8 ? kLongTask / n : rows / 8;
     if (per_task < 2)
         per_task = rows < kManyBlocks && c.threads > 1 ? 1 : 2;

@@ -90,7 +90,7 @@ private:
 
     // ---- all others: chunk by chunk, twice ----
 
-    // A chunk of some rows, brought together.
+    // A chunk of some rows, gathered.
     struct Scratch {
         AlignedArray<T> y, dy;
         AlignedArray<bool> mask;
@@ -106,7 +106,7 @@ private:
         if (!masked_)
             return;
         gather(layout_, kWhere, row, rows, i, n, s.mask.data(), kPitch);
-        // What is absent adds nothing to the sum, whatever the function's value is there.
+        // A masked element adds nothing to the sum, whatever y is there.
         for (index_t r = 0; r < rows; ++r) {
             clear_absent(s.y.data() + r * kPitch, s.mask.data() + r * kPitch, n);
             clear_absent(s.dy.data() + r * kPitch, s.mask.data() + r * kPitch, n);

@@ -26,7 +26,7 @@ bool is_of(const PartialRecord& r, DType dtype) {
     return std::strncmp(r.dtype, dtype_text(dtype), sizeof r.dtype) == 0;
 }
 
-// Each step is one-to-one in the word, so that no change of a single one goes unnoticed.
+// Each step is one-to-one in the word, so that a change of one word always changes the check.
 std::uint64_t check_of(const PartialRecord& r) {
     std::uint64_t words[kPartialWords - 1], h = 0;
     std::memcpy(words, &r, sizeof words);
@@ -37,7 +37,7 @@ std::uint64_t check_of(const PartialRecord& r) {
     return h;
 }
 
-// The field that cannot be as it is, or null.
+// The name of a field whose value is impossible, or null.
 const char* impossible_field(const PartialRecord& r) {
     const double inf = __builtin_inf();
     const bool weighted = r.weighted != 0, no_element = r.max == -inf, no_term = r.top == kExactSumEmpty;

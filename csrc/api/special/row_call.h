@@ -1,4 +1,5 @@
-// What is known of a call of softmax, log_softmax, logsumexp and their kin, for the ways to walk its rows.
+// A call of softmax, log_softmax, logsumexp or a gradient, after its arguments are checked: what the four functions
+// below, which walk its rows, need to know.
 #pragma once
 
 #include "api/call/stored.h"
@@ -15,7 +16,7 @@ constexpr index_t kLongRow = index_t(1) << 22;   // rows beyond it are always sh
 constexpr index_t kManyBlocks = 16;              // so many rows keep all threads busy without being shared
 constexpr index_t kLeastTask = 8 * kChunk;       // elements that are worth a task
 constexpr index_t kLongTask = index_t(1) << 20;  // elements of many rows that one task takes in turn
-constexpr index_t kTasksPerThread = 8;           // so many tasks end at about the same time on all threads
+constexpr index_t kTasksPerThread = 8;           // with so many, all threads end at about the same time
 constexpr index_t kMostFactors = 1024;           // rows of a call that have a factor each
 
 enum class Op { softmax, log_softmax, logsumexp, logsumexp_partial, softmax_from_partial, logsumexp_grad };
@@ -94,7 +95,7 @@ struct RowCall {
         return to;
     }
 
-    // Of rows of one chunk. A kernel fills its pipeline at the start of every task: the fewer tasks the better.
+    // For rows of one chunk. A kernel that interleaves rows starts anew with every task: the fewer tasks the better.
     index_t task_elements() const {
         const index_t share = layout.rows * layout.length / (kTasksPerThread * threads);
         return share > kLongTask || threads == 1 ? kLongTask : share < kLeastTask ? kLeastTask : share;
@@ -119,12 +120,12 @@ struct RowCall {
     T* out_row(index_t row) const { return reinterpret_cast<T*>(layout.row(kOut, row)); }
 };
 
-// The ways. Of rows of one chunk: contiguous ones, and those that lie side by side.
+// Rows of one chunk: contiguous ones, and those that lie side by side.
 template <class T>
 void run_batches(const RowCall<T>& c);
 template <class T>
 void run_columns(const RowCall<T>& c);
-// Contiguous rows of several chunks, enough of them, or no other thread.
+// Contiguous rows of several chunks, where they are many enough for the threads, or there is one thread.
 template <class T>
 void run_long_rows(const RowCall<T>& c);
 // Everything else.

@@ -82,7 +82,7 @@ bool side_by_side(const RowCall<T>& c) {
            (c.op == Op::logsumexp || rows.adjacent(c.kOut, size));
 }
 
-// Contiguous rows of several chunks, enough of them, or no other thread.
+// Contiguous rows of several chunks, where they are many enough for the threads, or there is one thread.
 template <class T>
 bool in_turn(const RowCall<T>& c) {
     return c.direct_x && c.direct_out && c.one_temperature && c.algorithm == Algorithm::automatic &&

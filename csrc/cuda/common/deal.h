@@ -1,4 +1,4 @@
-// How rows are dealt out to threads and blocks, by their shape (N7).
+// How rows are divided among groups of threads, by their shape (N7).
 #pragma once
 
 #include "math/softmax_state.h"
@@ -22,7 +22,7 @@ inline RowClass row_class(index_t rows, index_t n) {
                                                 : RowClass::split;
 }
 
-// Whole tiles, as few as keep the number of pieces in bounds.
+// Pieces are whole tiles, the shortest of which there are at most kMostPieces.
 inline index_t piece_size(index_t n) {
     const index_t tiles = (n + kTileSize - 1) / kTileSize;
     return (tiles + kMostPieces - 1) / kMostPieces * kTileSize;
