@@ -40,9 +40,9 @@ struct RowLayout {
     index_t run_stride(int operand) const;
 };
 
-// Rows in blocks, each within a run. across(): rows whose neighbours in memory belong to other rows are taken together,
-// as many as have elements in a cache line, or 16; the blocks begin at cache lines of the operand, but for the first of
-// a run.
+// Rows in blocks, each within a run. across(): for rows that lie across memory, whose elements share cache lines with
+// those of other rows. A block then has as many rows as have elements in a cache line, or 16, and begins at a cache
+// line of the operand, unless it is the first of a run.
 class RowBlocks {
 public:
     struct Block {

@@ -5,8 +5,8 @@
 
 namespace sorgum {
 
-// Throws ValueError unless all are positive, finite and normal. Unless `view` is a
-// scalar, they are one of the layout's operands.
+// Throws ValueError unless all are positive, finite and normal. Unless `view` is a scalar, they are one of the layout's
+// operands.
 void check_temperature(const char* function, const ArrayView& view, const RowLayout& layout, int operand);
 
 double temperature_of(const RowLayout& layout, int operand, index_t row);

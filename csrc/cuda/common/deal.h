@@ -22,7 +22,7 @@ inline RowClass row_class(index_t rows, index_t n) {
                                                 : RowClass::split;
 }
 
-// Pieces are whole tiles, the shortest of which there are at most kMostPieces.
+// A piece has whole tiles, as few as leave at most kMostPieces pieces.
 inline index_t piece_size(index_t n) {
     const index_t tiles = (n + kTileSize - 1) / kTileSize;
     return (tiles + kMostPieces - 1) / kMostPieces * kTileSize;

@@ -1,12 +1,12 @@
-// The threads that work on a row together: those of a warp or of a block. On the host, one thread after the other is
-// played by the caller's, with the same code.
+// The threads that work on a row together: those of a warp or of a block. On the host the calling thread does the work
+// of each of them, one after the other, by the same code.
 //
 // Code over a group G is written from the group's side. Own<T> is a variable that every thread has for itself, owned[t]
 // that of thread t. each(f) calls f(t) for every thread; f touches nothing but what is t's own and global memory that
 // is t's alone. phase(f) does, too, and f may also use memory that the group shares, as long as no two threads of the
 // phase want the same place of which one writes; a phase ends with a barrier, so that the next one sees it all.
-// exchange(a, mask) is a[t ^ mask] for every thread t, mask below kWarp. All threads take the same
-// branches of such code: only f may depend on t.
+// exchange(a, mask) is a[t ^ mask] for every thread t, mask below kWarp. All threads take the same branches of such
+// code: only f may depend on t.
 #pragma once
 
 #include "core/config.h"
