@@ -244,7 +244,7 @@ struct RowStep {
     }
 };
 
-// Three batches in flight, which change their parts by turns, and the lanes of the rows' folds.
+// The three batches that are worked on, whose roles rotate, and the vectors that the rows' folds start from.
 template <class T>
 struct BatchState {
     Batch<T> ring[3];

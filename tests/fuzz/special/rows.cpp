@@ -26,7 +26,7 @@ struct Choice {
 
 constexpr const char* kAlgorithms[] = {"auto", "two_pass", "three_pass_recompute", "three_pass_reload"};
 
-// Whole rows of several chunks, the second pass over one in the shadow of the first pass over the next.
+// Whole rows of several chunks, the second pass over one interleaved with the first pass over the next.
 template <class T>
 Output in_turn(const Choice& c, const Array& x) {
     using namespace sorgum;
