@@ -42,7 +42,7 @@ private:
     Block<i32x16> counter_;
 };
 
-// The keys of the first attempts, which nearly all elements do with.
+// The keys of the first attempts, which are enough for nearly all elements.
 struct AttemptKeys {
     static constexpr index_t kKept = 8;
     const NoiseRow& row;

@@ -149,7 +149,7 @@ void logistic_kernel(const NoiseRow& row, index_t first, index_t n, T* y, bool s
     write_noise<true>(row, first, n, y, streaming, [](auto p) SORGUM_LAMBDA { return logistic(p); });
 }
 
-// Worked out in float64 for both types.
+// Computed in float64 for both types.
 template <class T>
 void normal_kernel(const NoiseRow& row, index_t first, index_t n, T* y, bool streaming) {
     const auto put = [](T* to, OpenUnit<f64x16> p) SORGUM_LAMBDA {

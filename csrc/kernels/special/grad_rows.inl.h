@@ -62,7 +62,7 @@ struct GradStep {
     T* dx;
     GradMap<op, T> map;
     OpenLine<T> line;  // Writing::slid
-    bool far;          // what is small is likely to be in a cache, and prefetching it would only be work
+    bool prefetching;  // not of small arrays: they are likely to be in a cache
     GradLanes<op, T> lanes[2];
 
     // The vector at element i, of which `left` elements exist.
@@ -93,7 +93,7 @@ struct GradStep {
     }
     template <class... Vector>
     SORGUM_INLINE void fetch(index_t i, Vector... v) const {
-        if (!far)
+        if (!prefetching)
             return;
         if constexpr (sums)
             prefetch_ahead(dy_next + i, v...);

@@ -14,12 +14,12 @@ SORGUM_INLINE void put(T* y, vec<T> result, bool streaming) {
         store(y, result);
 }
 
-// The last step of the row before, a vector of results at a time. They begin on a cache line; what stands before the
-// first and behind the last is written by itself.
+// Writes the results of the row before, a vector at a time, from a cache line on; elements before the first of these
+// vectors and behind the last are written separately.
 //
-// The terms w of softmax, formed for the sum, are kept and scaled. They are relative to the maximum of their chunk; to
-// the row's they are so by a power of two, which goes into the factor, and no bit changes. A chunk whose terms were not
-// kept, or so small that its factor would not be normal, is done from x.
+// The terms w of softmax, formed for the sum, are kept and scaled. They are relative to the maximum of their chunk. A
+// power of two, which goes into the factor, makes them relative to the row's, and no bit changes. A chunk is computed
+// from x where its terms were not kept, or where they are so small that the factor would not be normal.
 template <RowOp op, class T>
 struct SecondPass {
     static constexpr bool active = true;
@@ -241,7 +241,7 @@ template <class T>
 void logsumexp_grad_long_rows_kernel(const Rows<T>& rows, const ExpScale<T>& scale) {
     if constexpr (sizeof(T) == 4)
         return long_rows<RowOp::logsumexp_grad>(rows, scale);
-    // The passes apart, for the size of the code, as in logsumexp_grad_rows.
+    // One pass after the other, to save code, as in logsumexp_grad_rows.
     for (index_t i = 0; i < rows.rows; ++i) {
         RowSum<T> sum;
         row_sum_clear(sum);

@@ -48,7 +48,7 @@ SORGUM_INLINE void map_batch(Batch<T>& b, const vec<T>* maxima, const vec<T>* mi
     b.subnormal = any(lt(splat<vec<T>>(T(0)) - fold_max_rows(minus_minima), r.small));
 }
 
-// The excess, with the others of peaked rows summed once more. Those of row i stand at terms + i pitch.
+// The excess; in rows where it is small, from a second sum in float64. The terms of row i stand at terms + i pitch.
 template <class T>
 SORGUM_INLINE f64x16 refined(const Batch<T>& b, f64x16 excess, f64x16 count, f64x16 others, const Rows<T>& r,
                              const ExpScale<T>& scale, const T* terms, index_t pitch) {
@@ -60,7 +60,7 @@ SORGUM_INLINE f64x16 refined(const Batch<T>& b, f64x16 excess, f64x16 count, f64
         store(excesses, excess);
         store(sums, others);
         store(mantissas, load(b.max_mantissa));
-        // Which rows are peaked, and how much, is as good as random: listed first, without a branch.
+        // No processor can predict which rows need a second sum: they are listed first, without branches.
         index_t listed[2][16], count_of[2] = {0, 0};
         for (index_t i = 0; i < b.rows; ++i) {
             const index_t kind = excesses[i] < special::kPreciseBelow ? 1 : 0;
@@ -124,8 +124,8 @@ SORGUM_INLINE void finish_batch(Batch<T>& b, const f64x16* sums, const vec<T>* c
     }
 }
 
-// One row of each of the three batches in flight. The terms of the row before stand in `w` until they are written;
-// the same place then takes this row's.
+// Works on one row of each of the three batches. `w` holds the terms of the row of the batch before until its results
+// are written, then those of this batch's.
 template <RowOp op, bool sweep, bool sum, bool write, bool subnormal, Writing writing, class T>
 struct RowStep {
     using V = vec<T>;
@@ -388,8 +388,8 @@ SORGUM_INLINE void step_batches(const Rows<T>& r, const ExpScale<T>& scale, Batc
     }
 }
 
-// For the size of the code, these do without the rarer steps: rows of theirs that are slid, or may have subnormal
-// results, are written apart.
+// To save code, these leave out the rarer steps: their rows that would be slid, or may have subnormal results, are
+// written apart.
 template <RowOp op, class T>
 inline constexpr bool kLean = sizeof(T) == 8 || op == RowOp::logsumexp_grad;
 
