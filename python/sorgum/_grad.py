@@ -166,7 +166,9 @@ def log_softmax_grad(
     >>> sg.special.log_softmax_grad(y, dy=np.float32([1.0, 0.0, 0.0]))
     array([ 0.90996945, -0.24472846, -0.66524094], dtype=float32)
     """
-    return _product("log_softmax_grad", _core.special.log_softmax_grad, "y", y, unnamed, dy, axis, temperature, where, out)
+    return _product(
+        "log_softmax_grad", _core.special.log_softmax_grad, "y", y, unnamed, dy, axis, temperature, where, out
+    )
 
 
 def logsumexp_grad(
@@ -271,7 +273,9 @@ def _weighted_product(
         wide_b = in_rows(bfloat16.widened(of_all)).astype(np.float64, copy=False)
         wide_g, own_t = per_row(bfloat16.widened(g)).astype(np.float64), per_row(t)
     own_mask = None if mask is None else mask.copy()
-    _core.special.logsumexp_grad(_apart(a, out), _apart(g, out), axes, _apart(t, out), own_mask, result)  # checks all of it
+    _core.special.logsumexp_grad(
+        _apart(a, out), _apart(g, out), axes, _apart(t, out), own_mask, result
+    )  # checks all of it
     absent = wide_b == 0 if own_mask is None else (wide_b == 0) | ~in_rows(_broadcast(own_mask, a.shape))
     with np.errstate(all="ignore"):
         wide[absent], wide_b[absent] = -np.inf, 0

@@ -478,7 +478,9 @@ def log_softmax(
     result = _out_of("log_softmax", out, array.shape, dtype, array.dtype)
     options = _options("log_softmax", empty, algorithm)
     axes, t, mask = _axes("log_softmax", axis), _temperature("log_softmax", temperature), _mask("log_softmax", where)
-    _core.special.log_softmax(array, axes, _apart(t, out), None if mask is None else _apart(mask, out), result, *options)
+    _core.special.log_softmax(
+        array, axes, _apart(t, out), None if mask is None else _apart(mask, out), result, *options
+    )
     return _result(result, out)
 
 

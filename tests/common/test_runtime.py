@@ -78,7 +78,9 @@ def test_an_unknown_isa_in_the_environment(name: str) -> None:
 def absent_isa() -> str:
     absent = [name for name in ("avx2", "avx512") if name not in sg.available_isas()]
     if not absent:
-        pytest.skip("this machine has every instruction set; tests/cpp/common/test_dispatch.cpp tests the message everywhere")
+        pytest.skip(
+            "this machine has every instruction set; tests/cpp/common/test_dispatch.cpp tests the message everywhere"
+        )
     return absent[0]
 
 

@@ -1,4 +1,5 @@
 """The checked functions of csrc/api/random."""
+
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias, TypedDict
 

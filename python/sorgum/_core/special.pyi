@@ -1,4 +1,5 @@
 """The checked functions of csrc/api/special."""
+
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias, TypedDict
 
@@ -61,7 +62,9 @@ def logsumexp(
     sign: NDArray[Any] | None,
     keepdims: bool,
 ) -> None: ...
+
 CHUNK: int
+
 def logsumexp_partial(
     x: NDArray[Any],
     axes: Sequence[int] | None,
