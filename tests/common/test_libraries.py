@@ -1,6 +1,6 @@
 """Arrays of other libraries on the CPU: seen without a copy, answered in kind.
 
-`dlpack_stand_in` plays a library that does all that a producer may do; tests/common/test_torch_and_jax.py has the real ones.
+`dlpack_stand_in` plays a library that does all that a producer may do; test_torch_and_jax.py has the real ones.
 """
 
 import ctypes

@@ -1,4 +1,4 @@
-"""Arrays of PyTorch and JAX as arguments, where these are installed; other libraries: tests/common/test_libraries.py."""
+"""Arrays of PyTorch and JAX as arguments, where these are installed; other libraries: test_libraries.py."""
 
 import re
 import subprocess

@@ -12,8 +12,9 @@
 // order     none: x + T G is compared as an unevaluated sum of two float64, exact for every x; of equal sums the lowest
 //           index wins. So parts of a row may be drawn from in any order and merged
 // bound     T G within 4 ULP of float64
-// special   -inf never wins. NaN and +inf: value NaN, index -1. T = 0: the largest logit (callers take a subnormal T
-// for 0) cost      one read; a quarter of a Philox block per element; some 20 logarithms per row
+// special   -inf never wins. NaN and +inf: value NaN, index -1. T = 0, as which callers count subnormal ones: the
+//           largest logit
+// cost      one read; a quarter of a Philox block per element; some 20 logarithms per row
 #pragma once
 
 #include "math/random_state.h"

@@ -1,8 +1,11 @@
 from collections.abc import Callable, Sequence
-from typing import Any, TypeAlias, TypedDict
+from typing import Any, TypedDict
 
 from numpy import dtype
 from numpy.typing import NDArray
+
+from sorgum._core import random as random
+from sorgum._core import special as special
 
 __version__: str
 

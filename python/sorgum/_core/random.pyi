@@ -1,12 +1,11 @@
 """The checked functions of csrc/api/random."""
 
-from collections.abc import Callable, Sequence
-from typing import Any, TypeAlias, TypedDict
+from collections.abc import Sequence
+from typing import Any, TypeAlias
 
-from numpy import dtype
 from numpy.typing import NDArray
 
-__version__: str
+Filters: TypeAlias = tuple[NDArray[Any], NDArray[Any], NDArray[Any], list[str], bool]
 
 def derived_key(key: int, data: int, tag: int) -> int: ...
 def philox(counter: NDArray[Any], key: NDArray[Any], out: NDArray[Any], rounds: int) -> None: ...

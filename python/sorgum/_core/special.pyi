@@ -1,12 +1,9 @@
 """The checked functions of csrc/api/special."""
 
-from collections.abc import Callable, Sequence
-from typing import Any, TypeAlias, TypedDict
+from collections.abc import Sequence
+from typing import Any
 
-from numpy import dtype
 from numpy.typing import NDArray
-
-__version__: str
 
 def exp(x: NDArray[Any], out: NDArray[Any]) -> None: ...
 def log(x: NDArray[Any], out: NDArray[Any]) -> None: ...
@@ -84,5 +81,3 @@ def softmax_from_partial(
     empty: str,
 ) -> None: ...
 def row_shape(function: str, x: NDArray[Any], axes: Sequence[int] | None, keepdims: bool) -> tuple[int, ...]: ...
-
-Filters: TypeAlias = tuple[NDArray[Any], NDArray[Any], NDArray[Any], list[str], bool]
