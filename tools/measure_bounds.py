@@ -1,7 +1,7 @@
 """Measure the errors of the installed package and write python/sorgum/_data/bounds.json.
 
 exp and log of float32: all 2^32 arguments; noise of float32: all 2^32 words, which takes most of the time. The others:
-the inputs of tests/special/test_accuracy.py. "bound" is what the tests hold and the documents promise; "largest" is what
+the inputs of tests/special/test_accuracy.py. "bound" is what the tests hold and documents promise; "largest" is what
 was found here, at "argument".
 
 Usage: python tools/measure_bounds.py
