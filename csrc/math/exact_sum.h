@@ -6,8 +6,8 @@
 // largest term, per term; 2^39 terms fit without overflow.
 #pragma once
 
+#include "math/exact_sum_state.h"
 #include "math/lane.h"
-#include "math/softmax_state.h"
 
 SORGUM_ISA_BEGIN
 

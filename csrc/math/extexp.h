@@ -11,6 +11,7 @@
 
 #include "math/exact_sum.h"
 #include "math/log.h"
+#include "math/softmax_state.h"
 
 SORGUM_ISA_BEGIN
 

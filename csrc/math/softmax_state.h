@@ -2,11 +2,9 @@
 // row after its first pass, or after a part of it.
 #pragma once
 
-#include "core/types.h"
+#include "math/exact_sum_state.h"
 
 namespace sorgum {
-
-inline constexpr index_t kChunk = 4096;  // elements; the unit of work of every reduction (N4)
 
 // exp(x / T) = 2^(c x) with c = log2(e) / T as the unevaluated sum c1 + c2 + c3. For the elements, x is multiplied by
 // `prescale`, a power of two (1 unless T is extreme), and the rest of c is rounded to c_hi + c_lo.
@@ -21,14 +19,6 @@ struct ExpScale {
     double farthest;                              // beyond it x / T overflows, and the low part may by itself
     double down;                                  // a power of two, 1 unless T is extreme
     T prescale, c_hi, c_lo;
-};
-
-// A sum of terms in any order, see math/exact_sum.h.
-inline constexpr int kExactSumBins = 6;
-inline constexpr index_t kExactSumEmpty = INT64_MIN;
-struct ExactSum {
-    index_t top;  // the digit of bin[0]; kExactSumEmpty when nothing was added
-    std::int64_t bin[kExactSumBins];
 };
 
 // The sum of exp(x / T) over any part of a row: `count` elements equal the largest one; the others are summed apart,
