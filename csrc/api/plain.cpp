@@ -230,6 +230,7 @@ void run_alone(Function function, const Array& x, const char* dy, char* out, dou
             return compute_halves<bfloat16>(function, x.data, dy, out, rows, temperature);
         case DType::boolean:
         case DType::i64:
+        case DType::i32:
             break;
     }
 }

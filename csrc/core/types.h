@@ -8,7 +8,7 @@ namespace sorgum {
 
 using index_t = std::int64_t;
 
-enum class DType : std::uint8_t { f32, f64, boolean, i64, f16, bf16 };
+enum class DType : std::uint8_t { f32, f64, boolean, i64, f16, bf16, i32 };
 
 // Encodings that are only stored: IEEE 754 binary16, and the upper half of a binary32. Arithmetic on them is float32's.
 struct float16 {

@@ -48,7 +48,7 @@ private:
 
 inline index_t size_of(DType dtype) {
     const bool half = dtype == DType::f16 || dtype == DType::bf16;
-    return dtype == DType::boolean ? 1 : half ? 2 : dtype == DType::f32 ? 4 : 8;
+    return dtype == DType::boolean ? 1 : half ? 2 : dtype == DType::f32 || dtype == DType::i32 ? 4 : 8;
 }
 
 // An array in memory of its own, `shift` elements behind what the allocator aligns; across: in Fortran's order.

@@ -222,12 +222,12 @@ bool is_short_work(const ArrayView& x) {
 }
 
 const char* dtype_text(DType dtype) {
-    static const char* const names[] = {"float32", "float64", "bool", "int64", "float16", "bfloat16"};
+    static const char* const names[] = {"float32", "float64", "bool", "int64", "float16", "bfloat16", "int32"};
     return names[static_cast<int>(dtype)];
 }
 
 index_t element_size(DType dtype) {
-    static const index_t sizes[] = {4, 8, 1, 8, 2, 2};
+    static const index_t sizes[] = {4, 8, 1, 8, 2, 2, 4};
     return sizes[static_cast<int>(dtype)];
 }
 

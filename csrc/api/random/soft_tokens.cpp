@@ -117,6 +117,7 @@ void embedding_mix(const EmbeddingMix& a) {
             return mix_rows<bfloat16>(a);
         case DType::boolean:
         case DType::i64:
+        case DType::i32:
             break;
     }
     throw TypeError(std::string(a.function) + ": embeddings must be float16, bfloat16, float32 or float64, got dtype " +

@@ -59,17 +59,11 @@ inline bool is_bits(const py::array& array) {
 
 inline constexpr const char* kDTypes = "float16, bfloat16, float32, float64, bool or int64 in native byte order";
 
-// An array as the functions of api take it; a dtype that they do not know is a TypeError that names the argument and
-// those that it may have. Nothing is converted or copied: the view is valid as long as the array lives.
-inline ArrayView view_of(const py::array& array, const char* function, const char* argument,
-                         const char* dtypes = kDTypes) {
+// An array of a known type as the functions of api take it. Nothing is converted or copied: the view is valid as long
+// as the array lives.
+inline ArrayView view_as(const py::array& array, DType dtype) {
     ArrayView view;
-    if (!dtype_of(array.ptr(), view.dtype)) {
-        if (!is_bits(array))
-            throw TypeError(std::string(function) + ": " + argument + " must have dtype " + dtypes + ", got " +
-                            py::str(array.dtype()).cast<std::string>());
-        view.dtype = DType::bf16;
-    }
+    view.dtype = dtype;
     const auto* const proxy = py::detail::array_proxy(array.ptr());
     view.data = proxy->data;
     view.writable = (proxy->flags & py::detail::npy_api::NPY_ARRAY_WRITEABLE_) != 0;
@@ -79,6 +73,34 @@ inline ArrayView view_of(const py::array& array, const char* function, const cha
         view.strides[i] = proxy->strides[i];
     }
     return view;
+}
+
+[[noreturn]] inline void refuse_dtype(const py::array& array, const char* function, const char* argument,
+                                      const char* dtypes) {
+    throw TypeError(std::string(function) + ": " + argument + " must have dtype " + dtypes + ", got " +
+                    py::str(array.dtype()).cast<std::string>());
+}
+
+// The same of any type that the functions of api know; another one is a TypeError that names the argument and those
+// that it may have.
+inline ArrayView view_of(const py::array& array, const char* function, const char* argument,
+                         const char* dtypes = kDTypes) {
+    DType dtype;
+    if (!dtype_of(array.ptr(), dtype)) {
+        if (!is_bits(array))
+            refuse_dtype(array, function, argument, dtypes);
+        dtype = DType::bf16;
+    }
+    return view_as(array, dtype);
+}
+
+// The same of indices, which may be int32: no other argument may.
+inline ArrayView index_view_of(const py::array& array, const char* function, const char* argument) {
+    const py::dtype dtype = array.dtype();
+    const bool native = dtype.byteorder() == '=';
+    if (!native || dtype.kind() != 'i' || (dtype.itemsize() != 4 && dtype.itemsize() != 8))
+        refuse_dtype(array, function, argument, "int32 or int64 in native byte order");
+    return view_as(array, dtype.itemsize() == 4 ? DType::i32 : DType::i64);
 }
 
 inline std::optional<ArrayView> optional_view(const std::optional<py::array>& array, const char* function,
