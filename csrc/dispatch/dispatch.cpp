@@ -122,6 +122,14 @@ void count_kernel_calls() {
     active.store(&counting, std::memory_order_release);
 }
 
+std::vector<std::string> families() {
+    return {
+#define SORGUM_FAMILY(family) #family,
+#include "isa/families.inc"
+#undef SORGUM_FAMILY
+    };
+}
+
 std::vector<std::string> kernel_names() {
     return {
 #define SORGUM_KERNEL(family, name, type, suffix) #family "." #name "." #suffix,

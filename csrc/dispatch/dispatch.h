@@ -23,6 +23,7 @@ void set_isa(Isa isa);              // throws MachineError if it is not availabl
 void count_kernel_calls();
 std::vector<std::int64_t> kernel_calls();  // in the order of kernel_names()
 
+std::vector<std::string> families();      // in the order of SORGUM_FAMILIES
 std::vector<std::string> kernel_names();  // "special.exp.f32", in the order of the enumerator
 
 }  // namespace sorgum

@@ -33,6 +33,8 @@ void count_kernel_calls() { sorgum::count_kernel_calls(); }
 
 std::vector<std::int64_t> kernel_calls() { return sorgum::kernel_calls(); }
 
+std::vector<std::string> families() { return sorgum::families(); }
+
 std::vector<std::string> kernel_names() { return sorgum::kernel_names(); }
 
 }  // namespace sorgum::runtime

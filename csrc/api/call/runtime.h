@@ -15,6 +15,7 @@ std::vector<std::string> available_isas();  // worst first
 void set_isa(const std::string& name);      // ValueError: unknown; MachineError: not available here
 void count_kernel_calls();                  // until the next set_isa(): for tests
 std::vector<std::int64_t> kernel_calls();   // in the order of kernel_names()
-std::vector<std::string> kernel_names();    // "special.exp.f32"
+std::vector<std::string> families();
+std::vector<std::string> kernel_names();  // "special.exp.f32"
 
 }  // namespace sorgum::runtime

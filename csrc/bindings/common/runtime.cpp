@@ -95,6 +95,7 @@ void register_runtime(py::module_& module) {
     module.def("isa", &runtime::isa);
     module.def("available_isas", &runtime::available_isas);
     module.def("set_isa", &runtime::set_isa, py::arg("name"));
+    module.def("families", &runtime::families);
     module.def("kernel_names", &runtime::kernel_names);
     module.def("count_kernel_calls", &runtime::count_kernel_calls);
     module.def("kernel_calls", &runtime::kernel_calls);
