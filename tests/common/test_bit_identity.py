@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from cases import ALGORITHMS, CASES, CHUNK, DTYPES, LENGTHS, ROW_FUNCTIONS, case_of, layouts, placed
+from cases import CASES, CHUNK, DTYPES, LENGTHS, case_of, layouts, placed
+from cases.special import ALGORITHMS, ROW_FUNCTIONS
 
 import sorgum as sg
 from sorgum import _core, special
@@ -54,16 +55,16 @@ def assert_same_bits(got: Any, expected: Any, what: object = "") -> None:
 
 def test_every_kernel_has_a_case() -> None:
     kernels = {name.rpartition(".")[0] for name in _core.kernel_names()}
-    assert kernels - set(CASES) == set(), "kernels without a case in cases.py"
+    assert kernels - set(CASES) == set(), "kernels without a case in tests/support/cases"
     assert set(CASES) - kernels == set(), "cases without a kernel"
 
 
 @functools.cache
-def outputs(case: Callable[..., Any], dtype: np.dtype[Any], isa: str) -> tuple[list[str], set[str]]:
+def outputs(case: Callable[..., Any], dtypes: tuple[np.dtype[Any], ...], isa: str) -> tuple[list[str], set[str]]:
     """Return digests of what a case gives, and the kernels that ran, once for all that it exercises."""
     assert sg.isa() == isa
     _core.count_kernel_calls()
-    digests = [hashlib.sha256(bits(output)).hexdigest() for output in case(dtype)]
+    digests = [hashlib.sha256(bits(output)).hexdigest() for output in case(*dtypes)]
     ran = {name for name, calls in zip(_core.kernel_names(), _core.kernel_calls(), strict=True) if calls > 0}
     sg.set_isa(isa)  # the tables that do not count
     return digests, ran

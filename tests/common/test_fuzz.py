@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from cases import ROW_FUNCTIONS, placed
+from cases import placed
+from cases.special import ROW_FUNCTIONS
 from hypothesis import given
 from hypothesis import strategies as st
 from strategies import DTYPES, HALVES, arrays, axes_of, masks, temperatures

@@ -18,7 +18,8 @@ import pytest
 if sys.platform != "linux":
     pytest.skip("maps memory as Linux does", allow_module_level=True)
 
-from cases import ALGORITHMS, CHUNK, DTYPES, HALVES, ROW_FUNCTIONS
+from cases import CHUNK, DTYPES, HALVES
+from cases.special import ALGORITHMS, ROW_FUNCTIONS
 from guarded import Guarded
 
 from sorgum import special

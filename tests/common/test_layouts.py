@@ -5,7 +5,8 @@ the contiguous array.
 from typing import Any
 
 import numpy as np
-from cases import ROW_FUNCTIONS, with_strides
+from cases import with_strides
+from cases.special import ROW_FUNCTIONS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import arrays, axes_of

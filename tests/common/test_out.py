@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from cases import ROW_FUNCTIONS, placed
+from cases import placed
+from cases.special import ROW_FUNCTIONS
 
 from sorgum import special
 from sorgum._data.inputs import logits

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from cases import ALGORITHMS, ROW_FUNCTIONS
+from cases.special import ALGORITHMS, ROW_FUNCTIONS
 
 from sorgum import special
 from sorgum._data.inputs import logits

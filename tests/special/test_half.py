@@ -6,7 +6,8 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 import pytest
-from cases import CHUNK, HALVES, ROW_FUNCTIONS, layouts, placed
+from cases import CHUNK, HALVES, layouts, placed
+from cases.special import ROW_FUNCTIONS
 from numpy.typing import NDArray
 
 from sorgum import special

@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from cases import CHUNK, DTYPES, ROW_FUNCTIONS
+from cases import CHUNK, DTYPES
+from cases.special import ROW_FUNCTIONS
 
 from sorgum import special
 from sorgum._data.inputs import hashed, logits

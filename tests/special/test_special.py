@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from cases import ALGORITHMS, CHUNK, DTYPES, ROW_FUNCTIONS
+from cases import CHUNK, DTYPES
+from cases.special import ALGORITHMS, ROW_FUNCTIONS
 
 from sorgum import reference, special
 from sorgum._data.inputs import hashed, logits
