@@ -107,18 +107,18 @@ class OnDevice:
 
 
 def check_golden(driver: Any, quick: bool) -> dict[str, Any]:
-    from sorgum._data import golden, load
+    from sorgum._data import golden, golden_random, golden_special, load
 
     special, random = OnDevice(driver), gpu_random.OnDevice(driver)
     names = ["special.exp.f32", "special.softmax.f32", "special.logsumexp.f32", "random.categorical.f32"]
-    names += [f"random.{law}.{suffix}" for law in golden.LAWS for suffix in ("f32", "f64")]
-    before = golden.special, golden.random
-    golden.special, golden.random = special, random  # type: ignore[assignment]
+    names += [f"random.{law}.{suffix}" for law in golden_random.LAWS for suffix in ("f32", "f64")]
+    before = golden_special.special, golden_random.random
+    golden_special.special, golden_random.random = special, random  # type: ignore[assignment]
     try:
         for name in names:
             assert golden.digest(name) == load("golden")[name], f"{name}: the digest is not the golden one"
     finally:
-        golden.special, golden.random = before
+        golden_special.special, golden_random.random = before
     assert special.calls["device"] > 0
     assert random.calls["device"] > 0
     return {"digests": names, "calls": {"special": special.calls, "random": random.calls}}

@@ -5,9 +5,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-__all__ = ["SPECIALS", "hashed", "logits", "words"]
+__all__ = ["LENGTHS", "QUICK_LENGTHS", "SPECIALS", "hashed", "logits", "words"]
 
 Array = NDArray[Any]
+
+# Rows shorter than a vector, of a few vectors, around a chunk of 4096, and of many chunks; some of them.
+LENGTHS = (1, 2, 3, 7, 8, 15, 16, 17, 33, 63, 64, 65, 127, 255, 1000, 1023, 4095, 4096, 4097, 8193, 100003)
+QUICK_LENGTHS = (1, 2, 17, 100, 1000, 5000)
 
 # Magnitudes, signs and specials that a row may hold; float32 rounds those beyond its range to 0 or infinity.
 SPECIALS = (0.0, -0.0, 1e-45, -1e-45, 1e-38, 0.5, -1.0, 88.5, -103.9, 104.1, 3e38, -3e38, np.inf, -np.inf, np.nan)

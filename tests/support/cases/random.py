@@ -158,7 +158,7 @@ CASES: dict[str, Callable[[np.dtype[Any]], Iterator[Array]]] = {
     "penalise": penalties,
     "mix": mixed,
     **dict.fromkeys(
-        [f"{name}" for name in ("peaks", "mass", "collect", "tally", "narrow", "find_equal", "logit_at")]
+        [f"{name}" for name in ("peaks", "mass", "collect", "tally", "choose_bucket", "find_equal", "logit_at")]
         + ["keep", "drop", "gumbel_listed"],
         filters,
     ),
