@@ -13,6 +13,17 @@ Examples
 True
 """
 
-from sorgum.reference import random, special
+import importlib
+from types import ModuleType
+from typing import TYPE_CHECKING
 
-__all__ = ["random", "special"]
+from sorgum import _core
+
+__all__ = _core.families()
+
+for _family in __all__:
+    importlib.import_module(f"{__name__}.{_family}")
+
+if TYPE_CHECKING:
+
+    def __getattr__(name: str) -> ModuleType: ...
