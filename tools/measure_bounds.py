@@ -1,14 +1,17 @@
 """Measure the errors of the installed package and write python/sorgum/_data/bounds.json.
 
-exp and log of float32: all 2^32 arguments; noise of float32: all 2^32 words, which takes most of the time. The others:
-the inputs of tests/special/test_accuracy.py. "bound" is what the tests hold and documents promise; "largest" is what
-was found here, at "argument".
+exp and log of float32: all 2^32 arguments; noise of float32: all 2^32 words, which takes most of the time. The others
+of `special`: the inputs of tests/special/test_accuracy.py. Other families: what tests/support/bounds_<family>.py
+measures. "bound" is what the tests hold and the documentation promises; "largest" is what was found here, at
+"argument".
 
-Usage: python tools/measure_bounds.py
+Usage: python tools/measure_bounds.py [FAMILY ...]
 """
 
+import importlib
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +27,7 @@ from accuracy_inputs import float64_arguments, rows  # noqa: E402
 from tolerance import errors_in_ulps, unit_in_last_place  # noqa: E402
 
 import sorgum as sg  # noqa: E402
-from sorgum import reference, special  # noqa: E402
+from sorgum import _core, reference, special  # noqa: E402
 from sorgum._data.inputs import logits  # noqa: E402
 
 # What is promised; unit of the error; from which inputs.
@@ -91,10 +94,8 @@ def row_errors(name: str, dtype: np.dtype[Any]) -> dict[str, Any]:
     return found
 
 
-def main() -> int:
-    best = sg.available_isas()[-1]
-    sg.set_isa(best)
-    bounds: dict[str, dict[str, Any]] = {}
+def of_special() -> Iterator[tuple[str, dict[str, Any]]]:
+    best = sg.isa()
     for key, promise in PROMISES.items():
         name, suffix = key.split(".")
         dtype = np.dtype(np.float32 if suffix == "f32" else np.float64)
@@ -118,18 +119,43 @@ def main() -> int:
             rows_of = (logits(n, dtype, scale) for n in lengths for scale in (1.0, 20.0))
             worst = max(abs(float(np.sum(special.softmax(x), dtype=np.longdouble) - 1)) for x in rows_of)
             found |= {"sum": SUMS[key], "largest_sum": worst}
-        bounds[f"special.{key}"] = promise | found
-        print(f"special.{key:<28} {found}", flush=True)
+        yield key, promise | found
+
+
+def of_random() -> Iterator[tuple[str, dict[str, Any]]]:
     for law, bound in NOISE.items():
         word = noise_sweep.sweep(law)
-        bounds[f"random.{law}.f32"] = {
-            "bound": bound,
-            "unit": "ULP" if law in ("uniform", "exponential") else "ULP of max(|x|, 1/2)",
-            "inputs": "all 2^32 words",
-            "largest": round(word.ulps, 4),
-            "argument": f"{word.word:#010x}",
-        }
-        print(f"random.{law}.f32 {bounds[f'random.{law}.f32']}", flush=True)
+        yield (
+            f"{law}.f32",
+            {
+                "bound": bound,
+                "unit": "ULP" if law in ("uniform", "exponential") else "ULP of max(|x|, 1/2)",
+                "inputs": "all 2^32 words",
+                "largest": round(word.ulps, 4),
+                "argument": f"{word.word:#010x}",
+            },
+        )
+
+
+def of_family(family: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    if family in ("special", "random"):
+        return of_special() if family == "special" else of_random()
+    found: Iterator[tuple[str, dict[str, Any]]] = importlib.import_module(f"bounds_{family}").measured()
+    return found
+
+
+def main() -> int:
+    wanted = sys.argv[1:] or _core.families()
+    sg.set_isa(sg.available_isas()[-1])
+    before = json.loads(FILE.read_text())
+    bounds: dict[str, dict[str, Any]] = {}
+    for family in _core.families():
+        if family not in wanted:
+            bounds |= {key: entry for key, entry in before.items() if key.startswith(f"{family}.")}
+            continue
+        for key, entry in of_family(family):
+            bounds[f"{family}.{key}"] = entry
+            print(f"{family}.{key:<28} {entry}", flush=True)
     FILE.write_text(json.dumps(bounds, indent=2) + "\n")
     return 0
 
