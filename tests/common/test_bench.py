@@ -15,7 +15,7 @@ from scipy import special
 import sorgum as sg
 from sorgum import _core, bench
 from sorgum.bench import peers, suite
-from sorgum.bench.cases import DRAWS, GRADIENTS, Case, Slot, cases, make_ring, touch
+from sorgum.bench.cases import DRAWS, GRADIENTS, Case, OwnCase, Slot, cases, make_ring, touch
 from sorgum.bench.onnx_model import one_node_model
 from sorgum.bench.paired import Pair, paired
 from sorgum.bench.roofline import limit_call, limits
@@ -34,7 +34,8 @@ def test_cases_have_unique_names_and_known_operations() -> None:
     for level in ("quick", "default", "full"):
         found = cases(level)
         assert len({case.name for case in found}) == len(found)
-        assert {case.operation for case in found} == {*OPERATIONS, *GRADIENTS, *DRAWS}
+        shared = [case for case in found if not isinstance(case, OwnCase)]
+        assert {case.operation for case in shared} == {*OPERATIONS, *GRADIENTS, *DRAWS}
         assert {case.dtype for case in found} == {"float16", "bfloat16", "float32", "float64"}
         assert any(case.shape == (64,) for case in found)
     assert len(Settings("full", 1, "curve").cases()) == 21
@@ -126,6 +127,23 @@ def test_every_implementation_computes_the_gradient(name: str, operation: str) -
     found = np.asarray(peers.calls(name, case, ring, sg.get_num_threads())[0]())
     assert np.abs(expected).max() > 0.1
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+
+
+OWN_CASES = [case for case in cases("quick") if isinstance(case, OwnCase)]
+
+
+@pytest.mark.parametrize("case", OWN_CASES, ids=[case.name for case in OWN_CASES])
+def test_cases_with_buffers_of_their_own(case: OwnCase) -> None:
+    ring = make_ring(case, 0)
+    assert len(ring) == 2
+    assert set(peers.rivals(case, 1)) <= set(peers.PEERS)
+    expected = peers.calls(peers.OURS, case, ring, 1)[0]()
+    assert np.all(np.abs(np.asarray(expected, np.float64)) > 0)
+    for name in peers.rivals(case, 1):
+        found = peers.calls(name, case, ring, 1)[0]()
+        np.testing.assert_allclose(found, expected, rtol=100 * np.finfo(case.dtype).eps)
+    assert ring[0].x.dtype == np.float32
+    limit_call(case, ring[0])()
 
 
 def test_our_algorithms_are_rivals() -> None:

@@ -1,10 +1,11 @@
 """What is measured: operations, shapes, element types and data, and how long."""
 
 import mmap
-from collections.abc import Iterable, Iterator
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from math import prod
-from typing import Any
+from typing import Any, ClassVar
 
 import ml_dtypes  # noqa: F401 (gives NumPy the name bfloat16)
 import numpy as np
@@ -20,6 +21,7 @@ __all__ = [
     "TOLD_DATA",
     "Case",
     "Level",
+    "OwnCase",
     "Slot",
     "cases",
     "make_ring",
@@ -159,6 +161,23 @@ class Slot:
     rows: Array
 
 
+class OwnCase(Case, ABC):
+    """A case that has buffers and rivals of its own: what a module of `sorgum.bench.families` gives.
+
+    `peers` are those of `sorgum.bench.peers.PEERS` that it is compared with.
+    """
+
+    peers: ClassVar[tuple[str, ...]] = ()
+
+    @abstractmethod
+    def make_slot(self) -> Slot:
+        """Return new buffers, whose `x` holds all bytes that must be read, in whole float32."""
+
+    @abstractmethod
+    def call(self, name: str, slot: Slot) -> Callable[[], Any]:
+        """Return a call of `OURS` or of one of `peers` on the buffers."""
+
+
 def _softmax_family(*shapes: tuple[int, ...], **options: Any) -> Iterator[Case]:
     for shape in shapes:
         for operation in ("softmax", "log_softmax", "logsumexp"):
@@ -227,9 +246,11 @@ def cases(level: str) -> list[Case]:
     -------
     list of Case
     """
+    from sorgum.bench.families import own_cases
+
     if level == "quick":
-        return list(_quick_cases())
-    return [*_default_cases(), *(_curve() if level == "full" else ())]
+        return [*_quick_cases(), *own_cases(level)]
+    return [*_default_cases(), *own_cases(level), *(_curve() if level == "full" else ())]
 
 
 def _aligned(shape: tuple[int, ...], dtype: str) -> Array:
@@ -267,8 +288,10 @@ def make_ring(case: Case, least_bytes: int) -> list[Slot]:
     list of Slot
         One if `case.cached`, else at least two. Aligned to cache lines.
     """
-    each = 2 * case.size * np.dtype(case.dtype).itemsize
+    each = case.traffic_bytes if isinstance(case, OwnCase) else 2 * case.size * np.dtype(case.dtype).itemsize
     count = 1 if case.cached else max(2, -(-least_bytes // each))
+    if isinstance(case, OwnCase):
+        return [case.make_slot() for _ in range(count)]
     drawn = _draw(case)
     ring = []
     for _ in range(count):

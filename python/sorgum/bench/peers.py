@@ -10,7 +10,7 @@ import numpy as np
 
 import sorgum
 from sorgum.bench import draws
-from sorgum.bench.cases import DRAWS, GRADIENTS, Array, Case, Slot
+from sorgum.bench.cases import DRAWS, GRADIENTS, Array, Case, OwnCase, Slot
 from sorgum.bench.paired import Call
 
 __all__ = ["DISTRIBUTIONS", "OURS", "PEERS", "calls", "missing", "rivals"]
@@ -20,6 +20,8 @@ ONE_THREAD = "1 thread"
 
 
 def _ours(case: Case, slot: Slot, **options: Any) -> Call:
+    if isinstance(case, OwnCase):
+        return case.call(OURS, slot)
     if case.operation in DRAWS:
         return draws.ways(OURS, case.operation, slot.x, slot.out, 1)[0].call
     function = getattr(sorgum.special, case.operation)
@@ -188,7 +190,9 @@ def missing() -> dict[str, str]:
 def rivals(case: Case, threads: int) -> list[str]:
     """Return what a case is compared with: installed peers, our other algorithms, one thread if there are more."""
     absent = missing()
-    if case.operation in DRAWS:
+    if isinstance(case, OwnCase):
+        peers = list(case.peers)
+    elif case.operation in DRAWS:
         peers = [name for name, has in draws.HAS.items() if case.operation in has]
     else:
         peers = ["PyTorch"] if case.curve else [name for name in PEERS if _has(name, case)]
@@ -220,6 +224,8 @@ def calls(name: str, case: Case, ring: Sequence[Slot], threads: int) -> list[Cal
     -------
     list of callables
     """
+    if name in PEERS and isinstance(case, OwnCase):
+        return [case.call(name, slot) for slot in ring]
     if name in PEERS and case.operation in DRAWS:
         return [draws.ways(name, case.operation, slot.x, slot.out, threads)[0].call for slot in ring]
     if name in PEERS:
