@@ -1,47 +1,16 @@
 """Another floating-point environment of the caller, in every function: the same bits, and it is left as it was (N8)."""
 
-import ctypes
-import os
-import struct
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
+from fp_environment import ENVIRONMENTS, MASK, mxcsr, needs_mxcsr, word
 
 from sorgum import random, special
 from sorgum._data.inputs import logits
 
-pytestmark = pytest.mark.skipif(
-    sys.platform != "linux" or os.uname().machine != "x86_64", reason="sets MXCSR through glibc"
-)
-
-# The bits of MXCSR: rounding, flush to zero, denormals are zero.
-ENVIRONMENTS = {"down": 0x2000, "up": 0x4000, "towards zero, FTZ, DAZ": 0xE040, "FTZ": 0x8000, "DAZ": 0x0040}
-MASK = 0xE040
-MXCSR = 28  # stands behind the 28 bytes of the x87 environment
-
-
-def word() -> int:
-    environment = ctypes.create_string_buffer(64)
-    ctypes.CDLL("libm.so.6").fegetenv(environment)
-    return int(struct.unpack_from("<I", environment.raw, MXCSR)[0])
-
-
-@contextmanager
-def mxcsr(bits: int) -> Iterator[None]:
-    libm = ctypes.CDLL("libm.so.6")
-    normal = ctypes.create_string_buffer(64)
-    libm.fegetenv(normal)
-    strange = ctypes.create_string_buffer(normal.raw)
-    struct.pack_into("<I", strange, MXCSR, word() & ~MASK | bits)
-    libm.fesetenv(strange)
-    try:
-        yield
-    finally:
-        libm.fesetenv(normal)
+pytestmark = needs_mxcsr
 
 
 def results(value: Any) -> tuple[bytes, ...]:
