@@ -1,7 +1,7 @@
 """Numerical kernels for NumPy arrays with the same bits on every instruction set and number of threads.
 
-Functions live in modules by family: `sorgum.special` (exp, log, softmax, log_softmax, logsumexp) and `sorgum.random`
-(keyed noise and what is drawn with it). Beside them stand the run-time controls `isa`, `available_isas`, `set_isa`,
+Functions live in modules by family: `sorgum.special` (exp, log, softmax, log_softmax, logsumexp), `sorgum.random`
+(keyed noise and what is drawn with it) and `sorgum.sor` (sparse linear systems). Beside them stand the run-time controls `isa`, `available_isas`, `set_isa`,
 `get_num_threads`, `set_num_threads`, `get_memory_pool`, `set_memory_pool` and `show_config`.
 
 Examples
@@ -12,7 +12,7 @@ Examples
 array([0.25, 0.25, 0.25, 0.25], dtype=float32)
 """
 
-from sorgum import random, special
+from sorgum import random, sor, special
 from sorgum._core import __version__
 from sorgum.interop import threadpoolctl as _threadpoolctl
 from sorgum.runtime import (
@@ -37,6 +37,7 @@ __all__ = [
     "set_memory_pool",
     "set_num_threads",
     "show_config",
+    "sor",
     "special",
 ]
 

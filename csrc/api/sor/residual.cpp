@@ -1,0 +1,82 @@
+#include <atomic>
+#include <cmath>
+#include <limits>
+#include <type_traits>
+#include <vector>
+
+#include "api/call/work.h"
+#include "api/sor/sor.h"
+#include "core/fp_env.h"
+#include "dispatch/dispatch.h"
+#include "dispatch/sor.h"
+
+namespace sorgum::sor {
+
+namespace {
+
+constexpr index_t kRowsAtOnce = 32;  // whose indices are still in cache when the kernel comes to them
+
+struct Scratch {
+    AlignedArray<double> residuals;
+    SquaresSum squares = kNoSquares;
+};
+
+// The sum of the squares of the residuals, a chunk of rows per task.
+template <class Matrix>
+SquaresSum squares_of_residuals(const CheckedCsr& checked, const Matrix& a, const typename Matrix::value* x,
+                                const typename Matrix::value* b) {
+    const index_t rows = checked.rows();
+    const int threads = threads_for(rows > INT64_MAX - checked.entries() ? INT64_MAX : rows + checked.entries());
+    std::vector<Scratch> scratch(static_cast<std::size_t>(threads));
+    for (Scratch& s : scratch)
+        s.residuals.reserve(kChunk);
+    std::atomic<bool> holds{true};
+    const KernelTable& table = kernels();
+    parallel_for((rows + kChunk - 1) / kChunk, threads, [&](index_t task, int slot) {
+        Scratch& s = scratch[static_cast<std::size_t>(slot)];
+        const index_t begin = task * kChunk, end = rows - begin < kChunk ? rows : begin + kChunk;
+        for (index_t i = begin; i < end; i += kRowsAtOnce) {
+            const index_t count = end - i < kRowsAtOnce ? end - i : kRowsAtOnce;
+            if (!checked.holds(i, count)) {
+                holds.store(false, std::memory_order_relaxed);
+                return;
+            }
+            sor_csr_residual(table, a)(a, x, b, i, count, s.residuals.data() + (i - begin));
+        }
+        sor_squares_add(table, double())(s.residuals.data(), end - begin, s.squares);
+    });
+    if (!holds)
+        checked.refuse();
+    SquaresSum total = kNoSquares;
+    for (const Scratch& s : scratch)
+        sor_squares_merge(table, double())(total, s.squares);
+    return total;
+}
+
+// Rounded once: twice where it is subnormal.
+double root_of(const SquaresSum& sum) {
+    if (sum.has_nan)
+        return std::numeric_limits<double>::quiet_NaN();
+    if (sum.has_inf)
+        return std::numeric_limits<double>::infinity();
+    index_t exponent;
+    const double value = sor_squares_total(kernels(), double())(sum, exponent);
+    return std::ldexp(std::sqrt(value), static_cast<int>(exponent / 2));
+}
+
+}  // namespace
+
+double residual_norm(const CsrArrays& given, const ArrayView& x, const ArrayView& b) {
+    constexpr const char* name = "residual_norm";
+    const CheckedCsr checked(name, "A", given);
+    const void* const from_x = vector_data(name, "x", x, checked.value_type(), checked.columns());
+    const void* const from_b = vector_data(name, "b", b, checked.value_type(), checked.rows());
+    const FpGuard guard;
+    return checked.with_type([&](const auto& a) {
+        using Value = typename std::decay_t<decltype(a)>::value;
+        return root_of(
+            squares_of_residuals(checked, a, static_cast<const Value*>(from_x), static_cast<const Value*>(from_b)));
+    });
+}
+
+}  // namespace sorgum::sor

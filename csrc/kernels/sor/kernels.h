@@ -1,0 +1,5 @@
+// The signature of every kernel of the family.
+#pragma once
+
+#include "kernels/sor/csr.h"
+#include "kernels/sor/squares.h"

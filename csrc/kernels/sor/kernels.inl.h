@@ -1,0 +1,5 @@
+// Every kernel of the family, for the units in csrc/isa.
+#pragma once
+
+#include "kernels/sor/csr.inl.h"
+#include "kernels/sor/squares.inl.h"

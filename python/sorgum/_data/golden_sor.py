@@ -1,0 +1,63 @@
+"""What the golden digests of the family `sor` are digests of."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sorgum import sor
+from sorgum._data.inputs import LENGTHS, QUICK_LENGTHS, logits
+from sorgum._data.matrices import grid, scattered
+
+__all__ = ["FUNCTIONS", "HALF_FUNCTIONS", "outputs", "quick", "result_dtype"]
+
+Array = NDArray[Any]
+
+HALF_FUNCTIONS: tuple[str, ...] = ()
+FUNCTIONS = ("residual_norm",)
+INDEX_TYPES = (np.int32, np.int64)
+SCALES = (0.0, 1.0, 2.0**-520, 2.0**520)  # of b: squares that under- and overflow, in float64
+
+
+def norms(n: int, dtype: np.dtype[Any]) -> Iterator[float]:
+    for index in INDEX_TYPES:
+        for most in (0, 3, 30):
+            a = scattered((n, n + 1), most, dtype, index, seed=n)
+            x, b = logits(n + 1, dtype, seed=1), logits(n, np.float64, seed=2)
+            for scale in SCALES if dtype == np.float64 else SCALES[:2]:
+                yield sor.residual_norm(a, x, (b * scale).astype(dtype))
+
+
+def outputs(function: str, dtype: np.dtype[Any]) -> Iterator[Array]:
+    """Return what the digest of a function is taken over.
+
+    Parameters
+    ----------
+    function : str
+        One of `FUNCTIONS`.
+    dtype : dtype
+        Of the matrices and vectors.
+
+    Returns
+    -------
+    iterator of arrays
+        Outputs of the function.
+    """
+    for n in LENGTHS:
+        yield np.array(list(norms(n, dtype)))
+    for shape, box in (((1,), False), ((60, 70), False), ((20, 21, 22), True)):
+        a = grid(shape, box, dtype, np.int32)
+        x, b = logits(a.shape[1], dtype, seed=3), logits(a.shape[0], dtype, seed=4)
+        yield np.array([sor.residual_norm(a, x * scale, b) for scale in (1, 2, 3)])
+
+
+def quick(dtype: np.dtype[Any]) -> Iterator[Array]:
+    """Return outputs of small inputs."""
+    for n in QUICK_LENGTHS:
+        yield np.array(list(norms(n, dtype)))
+
+
+def result_dtype(function: str, dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """Return the type of all outputs of a function."""
+    return np.dtype(np.float64)

@@ -1,0 +1,18 @@
+"""Sparse linear systems: the norm of a residual, with the same bits everywhere.
+
+A matrix is a two-dimensional array, or any object with `format`, `shape`, `indptr`, `indices` and `data`: matrices and
+arrays of scipy.sparse, which need not be installed. Compressed rows (format "csr") are read where they are, without a
+copy; other formats are converted by their own `tocsr`. Of a dense array the elements that are not zero count, as in
+`scipy.sparse.csr_array(A)`. No matrix is ever changed; one that is malformed is refused with the row and the entry.
+
+Values are float32 or float64; booleans and integers become float64. Indices are int32 or int64. Where the types of a
+matrix and its vectors differ, all are converted to float64. Results have the same bits on the scalar, AVX2 and AVX-512
+kernels and for any number of threads (tier: bitwise); docs/numerics/sor.md has the arithmetic.
+"""
+
+from sorgum.interop.libraries import open_to_libraries
+from sorgum.sor._residual import residual_norm
+
+__all__ = ["residual_norm"]
+
+open_to_libraries(globals())

@@ -1,0 +1,59 @@
+"""How far the norms of the family `sor` are from exact ones, in units of their bound (docs/numerics/sor.md)."""
+
+from collections.abc import Iterator
+from fractions import Fraction
+from math import isqrt
+from typing import Any
+
+import numpy as np
+
+import sorgum as sg
+from sorgum._data.inputs import logits
+from sorgum._data.matrices import Matrix, grid, scattered
+
+System = tuple[str, Matrix, Any, Any]
+UNIT = "u (||(m + 1) (|b| + |A| |x|)|| + 22 ||r||)"
+
+
+def systems(dtype: Any) -> Iterator[System]:
+    """Random vectors, and ones that all but solve the system, where most digits of b cancel."""
+    matrices = {
+        "a grid of 5 points": grid((20, 21), False, dtype, np.int32),
+        "a grid of 27 points": grid((7, 8, 9), True, dtype, np.int32),
+        "rows of up to 40": scattered((300, 50), 40, dtype, np.int64),
+        "rows of up to 2": scattered((4500, 70), 2, dtype, np.int32),
+    }
+    for what, a in matrices.items():
+        for seed in range(3):
+            x = logits(a.shape[1], dtype, seed=seed)
+            yield what, a, x, logits(a.shape[0], dtype, seed=seed + 50)
+            rows = np.repeat(np.arange(a.shape[0]), np.diff(a.indptr))
+            near = np.bincount(rows, a.data.astype(np.float64) * x[a.indices], a.shape[0])
+            yield f"{what}, nearly solved", a, x, (near + 1e-3 * logits(a.shape[0], np.float64)).astype(dtype)
+
+
+def root(value: Fraction) -> Fraction:
+    """The square root to 60 digits more than it has before the point."""
+    scale = 10**120
+    return Fraction(isqrt(value.numerator * scale // value.denominator), 10**60)
+
+
+def relative_to_bound(a: Matrix, x: Any, b: Any, got: float) -> float:
+    xs, values = [Fraction(float(v)) for v in x], [Fraction(float(v)) for v in a.data]
+    squares = sizes = Fraction(0)
+    for i in range(a.shape[0]):
+        products = [values[k] * xs[a.indices[k]] for k in range(a.indptr[i], a.indptr[i + 1])]
+        right = Fraction(float(b[i]))
+        squares += (right - sum(products)) ** 2
+        sizes += ((len(products) + 1) * (abs(right) + sum(map(abs, products)))) ** 2
+    exact = root(squares)
+    bound = (root(sizes) + 22 * exact) / 2**53
+    return float(abs(Fraction(got) - exact) / bound)
+
+
+def measured() -> Iterator[tuple[str, dict[str, Any]]]:
+    """Entries of bounds.json."""
+    for suffix, dtype in (("f32", np.float32), ("f64", np.float64)):
+        found = [(relative_to_bound(a, x, b, sg.sor.residual_norm(a, x, b)), what) for what, a, x, b in systems(dtype)]
+        largest, where = max(found)
+        yield f"residual_norm.{suffix}", {"bound": 1.0, "unit": UNIT, "largest": round(largest, 4), "where": where}
