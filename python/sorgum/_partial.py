@@ -46,7 +46,7 @@ partial_dtype = np.dtype(
         ("check", "<u8"),
     ]
 )
-"""A record of `logsumexp_partial`; docs/numerics.md says what its fields mean."""
+"""A record of `logsumexp_partial`; docs/numerics/special.md says what its fields mean."""
 
 
 def _words(function: str, p: object) -> Array:
@@ -107,7 +107,7 @@ def logsumexp_partial(
     grouping; the records themselves are the same. Split elsewhere, chunks and so roundings differ: of float32 rows of 2
     to 100 elements one or two in a hundred, of long ones one to three in a thousand come to another number, mostly the
     next one. The bound is that of `logsumexp`, so that two ways to split are at most 6 ULP (float64: 8) of its unit
-    apart; docs/numerics.md has what was seen. A row may have up to 2**36 elements. Tier: bitwise.
+    apart; docs/numerics/special.md has what was seen. A row may have up to 2**36 elements. Tier: bitwise.
 
     Examples
     --------
@@ -152,7 +152,7 @@ def logsumexp_merge(p: Array, axis: int = 0) -> Array:
 
     Notes
     -----
-    Sums are integers, so that neither order nor grouping matters: docs/numerics.md. Where rows were split matters
+    Sums are integers, so that neither order nor grouping matters: docs/numerics/special.md. Where rows were split matters
     unless it was at multiples of `CHUNK`: see `logsumexp_partial`. Tier: bitwise.
 
     Examples

@@ -274,7 +274,7 @@ def test_layouts_and_axes(dtype: np.dtype[Any]) -> None:
 @each_dtype
 @pytest.mark.parametrize("n", [2, 3, 17, 300, CHUNK, 20000])
 def test_splits_beside_the_chunk_borders(dtype: np.dtype[Any], n: int, rng: np.random.Generator) -> None:
-    """Other roundings of the same sum: at most twice the bound apart, and in fact what docs/numerics.md says."""
+    """Other roundings of the same sum: at most twice the bound apart, and in fact what docs/numerics/special.md says."""
     stated = 1 if dtype.itemsize == 4 else 4
     assert stated <= 2 * load("bounds")[f"special.logsumexp.f{8 * dtype.itemsize}"]["bound"]
     for scale in (0.01, 0.1, 1.0, 3.0, 30.0):
@@ -396,7 +396,7 @@ def uses(p: Array) -> list[tuple[str, Callable[[], Any]]]:
 
 
 def check_of(p: Array) -> np.uint64:
-    """Return the check of a record, formed in Python as docs/numerics.md says."""
+    """Return the check of a record, formed in Python as docs/numerics/special.md says."""
     h = 0
     for word in np.frombuffer(bits(p)[:-8], np.uint64).tolist():
         h = (h ^ word) * 0x9E3779B97F4A7C15 % 2**64

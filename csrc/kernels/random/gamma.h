@@ -8,7 +8,7 @@
 // shapes    contiguous; y[k] is element first + k of the row
 // order     none: attempt t = 1, 2, ... of element i takes the block i of the row's attempt t, words 0 and 1 for z and
 //           words 2 and 3 for u; words 0 and 1 of attempt 0 are the u of a < 1
-// bound     see docs/numerics.md
+// bound     see docs/numerics/random.md
 // special   2^-1000 <= a <= 2^1000
 // cost      one read, one write; some 1.03 attempts, each of a Philox block, three logarithms and a normal quantile
 #pragma once

@@ -7,7 +7,7 @@
 //           is math/stream.h
 // shapes    contiguous; y[k] is element first + k of the row, 0 <= first, first + n <= 2^62
 // order     none: an element depends on the row and its own index
-// bound     see docs/numerics.md
+// bound     see docs/numerics/random.md
 // special   every result is finite; uniform is above 0 and below 1
 // cost      one write; a quarter of a Philox block per 32-bit word
 #pragma once

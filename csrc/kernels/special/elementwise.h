@@ -4,7 +4,7 @@
 // source    math/exp.h, math/log.h
 // shapes    contiguous; y may be x
 // order     none
-// bound     1 ULP, see docs/numerics.md
+// bound     1 ULP, see docs/numerics/special.md
 // special   IEEE 754: exp(-inf) = 0, exp(inf) = inf, log(0) = -inf, log(x < 0) = NaN; NaN is canonical
 // cost      one read, one write
 #pragma once

@@ -7,7 +7,7 @@
 // order     chunks of kChunk elements; in a chunk, vectors are added to two sums alternately, products unrounded; the
 //           two are added lane by lane and folded by halves; chunks are added in order, with compensation
 // bound     the sum in float64, with its rounding errors for float64; then four roundings, besides exp's own; see
-//           docs/numerics.md
+//           docs/numerics/special.md
 // special   a row whose sum is not finite is NaN throughout
 // cost      two reads of each input and one write; of rows of at most one chunk the second reads come from the caches
 #pragma once

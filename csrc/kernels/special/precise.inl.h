@@ -4,7 +4,7 @@
 // them on: an error of d ULP of z costs the result up to 2 (1 - exp(-L)) d ULP for L = log(1 + z) in [1/2, 1), and up
 // to 2 d below. Rows of the former kind are summed once more without rounding to float between the terms, which leaves
 // d = 1.022, at most 1.3 ULP of the result; for the latter every term is formed in float64. For float64 elements there
-// is nothing wider: their bound is larger instead (docs/numerics.md).
+// is nothing wider: their bound is larger instead (docs/numerics/special.md).
 #pragma once
 
 #include "kernels/special/extexp_sum.inl.h"

@@ -11,7 +11,7 @@
 //           j / 16; eight consecutive vectors are added as a balanced tree; the trees' sums are added in sequence, in
 //           float64 lanes (for float64 as pairs with compensation); lanes are folded by halves. Elements equal to the
 //           chunk's maximum are counted instead of added. Chunks are combined exactly (math/exact_sum.h).
-// bound     softmax 4 ULP, log_softmax 2 ULP of max(|x - m|, |log S|), see docs/numerics.md
+// bound     softmax 4 ULP, log_softmax 2 ULP of max(|x - m|, |log S|), see docs/numerics/special.md
 // special   NaN in a row: all NaN. +inf: NaN, logsumexp +inf. No element but -inf: `empty`, logsumexp -inf
 // cost      two reads and one write per element in two passes; in rows of one chunk one exp, else two
 #pragma once
@@ -122,7 +122,7 @@ template <class T>
 using logsumexp_grad_long_rows_fn = softmax_rows_fn<T>;
 
 // The three-pass algorithms, for comparison: the row's maximum, the sum of exp((x - max) / T) with the terms kept in
-// `terms` unless that is null, and (for kept terms; else softmax_scale) the scaling. Bound: see docs/numerics.md.
+// `terms` unless that is null, and (for kept terms; else softmax_scale) the scaling. Bound: see docs/numerics/special.md.
 template <class T>
 using row_max_fn = T(const T* x, index_t n);
 template <class T>

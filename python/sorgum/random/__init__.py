@@ -4,7 +4,7 @@ Nothing here has state. What is drawn for an element depends on the key, the pur
 row (a request's id, by default the row's number), the `position` (the step of a sequence) and the element's index in
 the row (the category): never on the batch, the thread, the shard or the instruction set (tier: bitwise). The generator
 is Philox4x32-10 (Salmon, Moraes, Dror and Shaw 2011); the layout of its counters is frozen and stands in
-docs/numerics.md. On CUDA devices there are `categorical` and the noise element by element: docs/cuda.md.
+docs/numerics/random.md. On CUDA devices there are `categorical` and the noise element by element: docs/cuda.md.
 
 The same function called twice with the same arguments returns the same numbers; for new ones, change `position`,
 `streams` or the key (`fold_in`, `split`). `num_samples` takes that many positions: the next ones are behind them.
