@@ -136,6 +136,7 @@ void penalise(const PenaltyArguments& a) {
             return penalise_rows<double>(a);
         case DType::boolean:
         case DType::i64:
+        case DType::i32:
             break;  // refused above
     }
 }
