@@ -39,7 +39,7 @@ inline constexpr index_t kEntriesAhead = 1024, kMostFetched = 512;
 template <class T>
 SORGUM_INLINE void fetch_ahead(const T* from, index_t entries) {
     constexpr std::uintptr_t line = 64;
-    const auto first = reinterpret_cast<std::uintptr_t>(from) + kEntriesAhead * sizeof(T);
+    const auto first = reinterpret_cast<std::uintptr_t>(from) + static_cast<std::uintptr_t>(kEntriesAhead) * sizeof(T);
     const auto last = first + static_cast<std::uintptr_t>(entries) * sizeof(T);
     for (std::uintptr_t at = first; at < last; at += line)
         prefetch(reinterpret_cast<const void*>(at));
