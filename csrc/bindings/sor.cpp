@@ -12,7 +12,9 @@ double residual_norm(const py::array& indptr, const py::array& indices, const py
     const sor::CsrArrays a = {index_view_of(indptr, name, "A.indptr"), index_view_of(indices, name, "A.indices"),
                               view_of(data, name, "A.data"), rows, columns};
     const ArrayView from_x = view_of(x, name, "x"), from_b = view_of(b, name, "b");
-    return without_gil([&] { return sor::residual_norm(a, from_x, from_b); });
+    double norm = 0;
+    without_gil([&] { norm = sor::residual_norm(a, from_x, from_b); });
+    return norm;
 }
 
 }  // namespace
