@@ -23,7 +23,6 @@ from sorgum.special import (
     _mask,
     _out,
     _plain,
-    _require_name,
     _result,
     _temperature,
     exp,
@@ -33,12 +32,9 @@ from sorgum.special import (
 __all__ = ["log_softmax_grad", "logsumexp_grad", "softmax_grad"]
 
 
-def _pair(
-    function: str, name: str, value: npt.ArrayLike, unnamed: tuple[object, ...], dy: npt.ArrayLike | None
-) -> tuple[Array, Array]:
+def _pair(function: str, name: str, value: npt.ArrayLike, dy: npt.ArrayLike) -> tuple[Array, Array]:
     """Both arrays in NumPy's common type."""
-    _require_name(function, name, unnamed, dy)
-    a, g = _floats(function, name, value), _floats(function, "dy", dy)  # type: ignore[arg-type]  # it is not None
+    a, g = _floats(function, name, value), _floats(function, "dy", dy)
     return _in_common_type(a, g, dy if type(dy) in _OF_PYTHON else g)
 
 
@@ -47,14 +43,13 @@ def _product(
     kernel: Callable[..., None],
     name: str,
     value: npt.ArrayLike,
-    unnamed: tuple[object, ...],
-    dy: npt.ArrayLike | None,
+    dy: npt.ArrayLike,
     axis: Axis,
     temperature: npt.ArrayLike,
     where: npt.ArrayLike | None,
     out: Array | None,
 ) -> Any:
-    a, g = _pair(function, name, value, unnamed, dy)
+    a, g = _pair(function, name, value, dy)
     t, mask, axes = _temperature(function, temperature), _mask(function, where), _axes(function, axis)
     result = _out(function, out, a.shape, a.dtype)
     kernel(_apart(a, out), _apart(g, out), axes, _apart(t, out), None if mask is None else _apart(mask, out), result)
@@ -63,8 +58,8 @@ def _product(
 
 def softmax_grad(
     y: npt.ArrayLike,
-    *unnamed: object,
-    dy: npt.ArrayLike | None = None,
+    *,
+    dy: npt.ArrayLike,
     axis: Axis = -1,
     temperature: npt.ArrayLike = 1.0,
     where: npt.ArrayLike | None = None,
@@ -76,8 +71,6 @@ def softmax_grad(
     ----------
     y : array_like
         What `softmax` returned, any shape; a floating-point type, or bool and integers, which become float64.
-    *unnamed : nothing
-        All else has a name: arrays of one shape in the wrong order would run.
     dy : array_like
         The gradient with respect to `y`, of its shape. Both take NumPy's common type.
     axis : int, tuple of int or None, default -1
@@ -97,7 +90,7 @@ def softmax_grad(
     Raises
     ------
     TypeError, ValueError
-        As `softmax`, and for a `dy` that is not named or has another shape.
+        As `softmax`, and for a `dy` of another shape.
 
     Notes
     -----
@@ -112,13 +105,13 @@ def softmax_grad(
     >>> sg.special.softmax_grad(y, dy=np.float32([1.0, 0.0, 0.0]))
     array([ 0.08192508, -0.02203305, -0.05989203], dtype=float32)
     """
-    return _product("softmax_grad", _core.special.softmax_grad, "y", y, unnamed, dy, axis, temperature, where, out)
+    return _product("softmax_grad", _core.special.softmax_grad, "y", y, dy, axis, temperature, where, out)
 
 
 def log_softmax_grad(
     y: npt.ArrayLike,
-    *unnamed: object,
-    dy: npt.ArrayLike | None = None,
+    *,
+    dy: npt.ArrayLike,
     axis: Axis = -1,
     temperature: npt.ArrayLike = 1.0,
     where: npt.ArrayLike | None = None,
@@ -130,8 +123,6 @@ def log_softmax_grad(
     ----------
     y : array_like
         What `log_softmax` returned, any shape; a floating-point type, or bool and integers, which become float64.
-    *unnamed : nothing
-        All else has a name: arrays of one shape in the wrong order would run.
     dy : array_like
         The gradient with respect to `y`, of its shape. Both take NumPy's common type.
     axis : int, tuple of int or None, default -1
@@ -151,7 +142,7 @@ def log_softmax_grad(
     Raises
     ------
     TypeError, ValueError
-        As `softmax`, and for a `dy` that is not named or has another shape.
+        As `softmax`, and for a `dy` of another shape.
 
     Notes
     -----
@@ -166,15 +157,13 @@ def log_softmax_grad(
     >>> sg.special.log_softmax_grad(y, dy=np.float32([1.0, 0.0, 0.0]))
     array([ 0.90996945, -0.24472846, -0.66524094], dtype=float32)
     """
-    return _product(
-        "log_softmax_grad", _core.special.log_softmax_grad, "y", y, unnamed, dy, axis, temperature, where, out
-    )
+    return _product("log_softmax_grad", _core.special.log_softmax_grad, "y", y, dy, axis, temperature, where, out)
 
 
 def logsumexp_grad(
     x: npt.ArrayLike,
-    *unnamed: object,
-    dy: npt.ArrayLike | None = None,
+    *,
+    dy: npt.ArrayLike,
     axis: Axis = -1,
     b: npt.ArrayLike | None = None,
     temperature: npt.ArrayLike = 1.0,
@@ -187,8 +176,6 @@ def logsumexp_grad(
     ----------
     x : array_like
         The argument of `logsumexp`, any shape; a floating-point type, or bool and integers, which become float64.
-    *unnamed : nothing
-        All else has a name, as in the other gradients.
     dy : array_like
         The gradient with respect to its result: a scalar or one per row. Both take NumPy's common type.
     axis : int, tuple of int or None, default -1
@@ -231,14 +218,13 @@ def logsumexp_grad(
     array([ 1.5, -0.5,  0. ])
     """
     if b is not None:
-        return _weighted_product(x, unnamed, dy, axis, b, temperature, where, out)
-    return _product("logsumexp_grad", _core.special.logsumexp_grad, "x", x, unnamed, dy, axis, temperature, where, out)
+        return _weighted_product(x, dy, axis, b, temperature, where, out)
+    return _product("logsumexp_grad", _core.special.logsumexp_grad, "x", x, dy, axis, temperature, where, out)
 
 
 def _weighted_product(
     x: npt.ArrayLike,
-    unnamed: tuple[object, ...],
-    dy: npt.ArrayLike | None,
+    dy: npt.ArrayLike,
     axis: Axis,
     b: npt.ArrayLike,
     temperature: npt.ArrayLike,
@@ -246,7 +232,7 @@ def _weighted_product(
     out: Array | None,
 ) -> Any:
     function = "logsumexp_grad"
-    a, g = _pair(function, "x", x, unnamed, dy)
+    a, g = _pair(function, "x", x, dy)
     given = b if type(b) in _OF_PYTHON else _plain(function, "b", b)
     a, weights = _in_common_type(a, _floats(function, "b", b), given)
     a, g = _in_common_type(a, g, g)

@@ -151,25 +151,25 @@ def _out(function: str, out: Array | None, shape: tuple[int, ...], dtype: np.dty
     return out
 
 
-def _dtype_name(dtype: np.dtype[Any]) -> str:
-    return "bfloat16" if bfloat16.is_bfloat16(dtype) else str(dtype)
+def _result_dtypes(computed: np.dtype[Any]) -> list[str]:
+    """Return the names of the types that a result of that type may have: float32, too, instead of a half type."""
+    return [bfloat16.name(computed), *(["float32"] if computed.itemsize == 2 else [])]
 
 
 def _result_dtype(function: str, dtype: Any, computed: np.dtype[Any]) -> np.dtype[Any]:
-    """Return the dtype of a result of type `computed` unless another is asked for: float32 instead of a half type."""
+    """Return the dtype of a result of type `computed` unless another is asked for."""
     if dtype is None:
         return computed
-    name = str(dtype).removeprefix("torch.")  # PyTorch's own types are none of NumPy's
+    # PyTorch's own types are none of NumPy's, nor is bfloat16 without ml_dtypes.
+    given = str(dtype).removeprefix("torch.") if kind_of(dtype) == "torch.dtype" else dtype
     try:
-        wanted = bfloat16.dtype() if name == "bfloat16" else np.dtype(name if name != str(dtype) else dtype)
-    except TypeError:
-        wanted = None
-    if wanted == computed or (wanted is not None and _dtype_name(wanted) == _dtype_name(computed) == "bfloat16"):
-        return computed
-    if wanted == np.float32 and computed.itemsize == 2:
-        return wanted
-    rule = _dtype_name(computed) + (" or float32" if computed.itemsize == 2 else "")
-    raise TypeError(f"{function}: dtype must be {rule}, got {dtype!r}")
+        name = given if isinstance(given, str) and given == "bfloat16" else bfloat16.name(np.dtype(given))
+    except (TypeError, ValueError):
+        name = None
+    known = _result_dtypes(computed)
+    if name not in known:
+        raise TypeError(f"{function}: dtype must be {' or '.join(known)}, got {shown(dtype)}")
+    return computed if name == known[0] else np.dtype(np.float32)
 
 
 def _out_of(
@@ -178,16 +178,12 @@ def _out_of(
     """Return where the result goes: `out`, whose own dtype decides where none is asked for."""
     wanted = _result_dtype(function, dtype, computed)
     result = _out(function, out, shape, wanted)
-    if dtype is not None and result.dtype != wanted:
-        raise TypeError(f"{function}: out must have dtype {_dtype_name(wanted)}, got {_dtype_name(result.dtype)}")
+    if result is out:
+        known = _result_dtypes(computed) if dtype is None else [bfloat16.name(wanted)]
+        got = bfloat16.name(result.dtype)
+        if got not in known:
+            raise TypeError(f"{function}: out must have dtype {' or '.join(known)}, got {got}")
     return result
-
-
-def _require_name(function: str, first: str, unnamed: tuple[object, ...], dy: object, more: str = "") -> None:
-    """Refuse a gradient whose `dy` is not named: arrays of one shape in the wrong order would run."""
-    if unnamed or dy is None:
-        got = f"{1 + len(unnamed)} positional arguments" if unnamed else "none"
-        raise TypeError(f"{function}: dy must be given by name, as in {function}({first}, dy=dy{more}), got {got}")
 
 
 def _broadcast_shape(a: tuple[int, ...], b: tuple[int, ...]) -> tuple[int, ...]:

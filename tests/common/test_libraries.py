@@ -152,13 +152,13 @@ def test_contiguous_without_strides_and_bytes_offset() -> None:
 
 def test_nothing_is_copied(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[tuple[int, int]] = []
-    original = sg._core.softmax
+    original = sg._core.special.softmax
 
     def softmax(x: np.ndarray, axes: Any, t: Any, where: Any, out: np.ndarray, *options: str) -> None:
         seen.append((x.ctypes.data, where.ctypes.data))
         original(x, axes, t, where, out, *options)
 
-    monkeypatch.setattr(sg._core, "softmax", softmax)
+    monkeypatch.setattr(sg._core.special, "softmax", softmax)
     result = s.softmax(Foreign(X.T), where=Foreign(MASK.T))
     assert seen == [(X.ctypes.data, MASK.ctypes.data)]
     assert isinstance(result, Foreign)

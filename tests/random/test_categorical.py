@@ -592,7 +592,8 @@ def test_two_to_the_31_categories() -> None:
             ValueError,
             "categorical: temperature must be a scalar or have the shape of the rows, (2,), got shape (3,)",
         ),
-        ({"num_samples": -1}, ValueError, "categorical: num_samples must be in [0, 2**64), got -1"),
+        ({"num_samples": -1}, ValueError, "categorical: num_samples must be in [0, 2**31), got -1"),
+        ({"num_samples": 2**31}, ValueError, "categorical: num_samples must be in [0, 2**31), got 2147483648"),
         ({"num_samples": 2.0}, TypeError, "categorical: num_samples must be an int, got float"),
         (
             {"num_samples": 2, "position": 2**64 - 1},

@@ -419,6 +419,11 @@ USABLE = "must be positive, finite and not subnormal"
             "flow_interpolant: categories must be at least 1, got 0",
         ),
         (
+            lambda: random.flow_interpolant([0], 2**31, rng=1, temperature=1.0),
+            ValueError,
+            "flow_interpolant: categories must be less than 2**31, got 2147483648",
+        ),
+        (
             lambda: random.flow_interpolant([0], 2.0, rng=1, temperature=1.0),
             TypeError,
             "flow_interpolant: categories must be an int, got float",

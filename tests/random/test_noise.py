@@ -499,7 +499,8 @@ def test_global_state_is_not_touched() -> None:
         (lambda: random.Key(0.5), TypeError, "Key: value must be an int, got float"),
         (lambda: random.fold_in(random.key(1), -1), ValueError, "fold_in: data must be in [0, 2**64), got -1"),
         (lambda: random.fold_in(None, 1), TypeError, "fold_in: key must be an int, got NoneType"),
-        (lambda: random.split(random.key(1), -1), ValueError, "split: num must be in [0, 2**64), got -1"),
+        (lambda: random.split(random.key(1), -1), ValueError, "split: num must be in [0, 2**24), got -1"),
+        (lambda: random.split(1, 2**24), ValueError, "split: num must be in [0, 2**24), got 16777216"),
         (lambda: random.gumbel(-3, rng=1), ValueError, "gumbel: shape must not be negative, got -3"),
         (
             lambda: random.gumbel((2, 1.5), rng=1),

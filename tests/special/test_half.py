@@ -200,7 +200,7 @@ def test_an_out_over_the_logits() -> None:
         ("float16", "spam", None, "dtype must be float16 or float32, got 'spam'"),
         ("float16", np.float32, "float16", "out must have dtype float32, got float16"),
         ("float16", np.float16, "float32", "out must have dtype float16, got float32"),
-        ("bfloat16", None, "float64", "out must have dtype bfloat16, got float64"),
+        ("bfloat16", None, "float64", "out must have dtype bfloat16 or float32, got float64"),
         ("float32", None, "float16", "out must have dtype float32, got float16"),
     ],
 )

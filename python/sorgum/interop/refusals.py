@@ -12,6 +12,7 @@ __all__ = ["refusal"]
 _OTHER_NAMES = {  # in other libraries -> here
     "dim": "axis",
     "axes": "axis",
+    "grad": "dy",
     "mask": "where",
     "tau": "temperature",
     "keepdim": "keepdims",
@@ -48,7 +49,8 @@ def refusal(function: _core.Function, args: tuple[Any, ...], kwargs: dict[str, A
     ValueError('softmax: x must be ..., got ...')
     """
     name, text = function.__wrapped__.__name__, str(error)
-    if isinstance(error, TypeError) and error.__traceback__ is None:  # no line of the function has run
+    # No line of the function has run, or Python says how it is called where arrays were translated.
+    if isinstance(error, TypeError) and (error.__traceback__ is None or text.startswith(f"{name}() ")):
         text = f"{name}: {_misfit(function, args, kwargs)}"
     elif isinstance(error, MemoryError):
         text = text if text.startswith(f"{name}: ") else f"{name}: {_IN_A_NAME.sub('', text) or 'no memory'}"

@@ -13,7 +13,7 @@ from sorgum.interop import bfloat16
 from sorgum.interop.arrays import kind_of
 from sorgum.random import _device
 from sorgum.random._filters import _FILTER_ORDER, FilterOrder, Ties, _filters
-from sorgum.random._keys import Key, Rng, _key_of, _own_key_of, _word64
+from sorgum.random._keys import Key, Rng, _key_of, _less, _own_key_of
 from sorgum.random._places import Array, _axis, _option
 from sorgum.random._rows import _DRAW, _draw, _refuse_invalid, _rows
 from sorgum.special import _flag, _on_cuda
@@ -62,8 +62,8 @@ def categorical(
     where : array_like of bool, optional
         Broadcast to `logits`. A category where it is False is absent, whatever its logit.
     num_samples : int, optional
-        Draw so often from each row: sample s is what `position` + s gives, so the next step's position is `position` +
-        `num_samples` (see Notes). The result has one more axis, the last.
+        Draw so often from each row, less than 2**31 times: sample s is what `position` + s gives, so the next step's
+        position is `position` + `num_samples` (see Notes). The result has one more axis, the last.
     streams : array_like of int, optional
         An id of 64 bits per row, of the rows' shape; by default the rows' numbers. A request that keeps its id draws
         the same in any batch.
@@ -150,7 +150,7 @@ def categorical(
             kept = np.empty(rows.logits.shape, rows.logits.dtype)
             _core.random.keep_filtered("categorical", rows.logits, rows.temperature, rows.where, filters, kept)
             rows, filters = dataclasses.replace(rows, logits=kept, where=None), None
-        rows = rows.repeated("categorical", _word64("categorical", "num_samples", num_samples))
+        rows = rows.repeated("categorical", _less("categorical", "num_samples", num_samples, 31))
     inverse = method == "inverse"
     drawn = _draw("categorical", rows, secret, index_offset, inverse=inverse, log_prob=return_log_prob, filters=filters)
     if on_invalid == "raise":

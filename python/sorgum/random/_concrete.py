@@ -14,7 +14,7 @@ from sorgum.random._places import Array, _any_floats, _floats, _one_nan, _pair, 
 from sorgum.random._relaxed import gumbel_softmax
 from sorgum.random._rows import _positive_temperature, _rows
 from sorgum.random._top_k import _tree_sum
-from sorgum.special import _flag, _real, _require_name, _temperature, exp, log, logsumexp, softmax
+from sorgum.special import _flag, _real, _temperature, exp, log, logsumexp, softmax
 
 __all__ = [
     "binary_concrete",
@@ -27,9 +27,9 @@ __all__ = [
 
 def gumbel_softmax_grad(
     logits: npt.ArrayLike,
-    *unnamed: object,
+    *,
     rng: Key | int,
-    dy: npt.ArrayLike | None = None,
+    dy: npt.ArrayLike,
     temperature: npt.ArrayLike = 1.0,
     hard: bool = False,
     log: bool = False,
@@ -45,8 +45,6 @@ def gumbel_softmax_grad(
     ----------
     logits : array_like
         What `gumbel_softmax` was given.
-    *unnamed : nothing
-        All else has a name: arrays of one shape in the wrong order would run.
     rng : Key or int
         What `gumbel_softmax` was given: a key or its seed. A Generator, which would draw another one, is refused.
     dy : array_like
@@ -66,7 +64,7 @@ def gumbel_softmax_grad(
     Raises
     ------
     TypeError, ValueError
-        As `gumbel_softmax`; and if `dy` is not named or its shape is another, or `rng` is a Generator.
+        As `gumbel_softmax`; and if the shape of `dy` is another, or `rng` is a Generator.
 
     Notes
     -----
@@ -84,7 +82,6 @@ def gumbel_softmax_grad(
     >>> bool(abs((up - down) / 2e-6 - g[1]) < 1e-8)
     True
     """
-    _require_name("gumbel_softmax_grad", "logits", unnamed, dy, ", rng=key")
     log, _ = _flag("gumbel_softmax_grad", "log", log), _flag("gumbel_softmax_grad", "hard", hard)
     x = _any_floats("gumbel_softmax_grad", "logits", logits)
     y = gumbel_softmax(
@@ -97,7 +94,7 @@ def gumbel_softmax_grad(
         position=position,
         index_offset=index_offset,
     )
-    upstream = _floats("gumbel_softmax_grad", "dy", dy)  # type: ignore[arg-type]  # it is not None
+    upstream = _floats("gumbel_softmax_grad", "dy", dy)
     if upstream.shape != y.shape:
         raise ValueError(f"gumbel_softmax_grad: dy must have shape {y.shape}, got {upstream.shape}")
     soft = np.moveaxis(y, axis, -1).astype(np.float64)

@@ -153,7 +153,7 @@ def flow_interpolant(
     targets : array_like of int
         A category per row, any shape.
     categories : int
-        Their number V, at least 1.
+        Their number V, at least 1 and less than 2**31.
     rng : Key, int or numpy.random.Generator
         A key or its seed, or a Generator from which one key is drawn.
     temperature : float or array_like
@@ -197,6 +197,8 @@ def flow_interpolant(
         raise TypeError(f"{function}: categories must be an int, got {kind_of(categories)}")
     if categories < 1:
         raise ValueError(f"{function}: categories must be at least 1, got {shown(categories)}")
+    if categories >= 2**31:
+        raise ValueError(f"{function}: categories must be less than 2**31, got {shown(categories)}")
     kind, log, height = _float_dtype(function, dtype), _flag(function, "log", log), _positive(function, "beta", beta)
     if height > float(np.finfo(kind).max):
         raise ValueError(f"{function}: beta must be finite in {kind.name}, got {height}")

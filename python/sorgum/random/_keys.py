@@ -50,11 +50,16 @@ _core.set_key_type(Key)
 
 
 def _word64(function: str, argument: str, value: object) -> int:
+    return _less(function, argument, value, 64)
+
+
+def _less(function: str, argument: str, value: object, bits: int) -> int:
+    """Return an int of at most so many bits; how many of something there can be has fewer than a word has."""
     if not _is_int(value):
         raise TypeError(f"{function}: {argument} must be an int, got {kind_of(value)}")
     number = operator.index(value)
-    if not 0 <= number < 2**64:
-        raise ValueError(f"{function}: {argument} must be in [0, 2**64), got {shown(number)}")
+    if not 0 <= number < 1 << bits:
+        raise ValueError(f"{function}: {argument} must be in [0, 2**{bits}), got {shown(number)}")
     return number
 
 
@@ -142,7 +147,7 @@ def split(key: Key | int, num: int = 2) -> tuple[Key, ...]:
     key : Key or int
         The key to start from.
     num : int, default 2
-        How many, not negative.
+        How many, fewer than 2**24. For more, ``fold_in(key, i)`` makes each when it is needed.
 
     Returns
     -------
@@ -162,7 +167,7 @@ def split(key: Key | int, num: int = 2) -> tuple[Key, ...]:
     >>> first == second
     False
     """
-    own, count = _own("split", key), _word64("split", "num", num)
+    own, count = _own("split", key), _less("split", "num", num, 24)
     return tuple(Key(_core.random.derived_key(own, i, _SPLIT)) for i in range(count))
 
 

@@ -99,8 +99,8 @@ def _rounded(array: Array, dtype: np.dtype[Any]) -> Array:
     with np.errstate(over="ignore", invalid="ignore"):
         if not _is_half(dtype):
             return array.astype(dtype, copy=False)
-        single = array.astype(np.float32, copy=False)
-    result = np.empty(array.shape, dtype)
+        single = np.asarray(array, np.float32)  # NumPy's operations make scalars of arrays without axes
+    result = np.empty(single.shape, dtype)
     _core.random.convert(single, result)
     return result
 

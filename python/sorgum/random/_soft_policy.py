@@ -12,7 +12,7 @@ from sorgum.random._places import Array, _any_floats, _floats, _number, _one_nan
 from sorgum.random._rows import _categories, _positive_temperature, _rows
 from sorgum.random._soft_tokens import _CLAMP, _FLOOR, _clamp_of, _floor_of, _log_probabilities
 from sorgum.random._top_k import _tree_sum
-from sorgum.special import _require_name, exp
+from sorgum.special import exp
 
 __all__ = ["soft_token_log_prob", "soft_token_log_prob_grad"]
 
@@ -134,8 +134,8 @@ def soft_token_log_prob_grad(
     logits: npt.ArrayLike,
     indices: npt.ArrayLike,
     log_weights: npt.ArrayLike,
-    *unnamed: object,
-    dy: npt.ArrayLike | None = None,
+    *,
+    dy: npt.ArrayLike,
     temperature: npt.ArrayLike = 1.0,
     clamp: tuple[float, float] = _CLAMP,
     floor: float = _FLOOR,
@@ -148,8 +148,6 @@ def soft_token_log_prob_grad(
     ----------
     logits, indices, log_weights : array_like
         As in `soft_token_log_prob`.
-    *unnamed : nothing
-        All else has a name, as in the other gradients.
     dy : array_like
         The gradient with respect to what `soft_token_log_prob` returned: the rows' shape, or one number for all.
     temperature, clamp, floor, mask_threshold, axis : optional
@@ -164,7 +162,7 @@ def soft_token_log_prob_grad(
     Raises
     ------
     TypeError, ValueError
-        As `soft_token_log_prob`; and if `dy` is not named or its shape is another.
+        As `soft_token_log_prob`; and if the shape of `dy` is another.
 
     Notes
     -----
@@ -186,11 +184,10 @@ def soft_token_log_prob_grad(
     True
     """
     function = "soft_token_log_prob_grad"
-    _require_name(function, "logits, indices, log_weights", unnamed, dy)
     q, share, noise, inside, t = _policy(
         function, logits, indices, log_weights, temperature, clamp, floor, mask_threshold, axis
     )
-    upstream = _floats(function, "dy", dy).astype(np.float64)  # type: ignore[arg-type]  # it is not None
+    upstream = _floats(function, "dy", dy).astype(np.float64)
     if upstream.shape not in ((), q.shape[:-1]):
         raise ValueError(f"{function}: dy must have the shape of the rows, {q.shape[:-1]}, got {upstream.shape}")
     with np.errstate(over="ignore", invalid="ignore"):
