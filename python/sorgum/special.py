@@ -459,8 +459,8 @@ def log_softmax(
     -----
     Bound: with m the row's maximum and S = sum(exp((x - m) / T)), within 2 ULP (float64: 5) of
     max(abs(x - m) / T, log(S)). That holds for the winner of a peaked row too: the maximum is counted apart from the
-    other terms, so log(S) = log1p(others) keeps its digits; below 1 the others are summed once more, as float64
-    terms. The difference is formed in float64. Tier: bitwise.
+    other terms, so log(S) = log1p(others) keeps its digits; in float32, below 1 the others are summed once more in
+    float64, below 0.5 as float64 terms. The difference is formed in float64. Tier: bitwise.
 
     Examples
     --------

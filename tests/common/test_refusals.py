@@ -281,7 +281,7 @@ def test_names_of_arguments_beside_arrays_of_other_libraries() -> None:
         (lambda: r.split(1, 2, x), "split: arguments must not be more, got 3 without"),
         (lambda: r.gumbel(rng=generator), "gumbel: shape must be given, got nothing"),
         (lambda: r.gumbel(3, rng=generator, nonsense=3),
-         "gumbel: arguments must be among shape, rng, dtype, bits, streams, position, index_offset, out, got nonsense"),
+         "gumbel: arguments must be among shape, rng, dtype, streams, position, index_offset, bits, out, got nonsense"),
     ):  # fmt: skip
         with refused(message):
             call()

@@ -22,7 +22,8 @@ def test_scipy_suite(tmp_path: Path) -> None:
     if not files:
         pytest.skip("this SciPy was installed without its tests")
     environment = {name: value for name, value in os.environ.items() if name != "SCIPY_ARRAY_API"}  # NumPy only
-    environment["PYTHONPATH"] = str(Path(__file__).resolve().parents[1] / "support")
+    support = str(Path(__file__).resolve().parents[1] / "support")
+    environment["PYTHONPATH"] = os.pathsep.join([support, *filter(None, [os.environ.get("PYTHONPATH")])])
     options = [
         "-q",
         "-rfE",

@@ -13,7 +13,7 @@ from sorgum.interop import bfloat16
 from sorgum.interop.arrays import kind_of
 from sorgum.random import _device
 from sorgum.random._filters import _FILTER_ORDER, FilterOrder, Ties, _filters
-from sorgum.random._keys import Key, Rng, _key_of, _less, _own_key_of
+from sorgum.random._keys import Key, Rng, _key_of, _of_bits, _own_key_of
 from sorgum.random._places import Array, _axis, _option
 from sorgum.random._rows import _DRAW, _draw, _refuse_invalid, _rows
 from sorgum.special import _flag, _on_cuda
@@ -150,7 +150,7 @@ def categorical(
             kept = np.empty(rows.logits.shape, rows.logits.dtype)
             _core.random.keep_filtered("categorical", rows.logits, rows.temperature, rows.where, filters, kept)
             rows, filters = dataclasses.replace(rows, logits=kept, where=None), None
-        rows = rows.repeated("categorical", _less("categorical", "num_samples", num_samples, 31))
+        rows = rows.repeated("categorical", _of_bits("categorical", "num_samples", num_samples, 31))
     inverse = method == "inverse"
     drawn = _draw("categorical", rows, secret, index_offset, inverse=inverse, log_prob=return_log_prob, filters=filters)
     if on_invalid == "raise":

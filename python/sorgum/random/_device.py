@@ -9,7 +9,7 @@ import numpy as np
 
 from sorgum import _core
 from sorgum.interop import cuda
-from sorgum.random._keys import _key_of, _less
+from sorgum.random._keys import _key_of, _of_bits
 from sorgum.random._places import _FIRST, Array, _index_offset, _place
 from sorgum.random._rows import _draw, _refuse_invalid, _Rows, _rows
 
@@ -91,7 +91,7 @@ def _categorical(
     rows = _rows(function, none, axis, temperature, None, streams, position)
     if axis not in (-1, len(shape) - 1):
         raise ValueError(f"{function}: axis must be the last one on a CUDA device, got {axis}")
-    samples = None if num_samples is None else _less(function, "num_samples", num_samples, 31)
+    samples = None if num_samples is None else _of_bits(function, "num_samples", num_samples, 31)
     if samples is not None:
         rows.repeated(function, samples)  # whether positions leave room
     t, at = rows.temperature, rows.position

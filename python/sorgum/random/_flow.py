@@ -110,7 +110,7 @@ def flow_temperature(time: npt.ArrayLike, *, maximum: float, decay: float) -> An
     Raises
     ------
     TypeError, ValueError
-        If a dtype is none of float32, float64, bool and integers, or a number is out of range; and if the result is,
+        If a dtype is no floating-point type, bool or integer, or a number is out of range; and if the result is,
         which has to be positive, finite and not subnormal.
 
     Notes
@@ -278,7 +278,7 @@ def frozen_flow_velocity(log_points: npt.ArrayLike, *, decay: float) -> Array:
     Raises
     ------
     TypeError, ValueError
-        If a dtype is none of float32, float64, bool and integers, or decay is not positive and finite, or its
+        If a dtype is no floating-point type, bool or integer, or decay is not positive and finite, or its
         reciprocal is not or is subnormal.
 
     Notes

@@ -50,11 +50,11 @@ _core.set_key_type(Key)
 
 
 def _word64(function: str, argument: str, value: object) -> int:
-    return _less(function, argument, value, 64)
+    return _of_bits(function, argument, value, 64)
 
 
-def _less(function: str, argument: str, value: object, bits: int) -> int:
-    """Return an int of at most so many bits; how many of something there can be has fewer than a word has."""
+def _of_bits(function: str, argument: str, value: object, bits: int) -> int:
+    """Return an int of at most so many bits."""
     if not _is_int(value):
         raise TypeError(f"{function}: {argument} must be an int, got {kind_of(value)}")
     number = operator.index(value)
@@ -167,7 +167,7 @@ def split(key: Key | int, num: int = 2) -> tuple[Key, ...]:
     >>> first == second
     False
     """
-    own, count = _own("split", key), _less("split", "num", num, 24)
+    own, count = _own("split", key), _of_bits("split", "num", num, 24)
     return tuple(Key(_core.random.derived_key(own, i, _SPLIT)) for i in range(count))
 
 
