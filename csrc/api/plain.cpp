@@ -64,15 +64,15 @@ void logsumexp_grad(const T* x, const T* dy, T* out, const Rows& rows, const Exp
     const index_t n = rows.length;
     const AlignedArray<T> terms = terms_for<T>(n);
     double factors[kMost];
-    for (index_t first = 0; first < rows.count; first += kMost) {
-        const index_t count = rows.count - first < kMost ? rows.count - first : kMost;
+    for_each_range(0, rows.count, kMost, [&](index_t first, index_t end) {
+        const index_t count = end - first;
         for (index_t r = 0; r < count; ++r)
             factors[r] = static_cast<double>(dy[first + r]) / temperature;
         special::Rows<T> some = {x + first * n, out + first * n, count, n, n, n, T(0), false, terms.data()};
         some.factors = factors;
         (n > kChunk ? special_logsumexp_grad_long_rows(kernels(), T()) : special_logsumexp_grad_rows(kernels(), T()))(
             some, scale);
-    }
+    });
 }
 
 template <class T>
@@ -134,8 +134,8 @@ void compute_halves(Function f, const char* x, const char* dy, char* out, const 
         many.reserve(2 * n);
     float* const wide_x = n > kMost ? many.data() : few;
     float* const wide_dy = wide_x + (n > kMost ? n : kMost);
-    for (index_t r = 0; r < all.count; r += at_most) {
-        const Rows rows = {all.count - r < at_most ? all.count - r : at_most, n};
+    for_each_range(0, all.count, at_most, [&](index_t r, index_t end) {
+        const Rows rows = {end - r, n};
         const index_t size = rows.count * n;
         widen(reinterpret_cast<const H*>(x) + r * n, wide_x, size);
         if (dy != nullptr)
@@ -144,7 +144,7 @@ void compute_halves(Function f, const char* x, const char* dy, char* out, const 
         float* const results = reduces ? wide_dy : wide_x;
         compute<float>(f, wide_x, wide_dy, results, rows, temperature);
         narrow(results, reinterpret_cast<H*>(out) + (reduces ? r : r * n), reduces ? rows.count : size, false);
-    }
+    });
 }
 
 template <class T>

@@ -1,11 +1,10 @@
 #include "api/call/limits.h"
 
-#include <algorithm>
 #include <string>
 #include <vector>
 
+#include "api/call/work.h"
 #include "core/error.h"
-#include "core/parallel.h"
 #include "dispatch/common.h"
 #include "dispatch/dispatch.h"
 
@@ -13,7 +12,7 @@ namespace sorgum::limits {
 
 namespace {
 
-constexpr index_t kBlock = index_t(1) << 18;  // elements of a task: 1 MiB
+constexpr index_t kTask = index_t(1) << 18;  // elements: 1 MiB
 
 // The number of elements of a contiguous float32 array.
 index_t contiguous_size(const ArrayView& array, const std::string& function, const std::string& argument) {
@@ -29,23 +28,15 @@ index_t contiguous_size(const ArrayView& array, const std::string& function, con
     return size;
 }
 
-template <class Body>
-void for_blocks(index_t n, Body body) {
-    parallel_for((n + kBlock - 1) / kBlock, num_threads(), [&](index_t task, int /*slot*/) {
-        const index_t first = task * kBlock;
-        body(first, std::min(kBlock, n - first), task);
-    });
-}
-
 }  // namespace
 
 float read(const ArrayView& x) {
     const index_t n = contiguous_size(x, "memory_read", "x");
     const auto kernel = common_read(kernels(), float());
     const auto* const data = static_cast<const float*>(x.data);
-    std::vector<float> sums(static_cast<std::size_t>((n + kBlock - 1) / kBlock));
-    for_blocks(n, [&](index_t first, index_t count, index_t task) {
-        sums[static_cast<std::size_t>(task)] = kernel(data + first, count);
+    std::vector<float> sums(static_cast<std::size_t>(ceil_div(n, kTask)));
+    parallel_for_ranges(n, kTask, num_threads(), [&](index_t begin, index_t end, int /*slot*/) {
+        sums[static_cast<std::size_t>(begin / kTask)] = kernel(data + begin, end - begin);
     });
     float total = 0;
     for (const float sum : sums) {
@@ -65,7 +56,9 @@ void copy(const ArrayView& source, const ArrayView& target) {
     if (from < to + n && to < from + n) {
         throw ValueError("memory_copy: target must not overlap source");
     }
-    for_blocks(n, [&](index_t first, index_t count, index_t /*task*/) { kernel(from + first, to + first, count); });
+    parallel_for_ranges(n, kTask, num_threads(), [&](index_t begin, index_t end, int /*slot*/) {
+        kernel(from + begin, to + begin, end - begin);
+    });
 }
 
 double fma_peak(index_t iterations, bool many_chains) {

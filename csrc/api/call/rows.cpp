@@ -88,11 +88,16 @@ bool RowLayout::adjacent(int operand, index_t element_size) const {
 
 index_t RowLayout::run() const { return outer.n == 0 ? 1 : outer.shape[outer.n - 1]; }
 
+index_t RowLayout::rows_of_run(index_t r, index_t end) const {
+    const index_t left = run() - r % run();
+    return left < end - r ? left : end - r;
+}
+
 index_t RowLayout::run_stride(int operand) const { return outer.n == 0 ? 0 : outer.stride[operand][outer.n - 1]; }
 
 RowBlocks::RowBlocks(const RowLayout& layout, index_t block_rows, index_t lead)
     : run_(layout.run()), runs_(layout.rows / run_), rows_(block_rows), lead_(lead < run_ ? lead : 0) {
-    per_run_ = (lead_ > 0 ? 1 : 0) + (run_ - lead_ + rows_ - 1) / rows_;
+    per_run_ = (lead_ > 0 ? 1 : 0) + ceil_div(run_ - lead_, rows_);
 }
 
 RowBlocks RowBlocks::across(const RowLayout& layout, int operand, index_t element_size) {

@@ -37,6 +37,8 @@ struct RowLayout {
     bool multiple_of(int operand, index_t bytes) const;
     // The number of rows along the last outer axis, and the bytes between two of them.
     index_t run() const;
+    // How many rows from `r` on, in [r, end), are of its run.
+    index_t rows_of_run(index_t r, index_t end) const;
     index_t run_stride(int operand) const;
 };
 

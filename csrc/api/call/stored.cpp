@@ -1,5 +1,6 @@
 #include "api/call/stored.h"
 
+#include "api/call/work.h"
 #include "dispatch/common.h"
 #include "dispatch/dispatch.h"
 
@@ -13,9 +14,9 @@ constexpr index_t kTileRows = 16, kTileElements = 256;
 // Calls f(first row, rows, first element, elements) for tiles of a block.
 template <class F>
 void for_each_tile(index_t rows, index_t count, F&& f) {
-    for (index_t r = 0; r < rows; r += kTileRows)
-        for (index_t i = 0; i < count; i += kTileElements)
-            f(r, rows - r < kTileRows ? rows - r : kTileRows, i, count - i < kTileElements ? count - i : kTileElements);
+    for_each_range(0, rows, kTileRows, [&](index_t r, index_t end) {
+        for_each_range(0, count, kTileElements, [&](index_t i, index_t stop) { f(r, end - r, i, stop - i); });
+    });
 }
 
 // Calls f(address of the halves, place in the block, number) where the elements of a row are contiguous: once, when
@@ -83,21 +84,19 @@ void get_values(const RowLayout& layout, int operand, index_t row, index_t rows,
 template <class H>
 void get_halves(const RowLayout& layout, int operand, index_t row, index_t rows, float* values) {
     H part[kTileElements];
-    for (index_t r = 0; r < rows; r += kTileElements) {
-        const index_t here = rows - r < kTileElements ? rows - r : kTileElements;
-        get_values(layout, operand, row + r, here, part);
-        common_widen(kernels(), H())(part, values + r, here);
-    }
+    for_each_range(0, rows, kTileElements, [&](index_t r, index_t end) {
+        get_values(layout, operand, row + r, end - r, part);
+        common_widen(kernels(), H())(part, values + r, end - r);
+    });
 }
 
 template <class H>
 void put_halves(const RowLayout& layout, int operand, index_t row, index_t rows, const float* values) {
     H part[kTileElements];
-    for (index_t r = 0; r < rows; r += kTileElements) {
-        const index_t here = rows - r < kTileElements ? rows - r : kTileElements;
-        common_narrow(kernels(), H())(values + r, part, here, false);
-        put_values(layout, operand, row + r, here, part);
-    }
+    for_each_range(0, rows, kTileElements, [&](index_t r, index_t end) {
+        common_narrow(kernels(), H())(values + r, part, end - r, false);
+        put_values(layout, operand, row + r, end - r, part);
+    });
 }
 
 }  // namespace

@@ -16,6 +16,11 @@ inline constexpr index_t kSerial = 32768;                     // elements that a
 inline constexpr index_t kWaking = index_t(1) << 18;          // elements that are worth waking threads for
 inline constexpr index_t kStreamingBytes = index_t(1) << 22;  // results larger than this are written past the caches
 inline constexpr index_t kBlockRows = 32;                     // rows of a block that lie across memory, at most
+inline constexpr index_t kLeastTask = 32768;                  // elements that are worth a task
+inline constexpr index_t kPieceElements = 65536;              // elements of a piece of a long row
+inline constexpr index_t kLongTask = index_t(1) << 20;        // elements of many rows that one task takes in turn
+inline constexpr index_t kManyRows = 16;                      // so many keep all threads busy without being shared
+inline constexpr index_t kLongRow = index_t(1) << 22;         // rows beyond it are always shared between threads
 
 inline int threads_for(index_t elements) {
     const int threads = elements < kSerial ? 1 : num_threads();
@@ -27,8 +32,48 @@ inline index_t saturated_product(index_t a, index_t b) {
     return __builtin_mul_overflow(a, b, &product) ? INT64_MAX : product;
 }
 
+constexpr index_t ceil_div(index_t a, index_t b) { return a / b + (a % b != 0 ? 1 : 0); }
+
 // How many elements of scratch a kernel of n elements needs that writes whole vectors of 16.
-constexpr index_t whole_vectors(index_t n) { return (n + 15) / 16 * 16; }
+constexpr index_t whole_vectors(index_t n) { return ceil_div(n, 16) * 16; }
+
+// What lies in [begin, end): elements of a row, rows, blocks.
+struct Range {
+    index_t begin, end;
+};
+
+// The i-th of the ranges of `step`, the last one perhaps shorter, that [0, n) is cut into: ceil_div(n, step) of them.
+constexpr Range nth_range(index_t n, index_t step, index_t i) {
+    return {i * step, n - i * step < step ? n : (i + 1) * step};
+}
+
+// Calls f(begin, end) for ranges of `step`, the last one perhaps shorter, one after the other.
+template <class F>
+void for_each_range(index_t begin, index_t end, index_t step, F&& f) {
+    for (index_t i = begin, stop; i < end; i = stop) {
+        stop = end - i < step ? end : i + step;
+        f(i, stop);
+    }
+}
+
+// Calls f(begin, end, slot) for such ranges of [0, n), each of them a task.
+template <class F>
+void parallel_for_ranges(index_t n, index_t step, int threads, F&& f) {
+    parallel_for(ceil_div(n, step), threads, [&](index_t task, int slot) {
+        const Range range = nth_range(n, step, task);
+        f(range.begin, range.end, slot);
+    });
+}
+
+// Calls f(row, begin, end, slot) for such ranges of every row, which has n elements.
+template <class F>
+void parallel_for_row_ranges(index_t rows, index_t n, index_t step, int threads, F&& f) {
+    const index_t per_row = ceil_div(n, step);
+    parallel_for(rows * per_row, threads, [&](index_t task, int slot) {
+        const Range range = nth_range(n, step, task % per_row);
+        f(task / per_row, range.begin, range.end, slot);
+    });
+}
 
 // Scratch memory on a 64-byte boundary. Where it must grow, what it held is lost. Much of it is kept by the memory pool
 // between calls: allocators hand freed pages back to the system when others free memory, too, and to map 1 MiB anew for

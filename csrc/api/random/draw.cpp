@@ -9,6 +9,8 @@ namespace sorgum::random {
 
 namespace {
 
+static_assert(kPieceElements % kChunk == 0);
+
 template <class T>
 class DrawJob {
 public:
@@ -41,14 +43,14 @@ public:
                     r, nullptr,
                     inverse_ ? inverse(PiecedRow<T>(logits_, r, false), r, nullptr, nullptr) : part(r, nullptr, 0, n));
             });
-        const index_t pieces = ceil_div(n, kPiece);
         if (inverse_)
-            return run_inverse_in_pieces(pieces, threads);
+            return run_inverse_in_pieces(threads);
+        const index_t pieces = ceil_div(n, kPieceElements);
         std::vector<Draw> parts(static_cast<std::size_t>(rows * pieces));
-        parallel_for(rows * pieces, threads, [&](index_t task, int) {
-            const index_t begin = task % pieces * kPiece, end = n - begin < kPiece ? n : begin + kPiece;
-            parts[static_cast<std::size_t>(task)] = part(task / pieces, nullptr, begin, end);
-        });
+        const auto draw_piece = [&](index_t r, index_t begin, index_t end, int) {
+            parts[static_cast<std::size_t>(r * pieces + begin / kPieceElements)] = part(r, nullptr, begin, end);
+        };
+        parallel_for_row_ranges(rows, n, kPieceElements, threads, draw_piece);
         parallel_for(rows, log_prob_ ? threads : 1, [&](index_t r, int) {
             write(r, nullptr, first_of(&parts[static_cast<std::size_t>(r * pieces)], pieces));
         });
@@ -152,13 +154,12 @@ private:
         const index_t chunk = random_choose_chunk(table_, float())(masses, chunks, words[0]);
         if (chunk < 0)
             return {chunk == -2 ? __builtin_nan("") : -__builtin_inf(), 0.0, -1};
-        const index_t begin = chunk * kChunk, left = layout_.length - begin;
+        const Range drawn = nth_range(layout_.length, kChunk, chunk);
         index_t index = 0;
-        logits_.for_each_part(
-            kept, r, begin, begin + (left < kChunk ? left : kChunk), [&](const T* x, index_t, index_t here) {
-                index = random_draw_in_chunk(table_, T())(x, here, scale, masses[chunk].max, words[1]);
-            });
-        return {0.0, 0.0, source_.index_offset + begin + index};
+        logits_.for_each_part(kept, r, drawn.begin, drawn.end, [&](const T* x, index_t, index_t here) {
+            index = random_draw_in_chunk(table_, T())(x, here, scale, masses[chunk].max, words[1]);
+        });
+        return {0.0, 0.0, source_.index_offset + drawn.begin + index};
     }
     Draw inverse(const PiecedRow<T>& row, index_t r, const Prefix<T>* kept, const PrefixSearch<T>* listed) const {
         const double t = temperature(r);
@@ -176,18 +177,17 @@ private:
         });
         return inverse(r, kept, scale, masses.data(), chunks);
     }
-    void run_inverse_in_pieces(index_t pieces, int threads) const {
+    void run_inverse_in_pieces(int threads) const {
         const index_t n = layout_.length, rows = layout_.rows, chunks = ceil_div(n, kChunk);
         std::vector<ExpScale<T>> scales(static_cast<std::size_t>(rows));
         for (index_t r = 0; r < rows; ++r)
             if (temperature(r) > 0.0)
                 special_exp_scale(table_, T())(temperature(r), scales[static_cast<std::size_t>(r)]);
         std::vector<ChunkMass> masses(static_cast<std::size_t>(rows * chunks));
-        parallel_for(rows * pieces, threads, [&](index_t task, int) {
-            const index_t r = task / pieces, begin = task % pieces * kPiece;
+        parallel_for_row_ranges(rows, n, kPieceElements, threads, [&](index_t r, index_t begin, index_t end, int) {
             if (temperature(r) > 0.0)
-                add_masses(r, nullptr, begin, n - begin < kPiece ? n : begin + kPiece,
-                           scales[static_cast<std::size_t>(r)], &masses[static_cast<std::size_t>(r * chunks)]);
+                add_masses(r, nullptr, begin, end, scales[static_cast<std::size_t>(r)],
+                           &masses[static_cast<std::size_t>(r * chunks)]);
         });
         parallel_for(rows, threads, [&](index_t r, int) {
             const bool drawn = temperature(r) > 0.0;

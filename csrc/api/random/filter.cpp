@@ -40,14 +40,14 @@ void keep_in_rows(const KeepArguments& a) {
         row.for_each_piece(layout.length, [&](index_t piece, int) {
             alignas(64) T y[kScratch];
             row.for_each_part(piece, nullptr, [&](const T* x, index_t i, index_t here) {
-                for (index_t k = 0; k < here; k += kScratch) {
-                    const index_t some = here - k < kScratch ? here - k : kScratch;
+                for_each_range(0, here, kScratch, [&](index_t k, index_t stop) {
+                    const index_t some = stop - k;
                     if (found)
                         random_keep(kernels(), T())(x + k, i + k, some, search.prefix(), y);
                     else
                         std::fill(y, y + some, absent);
                     out.write(r, 1, i + k, some, y, kScratch);
-                }
+                });
             });
         });
     });

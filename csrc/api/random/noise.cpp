@@ -62,11 +62,10 @@ void fill(const Law& law, bool wide, const Source& source, const ArrayView& out)
             return;
         }
         alignas(64) T scratch[kScratch];
-        for (index_t i = begin; i < end; i += kScratch) {
-            const index_t here = end - i < kScratch ? end - i : kScratch;
-            kernel(row, source.index_offset + i, here, scratch, false);
-            scatter(layout, 0, r, 1, i, here, scratch, kScratch);
-        }
+        for_each_range(begin, end, kScratch, [&](index_t i, index_t stop) {
+            kernel(row, source.index_offset + i, stop - i, scratch, false);
+            scatter(layout, 0, r, 1, i, stop - i, scratch, kScratch);
+        });
     });
 }
 
@@ -92,11 +91,10 @@ void add_to_rows(const char* function, const ArrayView& logits, const Source& so
                 return;
             }
             alignas(64) T y[kScratch];
-            for (index_t k = 0; k < here; k += kScratch) {
-                const index_t some = here - k < kScratch ? here - k : kScratch;
-                random_gumbel_add(kernels(), T())(row, x + k, source.index_offset + i + k, some, y);
-                scatter(layout, 1, r, 1, i + k, some, y, kScratch);
-            }
+            for_each_range(0, here, kScratch, [&](index_t k, index_t stop) {
+                random_gumbel_add(kernels(), T())(row, x + k, source.index_offset + i + k, stop - k, y);
+                scatter(layout, 1, r, 1, i + k, stop - k, y, kScratch);
+            });
         });
     });
 }
@@ -117,12 +115,11 @@ void gamma_rows(const char* function, const ArrayView& concentration, bool logar
         const NoiseRow row = rows.row(layout, r, Purpose::gamma, false);
         double shape[kScratch];
         T y[kScratch];
-        for (index_t i = begin; i < end; i += kScratch) {
-            const index_t here = end - i < kScratch ? end - i : kScratch;
-            gather(layout, 0, r, 1, i, here, shape, kScratch);
-            random_gamma(kernels(), T())(row, source.index_offset + i, here, shape, logarithm, y);
-            scatter(layout, 1, r, 1, i, here, y, kScratch);
-        }
+        for_each_range(begin, end, kScratch, [&](index_t i, index_t stop) {
+            gather(layout, 0, r, 1, i, stop - i, shape, kScratch);
+            random_gamma(kernels(), T())(row, source.index_offset + i, stop - i, shape, logarithm, y);
+            scatter(layout, 1, r, 1, i, stop - i, y, kScratch);
+        });
     });
 }
 
@@ -187,11 +184,10 @@ void convert(const ArrayView& x, const ArrayView& out) {
     const FpGuard guard;
     for_each_row_piece(layout, [&](index_t r, index_t begin, index_t end) {
         alignas(64) float y[kScratch];
-        for (index_t i = begin; i < end; i += kScratch) {
-            const index_t here = end - i < kScratch ? end - i : kScratch;
-            from.read(r, 1, i, here, y, kScratch);
-            to.write(r, 1, i, here, y, kScratch);
-        }
+        for_each_range(begin, end, kScratch, [&](index_t i, index_t stop) {
+            from.read(r, 1, i, stop - i, y, kScratch);
+            to.write(r, 1, i, stop - i, y, kScratch);
+        });
     });
 }
 

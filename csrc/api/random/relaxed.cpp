@@ -1,5 +1,3 @@
-#include <algorithm>
-
 #include "api/call/temperature.h"
 #include "api/random/rows.h"
 #include "core/fp_env.h"
@@ -48,13 +46,12 @@ public:
         const bool in_place = !whole && n > kMostKept && direct_;
         const index_t most = n <= kChunk ? kShort : kLong, together = whole && n < most ? most / n : 1;
         std::vector<AlignedArray<T>> scratch(static_cast<std::size_t>(threads)), terms(scratch.size());
-        parallel_for(ceil_div(rows, together), threads, [&](index_t task, int slot) {
+        parallel_for_ranges(rows, together, threads, [&](index_t first, index_t end, int slot) {
             AlignedArray<T>&x = scratch[static_cast<std::size_t>(slot)], &kept = terms[static_cast<std::size_t>(slot)];
             x.reserve(in_place ? 0 : together * n);
-            kept.reserve(whole && n > kChunk ? ceil_div(n, 16) * 16 : 0);
-            const index_t first = task * together, count = rows - first < together ? rows - first : together;
+            kept.reserve(whole && n > kChunk ? whole_vectors(n) : 0);
             if (whole)
-                whole_rows(first, count, x.data(), kept.data());
+                whole_rows(first, end - first, x.data(), kept.data());
             else
                 long_row(first, in_place ? out(first) : x.data());
         });
@@ -75,12 +72,12 @@ private:
     void perturb(index_t r, index_t begin, index_t end, T* to, F&& f) const {
         const NoiseRow noise = rows_.row(layout_, r, Purpose::gumbel, false);
         logits_.for_each_part(nullptr, r, begin, end, [&](const T* x, index_t i, index_t n) {
-            for (index_t k = 0; k < n; k += kChunk) {  // the sum is formed while they are in the first cache
-                const index_t here = n - k < kChunk ? n - k : kChunk;
+            // The sum is formed while they are in the first cache.
+            for_each_range(0, n, kChunk, [&](index_t k, index_t stop) {
                 T* const perturbed = to + (i + k - begin);
-                random_gumbel_add(kernels(), T())(noise, x + k, source_.index_offset + i + k, here, perturbed);
-                f(perturbed, here);
-            }
+                random_gumbel_add(kernels(), T())(noise, x + k, source_.index_offset + i + k, stop - k, perturbed);
+                f(perturbed, stop - k);
+            });
         });
     }
 
@@ -100,9 +97,8 @@ private:
             n <= kChunk ? special_softmax_rows(kernels(), T()) : special_softmax_long_rows(kernels(), T());
         if (!direct_) {
             kernel({x, x, count, n, n, n, kEmpty, false, terms}, scale(first));
-            const index_t run = layout_.run();
             for (index_t k = 0, some; k < count; k += some) {
-                some = std::min(count - k, run - (first + k) % run);
+                some = layout_.rows_of_run(first + k, first + count);
                 stored_.write(first + k, some, 0, n, x + k * n, n, streaming_);
             }
             return;
@@ -139,11 +135,10 @@ private:
             T* const y = out(r) + begin;
             return special_softmax_scale(kernels(), T())(x, y, n, own, row, kEmpty, streaming_ && y != x);
         }
-        for (index_t i = 0; i < n; i += kChunk) {
-            const index_t here = n - i < kChunk ? n - i : kChunk;
-            special_softmax_scale(kernels(), T())(x + i, x + i, here, own, row, kEmpty, false);
-            stored_.write(r, 1, begin + i, here, x + i, here, streaming_);
-        }
+        for_each_range(0, n, kChunk, [&](index_t i, index_t stop) {
+            special_softmax_scale(kernels(), T())(x + i, x + i, stop - i, own, row, kEmpty, false);
+            stored_.write(r, 1, begin + i, stop - i, x + i, stop - i, streaming_);
+        });
     }
 
     // By all threads, piece by piece, with the perturbed logits in the result's place if they fit there.

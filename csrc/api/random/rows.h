@@ -12,11 +12,7 @@
 
 namespace sorgum::random {
 
-// How work is cut (N7: by shape only). Neither number changes a bit of any result.
-inline constexpr index_t kPiece = 65536;   // elements of a task
 inline constexpr index_t kScratch = 4096;  // elements brought together, or made before they are scattered
-
-inline index_t ceil_div(index_t a, index_t b) { return a / b + (a % b != 0 ? 1 : 0); }
 
 // The categories of a row, or its numbers, lie along the last axis.
 std::vector<bool> last_axis(const ArrayView& x);
@@ -58,21 +54,23 @@ void for_each_value(const ArrayView& x, F&& f) {
         f(value_of_row<V>(layout, 0, r));
 }
 
-// Many rows keep all threads busy without being shared.
-inline bool few_long_rows(const RowLayout& layout) { return layout.rows < 16 && layout.length > kPiece; }
+inline bool few_long_rows(const RowLayout& layout) { return layout.rows < kManyRows && layout.length > kPieceElements; }
 
 inline int threads_for_rows(const RowLayout& layout) {
     return threads_for(saturated_product(layout.rows, layout.length));
 }
 
+// As many rows as have a piece's elements, or one.
+inline index_t rows_of_a_task(const RowLayout& layout) {
+    const index_t n = layout.length;
+    return n >= kPieceElements ? 1 : kPieceElements / (n > 0 ? n : 1);
+}
+
 // Calls f(row, slot) for all rows in parallel, several short ones to a task; `slot` is below `threads`.
 template <class F>
 void for_each_row(const RowLayout& layout, int threads, F&& f) {
-    const index_t n = layout.length, rows_per_task = n >= kPiece ? 1 : kPiece / (n > 0 ? n : 1);
-    parallel_for(ceil_div(layout.rows, rows_per_task), threads, [&](index_t task, int slot) {
-        const index_t first = task * rows_per_task;
-        const index_t last = layout.rows - first < rows_per_task ? layout.rows : first + rows_per_task;
-        for (index_t r = first; r < last; ++r)
+    parallel_for_ranges(layout.rows, rows_of_a_task(layout), threads, [&](index_t first, index_t end, int slot) {
+        for (index_t r = first; r < end; ++r)
             f(r, slot);
     });
 }
@@ -81,15 +79,11 @@ void for_each_row(const RowLayout& layout, int threads, F&& f) {
 template <class F>
 void for_each_row_piece(const RowLayout& layout, F&& f) {
     const index_t n = layout.length;
-    const index_t pieces = ceil_div(n, kPiece), rows_per_task = pieces > 1 ? 1 : kPiece / n;
-    const index_t tasks = pieces > 1 ? layout.rows * pieces : ceil_div(layout.rows, rows_per_task);
-    parallel_for(tasks, threads_for_rows(layout), [&](index_t task, int) {
-        const index_t first = pieces > 1 ? task / pieces : task * rows_per_task;
-        const index_t last = layout.rows - first < rows_per_task ? layout.rows : first + rows_per_task;
-        const index_t begin = task % pieces * kPiece, end = n - begin < kPiece ? n : begin + kPiece;
-        for (index_t r = first; r < last; ++r)
-            f(r, begin, end);
-    });
+    const int threads = threads_for_rows(layout);
+    if (n <= kPieceElements)
+        return for_each_row(layout, threads, [&](index_t r, int) { f(r, 0, n); });
+    parallel_for_row_ranges(layout.rows, n, kPieceElements, threads,
+                            [&](index_t r, index_t begin, index_t end, int) { f(r, begin, end); });
 }
 
 // The type of what a pointer points to, as a tag that picks a kernel.
@@ -135,8 +129,8 @@ public:
         }
         alignas(64) T x[kScratch];
         bool mask[kScratch];
-        for (index_t i = begin; i < end; i += kScratch) {
-            const index_t here = end - i < kScratch ? end - i : kScratch;
+        for_each_range(begin, end, kScratch, [&](index_t i, index_t stop) {
+            const index_t here = stop - i;
             if (!direct)
                 stored_.read(r, 1, i, here, x, kScratch);
             if (where_ >= 0) {
@@ -147,7 +141,7 @@ public:
             if (kept != nullptr)
                 random_keep(kernels(), T())(direct ? row + i : x, i, here, *kept, x);
             f(x, i, here);
-        }
+        });
     }
 
 private:
@@ -173,8 +167,8 @@ public:
     index_t length() const { return logits_.layout().length; }
     index_t pieces() const { return ceil_div(length(), piece_); }
     index_t piece_length() const { return piece_; }  // of all but the last
-    index_t begin(index_t piece) const { return piece * piece_; }
-    index_t end(index_t piece) const { return length() - begin(piece) < piece_ ? length() : begin(piece + 1); }
+    index_t begin(index_t piece) const { return nth_range(length(), piece_, piece).begin; }
+    index_t end(index_t piece) const { return nth_range(length(), piece_, piece).end; }
     // More than any slot below.
     int slots() const { return threads_; }
 

@@ -37,7 +37,6 @@ template <class T>
 void mix_rows(const EmbeddingMix& a) {
     using A = typename MixSum<T>::type;
     const index_t rows = a.indices.shape[0], k = a.indices.shape[1], n = a.table.shape[1];
-    const index_t pieces = ceil_div(n, kColumns);
     std::vector<const T*> chosen;
     std::vector<A> weights;
     std::vector<std::size_t> first_of = {0};  // of each row, among those
@@ -56,14 +55,13 @@ void mix_rows(const EmbeddingMix& a) {
         first_of.push_back(chosen.size());
     }
     const index_t elements = saturated_product(saturated_product(rows, k), n);
-    parallel_for(rows * pieces, threads_for(elements), [&](index_t task, int) {
-        const index_t r = task / pieces, begin = task % pieces * kColumns;
-        const index_t here = n - begin < kColumns ? n - begin : kColumns;
+    const auto mix = [&](index_t r, index_t begin, index_t end, int) {
         const std::size_t first = first_of[static_cast<std::size_t>(r)];
         const std::size_t count = first_of[static_cast<std::size_t>(r) + 1] - first;
         random_mix(kernels(), T())(chosen.data() + first, weights.data() + first, static_cast<index_t>(count), begin,
-                                   here, static_cast<T*>(a.out.data) + r * n + begin);
-    });
+                                   end - begin, static_cast<T*>(a.out.data) + r * n + begin);
+    };
+    parallel_for_row_ranges(rows, n, kColumns, threads_for(elements), mix);
 }
 
 }  // namespace
@@ -76,8 +74,8 @@ void noise_of_chosen(const ChosenNoise& a) {
         check_operand(a.function, "concentration", *a.concentration, DType::f64, a.indices);
     const FpGuard guard;
     const index_t n = a.indices.shape[0];
-    parallel_for(ceil_div(n, kChosen), threads_for(16 * n), [&](index_t task, int) {
-        for (index_t e = task * kChosen; e < n && e < (task + 1) * kChosen; ++e) {
+    parallel_for_ranges(n, kChosen, threads_for(16 * n), [&](index_t begin, index_t end, int) {
+        for (index_t e = begin; e < end; ++e) {
             const index_t index = at<index_t>(a.indices, e);
             double number = __builtin_nan("");
             if (index >= 0) {

@@ -1,4 +1,6 @@
 // Rows of any layout, with masks, weights, records and every algorithm: in blocks of rows, and in pieces of long ones.
+#include <algorithm>
+
 #include "api/special/partial.h"
 #include "api/special/row_call.h"
 #include "core/error.h"
@@ -8,12 +10,12 @@ namespace sorgum::special {
 
 namespace {
 
-// How work is cut; see also row_call.h.
-constexpr index_t kPiece = 16 * kChunk;            // elements of a long row per task
-constexpr index_t kShortPiece = 4 * kChunk;        // of rows of less than 8 kPiece
+// How work is cut; see also row_call.h and api/call/work.h.
+constexpr index_t kShortPiece = 4 * kChunk;        // elements of a piece of rows of less than 8 kPieceElements
 constexpr index_t kMostPieces = index_t(1) << 16;  // partial sums kept at a time
 constexpr index_t kBlockElements = kChunk;         // elements of short rows that are brought together at a time
 constexpr index_t kMostBlockRows = 256;            // and their rows
+static_assert(kPieceElements % kChunk == 0);
 
 template <class T>
 class BlockJob {
@@ -44,23 +46,18 @@ public:
         }
         const auto slot_scratch = [&](int slot) -> Scratch& { return scratch[static_cast<std::size_t>(slot)]; };
         if (whole) {
-            const index_t per_block = n * block_rows > 0 ? n * block_rows : 1;
-            const index_t per_task = kLeastTask / per_block > 0 ? kLeastTask / per_block : 1;
-            parallel_for((blocks + per_task - 1) / per_task, call_.threads, [&](index_t task, int slot) {
-                const index_t end = blocks - task * per_task < per_task ? blocks : (task + 1) * per_task;
-                for (index_t b = task * per_task; b < end; ++b)
+            const index_t per_task = std::max<index_t>(kLeastTask / std::max<index_t>(n * block_rows, 1), 1);
+            parallel_for_ranges(blocks, per_task, call_.threads, [&](index_t begin, index_t end, int slot) {
+                for (index_t b = begin; b < end; ++b)
                     whole_block(blocks_[b], slot_scratch(slot));
             });
             return;
         }
-        piece_ = n < 8 * kPiece ? kShortPiece : kPiece;
-        const index_t pieces = (n + piece_ - 1) / piece_;
-        const index_t most = kMostPieces / (pieces * block_rows);
-        for (index_t first = 0; first < blocks;) {
-            const index_t count = blocks - first < most ? blocks - first : most > 0 ? most : 1;
-            run_pieces(first, count, pieces, slot_scratch);
-            first += count;
-        }
+        piece_ = n < 8 * kPieceElements ? kShortPiece : kPieceElements;
+        const index_t pieces = ceil_div(n, piece_);
+        const index_t most = std::max<index_t>(kMostPieces / (pieces * block_rows), 1);
+        for_each_range(0, blocks, most,
+                       [&](index_t first, index_t end) { run_pieces(first, end - first, pieces, slot_scratch); });
     }
 
 private:
@@ -128,12 +125,11 @@ private:
         }
         if (staged_)
             return f(0, s.x.data() + begin, begin, end - begin);
-        for (index_t i = begin; i < end; i += kChunk) {
-            const index_t here = end - i < kChunk ? end - i : kChunk;
-            load_chunk(b, i, here, s);
+        for_each_range(begin, end, kChunk, [&](index_t i, index_t stop) {
+            load_chunk(b, i, stop - i, s);
             for (index_t r = 0; r < b.rows; ++r)
-                f(r, s.x.data() + r * pitch_, i, here);
-        }
+                f(r, s.x.data() + r * pitch_, i, stop - i);
+        });
     }
 
     void max_piece(const Block& b, index_t begin, index_t end, Scratch& s, T* maxima) const {
@@ -195,13 +191,12 @@ private:
             });
             return;
         }
-        for (index_t i = begin; i < end; i += kChunk) {
-            const index_t here = end - i < kChunk ? end - i : kChunk;
+        for_each_range(begin, end, kChunk, [&](index_t i, index_t stop) {
             T* const place = s.x.data() + (staged_ ? i : 0);
-            for_each_part(b, i, i + here, s,
+            for_each_part(b, i, stop, s,
                           [&](index_t r, const T* x, index_t, index_t n) { write(r, x, place + r * pitch_, n); });
-            call_.stored(kOut).write(b.first, b.rows, i, here, place, pitch_, call_.large);
-        }
+            call_.stored(kOut).write(b.first, b.rows, i, stop - i, place, pitch_, call_.large);
+        });
     }
 
     // Throws when x cannot be a part of the row whose sum was given.
@@ -366,12 +361,10 @@ private:
         std::vector<T> maxima(static_cast<std::size_t>(rows * pieces), -call_.infinity());
         std::vector<RowResult<T>> results(static_cast<std::size_t>(rows));
         const auto for_each_piece = [&](auto&& f) {
-            parallel_for(blocks * pieces, call_.threads, [&](index_t task, int slot) {
-                const index_t b = task / pieces, p = task % pieces;
-                const index_t begin = p * piece_,
-                              end = call_.layout.length - begin < piece_ ? call_.layout.length : begin + piece_;
-                f(b, blocks_[first + b], begin, end, scratch(slot), (b * pieces + p) * block_rows);
-            });
+            const auto piece = [&](index_t b, index_t begin, index_t end, int slot) {
+                f(b, blocks_[first + b], begin, end, scratch(slot), (b * pieces + begin / piece_) * block_rows);
+            };
+            parallel_for_row_ranges(blocks, call_.layout.length, piece_, call_.threads, piece);
         };
         if (call_.three_pass()) {
             for_each_piece([&](index_t, const Block& b, index_t begin, index_t end, Scratch& s, index_t at) {
@@ -428,7 +421,7 @@ private:
 
     const RowCall<T>& call_;
     RowBlocks blocks_;
-    index_t piece_ = kPiece;
+    index_t piece_ = kPieceElements;
     index_t pitch_ = 0;
     bool staged_ = false;  // a row that is not direct is brought together whole, once
 };

@@ -1,24 +1,31 @@
 // Rows that the kernels read and write where they lie.
+#include <algorithm>
+
 #include "api/special/row_call.h"
 #include "dispatch/special.h"
 
 namespace sorgum::special {
 
+namespace {
+
+constexpr index_t kMostPacked = 256;  // results of rows, one each, that are put where they belong together
+
+}  // namespace
+
 template <class T>
 void run_batches(const RowCall<T>& c) {
-    const index_t n = c.layout.length, rows = c.layout.rows, run = c.layout.run();
+    const index_t n = c.layout.length, rows = c.layout.rows;
     constexpr auto size = static_cast<index_t>(sizeof(T));
-    const index_t wanted = c.task_elements(), per_task = wanted / (n > 0 ? n : 1) > 0 ? wanted / (n > 0 ? n : 1) : 1;
+    const index_t per_task = std::max<index_t>(c.task_elements() / std::max<index_t>(n, 1), 1);
     const bool packed =
         c.op == Op::logsumexp && !(c.layout.run_stride(c.kOut) % size == 0 && c.layout.multiple_of(c.kOut, size));
-    parallel_for((rows + per_task - 1) / per_task, c.threads, [&](index_t task, int) {
-        const index_t end = rows - task * per_task < per_task ? rows : (task + 1) * per_task;
-        T results[256];
+    parallel_for_ranges(rows, per_task, c.threads, [&](index_t begin, index_t end, int) {
+        T results[kMostPacked];
         double own_factors[kMostFactors];
-        for (index_t r = task * per_task; r < end;) {
-            index_t count = run - r % run < end - r ? run - r % run : end - r;
-            if (packed && count > 256)
-                count = 256;
+        for (index_t r = begin; r < end;) {
+            index_t count = c.layout.rows_of_run(r, end);
+            if (packed && count > kMostPacked)
+                count = kMostPacked;
             if (c.dy >= 0 && count > kMostFactors)
                 count = kMostFactors;
             count = c.with_temperature_of(r, count);
@@ -49,8 +56,8 @@ void run_columns(const RowCall<T>& c) {
     // also has a shorter block for the columns before: these are given to the first task of a run.
     const index_t lead =
         c.op == Op::logsumexp ? 0 : (64 - reinterpret_cast<std::uintptr_t>(c.out_row(0)) % 64) % 64 / sizeof(T);
-    const index_t per_task = (c.task_elements() / n / block > 0 ? c.task_elements() / n / block : 1) * block;
-    const index_t tasks_per_run = run <= lead + per_task ? 1 : (run - lead + per_task - 1) / per_task;
+    const index_t per_task = std::max<index_t>(c.task_elements() / n / block, 1) * block;
+    const index_t tasks_per_run = run <= lead + per_task ? 1 : ceil_div(run - lead, per_task);
     const auto along = [&](int operand) {
         return c.layout.inner.n == 0 ? 0 : c.layout.inner.stride[operand][0] / size;
     };
@@ -63,39 +70,37 @@ void run_columns(const RowCall<T>& c) {
         AlignedArray<T>& own = scratch[static_cast<std::size_t>(slot)];
         own.reserve(n * block);
         const index_t row = task / tasks_per_run * run, t = task % tasks_per_run;
-        const index_t begin = t == 0 ? 0 : lead + t * per_task;
-        const index_t end = t + 1 == tasks_per_run ? run : lead + (t + 1) * per_task;
-        T results[256];
-        for (index_t i = begin; i < end;) {
-            const index_t count = c.op == Op::logsumexp && end - i > 256 ? 256 : end - i;
+        const Range behind_lead = nth_range(run - lead, per_task, t);
+        T results[kMostPacked];
+        const auto columns = [&](index_t i, index_t end) {
             T* const y = c.op == Op::logsumexp ? results : c.out_row(row + i);
-            kernel({c.x_row(row + i), y, count, n, along(c.kX), along(c.kOut), c.empty, streaming, own.data()},
+            kernel({c.x_row(row + i), y, end - i, n, along(c.kX), along(c.kOut), c.empty, streaming, own.data()},
                    c.scale_of_all);
             if (c.op == Op::logsumexp)
-                c.stored(c.kOut).write_values(row + i, count, results);
-            i += count;
-        }
+                c.stored(c.kOut).write_values(row + i, end - i, results);
+        };
+        for_each_range(t == 0 ? 0 : lead + behind_lead.begin, lead + behind_lead.end,
+                       c.op == Op::logsumexp ? kMostPacked : run, columns);
     });
 }
 
 template <class T>
 void run_long_rows(const RowCall<T>& c) {
-    const index_t n = c.layout.length, rows = c.layout.rows, run = c.layout.run();
+    const index_t n = c.layout.length, rows = c.layout.rows;
     // A row's results are written while the next is summed.
     index_t per_task = kLongTask / n < rows / 8 ? kLongTask / n : rows / 8;
     if (per_task < 2)
-        per_task = rows < kManyBlocks && c.threads > 1 ? 1 : 2;
+        per_task = rows < kManyRows && c.threads > 1 ? 1 : 2;
     constexpr auto size = static_cast<index_t>(sizeof(T));
     auto* const kernel = c.long_rows_kernel();
     std::vector<AlignedArray<T>> terms(static_cast<std::size_t>(c.threads));
-    parallel_for((rows + per_task - 1) / per_task, c.threads, [&](index_t task, int slot) {
+    parallel_for_ranges(rows, per_task, c.threads, [&](index_t begin, index_t end, int slot) {
         AlignedArray<T>& own = terms[static_cast<std::size_t>(slot)];
         if (scales_terms(c.op))
             own.reserve(whole_vectors(n));
         double own_factors[kMostFactors];  // kLongTask / kChunk rows at most
-        const index_t end = rows - task * per_task < per_task ? rows : (task + 1) * per_task;
-        for (index_t r = task * per_task; r < end;) {
-            const index_t count = run - r % run < end - r ? run - r % run : end - r;
+        for (index_t r = begin; r < end;) {
+            const index_t count = c.layout.rows_of_run(r, end);
             kernel({c.x_row(r), c.out_row(r), count, n, c.layout.run_stride(c.kX) / size,
                     c.layout.run_stride(c.kOut) / size, c.empty, c.streaming, own.data(),
                     c.factors(r, count, own_factors)},

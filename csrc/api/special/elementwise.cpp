@@ -8,8 +8,6 @@ namespace sorgum::special {
 
 namespace {
 
-constexpr index_t kPiece = 8 * kChunk;  // elements of a task
-
 enum class Elementwise { exp, log };
 
 template <Elementwise f, class T>
@@ -23,20 +21,18 @@ void map(const ArrayView& x, const ArrayView& out) {
     auto* const kernel = f == Elementwise::exp ? special_exp(kernels(), T()) : special_log(kernels(), T());
     if (n == 0)
         return;
-    parallel_for((n + kPiece - 1) / kPiece, threads_for(n), [&](index_t task, int) {
-        const index_t end = n - task * kPiece < kPiece ? n : (task + 1) * kPiece;
+    parallel_for_ranges(n, kLeastTask, threads_for(n), [&](index_t begin, index_t end, int) {
         if (direct) {
-            kernel(reinterpret_cast<const T*>(layout.base[0]) + task * kPiece,
-                   reinterpret_cast<T*>(layout.base[1]) + task * kPiece, end - task * kPiece, streaming);
+            kernel(reinterpret_cast<const T*>(layout.base[0]) + begin, reinterpret_cast<T*>(layout.base[1]) + begin,
+                   end - begin, streaming);
             return;
         }
         alignas(64) T scratch[kChunk];
-        for (index_t i = task * kPiece; i < end; i += kChunk) {
-            const index_t here = end - i < kChunk ? end - i : kChunk;
-            from.read(0, 1, i, here, scratch, kChunk);
-            kernel(scratch, scratch, here, false);
-            to.write(0, 1, i, here, scratch, kChunk, n * element_size(out.dtype) >= kStreamingBytes);
-        }
+        for_each_range(begin, end, kChunk, [&](index_t i, index_t stop) {
+            from.read(0, 1, i, stop - i, scratch, kChunk);
+            kernel(scratch, scratch, stop - i, false);
+            to.write(0, 1, i, stop - i, scratch, kChunk, n * element_size(out.dtype) >= kStreamingBytes);
+        });
     });
 }
 

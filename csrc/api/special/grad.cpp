@@ -1,5 +1,7 @@
 #include "api/special/grad.h"
 
+#include <algorithm>
+
 #include "api/call/stored.h"
 #include "api/call/temperature.h"
 #include "api/call/work.h"
@@ -11,10 +13,7 @@ namespace sorgum::special {
 
 namespace {
 
-constexpr index_t kPiece = 16 * kChunk;              // elements of a task
-constexpr index_t kManyRows = 16;                    // so many rows keep all threads busy without being shared
-constexpr index_t kLongRow = index_t(1) << 22;       // rows beyond it are always shared between threads
-constexpr index_t kTaskElements = index_t(1) << 20;  // of short rows, at most
+static_assert(kPieceElements % kChunk == 0);
 
 enum class Grad { softmax, log_softmax };
 constexpr const char* name_of(Grad op) { return op == Grad::softmax ? "softmax_grad" : "log_softmax_grad"; }
@@ -41,7 +40,7 @@ public:
         const index_t n = layout_.length;
         if (layout_.rows == 0 || n == 0)
             return;
-        const bool whole = n <= kPiece || (layout_.rows >= kManyRows && n <= kLongRow);
+        const bool whole = n <= kPieceElements || (layout_.rows >= kManyRows && n <= kLongRow);
         if (direct_ && whole)
             run_direct_rows();
         else if (whole)
@@ -64,17 +63,16 @@ private:
 
     void run_direct_rows() const {
         constexpr auto size = static_cast<index_t>(sizeof(T));
-        const index_t n = layout_.length, rows = layout_.rows, run = layout_.run();
+        const index_t n = layout_.length, rows = layout_.rows;
         const index_t share = rows * n / (8 * threads_);
-        const index_t wanted = share < kPiece ? kPiece : share > kTaskElements ? kTaskElements : share;
+        const index_t wanted = std::clamp(share, kPieceElements, kLongTask);
         const index_t per_task = wanted / n > 1 ? wanted / n : 2;  // one row is written while the next is read
         auto* const kernel =
             op_ == Grad::softmax ? special_softmax_grad_rows(table_, T()) : special_log_softmax_grad_rows(table_, T());
         const bool one_temperature = layout_.run_stride(kTemperature) == 0;
-        parallel_for((rows + per_task - 1) / per_task, threads_, [&](index_t task, int) {
-            const index_t end = rows - task * per_task < per_task ? rows : (task + 1) * per_task;
-            for (index_t r = task * per_task, count; r < end; r += count) {
-                count = run - r % run < end - r ? run - r % run : end - r;
+        parallel_for_ranges(rows, per_task, threads_, [&](index_t begin, index_t end, int) {
+            for (index_t r = begin, count; r < end; r += count) {
+                count = layout_.rows_of_run(r, end);
                 if (!one_temperature) {
                     const index_t most = count;
                     for (count = 1; count < most && temperature(r + count) == temperature(r);)
@@ -122,13 +120,12 @@ private:
                 kernel(element(kY, row + r, begin), element(kDy, row + r, begin), end - begin, chunks + r * pitch);
             return;
         }
-        for (index_t i = begin; i < end; i += kChunk) {
-            const index_t here = end - i < kChunk ? end - i : kChunk;
-            load_chunk(row, rows, i, here, s);
+        for_each_range(begin, end, kChunk, [&](index_t i, index_t stop) {
+            load_chunk(row, rows, i, stop - i, s);
             for (index_t r = 0; r < rows; ++r)
-                kernel(s.y.data() + r * kPitch, s.dy.data() + r * kPitch, here,
+                kernel(s.y.data() + r * kPitch, s.dy.data() + r * kPitch, stop - i,
                        chunks + r * pitch + (i - begin) / kChunk);
-        }
+        });
     }
 
     void write(index_t row, index_t rows, index_t begin, index_t end, Scratch& s, const SumPair* totals) const {
@@ -140,8 +137,8 @@ private:
                        end - begin, totals[r], temperature(row + r), streaming_);
             return;
         }
-        for (index_t i = begin; i < end; i += kChunk) {
-            const index_t here = end - i < kChunk ? end - i : kChunk;
+        for_each_range(begin, end, kChunk, [&](index_t i, index_t stop) {
+            const index_t here = stop - i;
             if (layout_.length > kChunk)  // else it still stands there
                 load_chunk(row, rows, i, here, s);
             for (index_t r = 0; r < rows; ++r) {
@@ -151,7 +148,7 @@ private:
                     clear_absent(dx, s.mask.data() + r * kPitch, here);
             }
             stored(kOut).write(row, rows, i, here, s.dy.data(), kPitch, streaming_);
-        }
+        });
     }
 
     std::vector<Scratch> make_scratch() const {
@@ -172,18 +169,16 @@ private:
     // Whole rows, several together where their elements share cache lines.
     void run_rows() const {
         const RowBlocks blocks = RowBlocks::across(layout_, kOut, element_size(dtype_));
-        const index_t n = layout_.length, chunks = (n + kChunk - 1) / kChunk, per_block = blocks.most_rows();
-        const index_t per_task = kPiece / (n * per_block) > 0 ? kPiece / (n * per_block) : 1;
+        const index_t n = layout_.length, chunks = ceil_div(n, kChunk), per_block = blocks.most_rows();
+        const index_t per_task = std::max<index_t>(kPieceElements / (n * per_block), 1);
         std::vector<Scratch> scratch = make_scratch();
         std::vector<std::vector<SumPair>> sums(static_cast<std::size_t>(threads_));
         for (std::vector<SumPair>& own : sums)
             own.resize(static_cast<std::size_t>(chunks * per_block));
-        parallel_for((blocks.count() + per_task - 1) / per_task, threads_, [&](index_t task, int slot) {
+        parallel_for_ranges(blocks.count(), per_task, threads_, [&](index_t begin, index_t end, int slot) {
             Scratch& s = scratch[static_cast<std::size_t>(slot)];
             SumPair* const own = sums[static_cast<std::size_t>(slot)].data();
-            const index_t left = blocks.count() - task * per_task,
-                          end = task * per_task + (left < per_task ? left : per_task);
-            for (index_t b = task * per_task; b < end; ++b) {
+            for (index_t b = begin; b < end; ++b) {
                 const auto [row, count] = blocks[b];
                 SumPair totals[kBlockRows];
                 sum(row, count, 0, n, s, own, chunks);
@@ -196,12 +191,12 @@ private:
 
     // One row, which all threads share.
     void run_shared_row(index_t row) const {
-        const index_t n = layout_.length, pieces = (n + kPiece - 1) / kPiece, chunks = (n + kChunk - 1) / kChunk;
+        const index_t n = layout_.length, chunks = ceil_div(n, kChunk);
         std::vector<Scratch> scratch = make_scratch();
         std::vector<SumPair> sums(static_cast<std::size_t>(chunks));
         const auto for_each_piece = [&](auto&& f) {
-            parallel_for(pieces, threads_, [&](index_t p, int slot) {
-                f(p * kPiece, n - p * kPiece < kPiece ? n : (p + 1) * kPiece, scratch[static_cast<std::size_t>(slot)]);
+            parallel_for_ranges(n, kPieceElements, threads_, [&](index_t begin, index_t end, int slot) {
+                f(begin, end, scratch[static_cast<std::size_t>(slot)]);
             });
         };
         for_each_piece([&](index_t begin, index_t end, Scratch& s) {

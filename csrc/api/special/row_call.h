@@ -11,13 +11,9 @@
 
 namespace sorgum::special {
 
-// How work is cut (N7: by shape only). None of these numbers changes a bit of any result.
-constexpr index_t kLongRow = index_t(1) << 22;   // rows beyond it are always shared between threads
-constexpr index_t kManyBlocks = 16;              // so many rows keep all threads busy without being shared
-constexpr index_t kLeastTask = 8 * kChunk;       // elements that are worth a task
-constexpr index_t kLongTask = index_t(1) << 20;  // elements of many rows that one task takes in turn
-constexpr index_t kTasksPerThread = 8;           // with so many, all threads end at about the same time
-constexpr index_t kMostFactors = 1024;           // rows of a call that have a factor each
+// How work is cut; see also api/call/work.h.
+constexpr index_t kTasksPerThread = 8;  // with so many, all threads end at about the same time
+constexpr index_t kMostFactors = 1024;  // rows of a call that have a factor each
 
 enum class Op { softmax, log_softmax, logsumexp, logsumexp_partial, softmax_from_partial, logsumexp_grad };
 constexpr const char* name_of(Op op) {
@@ -101,7 +97,7 @@ struct RowCall {
         return share > kLongTask || threads == 1 ? kLongTask : share < kLeastTask ? kLeastTask : share;
     }
     // Whether so many rows keep all threads busy without being shared.
-    bool many(index_t rows) const { return rows >= kManyBlocks || rows % threads == 0; }
+    bool many(index_t rows) const { return rows >= kManyRows || rows % threads == 0; }
 
     // The kernels for contiguous rows: of one chunk, and of several.
     void batch_kernel(const Rows<T>& rows, const ExpScale<T>& scale_of_rows) const {
