@@ -152,8 +152,8 @@ def logsumexp_merge(p: Array, axis: int = 0) -> Array:
 
     Notes
     -----
-    Sums are integers, so that neither order nor grouping matters: docs/numerics/special.md. Where rows were split matters
-    unless it was at multiples of `CHUNK`: see `logsumexp_partial`. Tier: bitwise.
+    Sums are integers, so that neither order nor grouping matters: docs/numerics/special.md. Where rows were split
+    matters unless it was at multiples of `CHUNK`: see `logsumexp_partial`. Tier: bitwise.
 
     Examples
     --------

@@ -1,6 +1,6 @@
 """Rows of 2^26 elements and of more than 2^31: minutes, and gigabytes of memory.
 
-What they found last stands in docs/numerics/special.md; `pytest -m slow -rP tests/special/test_large.py` prints it again.
+What they found last stands in docs/numerics/special.md; `pytest -m slow -rP` on this file prints it again.
 """
 
 from collections.abc import Callable, Iterator

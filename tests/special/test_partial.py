@@ -274,7 +274,7 @@ def test_layouts_and_axes(dtype: np.dtype[Any]) -> None:
 @each_dtype
 @pytest.mark.parametrize("n", [2, 3, 17, 300, CHUNK, 20000])
 def test_splits_beside_the_chunk_borders(dtype: np.dtype[Any], n: int, rng: np.random.Generator) -> None:
-    """Other roundings of the same sum: at most twice the bound apart, and in fact what docs/numerics/special.md says."""
+    """Other roundings of the same sum: at most twice the bound apart, and in fact what the documents say."""
     stated = 1 if dtype.itemsize == 4 else 4
     assert stated <= 2 * load("bounds")[f"special.logsumexp.f{8 * dtype.itemsize}"]["bound"]
     for scale in (0.01, 0.1, 1.0, 3.0, 30.0):
