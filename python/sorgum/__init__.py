@@ -1,9 +1,9 @@
 """Numerical kernels for NumPy arrays with the same bits on every instruction set and number of threads.
 
 Functions live in modules by family: `sorgum.special` (exp, log, softmax, log_softmax, logsumexp), `sorgum.random`
-(keyed noise and what is drawn with it) and `sorgum.sor` (sparse linear systems). Beside them stand the run-time controls
-`isa`, `available_isas`, `set_isa`, `get_num_threads`, `set_num_threads`, `get_memory_pool`, `set_memory_pool` and
-`show_config`.
+(keyed noise and what is drawn with it) and `sorgum.sor` (sparse linear systems). Beside them stand the controls of the
+process: `isa`, `available_isas`, `set_isa`, `get_num_threads`, `set_num_threads`, `get_memory_pool`, `set_memory_pool`
+and `show_config`.
 
 Examples
 --------
