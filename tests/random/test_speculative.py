@@ -12,7 +12,7 @@ from sorgum import random, special
 
 Array = Any
 FALSE_ALARM = 1e-9
-PATH = Path(__file__).parent.parent / "examples" / "speculative_decoding.py"
+PATH = Path(__file__).resolve().parents[2] / "examples" / "speculative_decoding.py"
 WORDS, REQUESTS, LENGTH = 4, 200_000, 3
 
 # The first row: a draft that is far from its target, and the target.

@@ -528,7 +528,7 @@ def test_the_check_on_a_gpu_rehearsed(tmp_path: Path) -> None:
 
 def test_the_check_sees_a_fault(tmp_path: Path) -> None:
     code = (
-        "import sys, runpy, numpy as np; sys.path[:0] = ['tests', 'tools']; import gpu_check, cuda_stand_in\n"
+        "import sys, runpy, numpy as np; sys.path[:0] = ['tests/support', 'tools']; import gpu_check, cuda_stand_in\n"
         "def wrong(self, x, out, device, stream):\n"
         "    cuda_stand_in.host(out, 'f4')[...] = np.exp(cuda_stand_in.host(x, 'f4'))\n"
         "cuda_stand_in.Module.exp = wrong\n"
