@@ -73,23 +73,24 @@ SORGUM_INLINE index_t elements_to_boundary(const T* y) {
 // y[i] = f(x[i]) for f on vectors. `streaming` writes past the caches; the caller ends with one stream_fence().
 template <class T, class F>
 SORGUM_INLINE void map_elements(const T* x, T* y, index_t n, bool streaming, F&& f) {
-    index_t i = 0;
     const index_t head = elements_to_boundary(y);
-    if (streaming && head >= 0 && n >= 4 * kLanes) {
-        if (head > 0)
-            store_first(y, f(load_first(x, head, T(0))), head);
-        for (i = head; i + kLanes <= n; i += kLanes) {
+    const bool past = streaming && head >= 0 && n >= 4 * kLanes;
+    index_t i = 0;
+    for (index_t end = past && head > 0 ? head : n;; end = n) {  // the head, then the rest: its ends are compiled once
+        for (; past && i + kLanes <= end; i += kLanes) {
             prefetch_ahead(x + i);
             stream(y + i, f(load(x + i)));
         }
-    } else {
-        for (; i + kLanes <= n; i += kLanes) {
+        for (; i + kLanes <= end; i += kLanes) {
             prefetch_ahead(x + i);
             store(y + i, f(load(x + i)));
         }
+        if (i < end)
+            store_first(y + i, f(load_first(x + i, end - i, T(0))), end - i);
+        if (end == n)
+            return;
+        i = end;
     }
-    if (i < n)
-        store_first(y + i, f(load_first(x + i, n - i, T(0))), n - i);
 }
 
 SORGUM_ISA_END

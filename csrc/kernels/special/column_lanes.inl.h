@@ -10,30 +10,49 @@ SORGUM_ISA_BEGIN
 template <class T>
 inline constexpr index_t kMostVectors = kBlockColumns<T> / kLanes;
 
+// Lane l of `count` lanes of 16 rows, at most 16 of them.
+SORGUM_INLINE f64x16 fold_lanes(f64x16* lanes, index_t count) {
+    for (index_t half = kLanes / 2; half > 0; half /= 2)
+        for (index_t l = 0; l < half && l + half < count; ++l)
+            lanes[l] = lanes[l] + lanes[l + half];
+    return lanes[0];
+}
+
+// Half a group: the sum of term(j), term(j + 16), ... of which `present` exist.
+template <class V, class Column>
+SORGUM_INLINE V half_tree(Column& term, index_t j, index_t present) {
+    constexpr int count = kGroup / 2;
+    if (present >= count)
+        return tree_sum<count>([&](int v) SORGUM_LAMBDA { return term(j + v * kLanes); });
+    const V first = term(j);
+    if (present == 1)
+        return first;
+    const V second = term(j + kLanes);
+    return present == 2 ? first + second : (first + second) + term(j + 2 * kLanes);
+}
+
 // sums[c] = the sum of the terms 0 .. n - 1 of columns[c] for c < vectors <= most, lane by lane in the order that
-// kernels/special/softmax.h states.
+// kernels/special/softmax.h states. Not inlined: operations of the same terms share it.
 template <index_t most, class T, class Column>
-SORGUM_INLINE void column_sums(index_t n, index_t vectors, Column* columns, f64x16* sums) {
+SORGUM_NOINLINE void column_sums(index_t n, index_t vectors, Column* columns, f64x16* sums) {
     using V = vec<T>;
     LaneSum<T> lanes[kLanes][most];
-    Column one = columns[0];  // in registers
-    Column& term = most == 1 ? columns[0] : one;
     for (index_t group = 0; group < n; group += kGroup * kLanes) {
         for (index_t l = group; l < group + kLanes && l < n; ++l) {
             const index_t present = (n - l + kLanes - 1) / kLanes;
             for (index_t c = 0; c < vectors; ++c) {
                 LaneSum<T>& into = lanes[l - group][c];
-                if (most > 1)
-                    one = columns[c];
-                if (present == 1)
+                Column term = columns[c];  // in registers
+                if (present == 1) {
                     into.add(term(l));
-                else if (present >= kGroup)
-                    into.add(tree_sum<kGroup>([&](int v) SORGUM_LAMBDA { return term(l + v * kLanes); }));
-                else
-                    into.add(tree_sum<kGroup>(
-                        [&](int v) SORGUM_LAMBDA { return v < present ? term(l + v * kLanes) : splat<V>(T(0)); }));
-                if (most > 1)
-                    columns[c].keep(one);
+                } else {
+                    V sum = splat<V>(T(0));
+#pragma GCC unroll 1
+                    for (index_t v = 0; v < present && v < kGroup; v += kGroup / 2)
+                        sum = sum + half_tree<V>(term, l + v * kLanes, present - v);
+                    into.add(sum);
+                }
+                columns[c].keep(term);
             }
         }
     }
@@ -41,11 +60,19 @@ SORGUM_INLINE void column_sums(index_t n, index_t vectors, Column* columns, f64x
         f64x16 folded[kLanes];
         for (index_t l = 0; l < kLanes; ++l)
             folded[l] = lanes[l][c].lanes();
-        for (index_t half = kLanes / 2; half > 0; half /= 2)
-            for (index_t l = 0; l < half && l + half < n; ++l)
-                folded[l] = folded[l] + folded[l + half];
-        sums[c] = folded[0];
+        sums[c] = fold_lanes(folded, n);
     }
+}
+
+// The same of at most 16 terms: each is its lane's sum.
+template <class Column>
+SORGUM_INLINE f64x16 narrow_sum(index_t n, Column& column) {
+    Column term = column;
+    f64x16 lanes[kLanes];
+    for (index_t l = 0; l < n; ++l)
+        lanes[l] = to_f64(term(l));
+    column.keep(term);
+    return fold_lanes(lanes, n);
 }
 
 // What the last step needs of 16 rows.
@@ -78,7 +105,7 @@ struct ColumnResult<RowOp::logsumexp, T> {
 
 // The terms of 16 rows for the sum: element j lies at e + j pitch. Terms that the last step scales overwrite the
 // elements.
-template <RowOp op, class T>
+template <bool scales, class T>
 struct ColumnTerms {
     Terms<false, T> terms;
     T* e;
@@ -86,7 +113,7 @@ struct ColumnTerms {
     SORGUM_INLINE vec<T> operator()(index_t j) {
         T* const at = e + j * pitch;
         const vec<T> x = load(at), w = terms.value(x);
-        if constexpr (scales_terms(op))
+        if constexpr (scales)
             store(at, w);
         return terms.summand(x, w);
     }
@@ -114,6 +141,8 @@ SORGUM_NOINLINE f64x16 refined_columns(const T* e, index_t pitch, index_t n, f64
         const auto sum_again = [&](auto terms) SORGUM_LAMBDA {
             f64x16 lanes;
             ColumnAgain<decltype(terms)> column{terms, e, pitch};
+            if (n <= kLanes)
+                return narrow_sum(n, column);
             column_sums<1, double>(n, 1, &column, &lanes);
             return lanes;
         };
@@ -133,21 +162,26 @@ SORGUM_NOINLINE f64x16 refined_columns(const T* e, index_t pitch, index_t n, f64
     return excess;
 }
 
-// `vectors` times 16 rows: element j of the rows of vector c is e[16 (j vectors + c)] and the 15 that follow.
+// `vectors` times 16 rows, of at most 16 elements where `most` is 1: element j of the rows of vector c is e[16 (j
+// vectors + c)] and the 15 that follow.
 template <index_t most, RowOp op, class T>
 SORGUM_INLINE void sum_columns(T* e, index_t n, index_t vectors, const vec<T>* maxima, const vec<T>* minima,
                                const ExpScale<T>& scale, ReferenceLanes<T>* refs, ColumnResult<op, T>* results) {
     using V = vec<T>;
     using D = f64x16;
     const V zero = splat<V>(T(0));
-    ColumnTerms<op, T> columns[most];
+    ColumnTerms<scales_terms(op), T> columns[most];
     for (index_t c = 0; c < vectors; ++c) {
-        refs[c] = make_reference_lanes<T>(maxima[c], scale);
+        make_reference_lanes<T>(maxima[c], scale, refs[c]);
         const ExpMap<V> map = {zero, zero, refs[c].lowest, refs[c].magic};
         columns[c] = {Terms<false, T>(map, scale, refs[c].max), e + c * kLanes, vectors * kLanes};
     }
     D sums[most];
-    column_sums<most, T>(n, vectors, columns, sums);
+    if constexpr (most > 1)
+        if (n > kLanes)
+            column_sums<most, T>(n, vectors, columns, sums);
+    for (index_t c = 0; c < vectors && (most == 1 || n <= kLanes); ++c)
+        sums[c] = narrow_sum(n, columns[c]);
     for (index_t c = 0; c < vectors; ++c) {
         ReferenceLanes<T>& ref = refs[c];
         mark_nan(sums[c], ref.irregular);

@@ -113,7 +113,7 @@ SORGUM_INLINE ChunkSum<T> sum_chunk(const S* x, index_t n, const ExpMap<T>& map,
     LaneSum<T> lanes;
     V next = splat<V>(least);
     index_t i = 0;
-    for (; i + kGroup * kLanes <= n; i += kGroup * kLanes) {
+    for (; !shifted && i + kGroup * kLanes <= n; i += kGroup * kLanes) {
         lanes.add(tree_sum<kGroup>([&](int v) SORGUM_LAMBDA {
             const index_t here = i + v * kLanes;
             prefetch_ahead(x + i + kChunk, v);
@@ -128,12 +128,12 @@ SORGUM_INLINE ChunkSum<T> sum_chunk(const S* x, index_t n, const ExpMap<T>& map,
             return summand;
         }));
     }
-    if (i < n) {
+    while (i < n) {  // once, or, of a rare shift, for every group
         side.until(at + n);
         V w[kGroup];
         for (int v = 0; v < kGroup; ++v)
             w[v] = splat<V>(T(0));
-        for (int v = 0; i < n; ++v, i += kLanes) {
+        for (int v = 0; v < kGroup && i < n; ++v, i += kLanes) {
             const V e = load_computed_first(x + i, n - i, least);
             const V value = terms.value(e);
             side.keep(at + i, value);
@@ -156,6 +156,21 @@ SORGUM_NOINLINE ChunkSum<T> sum_single_chunk(const T* x, index_t n, const Refere
     return sum_chunk<false, false>(x, n, ref.map, scale, max_x, x, unused, NoSide(), 0);
 }
 
+// What is done once a chunk or a row is called: inlined, it would be a tenth of all the code.
+template <class T>
+SORGUM_NOINLINE Reference<T> reference_of(const ExpScale<T>& scale, T max_x) {
+    return make_reference(scale, max_x);
+}
+template <class T>
+SORGUM_NOINLINE void add_chunk_to_row(RowSum<T>& row, const ExpScale<T>& scale, const Reference<T>& ref, T max_x,
+                                      const ChunkSum<T>& sum) {
+    row_sum_add_chunk(row, scale, ref, max_x, sum.count, sum.others);
+}
+template <class T>
+SORGUM_NOINLINE RowResult<T> result_of(const RowSum<T>& row, const ExpScale<T>& scale, bool subtract_max) {
+    return row_result(row, scale, subtract_max);
+}
+
 // Adds a contiguous part of a row; it starts at a chunk's border.
 template <class T, class Side>
 SORGUM_INLINE void sum_chunks(const T* x, index_t n, const ExpScale<T>& scale, RowSum<T>& row, Side& side) {
@@ -166,7 +181,7 @@ SORGUM_INLINE void sum_chunks(const T* x, index_t n, const ExpScale<T>& scale, R
         const index_t here = n - i < kChunk ? n - i : kChunk;
         const index_t after = n - i - here < kChunk ? n - i - here : kChunk;
         T next_max = T(0);
-        const Reference<T> ref = make_reference(scale, max_x);
+        const Reference<T> ref = reference_of(scale, max_x);
         ChunkSum<T> sum = {0, 0.0};
         const bool regular = max_x != from_bits(Format<T>::infinity) && !ref.shifted && scale.prescale == T(1);
         side.chunk(i, regular && max_x != -from_bits(Format<T>::infinity), ref.exponent);
@@ -189,7 +204,7 @@ SORGUM_INLINE void sum_chunks(const T* x, index_t n, const ExpScale<T>& scale, R
         if (!swept && after > 0)
             next_max = max_of(x + i + kChunk, after);
         if (max_x != from_bits(Format<T>::infinity))
-            row_sum_add_chunk(row, scale, ref, max_x, sum.count, sum.others);
+            add_chunk_to_row(row, scale, ref, max_x, sum);
         max_x = next_max;
     }
 }

@@ -44,7 +44,7 @@ struct SecondPass {
         n = r.n;
         done = border = 0;
         scale = &s;
-        ref = make_reference(s, row.max);
+        ref = reference_of(s, row.max);
         max = row.max;
         if constexpr (op == RowOp::logsumexp_grad)
             product = Product<T>(r.factors[i]);
@@ -209,7 +209,7 @@ SORGUM_INLINE void long_rows(const Rows<T>& r, const ExpScale<T>& scale) {
         if (i > 0) {
             T value;
             if (scale.prescale == T(1) && !special_row(before, r.empty, value) &&
-                !make_reference(scale, before.max).shifted)
+                !reference_of(scale, before.max).shifted)
                 side.start(r, i - 1, scale, before);
             else
                 second_pass<op>(r, i - 1, scale, before);
@@ -219,7 +219,7 @@ SORGUM_INLINE void long_rows(const Rows<T>& r, const ExpScale<T>& scale) {
             RowSum<T> sum;
             row_sum_clear(sum);
             sum_chunks(x, r.n, scale, sum, side);
-            before = row_result(sum, scale, false);
+            before = result_of(sum, scale, false);
             if constexpr (op == RowOp::log_softmax)
                 refine(before, x, r.n, scale);
         }
@@ -246,7 +246,7 @@ void logsumexp_grad_long_rows_kernel(const Rows<T>& rows, const ExpScale<T>& sca
         RowSum<T> sum;
         row_sum_clear(sum);
         exp_sum_kernel(rows.x + i * rows.x_stride, rows.n, scale, sum);
-        second_pass<RowOp::logsumexp_grad>(rows, i, scale, row_result(sum, scale, false));
+        second_pass<RowOp::logsumexp_grad>(rows, i, scale, result_of(sum, scale, false));
     }
     if (rows.streaming)
         stream_fence();

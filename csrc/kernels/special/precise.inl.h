@@ -44,30 +44,39 @@ struct WidenedTerms {
     SORGUM_INLINE f64x16 operator()(f32x16 e) const { return widen(zero_where(eq(e, terms.max), terms.value(e))); }
 };
 
-// The sum of term(0), term(16), ... of a chunk of n elements, in lanes and in the order of every sum.
+// The sum of term(0, whole), term(16, whole), ... of a chunk of n elements, in lanes and in the order of every sum.
 template <class F>
 SORGUM_INLINE f64x16 precise_lanes(index_t n, F&& term) {
-    const auto half_group = [&](index_t i) SORGUM_LAMBDA {
-        return tree_sum<kGroup / 2>([&](int v) SORGUM_LAMBDA {
-            const index_t at = i + v * kLanes;
-            return at < n ? term(at) : splat<f64x16>(0.0);
-        });
-    };
+    constexpr index_t step = kGroup / 2 * kLanes;
     LaneSum<double> lanes;
-    for (index_t i = 0; i < n; i += kGroup * kLanes) {
-        f64x16 group = half_group(i);
-        if (i + kGroup / 2 * kLanes < n)
-            group = group + half_group(i + kGroup / 2 * kLanes);
-        lanes.add(group);
+    f64x16 first = splat<f64x16>(0.0), half;
+    for (index_t i = 0; i < n; i += step) {
+        if (i + step <= n) {
+            half = tree_sum<kGroup / 2>([&](int v) SORGUM_LAMBDA { return term(i + v * kLanes, true); });
+        } else {
+            f64x16 w[kGroup / 2];
+            for (int v = 0; v < kGroup / 2; ++v)
+                w[v] = splat<f64x16>(0.0);
+            index_t at = i;
+#pragma GCC unroll 1
+            for (int v = 0; at < n; ++v, at += kLanes)
+                w[v] = term(at, at + kLanes <= n);
+            half = tree_sum<kGroup / 2>([&](int v) SORGUM_LAMBDA { return w[v]; });
+        }
+        if (i / step % 2 != 0)
+            lanes.add(first + half);
+        else if (i + step >= n)
+            lanes.add(half);
+        first = half;
     }
     return lanes.lanes();
 }
 
 // The others of a chunk by terms of its elements.
 template <class F>
-SORGUM_INLINE f64x16 precise_lanes(const float* x, index_t n, const F& terms) {
-    return precise_lanes(n, [&](index_t at) SORGUM_LAMBDA {
-        if (at + kLanes <= n)
+SORGUM_NOINLINE f64x16 precise_lanes(const float* x, index_t n, const F& terms) {
+    return precise_lanes(n, [&](index_t at, bool whole) SORGUM_LAMBDA {
+        if (whole)
             return terms.at(x + at);
         return terms(load_first(x + at, n - at, -from_bits(Format<float>::infinity)));
     });
@@ -85,7 +94,7 @@ SORGUM_NOINLINE void precise_sum(const T* x, index_t n, const ExpScale<T>& scale
     if constexpr (sizeof(T) == 4) {
         if (row.excess < special::kPreciseBelow)
             return add_chunks(x, n, PreciseTerms(scale, splat<f64x16>(static_cast<double>(row.max))), 0, sum.others);
-        const Reference<T> ref = make_reference(scale, row.max);
+        const Reference<T> ref = reference_of(scale, row.max);
         if (ref.shifted || scale.prescale != T(1))
             add_chunks(x, n, WidenedTerms<true>{{ref.map, scale, row.max}}, -kHeadroom<T>, sum.others);
         else

@@ -33,8 +33,10 @@ SORGUM_INLINE Scale<vec<T>> scale_of(const Batch<T>& b, index_t i) {
 }
 
 template <class T>
-SORGUM_INLINE void map_batch(Batch<T>& b, const vec<T>* maxima, const vec<T>* minus_minima, const ExpScale<T>& scale) {
-    const ReferenceLanes<T> r = make_reference_lanes<T>(fold_max_rows(maxima), scale);
+SORGUM_NOINLINE void map_batch(Batch<T>& b, const vec<T>* maxima, const vec<T>* minus_minima,
+                               const ExpScale<T>& scale) {
+    ReferenceLanes<T> r;
+    make_reference_lanes<T>(fold_max_rows(maxima), scale, r);
     store(b.max, r.max);
     store(b.max64, r.max64);
     store(b.max_mantissa, r.max_mantissa);
@@ -70,7 +72,7 @@ SORGUM_INLINE f64x16 refined(const Batch<T>& b, f64x16 excess, f64x16 count, f64
         const index_t widened = count_of[0], all = widened + count_of[1];
         for (index_t k = 0; k < widened; ++k) {
             const T* const w = terms + listed[0][k] * pitch;
-            lanes[k] = precise_lanes(r.n, [&](index_t at) SORGUM_LAMBDA { return load_wide(w + at); });
+            lanes[k] = precise_lanes(r.n, [&](index_t at, bool) SORGUM_LAMBDA { return load_wide(w + at); });
         }
         for (index_t k = widened; k < all; ++k) {
             const index_t i = listed[0][k] = listed[1][k - widened];
@@ -94,8 +96,8 @@ SORGUM_INLINE f64x16 refined(const Batch<T>& b, f64x16 excess, f64x16 count, f64
 
 // From the rows' sums: what the last step needs, or the results of logsumexp.
 template <RowOp op, class T>
-SORGUM_INLINE void finish_batch(Batch<T>& b, const f64x16* sums, const vec<T>* counts, const Rows<T>& r,
-                                const ExpScale<T>& scale, const T* terms, index_t pitch) {
+SORGUM_NOINLINE void finish_batch(Batch<T>& b, const f64x16* sums, const vec<T>* counts, const Rows<T>& r,
+                                  const ExpScale<T>& scale, const T* terms, index_t pitch) {
     using V = vec<T>;
     using D = f64x16;
     const D count = to_f64(fold_sum_rows(counts)), mantissa = load(b.max_mantissa);
@@ -413,7 +415,7 @@ SORGUM_INLINE void step_batches(Writing writing, const Rows<T>& r, const ExpScal
 }
 
 template <RowOp op, class T>
-SORGUM_INLINE void batched_rows(const Rows<T>& r, const ExpScale<T>& scale) {
+SORGUM_NOINLINE void batched_rows(const Rows<T>& r, const ExpScale<T>& scale) {
     const index_t fitting = kBatch<T> / r.n;
     const index_t per_batch = fitting > 16 ? 16 : fitting < 1 ? 1 : fitting;
     const index_t padded = (r.n + kLanes - 1) / kLanes * kLanes;

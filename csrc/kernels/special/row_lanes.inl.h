@@ -20,7 +20,7 @@ SORGUM_NOINLINE void single_row(const Rows<T>& r, index_t i, const ExpScale<T>& 
     RowSum<T> sum;
     row_sum_clear(sum);
     exp_sum_kernel(x, r.n, scale, sum);
-    RowResult<T> row = row_result(sum, scale, false);
+    RowResult<T> row = result_of(sum, scale, false);
     if constexpr (op == RowOp::log_softmax)
         refine(row, x, r.n, scale);
     if constexpr (op == RowOp::softmax)
@@ -43,10 +43,9 @@ struct ReferenceLanes {
     bool irregular[16];
 };
 template <class T>
-SORGUM_INLINE ReferenceLanes<T> make_reference_lanes(vec<T> m, const ExpScale<T>& scale) {
+SORGUM_NOINLINE void make_reference_lanes(vec<T> m, const ExpScale<T>& scale, ReferenceLanes<T>& r) {
     using V = vec<T>;
     using D = f64x16;
-    ReferenceLanes<T> r;
     const D zero = splat<D>(0.0), lowest = splat<D>(Format<T>::exponent_bias + kHeadroom<T>);
     const D m64 = to_f64(m), c1 = splat<D>(scale.c1), c2 = splat<D>(scale.c2), c3 = splat<D>(scale.c3);
     const D cm = c1 * m64;
@@ -66,7 +65,6 @@ SORGUM_INLINE ReferenceLanes<T> make_reference_lanes(vec<T> m, const ExpScale<T>
     store(is_regular, select(regular, splat<D>(scale.prescale == T(1) ? 1.0 : 0.0), zero));
     for (int i = 0; i < 16; ++i)
         r.irregular[i] = is_regular[i] == 0.0;
-    return r;
 }
 
 // A sum that is NaN makes its row irregular.

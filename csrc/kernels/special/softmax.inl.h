@@ -20,7 +20,7 @@ void row_clear_kernel(RowSum<T>& row) {
 
 template <class T>
 void row_result_kernel(const RowSum<T>& row, const ExpScale<T>& scale, bool subtract_max, RowResult<T>& result) {
-    result = row_result(row, scale, subtract_max);
+    result = result_of(row, scale, subtract_max);
 }
 
 template <class T>
@@ -75,6 +75,11 @@ SORGUM_INLINE void softmax_scale_mapped(const T* x, T* y, index_t n, const ExpSc
     const Terms<shifted, T> terms(ref.map, scale, row.max);
     const Scale<V> s = make_scale<V>(row, terms.value(splat<V>(row.max)));
     const V zero = splat<V>(T(0));
+    if constexpr (shifted) {  // rare: a loop
+        for (index_t i = 0; i < n; i += kLanes)
+            store_first(y + i, last(scale_careful(terms.value(load_first(x + i, n - i, T(0))), s)), n - i);
+        return;
+    }
     map_elements(x, y, n, streaming, [&](V e) SORGUM_LAMBDA {
         const V w = terms.value(e);
         if (__builtin_expect(any(both(lt(w, s.tiny), lt(zero, w))), 0))
@@ -96,7 +101,7 @@ SORGUM_INLINE void softmax_scale_then(const T* x, T* y, index_t n, const ExpScal
     T value;
     if (special_row(row, empty, value))
         return fill(y, n, last(splat<vec<T>>(value)));
-    const Reference<T> ref = row.subtract_max ? make_max_reference(scale, row.max) : make_reference(scale, row.max);
+    const Reference<T> ref = row.subtract_max ? make_max_reference(scale, row.max) : reference_of(scale, row.max);
     if (ref.shifted || scale.prescale != T(1))
         softmax_scale_mapped<true>(x, y, n, scale, ref, row, streaming, last);
     else
