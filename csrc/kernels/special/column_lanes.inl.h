@@ -10,7 +10,7 @@ SORGUM_ISA_BEGIN
 template <class T>
 inline constexpr index_t kMostVectors = kBlockColumns<T> / kLanes;
 
-// Lane l of `count` lanes of 16 rows, at most 16 of them.
+// The first `count` lanes of 16 rows, folded by halves: an absent lane adds nothing.
 SORGUM_INLINE f64x16 fold_lanes(f64x16* lanes, index_t count) {
     for (index_t half = kLanes / 2; half > 0; half /= 2)
         for (index_t l = 0; l < half && l + half < count; ++l)

@@ -77,7 +77,7 @@ SORGUM_INLINE void softmax_scale_mapped(const T* x, T* y, index_t n, const ExpSc
     const V zero = splat<V>(T(0));
     if constexpr (shifted) {  // rare: a loop
         for (index_t i = 0; i < n; i += kLanes)
-            store_first(y + i, last(scale_careful(terms.value(load_first(x + i, n - i, T(0))), s)), n - i);
+            store_first(y + i, last(scale_subnormal(terms.value(load_first(x + i, n - i, T(0))), s)), n - i);
         return;
     }
     map_elements(x, y, n, streaming, [&](V e) SORGUM_LAMBDA {
