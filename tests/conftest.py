@@ -51,6 +51,14 @@ def threads() -> Iterator[Callable[[int], None]]:
 
 
 @pytest.fixture
+def gradients_on_again() -> Iterator[None]:
+    """Undo what the benchmarks of PyTorch, which run in a process of their own otherwise, set for all of it."""
+    yield
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_grad_enabled(True)
+
+
+@pytest.fixture
 def rng() -> np.random.Generator:
     """Give a generator with a fixed seed."""
     return np.random.default_rng(20180617)

@@ -22,6 +22,7 @@ from sorgum.bench.roofline import limit_call, limits
 from sorgum.bench.settings import Settings
 from sorgum.bench.table import WIDTH, explain, format_limits, format_table, rows_of
 
+pytestmark = pytest.mark.usefixtures("gradients_on_again")
 OPERATIONS = ("exp", "log", "softmax", "log_softmax", "logsumexp")
 
 

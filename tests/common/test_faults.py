@@ -128,21 +128,21 @@ SMALL_STACK = """if True:
             for f in (s.exp, s.log, s.softmax, s.log_softmax, s.logsumexp):
                 calls += [lambda f=f, x=x: f(x), lambda f=f, x=x: f(x.tolist()), lambda f=f, x=x: f(x[::2, ::3])]
             calls += [
-                lambda x=x, y=y: s.softmax_grad(y, x), lambda x=x: s.log_softmax_grad(x, x),
-                lambda x=x: s.logsumexp_grad(x, x[:, 0]), lambda x=x: s.softmax(x, axis=0, where=x > 0),
+                lambda x=x, y=y: s.softmax_grad(y, dy=x), lambda x=x: s.log_softmax_grad(x, dy=x),
+                lambda x=x: s.logsumexp_grad(x, dy=x[:, 0]), lambda x=x: s.softmax(x, axis=0, where=x > 0),
                 lambda x=x: s.logsumexp(x, b=x), lambda x=x: s.softmax_from_partial(x, s.logsumexp_partial(x)),
                 lambda x=x: s.logsumexp_finish(s.logsumexp_merge(s.logsumexp_partial(x))),
             ]
     x, ids = np.float32(logits), np.array([[1, 2]] * 4)
     bits = bfloat16.rounded(x, bfloat16.bits)
     calls += [
-        lambda: s.softmax(bits), lambda: s.logsumexp_grad(bits, bits[:, 0]),
+        lambda: s.softmax(bits), lambda: s.logsumexp_grad(bits, dy=bits[:, 0]),
         lambda: r.categorical(x, rng=1), lambda: r.categorical(x, rng=1, top_k=5, top_p=0.5, num_samples=3),
         lambda: r.categorical(x.tolist(), rng=1, return_log_prob=True, method="inverse"),
         lambda: r.filter_logits(x, top_p=0.5, min_p=0.1, top_k=9), lambda: r.apply_penalties(x, ids, frequency=1.0),
         lambda: r.gumbel_merge(r.gumbel_partial(np.stack([x, x]), rng=1, streams=np.zeros((2, 4), int))),
         lambda: r.gumbel_top_k(x, 3, rng=1), lambda: r.gumbel_softmax(x, rng=1), lambda: r.gumbel((4, 4500), rng=1),
-        lambda: r.gumbel_softmax(x, rng=1, hard=True), lambda: r.gumbel_softmax_grad(x, x, rng=1),
+        lambda: r.gumbel_softmax(x, rng=1, hard=True), lambda: r.gumbel_softmax_grad(x, dy=x, rng=1),
         lambda: r.bits(9, rng=1), lambda: r.normal(9, rng=1), lambda: r.gamma(np.exp(x), rng=1),
         lambda: r.dirichlet(np.exp(x), rng=1), lambda: r.soft_token_step(x, 3, rng=1),
         lambda: r.dirichlet_resample(x, 3, rng=1), lambda: r.embedding_mix(x[:, :2], ids, x),

@@ -229,7 +229,7 @@ WRITERS: dict[str, Any] = {
     "softmax, axis 0": lambda out: s.softmax(out, 0, out=out),
     "of a NumPy array": lambda out: s.softmax(out.numpy().copy(), out=out),
     "log_softmax": lambda out: s.log_softmax(out, out=out),
-    "softmax_grad": lambda out: s.softmax_grad(out, out.clone(), out=out),
+    "softmax_grad": lambda out: s.softmax_grad(out, dy=out.clone(), out=out),
     "softmax_from_partial": lambda out: s.softmax_from_partial(out, s.logsumexp_partial(out), out=out),
     "filter_logits": lambda out: r.filter_logits(out, top_k=2, out=out),
     "apply_penalties": lambda out: r.apply_penalties(out, [[1]] * 3, out=out),

@@ -8,6 +8,8 @@ import sorgum as sg
 from sorgum.bench import draws, peers
 from sorgum.bench.cases import Case, make_ring
 
+pytestmark = pytest.mark.usefixtures("gradients_on_again")
+
 
 @pytest.mark.parametrize("draw", draws.DRAWS)
 def test_every_way_draws_from_the_same_law(draw: str) -> None:

@@ -402,7 +402,7 @@ def test_small_temperatures_do_not_underflow_to_nan() -> None:
         (
             lambda: random.gumbel_top_k([1.0, 2.0], 1, rng=1, top_k=0),
             ValueError,
-            "gumbel_top_k: top_k must be at least 1, got 0",
+            "gumbel_top_k: top_k must be at least 1 (the number of categories keeps all), got 0",
         ),
         (
             lambda: random.top_k_log_prob([1.0, 2.0], [0], temperature=0.0),
