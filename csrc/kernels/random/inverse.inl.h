@@ -10,32 +10,23 @@ using namespace sorgum::random;
 template <class S>
 void chunk_masses_kernel(const S* x, index_t n, const ExpScale<computed_t<S>>& scale, ChunkMass* masses) {
     using T = computed_t<S>;
-    const double inf = from_bits(Format<double>::infinity);
-    T max_x = max_of(x, n < kChunk ? n : kChunk);
-    for (index_t i = 0; i < n; i += kChunk, ++masses) {
-        const index_t here = n - i < kChunk ? n - i : kChunk;
-        const index_t after = n - i - here < kChunk ? n - i - here : kChunk;
-        const bool infinite = max_x - max_x != T(0);
-        const Reference<T> ref = make_reference(scale, max_x);
-        T next_max = T(0);
-        ChunkSum<T> sum = {0, 0.0};
-        const bool regular = !infinite && !ref.shifted && scale.prescale == T(1), swept = regular && after == kChunk;
-        if (regular)  // where less than a chunk follows, this one is swept, for nothing: that saves a loop
-            sum = sum_chunk<false, true>(x + i, here, ref.map, scale, max_x, x + i + (swept ? kChunk : 0), next_max,
-                                         NoSide(), i);
-        else if (infinite)  // +inf, or none but -inf and NaN, which shows in no maximum
-            sum.others = max_x > T(0) || any_nan(x + i, here) ? from_bits(Format<double>::quiet_nan) : 0.0;
-        else
-            sum = sum_chunk<true, false>(x + i, here, ref.map, scale, max_x, x, next_max, NoSide(), i);
-        if (!swept && after > 0)
-            next_max = max_of(x + i + kChunk, after);
-        const double count = static_cast<double>(sum.count);
-        const double others = sum.others * power_of_two_f64(-kHeadroom<T>);
-        const bool far = !infinite && ref.far;
-        const double value = far && others == others ? count : count * ref.max_mantissa + others;
-        *masses = {infinite ? -inf : static_cast<double>(max_x), value, ref.exponent, far};
-        max_x = next_max;
-    }
+    const auto is_infinite = [](T max) SORGUM_LAMBDA { return max - max != T(0); };
+    const auto sum = [&](const ChunkOnTheWay<S>& chunk, T& next_max, bool& swept) SORGUM_LAMBDA -> ChunkSum<T> {
+        if (is_infinite(chunk.max))  // +inf, or none but -inf and NaN, which shows in no maximum
+            return {0, chunk.max > T(0) || any_nan(chunk.x, chunk.n) ? from_bits(Format<double>::quiet_nan) : 0.0};
+        if (chunk.is_regular(scale))
+            return chunk.sum_and_sweep(scale, next_max, swept, NoSide());
+        return sum_chunk<true, false>(chunk.x, chunk.n, chunk.ref.map, scale, chunk.max, chunk.x, next_max, NoSide(),
+                                      chunk.at);
+    };
+    walk_chunks(x, n, scale, sum, [&](const ChunkOnTheWay<S>& chunk, const ChunkSum<T>& sum_of_it) SORGUM_LAMBDA {
+        const bool infinite = is_infinite(chunk.max), far = !infinite && chunk.ref.far;
+        const double count = static_cast<double>(sum_of_it.count);
+        const double others = sum_of_it.others * power_of_two_f64(-kHeadroom<T>);
+        const double value = far && others == others ? count : count * chunk.ref.max_mantissa + others;
+        const double max = infinite ? -from_bits(Format<double>::infinity) : static_cast<double>(chunk.max);
+        *masses++ = {max, value, chunk.ref.exponent, far};
+    });
 }
 
 SORGUM_INLINE index_t scaled_word(std::uint64_t word, index_t total) {  // in [0, total)

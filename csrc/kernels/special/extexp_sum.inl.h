@@ -171,9 +171,30 @@ SORGUM_NOINLINE RowResult<T> result_of(const RowSum<T>& row, const ExpScale<T>& 
     return row_result(row, scale, subtract_max);
 }
 
-// Adds a contiguous part of a row; it starts at a chunk's border.
-template <class T, class Side>
-SORGUM_INLINE void sum_chunks(const T* x, index_t n, const ExpScale<T>& scale, RowSum<T>& row, Side& side) {
+// A chunk on the way through a part of a row.
+template <class S, class T = computed_t<S>>
+struct ChunkOnTheWay {
+    const S* x;
+    index_t at, n;  // its place in the part, and its elements
+    bool followed;  // by a whole chunk
+    T max;
+    Reference<T> ref;
+
+    // Whether its terms are neither shifted nor prescaled.
+    SORGUM_INLINE bool is_regular(const ExpScale<T>& scale) const { return !ref.shifted && scale.prescale == T(1); }
+    // The sum of a regular one; on the way `next_max` becomes the maximum of the whole chunk that follows. Where none
+    // does, this one is swept itself, for nothing: that saves compiling another loop.
+    template <class Side>
+    SORGUM_INLINE ChunkSum<T> sum_and_sweep(const ExpScale<T>& scale, T& next_max, bool& swept, Side&& side) const {
+        swept = followed;
+        return sum_chunk<false, true>(x, n, ref.map, scale, max, x + (followed ? kChunk : 0), next_max, side, at);
+    }
+};
+
+// Walks over the chunks of a contiguous part of a row, which starts at a chunk's border. sum(chunk, next_max, swept)
+// returns a chunk's sum, and may find the next one's maximum on the way; then take(chunk, its sum) is called.
+template <class S, class T, class Sum, class Take>
+SORGUM_INLINE void walk_chunks(const S* x, index_t n, const ExpScale<T>& scale, Sum&& sum, Take&& take) {
     if (n <= 0)
         return;
     T max_x = max_of(x, n < kChunk ? n : kChunk);
@@ -181,32 +202,36 @@ SORGUM_INLINE void sum_chunks(const T* x, index_t n, const ExpScale<T>& scale, R
         const index_t here = n - i < kChunk ? n - i : kChunk;
         const index_t after = n - i - here < kChunk ? n - i - here : kChunk;
         T next_max = T(0);
-        const Reference<T> ref = reference_of(scale, max_x);
-        ChunkSum<T> sum = {0, 0.0};
-        const bool regular = max_x != from_bits(Format<T>::infinity) && !ref.shifted && scale.prescale == T(1);
-        side.chunk(i, regular && max_x != -from_bits(Format<T>::infinity), ref.exponent);
         bool swept = false;
-        if (regular && (after == kChunk || Side::active)) {
-            // Where less than a chunk follows, this one is swept itself, for nothing: that saves compiling another
-            // loop.
-            swept = after == kChunk;
-            sum = sum_chunk<false, true>(x + i, here, ref.map, scale, max_x, x + i + (swept ? kChunk : 0), next_max,
-                                         side, i);
-        } else {
-            side.until(i + here);
-            if (max_x == from_bits(Format<T>::infinity)) {
-                row.has_inf = true;
-                row.has_nan = row.has_nan || any_nan(x + i, here);
-            } else {
-                sum = sum_single_chunk(x + i, here, ref, scale, max_x);
-            }
-        }
+        const ChunkOnTheWay<S> chunk = {x + i, i, here, after == kChunk, max_x, reference_of(scale, max_x)};
+        const ChunkSum<T> of_chunk = sum(chunk, next_max, swept);
         if (!swept && after > 0)
             next_max = max_of(x + i + kChunk, after);
-        if (max_x != from_bits(Format<T>::infinity))
-            add_chunk_to_row(row, scale, ref, max_x, sum);
+        take(chunk, of_chunk);
         max_x = next_max;
     }
+}
+
+// Adds a contiguous part of a row; it starts at a chunk's border.
+template <class T, class Side>
+SORGUM_INLINE void sum_chunks(const T* x, index_t n, const ExpScale<T>& scale, RowSum<T>& row, Side& side) {
+    const auto sum = [&](const ChunkOnTheWay<T>& chunk, T& next_max, bool& swept) SORGUM_LAMBDA -> ChunkSum<T> {
+        const T inf = from_bits(Format<T>::infinity);
+        const bool regular = chunk.max != inf && chunk.is_regular(scale);
+        side.chunk(chunk.at, regular && chunk.max != -inf, chunk.ref.exponent);
+        if (regular && (chunk.followed || Side::active))
+            return chunk.sum_and_sweep(scale, next_max, swept, side);
+        side.until(chunk.at + chunk.n);
+        if (chunk.max != inf)
+            return sum_single_chunk(chunk.x, chunk.n, chunk.ref, scale, chunk.max);
+        row.has_inf = true;
+        row.has_nan = row.has_nan || any_nan(chunk.x, chunk.n);
+        return {0, 0.0};
+    };
+    walk_chunks(x, n, scale, sum, [&](const ChunkOnTheWay<T>& chunk, const ChunkSum<T>& sum_of_it) SORGUM_LAMBDA {
+        if (chunk.max != from_bits(Format<T>::infinity))
+            add_chunk_to_row(row, scale, chunk.ref, chunk.max, sum_of_it);
+    });
 }
 
 template <class T>
