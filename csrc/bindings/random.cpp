@@ -1,6 +1,7 @@
 // The family random.
 #include <pybind11/stl.h>
 
+#include "api/random/check.h"
 #include "api/random/random.h"
 #include "api/random/soft_tokens.h"
 #include "bindings/common/array.h"
@@ -29,6 +30,19 @@ void noise(const std::string& law, bool wide, std::uint64_t key, const OptionalA
     const random::Source source = source_of(name, key, streams, position, index_offset, given);
     const ArrayView to = view_of(out, name, "out");
     without_gil([&] { random::noise(law, wide, source, shape, to); });
+}
+
+void check_places(const std::string& function, const std::vector<index_t>& shape, const OptionalArray& streams,
+                  const py::array& position, index_t index_offset) {
+    const char* const name = function.c_str();
+    random::check_places(name, shape, source_of(name, 0, streams, position, index_offset, std::nullopt));
+}
+
+void check_draw(const std::string& function, const std::vector<index_t>& shape, const py::array& temperature,
+                const OptionalArray& streams, const py::array& position, index_t index_offset) {
+    const char* const name = function.c_str();
+    random::check_draw(name, shape, view_of(temperature, name, "temperature"),
+                       source_of(name, 0, streams, position, index_offset, std::nullopt));
 }
 
 // top_k, top_p, min_p, filter_order, and whether all ties are kept.
@@ -166,6 +180,10 @@ void register_random(py::module_& module) {
                            view_of(out, "philox", "out"), rounds);
         },
         py::arg("counter"), py::arg("key"), py::arg("out"), py::arg("rounds"));
+    module.def("check_places", &check_places, py::arg("function"), py::arg("shape"), py::arg("streams"),
+               py::arg("position"), py::arg("index_offset"));
+    module.def("check_draw", &check_draw, py::arg("function"), py::arg("shape"), py::arg("temperature"),
+               py::arg("streams"), py::arg("position"), py::arg("index_offset"));
     module.def("noise", &noise, py::arg("law"), py::arg("wide"), py::arg("key"), py::arg("streams"),
                py::arg("position"), py::arg("index_offset"), py::arg("shape"), py::arg("out"),
                py::arg("given") = py::none());

@@ -1,6 +1,7 @@
 // The family special.
 #include <pybind11/stl.h>
 
+#include "api/special/check.h"
 #include "api/special/grad.h"
 #include "api/special/special.h"
 #include "bindings/common/array.h"
@@ -133,6 +134,8 @@ void register_special(py::module_& module) {
     module.def("logsumexp_finish", &logsumexp_finish, py::arg("p"), py::arg("out"), py::arg("sign"));
     module.def("softmax_from_partial", &softmax_from_partial, py::arg("x"), py::arg("p"), py::arg("axes"),
                py::arg("where"), py::arg("out"), py::arg("empty"));
+    module.def("check_options", &special::check_options, py::arg("function"), py::arg("empty"), py::arg("algorithm"),
+               py::arg("temperature"));
     module.def(
         "row_shape",
         [](const char* function, const py::array& x, const Axes& axes, bool keepdims) {

@@ -27,7 +27,7 @@ MAY_INCLUDE = {
     "isa": r"kernels/|dispatch/@SORGUM_FAMILY@\.h$",
     "dispatch": r"core/|dispatch/|isa/\w+\.inc$|kernels/(?!.*\.inl\.h$)",
     "api": r"api/|core/|dispatch/|kernels/(?!.*\.inl\.h$)",
-    "cuda": r"(core|math|cuda)/|api/call/rows\.h$",
+    "cuda": r"(core|math|cuda)/|api/call/(rows|temperature)\.h$|api/\w+/check\.h$",
     "bindings": r"(bindings|api|core)/|cuda/(\w+)/\2\.h$|isa/families\.inc$",
 }
 

@@ -275,6 +275,34 @@ def test_not_built(monkeypatch: pytest.MonkeyPatch) -> None:
     )
 
 
+# ---- checks that are the CPU's ----
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"streams": [1, 2, 3]}, {"streams": 4}, {"position": [1, 2, 3]}, {"index_offset": -1},
+        {"index_offset": 2**62 - 2}, {"index_offset": 2**63},
+    ],
+)  # fmt: skip
+def test_places_are_checked_as_on_the_cpu(torch: None, module: Module, options: dict[str, Any]) -> None:
+    y, x = np.full((2, 3), 7, np.float32), logits(2, 3)
+    expected = error_of(lambda: sg.random.gumbel((2, 3), rng=0, **options))
+    assert error_of(lambda: sg.random.gumbel((2, 3), rng=0, out=Interface(y), **options)) == expected
+    expected = error_of(lambda: categorical(x, rng=0, **options))
+    assert error_of(lambda: categorical(Tensor(x), rng=0, **options)) == expected
+    assert not module.places
+    assert (y == 7).all()
+
+
+@pytest.mark.parametrize("temperature", [-1.0, np.nan, np.inf, [1.0, -2.0], [1.0, 1.0, 1.0], [[1.0], [2.0**901]]])
+def test_temperatures_are_checked_as_on_the_cpu(torch: None, module: Module, temperature: Any) -> None:
+    x = logits(2, 3)
+    expected = error_of(lambda: categorical(x, rng=0, temperature=temperature))
+    assert error_of(lambda: categorical(Tensor(x), rng=0, temperature=temperature)) == expected
+    assert not module.places
+
+
 # ---- the compiled module ----
 
 
@@ -297,17 +325,17 @@ def test_errors_of_the_compiled_module(compiled: ModuleType) -> None:
     rows = f"must have rows of adjacent elements, all at one distance, {THERE}, got shape"
 
     def noise(out: np.ndarray, law: str = "gumbel", shape: Any = None, **more: Any) -> None:
-        given = {"streams": None, "positions": None, "dtype": out.dtype.name, **more}
+        given = {"streams": None, "positions": None, "index_offset": 0, "dtype": out.dtype.name, **more}
         compiled.noise(
-            law=law, wide=False, key=1, position=0, index_offset=0, shape=out.shape if shape is None else shape,
+            law=law, wide=False, key=1, position=0, shape=out.shape if shape is None else shape,
             out=view(out), device=0, stream=1, **given,
         )  # fmt: skip
 
     def draw(x: np.ndarray, out: np.ndarray = drawn, samples: int | None = None, **more: Any) -> None:
-        given = {"temperatures": None, "where": None, "streams": None, "positions": None, "dtype": x.dtype.name, **more}
+        given = {"temperatures": None, "temperature": 1.0, "where": None, "streams": None, "positions": None,
+                 "index_offset": 0, "dtype": x.dtype.name, **more}  # fmt: skip
         compiled.categorical(
-            logits=view(x), temperature=1.0, out=view(out), samples=samples, key=1, position=0, index_offset=0,
-            wait=False, device=0, stream=1, **given,
+            logits=view(x), out=view(out), samples=samples, key=1, position=0, wait=False, device=0, stream=1, **given,
         )  # fmt: skip
 
     shared = np.zeros(16, np.float32)
@@ -336,6 +364,12 @@ def test_errors_of_the_compiled_module(compiled: ModuleType) -> None:
          "categorical: where must broadcast to shape (2, 8), got shape (3, 8)"),
         (lambda: draw(y, temperatures=np.zeros(2, np.float32)), TypeError,
          "categorical: temperature must have dtype float64, got float32"),
+        (lambda: draw(y, temperatures=np.array([1.0, np.nan])), ValueError,
+         "categorical: temperature must be in [0, 2**900], got nan"),
+        (lambda: draw(y, temperature=-1.0), ValueError, "categorical: temperature must be in [0, 2**900], got -1.0"),
+        (lambda: draw(y, index_offset=-1), ValueError, "categorical: index_offset must be in [0, 2**62], got -1"),
+        (lambda: noise(y, index_offset=2**62 - 7), ValueError,
+         f"gumbel: index_offset must leave indices up to 2**62, got {2**62 - 7} and rows of 8"),
         (lambda: draw(shared.reshape(2, 8), shared.view(np.int64)[:2]), ValueError,
          f"categorical: out must share no memory with logits {THERE}, got arrays that overlap"),
     ]  # fmt: skip

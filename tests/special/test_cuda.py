@@ -324,6 +324,23 @@ def test_errors(module: Module) -> None:
     assert module.places == []
 
 
+def test_options_are_checked_as_on_the_cpu(module: Module) -> None:
+    x, check = logits(2, 3), sg._core.special.check_options
+    for empty, algorithm, temperature in (
+        ("none", "auto", 1.0), ("nan", "fast", 1.0), ("zero", "two_pass", np.nan), ("nan", "auto", 1e-310),
+        ("none", "fast", -1.0), ("nan", "fast", 0.0),
+    ):  # fmt: skip
+        options: Any = {"empty": empty, "algorithm": algorithm, "temperature": temperature}
+        expected = error_of(lambda options=options: sg.special.softmax(x, **options))
+        assert error_of(lambda options=options: check("softmax", **options)) == expected
+        out = np.full((2, 3), 7, np.float32)
+        given = Interface(x)
+        assert error_of(lambda o=options: sg.special.softmax(given, out=Interface(out), **o)) == expected
+        assert not module.places
+        assert (out == 7).all()
+    check("softmax", "zero", "three_pass_reload", 2.0)
+
+
 NO_GPU = {
     3: "initialization error",
     35: "CUDA driver version is insufficient for CUDA runtime version",
@@ -414,8 +431,10 @@ def test_errors_of_the_compiled_module(compiled: ModuleType) -> None:
     rows = "must have rows of adjacent elements, all at one distance, on a CUDA device, got shape"
     apart = "share no memory with x on a CUDA device, got arrays that overlap"
 
-    def softmax(x: np.ndarray, out: np.ndarray, axes: Any = (-1,), where: np.ndarray | None = None) -> None:
-        compiled.softmax(view(x), axes, 1.0, None if where is None else view(where), view(out), False, 0, 1)
+    def softmax(
+        x: np.ndarray, out: np.ndarray, axes: Any = (-1,), where: np.ndarray | None = None, temperature: float = 1.0
+    ) -> None:
+        compiled.softmax(view(x), axes, temperature, None if where is None else view(where), view(out), False, 0, 1)
 
     def logsumexp(x: np.ndarray, out: np.ndarray, axes: Any = (-1,), keepdims: bool = False) -> None:
         compiled.logsumexp(view(x), axes, 1.0, None, view(out), keepdims, 0, 1)
@@ -427,6 +446,8 @@ def test_errors_of_the_compiled_module(compiled: ModuleType) -> None:
         (lambda: softmax(x, read_only), "softmax: out must be writable, got a read-only array"),
         (lambda: softmax(x, y, (2,)), "softmax: axis must be in [-2, 2), got 2"),
         (lambda: softmax(x, y, (0, 0)), "softmax: axis must not repeat, got 0 again"),
+        (lambda: softmax(x, y, temperature=-1.0), "softmax: temperature must be positive and finite, got -1.0"),
+        (lambda: softmax(x, y, temperature=1e-310), "softmax: temperature must not be subnormal, got 1e-310"),
         (lambda: softmax(x, y, (0,)), f"softmax: x {rows} (2, 3) with strides (12, 4) in bytes"),
         (
             lambda: softmax(wide[:, ::2], np.zeros((2, 4), np.float32)),

@@ -5,6 +5,9 @@
 
 namespace sorgum {
 
+// Throws ValueError unless it is positive, finite and normal.
+void check_temperature(const char* function, double value);
+
 // Throws ValueError unless all are positive, finite and normal. Unless `view` is a scalar, they are one of the layout's
 // operands.
 void check_temperature(const char* function, const ArrayView& view, const RowLayout& layout, int operand);

@@ -26,7 +26,6 @@ public:
           where_(append_others(a)),
           layout_(make_rows(a.logits, reduced_, operands_)),
           logits_(layout_, a.logits.dtype, where_) {
-        rows_.check(a.function, layout_);
         rules_.check(layout_);
     }
 
@@ -250,7 +249,6 @@ void top_of_rows(const TopArguments& a, const Source& source) {
     rows.append_to(operands);
     const int where = append_where(a.function, a.where, a.logits, operands);
     const RowLayout layout = make_rows(a.logits, reduced, operands);
-    rows.check(a.function, layout);
     rules.check(layout);
     const Logits<T> logits(layout, a.logits.dtype, where);
     struct Top {

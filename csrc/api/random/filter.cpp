@@ -10,9 +10,6 @@ namespace sorgum::random {
 
 namespace {
 
-// The largest temperature: T G stays below half a unit of the largest float64, so that no sum overflows.
-constexpr double kLargestTemperature = 0x1p900;
-
 [[noreturn]] void refuse(const char* function, const char* argument, const char* rule, const std::string& value) {
     throw ValueError(std::string(function) + ": " + argument + " must be " + rule + ", got " + value);
 }
@@ -83,9 +80,7 @@ RowRules::RowRules(const char* function, const ArrayView& temperature, const std
 
 void RowRules::check(const RowLayout& layout) const {
     for (index_t r = 0; r < (scalars_ ? std::min<index_t>(layout.rows, 1) : layout.rows); ++r) {
-        const double t = temperature(layout, r);
-        if (!(t >= 0.0) || t > kLargestTemperature)
-            refuse(function_, "temperature", "in [0, 2**900]", number_text(t));
+        check_draw_temperature(function_, temperature(layout, r));
         if (!filtered_)
             continue;
         const Filters f = filters(layout, r);

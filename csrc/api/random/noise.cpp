@@ -9,14 +9,6 @@ namespace sorgum::random {
 
 namespace {
 
-struct Law {
-    const char* name;
-    Purpose purpose;
-};
-constexpr Law kLaws[] = {
-    {"bits", Purpose::bits},     {"uniform", Purpose::uniform},   {"exponential", Purpose::exponential},
-    {"gumbel", Purpose::gumbel}, {"logistic", Purpose::logistic}, {"normal", Purpose::normal}};
-
 template <class T>
 noise_fn<T>* kernel_of(Purpose purpose) {
     const KernelTable& table = kernels();
@@ -47,7 +39,6 @@ void fill(const Law& law, bool wide, const Source& source, const ArrayView& out)
     std::vector<ArrayView> operands = {out};
     rows.append_to(operands);
     const RowLayout layout = make_rows(out, reduced, operands);
-    rows.check(law.name, layout);
     const index_t n = layout.length;
     if (layout.rows == 0 || n == 0)
         return;
@@ -76,7 +67,6 @@ void add_to_rows(const char* function, const ArrayView& logits, const Source& so
     std::vector<ArrayView> operands = {logits, out};
     rows.append_to(operands);
     const RowLayout layout = make_rows(logits, reduced, operands);
-    rows.check(function, layout);
     const index_t n = layout.length;
     if (layout.rows == 0 || n == 0)
         return;
@@ -107,7 +97,6 @@ void gamma_rows(const char* function, const ArrayView& concentration, bool logar
     std::vector<ArrayView> operands = {concentration, out};
     rows.append_to(operands);
     const RowLayout layout = make_rows(out, reduced, operands);
-    rows.check(function, layout);
     const index_t n = layout.length;
     if (layout.rows == 0 || n == 0)
         return;
@@ -153,22 +142,17 @@ void philox(const ArrayView& counter, const ArrayView& key, const ArrayView& out
 
 void noise(const std::string& name, bool wide, const Source& source, const std::vector<index_t>& shape,
            const ArrayView& out) {
-    const Law* law = nullptr;
-    for (const Law& known : kLaws)
-        if (name == known.name)
-            law = &known;
-    if (law == nullptr)
-        throw ValueError("noise: law must be a distribution of this family, got '" + name + "'");
-    check_out(law->name, "out", out, out.dtype == DType::f32 ? DType::f32 : DType::f64, shape.data(),
+    const Law& law = law_of(name);
+    check_out(law.name, "out", out, out.dtype == DType::f32 ? DType::f32 : DType::f64, shape.data(),
               static_cast<int>(shape.size()));
     if (source.given &&
         (source.given->ndim != 1 || source.given->shape[0] < (wide ? 2 : 1) * (shape.empty() ? 1 : shape.back())))
         throw ValueError(name + ": given must hold the words of a row, got too few");
     const FpGuard guard;
     if (out.dtype == DType::f32)
-        fill<float>(*law, wide, source, out);
+        fill<float>(law, wide, source, out);
     else
-        fill<double>(*law, wide, source, out);
+        fill<double>(law, wide, source, out);
 }
 
 void convert(const ArrayView& x, const ArrayView& out) {

@@ -25,7 +25,6 @@ public:
           logits_(layout_, a.logits.dtype, where_),
           stored_(layout_, kOut, a.out.dtype),
           direct_(stored_.direct()) {
-        rows_.check(a.function, layout_);
         check_temperature(a.function, a.temperature, layout_, kTemperature);
         one_temperature_ = a.temperature.ndim == 0;
         streaming_ = saturated_product(layout_.rows, layout_.length) >= kStreamingBytes / element_size(a.out.dtype);

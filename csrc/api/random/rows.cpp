@@ -4,19 +4,6 @@
 
 namespace sorgum::random {
 
-namespace {
-
-constexpr index_t kLastIndex = index_t(1) << 62;  // two words per index keep within 63 bits
-
-}  // namespace
-
-std::vector<bool> last_axis(const ArrayView& x) {
-    std::vector<bool> reduced(static_cast<std::size_t>(x.ndim), false);
-    if (x.ndim > 0)
-        reduced.back() = true;
-    return reduced;
-}
-
 void check_logits(const char* function, const ArrayView& logits) {
     check_float(function, "logits", logits);
     if (logits.ndim == 0)
@@ -49,20 +36,15 @@ RowSource::RowSource(const char* function, const Source& source, const ArrayView
     const ArrayView zero = {nullptr, DType::i64, false, 0, {}, {}};
     operands_ = {per_row(function, "position", source.position, x, reduced),
                  per_row(function, "streams", source.streams ? *source.streams : zero, x, reduced)};
-    if (source.index_offset < 0 || source.index_offset > kLastIndex)
-        throw ValueError(std::string(function) + ": index_offset must be in [0, 2**62], got " +
-                         std::to_string(source.index_offset));
+    index_t length = 1;
+    for (int d = 0; d < x.ndim; ++d)
+        length *= reduced[static_cast<std::size_t>(d)] ? x.shape[d] : 1;
+    check_index_offset(function, source.index_offset, length);
 }
 
 void RowSource::append_to(std::vector<ArrayView>& operands) {
     first_ = static_cast<int>(operands.size());
     operands.insert(operands.end(), operands_.begin(), operands_.end());
-}
-
-void RowSource::check(const char* function, const RowLayout& layout) const {
-    if (layout.length > kLastIndex - source_.index_offset)
-        throw ValueError(std::string(function) + ": index_offset must leave indices up to 2**62, got " +
-                         std::to_string(source_.index_offset) + " and rows of " + std::to_string(layout.length));
 }
 
 NoiseRow RowSource::row(const RowLayout& layout, index_t r, Purpose purpose, bool wide) const {

@@ -6,6 +6,7 @@
 #include "api/call/rows.h"
 #include "api/call/stored.h"
 #include "api/call/work.h"
+#include "api/random/check.h"
 #include "api/random/random.h"
 #include "dispatch/dispatch.h"
 #include "dispatch/random.h"
@@ -13,9 +14,6 @@
 namespace sorgum::random {
 
 inline constexpr index_t kScratch = 4096;  // elements brought together, or made before they are scattered
-
-// The categories of a row, or its numbers, lie along the last axis.
-std::vector<bool> last_axis(const ArrayView& x);
 
 // Throws unless `logits` have a type and an axis that all functions of logits accept.
 void check_logits(const char* function, const ArrayView& logits);
@@ -30,7 +28,6 @@ public:
     RowSource(const char* function, const Source& source, const ArrayView& x, const std::vector<bool>& reduced);
     // The last operands that make_rows() is given.
     void append_to(std::vector<ArrayView>& operands);
-    void check(const char* function, const RowLayout& layout) const;
     NoiseRow row(const RowLayout& layout, index_t r, Purpose purpose, bool wide) const;
 
 private:

@@ -5,6 +5,7 @@
 #include "api/call/stored.h"
 #include "api/call/temperature.h"
 #include "api/call/work.h"
+#include "api/special/check.h"
 #include "api/special/special.h"
 #include "dispatch/dispatch.h"
 #include "dispatch/special.h"
@@ -23,8 +24,6 @@ constexpr const char* name_of(Op op) {
 }
 constexpr bool scales_terms(Op op) { return op == Op::softmax || op == Op::logsumexp_grad; }
 constexpr bool reduces(Op op) { return op == Op::logsumexp || op == Op::logsumexp_partial; }
-
-enum class Algorithm { automatic, two_pass, three_pass_recompute, three_pass_reload };
 
 template <class T>
 struct RowCall {

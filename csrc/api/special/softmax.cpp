@@ -12,21 +12,6 @@ namespace {
 
 constexpr index_t kFewestColumns = 16;  // rows side by side that are worth the kernels for columns
 
-Algorithm parse_algorithm(Op op, const std::string& name) {
-    if (name == "auto")
-        return Algorithm::automatic;
-    if (name == "two_pass")
-        return Algorithm::two_pass;
-    if (name == "three_pass_recompute")
-        return Algorithm::three_pass_recompute;
-    if (name == "three_pass_reload")
-        return Algorithm::three_pass_reload;
-    throw ValueError(
-        std::string(name_of(op)) +
-        ": algorithm must be one of 'auto', 'two_pass', 'three_pass_recompute', 'three_pass_reload', got '" + name +
-        "'");
-}
-
 int add(std::vector<ArrayView>& operands, const ArrayView& view) {
     operands.push_back(view);
     return static_cast<int>(operands.size()) - 1;
@@ -37,7 +22,7 @@ int add(std::vector<ArrayView>& operands, const ArrayView& view) {
 template <class T>
 RowCall<T>::RowCall(Op which, const Arguments& a, const std::vector<bool>& reduced)
     : op(which),
-      algorithm(parse_algorithm(op, a.algorithm)),
+      algorithm(algorithm_of(name_of(op), a.algorithm)),
       dtype(a.x.dtype),
       out_dtype(a.out.dtype),
       table(kernels()) {
@@ -129,8 +114,7 @@ void run(Op op, const Arguments& a) {
             check_out(name, "sign", *a.sign, type, shape.data(), static_cast<int>(shape.size()));
     } else if (op != Op::logsumexp_partial) {
         check_out(name, "out", a.out, type, a.x.shape, a.x.ndim);
-        if (a.empty != "nan" && a.empty != "zero")
-            throw ValueError(std::string(name) + ": empty must be 'nan' or 'zero', got '" + a.empty + "'");
+        check_empty(name, a.empty);
     }
     const FpGuard guard;
     if (computed_in(a.x.dtype) == DType::f32)

@@ -1,5 +1,6 @@
 #include "cuda/random/random.h"
 
+#include "api/random/check.h"
 #include "core/error.h"
 #include "cuda/common/layout.h"
 
@@ -30,13 +31,6 @@ RowPlaces places_of(const char* function, const Source& source, index_t rows) {
     return p;
 }
 
-std::vector<bool> last_axis(const ArrayView& x) {
-    std::vector<bool> reduced(static_cast<std::size_t>(x.ndim), false);
-    if (x.ndim > 0)
-        reduced.back() = true;
-    return reduced;
-}
-
 template <class T>
 void fill(Purpose law, bool wide, const Source& source, const char* function, const RowLayout& layout,
           const Place& place) {
@@ -50,14 +44,6 @@ void fill(Purpose law, bool wide, const Source& source, const char* function, co
     const DeviceGuard device(function, place.device);
     launch_noise(law, wide, r, place.stream);
 }
-
-struct Law {
-    const char* name;
-    Purpose purpose;
-};
-constexpr Law kLaws[] = {
-    {"bits", Purpose::bits},     {"uniform", Purpose::uniform},   {"exponential", Purpose::exponential},
-    {"gumbel", Purpose::gumbel}, {"logistic", Purpose::logistic}, {"normal", Purpose::normal}};
 
 template <class X>
 std::uint64_t draw(const DrawArguments& a, const Source& source, const RowLayout& layout, const Place& place) {
@@ -76,6 +62,8 @@ std::uint64_t draw(const DrawArguments& a, const Source& source, const RowLayout
     r.places.temperatures =
         per_row_of_host<double>("categorical", "temperature", a.temperatures, DType::f64, layout.rows);
     r.places.temperature = a.temperature;
+    for (index_t row = 0; row < (a.temperatures ? layout.rows : 1); ++row)
+        random::check_draw_temperature("categorical", a.temperatures ? r.places.temperatures[row] : a.temperature);
     r.drawn = static_cast<index_t*>(a.out.data);
     const DeviceGuard device("categorical", place.device);
     return launch_draws("categorical", r, a.wait, place.stream);
@@ -85,18 +73,14 @@ std::uint64_t draw(const DrawArguments& a, const Source& source, const RowLayout
 
 void noise(const std::string& name, bool wide, const Source& source, const std::vector<index_t>& shape,
            const ArrayView& out, const Place& place) {
-    const Law* law = nullptr;
-    for (const Law& known : kLaws)
-        if (name == known.name)
-            law = &known;
-    if (law == nullptr)
-        throw ValueError("noise: law must be a distribution of this family, got '" + name + "'");
-    const char* const function = law->name;
-    const bool half = out.dtype == DType::bf16 && law->purpose == Purpose::gumbel;
+    const random::Law& law = random::law_of(name);
+    const char* const function = law.name;
+    const bool half = out.dtype == DType::bf16 && law.purpose == Purpose::gumbel;
     check_out(function, "out", out, half || out.dtype == DType::f64 ? out.dtype : DType::f32, shape.data(),
               static_cast<int>(shape.size()));
     static const char* const names[] = {"out"};
-    const RowLayout layout = device_rows(function, out, last_axis(out), {out}, names, 1);
+    const RowLayout layout = device_rows(function, out, random::last_axis(out), {out}, names, 1);
+    random::check_index_offset(function, source.index_offset, layout.length);
     if (source.given) {  // whole blocks of them are read
         const index_t words = (wide ? 2 : 1) * (source.index_offset + layout.length);
         if (source.given->ndim != 1 || source.given->shape[0] < (words + 3) / 4 * 4)
@@ -104,16 +88,16 @@ void noise(const std::string& name, bool wide, const Source& source, const std::
     }
     if (layout.rows == 0 || layout.length == 0)
         return;
-    if (law->purpose == Purpose::bits && out.dtype == DType::f32)
-        fill<std::int32_t>(law->purpose, false, source, function, layout, place);
-    else if (law->purpose == Purpose::bits)
-        fill<std::int64_t>(law->purpose, true, source, function, layout, place);
+    if (law.purpose == Purpose::bits && out.dtype == DType::f32)
+        fill<std::int32_t>(law.purpose, false, source, function, layout, place);
+    else if (law.purpose == Purpose::bits)
+        fill<std::int64_t>(law.purpose, true, source, function, layout, place);
     else if (half)
-        fill<bfloat16>(law->purpose, wide, source, function, layout, place);
+        fill<bfloat16>(law.purpose, wide, source, function, layout, place);
     else if (out.dtype == DType::f32)
-        fill<float>(law->purpose, wide, source, function, layout, place);
+        fill<float>(law.purpose, wide, source, function, layout, place);
     else
-        fill<double>(law->purpose, wide, source, function, layout, place);
+        fill<double>(law.purpose, wide, source, function, layout, place);
 }
 
 std::uint64_t categorical(const DrawArguments& a, const Source& source, const Place& place) {
@@ -132,7 +116,8 @@ std::uint64_t categorical(const DrawArguments& a, const Source& source, const Pl
         check_apart(function, "where", *a.where, a.out, false);
     }
     static const char* const names[] = {"logits", "where"};
-    const RowLayout layout = device_rows(function, a.logits, last_axis(a.logits), operands, names, 1);
+    const RowLayout layout = device_rows(function, a.logits, random::last_axis(a.logits), operands, names, 1);
+    random::check_index_offset(function, source.index_offset, layout.length);
     if (layout.rows == 0 || a.samples == 0)
         return kAllValid;
     switch (a.logits.dtype) {

@@ -11,7 +11,7 @@
 
 namespace sorgum::cuda {
 
-// Who draws. Per row: int64 taken as 64 bits, and float64, contiguous; ranges are checked by the caller.
+// Who draws. Per row: int64 taken as 64 bits, and float64, contiguous.
 struct Source {
     std::uint64_t key;
     std::optional<ArrayView> streams, positions;

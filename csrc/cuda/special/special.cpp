@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <string>
 
+#include "api/call/temperature.h"
 #include "core/error.h"
 #include "core/fp_env.h"
 #include "cuda/common/layout.h"
@@ -30,6 +31,7 @@ Rows rows_of(const char* function, const Arguments& a, bool results) {
     }
     static const char* const names[] = {"x", "out", "where"};
     const RowLayout layout = device_rows(function, a.x, reduced, operands, names, results ? 2 : 1);
+    check_temperature(function, a.temperature);
     const FpGuard guard;
     Rows r = {};
     r.x = reinterpret_cast<const float*>(layout.row(0, 0));

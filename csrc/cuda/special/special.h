@@ -16,7 +16,7 @@ struct Arguments {
     ArrayView x, out;  // rows of adjacent elements, all at one distance
     bool all_axes;
     std::vector<index_t> axes;
-    double temperature;              // positive, finite and normal
+    double temperature;
     std::optional<ArrayView> where;  // bool, broadcast to x
     bool zero_empty = false;
     bool keepdims = false;  // logsumexp

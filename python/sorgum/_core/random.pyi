@@ -9,6 +9,21 @@ Filters: TypeAlias = tuple[NDArray[Any], NDArray[Any], NDArray[Any], list[str], 
 
 def derived_key(key: int, data: int, tag: int) -> int: ...
 def philox(counter: NDArray[Any], key: NDArray[Any], out: NDArray[Any], rounds: int) -> None: ...
+def check_places(
+    function: str,
+    shape: Sequence[int],
+    streams: NDArray[Any] | None,
+    position: NDArray[Any],
+    index_offset: int,
+) -> None: ...
+def check_draw(
+    function: str,
+    shape: Sequence[int],
+    temperature: NDArray[Any],
+    streams: NDArray[Any] | None,
+    position: NDArray[Any],
+    index_offset: int,
+) -> None: ...
 def noise(
     law: str,
     wide: bool,

@@ -284,9 +284,7 @@ def softmax(x: Any, axes: Any, temperature: Any, where: Any, out: Any, empty: st
         `out`, or a new array of the library of `x`.
     """
     call = _Call("softmax", x)
-    # The options are checked where they always are: by a call on rows of which there are none.
-    none = np.empty((0, 1), np.float32)
-    _core.special.softmax(none, (1,), np.array(call.temperature(temperature)), None, none, empty, algorithm)
+    _core.special.check_options("softmax", empty, algorithm, call.temperature(temperature))
     if algorithm not in ("auto", "two_pass"):
         raise ValueError(f"softmax: algorithm must be 'auto' or 'two_pass' on a CUDA device, got '{algorithm}'")
     mask = call.where(where)
@@ -313,8 +311,7 @@ def logsumexp(x: Any, axes: Any, temperature: Any, where: Any, out: Any, keepdim
         `out`, or a new array of the library of `x`.
     """
     call = _Call("logsumexp", x)
-    none = np.empty((0, 1), np.float32)
-    _core.special.softmax(none, (1,), np.array(call.temperature(temperature)), None, none, "nan", "auto")
+    _core.special.check_options("logsumexp", "nan", "auto", call.temperature(temperature))
     mask = call.where(where)
     shape = _core.special.row_shape("logsumexp", np.broadcast_to(np.float32(0), call.x.shape), axes, keepdims)
     result, out_view = call.out(out, shape)

@@ -1,6 +1,6 @@
 """Noise and draws on CUDA devices: the calls of the compiled module `_cuda`.
 
-Arguments are checked by the functions that check them for the CPU, on rows of the same number without elements.
+Arguments are checked by the functions that check them for the CPU (csrc/api/random/check.h).
 """
 
 from typing import Any
@@ -10,8 +10,8 @@ import numpy as np
 from sorgum import _core
 from sorgum.interop import cuda
 from sorgum.random._keys import _key_of, _of_bits
-from sorgum.random._places import _FIRST, Array, _index_offset, _place
-from sorgum.random._rows import _draw, _refuse_invalid, _Rows, _rows
+from sorgum.random._places import Array, _index_offset, _place
+from sorgum.random._rows import _refuse_invalid, _rows
 
 __all__: list[str] = []
 
@@ -57,13 +57,8 @@ def _noise(
     call = cuda._Call(law, out, "out", (dtype,))
     secret, (ids, at) = _key_of(law, rng), _place(law, streams, position)
     index = _index_offset(law, offset)
-    encoding = {"uint32": "float32", "uint64": "float64"}.get(dtype, dtype)
-    kind = np.float64 if encoding == "float64" else np.float32
-    rows, length = shape[:-1], shape[-1:]
-    none, whole = np.empty((*rows, 0) if shape else (), kind), np.empty((0, *length), kind)
-    _core.random.noise(law, wide, secret, ids, at, index, none.shape, none)
-    if index:
-        _core.random.noise(law, wide, secret, None, _FIRST, index, whole.shape, whole)
+    _core.random.check_places(law, shape, ids, at, index)
+    encoding, rows = {"uint32": "float32", "uint64": "float64"}.get(dtype, dtype), shape[:-1]
     ids, many = _per_row(ids, rows), _per_row(at, rows) if at.ndim else None
     view = call.x.view()
     call.module.noise(law, wide, secret, ids, many, _number(at), index, shape, view, encoding, *call.place)
@@ -87,19 +82,15 @@ def _categorical(
     _on_host(function, temperature=temperature, streams=streams, position=position)
     call = cuda._Call(function, logits, "logits", _LOGITS)
     shape, secret = call.x.shape, _key_of(function, rng)
-    none = np.empty((*shape[:-1], 0) if shape else (), np.float32)
-    rows = _rows(function, none, axis, temperature, None, streams, position)
+    index = _index_offset(function, index_offset)
+    rows = _rows(function, np.broadcast_to(np.float32(0), shape), axis, temperature, None, streams, position)
     if axis not in (-1, len(shape) - 1):
         raise ValueError(f"{function}: axis must be the last one on a CUDA device, got {axis}")
     samples = None if num_samples is None else _of_bits(function, "num_samples", num_samples, 31)
     if samples is not None:
         rows.repeated(function, samples)  # whether positions leave room
     t, at = rows.temperature, rows.position
-    numbers = rows.streams is None and t.ndim == at.ndim == 0  # then one row will do
-    _draw(function, _Rows(np.empty(0, np.float32), t, None, None, at) if numbers else rows, secret, index_offset)
-    if index_offset:
-        whole = _Rows(np.empty((0, shape[-1]), np.float32), np.array(1.0), None, None, _FIRST)
-        _draw(function, whole, secret, index_offset)
+    _core.random.check_draw(function, shape, t, rows.streams, at, index)
     mask = call.where(where)
     drawn = shape[:-1] if samples is None else (*shape[:-1], samples)
     result = cuda._empty(logits, drawn, "int64")
@@ -120,7 +111,7 @@ def _categorical(
         _per_row(rows.streams, shape[:-1]),
         _per_row(at, shape[:-1]) if at.ndim else None,
         _number(at),
-        _index_offset(function, index_offset),
+        index,
         on_invalid == "raise",
         *call.place,
     )
