@@ -32,18 +32,18 @@ SquaresSum squares_of_residuals(const CheckedCsr& checked, const Matrix& a, cons
         s.residuals.reserve(kChunk);
     std::atomic<bool> holds{true};
     const KernelTable& table = kernels();
-    parallel_for((rows + kChunk - 1) / kChunk, threads, [&](index_t task, int slot) {
+    parallel_for_ranges(rows, kChunk, threads, [&](index_t begin, index_t end, int slot) {
         Scratch& s = scratch[static_cast<std::size_t>(slot)];
-        const index_t begin = task * kChunk, end = rows - begin < kChunk ? rows : begin + kChunk;
-        for (index_t i = begin; i < end; i += kRowsAtOnce) {
-            const index_t count = end - i < kRowsAtOnce ? end - i : kRowsAtOnce;
-            if (!checked.holds(i, count)) {
-                holds.store(false, std::memory_order_relaxed);
+        for_each_range(begin, end, kRowsAtOnce, [&](index_t first, index_t last) {
+            if (!holds.load(std::memory_order_relaxed))
                 return;
-            }
-            sor_csr_residual(table, a)(a, x, b, i, count, s.residuals.data() + (i - begin));
-        }
-        sor_squares_add(table, double())(s.residuals.data(), end - begin, s.squares);
+            if (checked.holds(first, last - first))
+                sor_csr_residual(table, a)(a, x, b, first, last - first, s.residuals.data() + (first - begin));
+            else
+                holds.store(false, std::memory_order_relaxed);
+        });
+        if (holds.load(std::memory_order_relaxed))
+            sor_squares_add(table, double())(s.residuals.data(), end - begin, s.squares);
     });
     if (!holds)
         checked.refuse();
