@@ -27,14 +27,14 @@ def draw_into(out: Any, logits: Any, **options: Any) -> str:
     from sorgum import random
     from sorgum.interop import cuda
 
-    before = cuda._empty
-    cuda._empty = lambda *_: out
+    before = cuda.new_array
+    cuda.new_array = lambda *_: out
     try:
         random.categorical(logits, **options)
     except ValueError as error:
         return str(error)
     finally:
-        cuda._empty = before
+        cuda.new_array = before
     return ""
 
 
@@ -127,8 +127,8 @@ def check_gumbel(driver: Any, quick: bool) -> dict[str, Any]:
     block = 1 << (20 if quick else 26)
     step = (1 << 32) // 8 if quick else block
     given, out = DeviceArray(driver, (block,), "f4"), DeviceArray(driver, (block,), "f4")
-    call, expected = cuda._Call("gumbel", out), np.empty(block, np.float32)
-    to, source, (device, stream) = call.x.view(), cuda._Call("gumbel", given).x.view(), call.place
+    call, expected = cuda.Call("gumbel", out), np.empty(block, np.float32)
+    to, source, (device, stream) = call.x.view(), cuda.Call("gumbel", given).x.view(), call.place
     arguments = {"law": "gumbel", "wide": False, "key": 0, "streams": None, "index_offset": 0, "shape": (block,)}
     count = 0
     for first in range(0, 1 << 32, step):

@@ -6,7 +6,6 @@ something impossible is a `RuntimeError` at import; an empty one counts as not s
 no number from 1 to 4096, nor a list that begins with one: it belongs to other libraries, and was not set for us.
 """
 
-import math
 import operator
 import platform
 from typing import Any, Literal, SupportsIndex, overload
@@ -200,17 +199,6 @@ def set_memory_pool(nbytes: SupportsIndex) -> None:
     if not 0 <= count < 2**63:
         raise ValueError(f"set_memory_pool: nbytes must be in [0, 2**63), got {shown(count)}")
     _core.set_memory_pool(count)
-
-
-def _empty(shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray[Any, np.dtype[Any]]:
-    """Return a new array for a result, in pooled memory if it is large."""
-    nbytes = math.prod(shape) * dtype.itemsize
-    try:
-        if not _core.POOLED_FROM <= nbytes < 2**63:
-            return np.empty(shape, dtype)
-        return _core.pooled(nbytes).view(dtype).reshape(shape)
-    except MemoryError:
-        raise MemoryError(f"no memory for a result of shape {shape} and dtype {dtype}, {nbytes} bytes") from None
 
 
 @overload

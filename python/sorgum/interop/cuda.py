@@ -117,7 +117,7 @@ def _dlpack_device(x: Any) -> tuple[int, int]:
     return int(kind), int(index)
 
 
-def _library(x: object) -> str:
+def library_of(x: object) -> str:
     return type(x).__module__.partition(".")[0]
 
 
@@ -156,7 +156,7 @@ def _read(function: str, argument: str, x: Any, stream: int, module: ModuleType)
 
 def _stream(x: Any) -> int:
     """Return the stream that the library of `x` uses now: an array of another library may name its own."""
-    library = _library(x)
+    library = library_of(x)
     handle = 0
     if library == "torch":
         handle = sys.modules["torch"].cuda.current_stream(x.device).cuda_stream
@@ -167,9 +167,9 @@ def _stream(x: Any) -> int:
     return int(handle) or _LEGACY_STREAM
 
 
-def _empty(x: Any, shape: tuple[int, ...], dtype: str) -> Any:
+def new_array(x: Any, shape: tuple[int, ...], dtype: str) -> Any:
     """Return a new array of the library of `x`, on its device; None for a library that is not known here."""
-    library = _library(x)
+    library = library_of(x)
     if library == "torch":
         torch = sys.modules["torch"]
         return torch.empty(shape, dtype=getattr(torch, dtype), device=x.device)
@@ -182,7 +182,7 @@ def _empty(x: Any, shape: tuple[int, ...], dtype: str) -> Any:
     return None
 
 
-class _Call:
+class Call:
     """A call on a device: the array that decides where (`x`, or what it is called), the stream, the compiled module."""
 
     def __init__(self, function: str, x: Any, argument: str = "x", dtypes: tuple[str, ...] = ("float32",)) -> None:
@@ -213,10 +213,10 @@ class _Call:
 
     def out(self, out: Any, shape: tuple[int, ...]) -> tuple[Any, _DeviceArray]:
         """Return where to write, as the caller sees it and as it was read."""
-        result = _empty(self.given, shape, "float32") if out is None else out
+        result = new_array(self.given, shape, "float32") if out is None else out
         if result is None:
             raise TypeError(
-                f"{self.function}: out must be given for x of {_library(self.given)}, whose arrays are not allocated "
+                f"{self.function}: out must be given for x of {library_of(self.given)}, whose arrays are not allocated "
                 "here, got None"
             )
         return result, self.operand("out", result, "float32")
@@ -254,7 +254,7 @@ def exp(x: Any, out: Any = None) -> Any:
     array
         `out`, or a new array of the library of `x`.
     """
-    call = _Call("exp", x)
+    call = Call("exp", x)
     result, out_view = call.out(out, call.x.shape)
     call.module.exp(call.x.view(), out_view.view(), *call.place)
     return result
@@ -283,7 +283,7 @@ def softmax(x: Any, axes: Any, temperature: Any, where: Any, out: Any, empty: st
     array
         `out`, or a new array of the library of `x`.
     """
-    call = _Call("softmax", x)
+    call = Call("softmax", x)
     _core.special.check_options("softmax", empty, algorithm, call.temperature(temperature))
     if algorithm not in ("auto", "two_pass"):
         raise ValueError(f"softmax: algorithm must be 'auto' or 'two_pass' on a CUDA device, got '{algorithm}'")
@@ -310,7 +310,7 @@ def logsumexp(x: Any, axes: Any, temperature: Any, where: Any, out: Any, keepdim
     array
         `out`, or a new array of the library of `x`.
     """
-    call = _Call("logsumexp", x)
+    call = Call("logsumexp", x)
     _core.special.check_options("logsumexp", "nan", "auto", call.temperature(temperature))
     mask = call.where(where)
     shape = _core.special.row_shape("logsumexp", np.broadcast_to(np.float32(0), call.x.shape), axes, keepdims)

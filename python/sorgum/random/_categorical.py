@@ -9,14 +9,14 @@ import numpy as np
 import numpy.typing as npt
 
 from sorgum import _core
+from sorgum._arguments.arrays import Array, on_cuda
+from sorgum._arguments.scalars import axis_of, flag_of, require_option, unsigned_of
 from sorgum.interop import bfloat16
 from sorgum.interop.arrays import kind_of
 from sorgum.random import _device
-from sorgum.random._filters import _FILTER_ORDER, FilterOrder, Ties, _filters
-from sorgum.random._keys import Key, Rng, _key_of, _of_bits, _own_key_of
-from sorgum.random._places import Array, _axis, _option
-from sorgum.random._rows import _DRAW, _draw, _refuse_invalid, _rows
-from sorgum.special import _flag, _on_cuda
+from sorgum.random._filters import FILTER_ORDER, FilterOrder, Ties, filters_of
+from sorgum.random._keys import Key, Rng, key_of, own_key_of
+from sorgum.random._rows import DRAW, draw_from, refuse_invalid, rows_of
 
 __all__ = ["categorical", "gumbel_merge", "gumbel_partial"]
 
@@ -36,7 +36,7 @@ def categorical(
     position: npt.ArrayLike = 0,
     index_offset: int = 0,
     method: Literal["gumbel", "inverse"] = "gumbel",
-    filter_order: FilterOrder = _FILTER_ORDER,
+    filter_order: FilterOrder = FILTER_ORDER,
     ties: Ties = "first",
     on_invalid: Literal["raise", "minus_one"] = "raise",
     return_log_prob: bool = False,
@@ -127,34 +127,36 @@ def categorical(
     >>> sg.random.categorical(logits, rng=0, num_samples=10000).mean(-1).round(1)
     array([0.4, 1.5])
     """
-    _option("categorical", "method", method, "gumbel", "inverse")
-    _option("categorical", "on_invalid", on_invalid, "raise", "minus_one")
-    return_log_prob = _flag("categorical", "return_log_prob", return_log_prob)
-    if _on_cuda(logits):
-        _device._refuse("categorical", top_k=top_k, top_p=top_p, min_p=min_p, return_log_prob=return_log_prob)
+    require_option("categorical", "method", method, "gumbel", "inverse")
+    require_option("categorical", "on_invalid", on_invalid, "raise", "minus_one")
+    return_log_prob = flag_of("categorical", "return_log_prob", return_log_prob)
+    if on_cuda(logits):
+        _device.refuse_given("categorical", top_k=top_k, top_p=top_p, min_p=min_p, return_log_prob=return_log_prob)
         if method != "gumbel":
             raise ValueError(f"categorical: method must be 'gumbel' on a CUDA device, got {method!r}")
-        return _device._categorical(
+        return _device.categorical(
             logits, rng, axis, temperature, where, num_samples, streams, position, index_offset, on_invalid
         )
     secret, rows = (
-        _key_of("categorical", rng),
-        _rows("categorical", logits, axis, temperature, where, streams, position),
+        key_of("categorical", rng),
+        rows_of("categorical", logits, axis, temperature, where, streams, position),
     )
     filters = None
     if top_k is not None or top_p is not None or min_p is not None:
         ndim = rows.logits.ndim
-        filters = _filters("categorical", axis, ndim, top_k, top_p, min_p, filter_order, ties)
+        filters = filters_of("categorical", axis, ndim, top_k, top_p, min_p, filter_order, ties)
     if num_samples is not None:
         if filters is not None:  # once for all samples
             kept = np.empty(rows.logits.shape, rows.logits.dtype)
             _core.random.keep_filtered("categorical", rows.logits, rows.temperature, rows.where, filters, kept)
             rows, filters = dataclasses.replace(rows, logits=kept, where=None), None
-        rows = rows.repeated("categorical", _of_bits("categorical", "num_samples", num_samples, 31))
+        rows = rows.repeated("categorical", unsigned_of("categorical", "num_samples", num_samples, 31))
     inverse = method == "inverse"
-    drawn = _draw("categorical", rows, secret, index_offset, inverse=inverse, log_prob=return_log_prob, filters=filters)
+    drawn = draw_from(
+        "categorical", rows, secret, index_offset, inverse=inverse, log_prob=return_log_prob, filters=filters
+    )
     if on_invalid == "raise":
-        _refuse_invalid("categorical", drawn["index"] < 0, np.isnan(drawn["value"]))
+        refuse_invalid("categorical", drawn["index"] < 0, np.isnan(drawn["value"]))
     index = np.ascontiguousarray(drawn["index"]).reshape(drawn.shape)[()]
     return (index, np.ascontiguousarray(drawn["log_prob"]).reshape(drawn.shape)[()]) if return_log_prob else index
 
@@ -209,11 +211,11 @@ def gumbel_partial(
     >>> bool(merged["index"] == sg.random.categorical(logits, rng=3))
     True
     """
-    secret = _own_key_of("gumbel_partial", rng)
-    rows = _rows("gumbel_partial", logits, axis, temperature, where, streams, position)
-    drawn = _draw("gumbel_partial", rows, secret, index_offset)
-    result = np.empty(drawn.shape, _DRAW)
-    for name in _DRAW.names or ():
+    secret = own_key_of("gumbel_partial", rng)
+    rows = rows_of("gumbel_partial", logits, axis, temperature, where, streams, position)
+    drawn = draw_from("gumbel_partial", rows, secret, index_offset)
+    result = np.empty(drawn.shape, DRAW)
+    for name in DRAW.names or ():
         result[name] = drawn[name]
     return result
 
@@ -252,10 +254,10 @@ def gumbel_merge(partials: Array, axis: int = 0) -> Any:
     >>> bool(sg.random.gumbel_merge(parts)["index"] == sg.random.categorical([0.0, 1.0, 0.0, 1.0], rng=3))
     True
     """
-    if not isinstance(partials, np.ndarray) or partials.dtype != _DRAW or isinstance(partials, np.ma.MaskedArray):
+    if not isinstance(partials, np.ndarray) or partials.dtype != DRAW or isinstance(partials, np.ma.MaskedArray):
         found = bfloat16.name(partials.dtype) if type(partials) is np.ndarray else kind_of(partials)
         raise TypeError(f"gumbel_merge: partials must be a structured array of gumbel_partial, got {found}")
-    parts = np.moveaxis(partials, _axis("gumbel_merge", axis, partials.ndim), 0)
+    parts = np.moveaxis(partials, axis_of("gumbel_merge", axis, partials.ndim), 0)
     value, low, index = (parts[name] for name in ("value", "low", "index"))
     spoilt = np.isnan(value).any(axis=0)
     some = index >= 0
@@ -266,7 +268,7 @@ def gumbel_merge(partials: Array, axis: int = 0) -> Any:
     last = np.iinfo(np.int64).max
     first = np.min(index, axis=0, initial=last, where=some)
     none = spoilt | (first == last)
-    result = np.empty(parts.shape[1:], _DRAW)
+    result = np.empty(parts.shape[1:], DRAW)
     result["value"] = np.where(spoilt, np.nan, largest)
     result["low"] = np.where(none, 0.0, rest)
     result["index"] = np.where(none, -1, first)

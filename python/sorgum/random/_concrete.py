@@ -8,13 +8,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sorgum.random._keys import Key, Rng, _own_key_of
+from sorgum._arguments.arrays import Array, float64s_of, floats_on_cpu, temperature_of
+from sorgum._arguments.results import one_nan
+from sorgum._arguments.scalars import flag_of, pair_of
+from sorgum.random._formulas import tree_sum
+from sorgum.random._halves import rounded_to, wide_floats_of, widened
+from sorgum.random._keys import Key, Rng, own_key_of
 from sorgum.random._noise import logistic
-from sorgum.random._places import Array, _any_floats, _floats, _one_nan, _pair, _rounded, _widened
 from sorgum.random._relaxed import gumbel_softmax
-from sorgum.random._rows import _positive_temperature, _rows
-from sorgum.random._top_k import _tree_sum
-from sorgum.special import _flag, _real, _temperature, exp, log, logsumexp, softmax
+from sorgum.random._rows import positive_temperature, rows_of
+from sorgum.special import exp, log, logsumexp, softmax
 
 __all__ = [
     "binary_concrete",
@@ -82,11 +85,11 @@ def gumbel_softmax_grad(
     >>> bool(abs((up - down) / 2e-6 - g[1]) < 1e-8)
     True
     """
-    log, _ = _flag("gumbel_softmax_grad", "log", log), _flag("gumbel_softmax_grad", "hard", hard)
-    x = _any_floats("gumbel_softmax_grad", "logits", logits)
+    log, _ = flag_of("gumbel_softmax_grad", "log", log), flag_of("gumbel_softmax_grad", "hard", hard)
+    x = floats_on_cpu("gumbel_softmax_grad", "logits", logits)
     y = gumbel_softmax(
-        _widened(x),
-        rng=Key(_own_key_of("gumbel_softmax_grad", rng)),
+        widened(x),
+        rng=Key(own_key_of("gumbel_softmax_grad", rng)),
         temperature=temperature,
         axis=axis,
         where=where,
@@ -94,7 +97,7 @@ def gumbel_softmax_grad(
         position=position,
         index_offset=index_offset,
     )
-    upstream = _floats("gumbel_softmax_grad", "dy", dy)
+    upstream = wide_floats_of("gumbel_softmax_grad", "dy", dy)
     if upstream.shape != y.shape:
         raise ValueError(f"gumbel_softmax_grad: dy must have shape {y.shape}, got {upstream.shape}")
     soft = np.moveaxis(y, axis, -1).astype(np.float64)
@@ -102,7 +105,7 @@ def gumbel_softmax_grad(
         mask = np.broadcast_to(np.asarray(where), y.shape)
         upstream = np.where(mask, upstream, 0)
     above = np.moveaxis(upstream, axis, -1).astype(np.float64)
-    t = _temperature("gumbel_softmax_grad", temperature)
+    t = temperature_of("gumbel_softmax_grad", temperature)
     if t.ndim:
         t = (np.moveaxis(t, axis, -1) if t.ndim == y.ndim else t).reshape((*soft.shape[:-1], 1))
     with np.errstate(over="ignore", invalid="ignore"):  # numbers of no use become infinite or NaN
@@ -110,31 +113,31 @@ def gumbel_softmax_grad(
         unit = np.where(np.max(np.abs(above), axis=-1, keepdims=True, initial=0) > 2.0**900, 2.0**-100, 1.0)
         above = above * unit
         if log:
-            found = (above - soft * _tree_sum(above)[..., None]) / t
+            found = (above - soft * tree_sum(above)[..., None]) / t
         else:  # a product that is subnormal would lack the digits that a small T asks for
             down = np.minimum(np.frexp(t)[1], 0)
-            found = np.ldexp(soft, -down) * (above - _tree_sum(soft * above)[..., None]) / np.ldexp(t, -down)
-        return np.moveaxis(_rounded(found / unit + 0.0, x.dtype), -1, axis)  # one sign of zero
+            found = np.ldexp(soft, -down) * (above - tree_sum(soft * above)[..., None]) / np.ldexp(t, -down)
+        return np.moveaxis(rounded_to(found / unit + 0.0, x.dtype), -1, axis)  # one sign of zero
 
 
 @functools.lru_cache(maxsize=64)
 def _log_factorial(n: int) -> float:
-    return float(_tree_sum(log(np.arange(1.0, n + 1))))
+    return float(tree_sum(log(np.arange(1.0, n + 1))))
 
 
 def _concrete(
     function: str, log_points: npt.ArrayLike, logits: npt.ArrayLike, temperature: npt.ArrayLike, axis: int
 ) -> tuple[Array, Array, Array]:
     """Return y, x and the temperature with a last axis of length 1, the categories along the last axis, in float64."""
-    y = _floats(function, "log_points", log_points)
-    x = _floats(function, "logits", logits)
+    y = wide_floats_of(function, "log_points", log_points)
+    x = wide_floats_of(function, "logits", logits)
     try:
         shape = np.broadcast_shapes(x.shape, y.shape)
     except ValueError:
         rule = f"must broadcast with log_points of shape {y.shape}"
         raise ValueError(f"{function}: logits {rule}, got shape {x.shape}") from None
-    rows = _rows(function, np.broadcast_to(x, shape), axis, temperature, None, None, 0)
-    t = _positive_temperature(function, rows._per_row(function, "temperature", rows.temperature))
+    rows = rows_of(function, np.broadcast_to(x, shape), axis, temperature, None, None, 0)
+    t = positive_temperature(function, rows.per_row(function, "temperature", rows.temperature))
     points = np.moveaxis(np.broadcast_to(y, shape), axis, -1)
     return points.astype(np.float64), rows.logits.astype(np.float64), t[..., None] if t.ndim else t
 
@@ -194,7 +197,7 @@ def concrete_log_prob(
     >>> bool(abs(density[0] - 2 / 0.03**2 / (1 / 0.2 + 1 / 0.3 + 1 / 0.5) ** 3) < 1e-12)
     True
     """
-    of_points = _flag("concrete_log_prob", "of_points", of_points)
+    of_points = flag_of("concrete_log_prob", "of_points", of_points)
     y, x, t = _concrete("concrete_log_prob", log_points, logits, temperature, axis)
     n = y.shape[-1]
     if n == 0:
@@ -203,17 +206,17 @@ def concrete_log_prob(
     with np.errstate(over="ignore", invalid="ignore"):  # numbers of no use become infinite or NaN
         s = x - t * y
         scale = _log_factorial(n - 1) + (n - 1) * log(t_of_row)
-        found = scale + (_tree_sum(s) - n * logsumexp(s))
+        found = scale + (tree_sum(s) - n * logsumexp(s))
         lost = ~np.isfinite(found)
         if np.any(lost):  # the sum may have overflowed: a constant changes nothing
             level = s - np.max(s, axis=-1, keepdims=True)
-            found = np.where(lost, scale + (_tree_sum(level) - n * logsumexp(level)), found)
+            found = np.where(lost, scale + (tree_sum(level) - n * logsumexp(level)), found)
         if of_points:
-            found = found - _tree_sum(y)
+            found = found - tree_sum(y)
         edge = (s == np.inf) & (x < np.inf)
         if np.any(edge):
             found = np.where(edge.any(axis=-1), _at_boundary(y, x, s, t_of_row, edge, scale, of_points), found)
-        return _one_nan(found)[()]
+        return one_nan(found)[()]
 
 
 def _at_boundary(y: Array, x: Array, s: Array, t: Any, edge: Array, scale: Any, of_points: bool) -> Array:
@@ -222,7 +225,7 @@ def _at_boundary(y: Array, x: Array, s: Array, t: Any, edge: Array, scale: Any, 
     found = np.full(m.shape, -np.inf)
     if of_points:
         least, most = 1 - (n - 1) * t, m - (n - m) * t  # what L is multiplied by, with max(v) = 1
-        single = scale + (1 - n) * _tree_sum(np.where(edge, x, 0)) + _tree_sum(np.where(edge, 0, s - y))
+        single = scale + (1 - n) * tree_sum(np.where(edge, x, 0)) + tree_sum(np.where(edge, 0, s - y))
         unknown = np.where((m == 1) & (least == 0), single, np.nan)
         found = np.where(most < 0, -np.inf, np.where(least > 0, np.inf, unknown))
     spoilt = np.any(np.isnan(s) | (x == np.inf), axis=-1) | (m == n)
@@ -326,10 +329,10 @@ def binary_concrete(
     >>> bool(abs((gates > 0.5).mean() - 0.5) < 0.02)
     True
     """
-    given = _any_floats("binary_concrete", "logits", logits)
-    x = _widened(given)
-    t = _positive_temperature("binary_concrete", _real("binary_concrete", "temperature", temperature))
-    logit = _flag("binary_concrete", "logit", logit)
+    given = floats_on_cpu("binary_concrete", "logits", logits)
+    x = widened(given)
+    t = positive_temperature("binary_concrete", float64s_of("binary_concrete", "temperature", temperature))
+    logit = flag_of("binary_concrete", "logit", logit)
     try:
         divisor = np.broadcast_to(t, x.shape)
     except ValueError:
@@ -341,9 +344,9 @@ def binary_concrete(
     with np.errstate(over="ignore"):  # to infinite logits
         z = np.asarray(noisy / divisor).astype(x.dtype)
     if logit:
-        return _rounded(_one_nan(z), given.dtype)[()]
+        return rounded_to(one_nan(z), given.dtype)[()]
     small = exp(-np.abs(z))  # of the smaller of the two probabilities, so that neither overflows
-    return _rounded(np.asarray(np.where(z < 0, small, x.dtype.type(1)) / (1 + small)), given.dtype)[()]
+    return rounded_to(np.asarray(np.where(z < 0, small, x.dtype.type(1)) / (1 + small)), given.dtype)[()]
 
 
 def hard_concrete(
@@ -391,11 +394,11 @@ def hard_concrete(
     >>> bool(0.1 < (gates == 0).mean() < 0.3)
     True
     """
-    low, high = _pair("hard_concrete", "stretch", stretch)
+    low, high = pair_of("hard_concrete", "stretch", stretch)
     if not (low <= 0 and high >= 1 and high - low < np.inf):
         raise ValueError(f"hard_concrete: stretch must hold [0, 1] and be of finite length, got ({low}, {high})")
     place: dict[str, Any] = {"streams": streams, "position": position, "index_offset": index_offset}
-    given = _any_floats("hard_concrete", "logits", logits)
-    gates = np.asarray(binary_concrete(_widened(given), rng=rng, temperature=temperature, **place))
+    given = floats_on_cpu("hard_concrete", "logits", logits)
+    gates = np.asarray(binary_concrete(widened(given), rng=rng, temperature=temperature, **place))
     stretched = gates.astype(np.float64) * (high - low) + low
-    return _rounded(np.clip(stretched, 0, 1).astype(gates.dtype), given.dtype)[()]
+    return rounded_to(np.clip(stretched, 0, 1).astype(gates.dtype), given.dtype)[()]

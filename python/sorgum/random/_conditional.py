@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from sorgum._arguments.arrays import Array
+from sorgum.random._formulas import log_one_minus_exp
+from sorgum.random._halves import wide_floats_of
 from sorgum.random._keys import Rng
 from sorgum.random._noise import gumbel
-from sorgum.random._places import Array, _floats
-from sorgum.random._rows import _rows
-from sorgum.random._top_k import _log_one_minus_exp
+from sorgum.random._rows import rows_of
 from sorgum.special import log, logsumexp
 
 __all__ = ["gumbel_given_max", "truncated_gumbel"]
@@ -63,8 +64,8 @@ def truncated_gumbel(
     >>> bool(x.max() <= -1.0)
     True
     """
-    x = _floats("truncated_gumbel", "logits", logits).astype(np.float64)
-    t = _floats("truncated_gumbel", "upper", upper).astype(np.float64)
+    x = wide_floats_of("truncated_gumbel", "logits", logits).astype(np.float64)
+    t = wide_floats_of("truncated_gumbel", "upper", upper).astype(np.float64)
     if np.any(np.isnan(x) | (x == np.inf)):
         raise ValueError("truncated_gumbel: logits must hold neither NaN nor +inf, got one")
     if np.any(np.isnan(t)):
@@ -134,13 +135,13 @@ def gumbel_given_max(
     >>> bool(leaves.max() == 1.5)
     True
     """
-    rows = _rows("gumbel_given_max", logits, axis, 1.0, where, streams, position)
+    rows = rows_of("gumbel_given_max", logits, axis, 1.0, where, streams, position)
     x = rows.in_float64()
     if rows.where is not None:
         x = np.where(rows.where, x, -np.inf)
     if np.any(np.isnan(x) | (x == np.inf)):
         raise ValueError("gumbel_given_max: logits must hold neither NaN nor +inf, got one")
-    top = rows._per_row("gumbel_given_max", "maximum", _floats("gumbel_given_max", "maximum", maximum))
+    top = rows.per_row("gumbel_given_max", "maximum", wide_floats_of("gumbel_given_max", "maximum", maximum))
     if not np.all(np.isfinite(top)):
         wrong = float(top[~np.isfinite(top)].flat[0]) if top.ndim else float(top)
         raise ValueError(f"gumbel_given_max: maximum must be finite, got {wrong}")
@@ -150,7 +151,7 @@ def gumbel_given_max(
     largest = np.max(g, axis=-1, keepdims=True, initial=-np.inf)
     first = np.arange(g.shape[-1]) == np.argmax(g, axis=-1)[..., None] if g.size else np.zeros(g.shape, np.bool_)
     gap = np.where(g == -np.inf, np.inf, np.where(largest == -np.inf, 0.0, largest) - np.where(g == -np.inf, 0.0, g))
-    v = t - g + _log_one_minus_exp(log(gap))
+    v = t - g + log_one_minus_exp(log(gap))
     found = t - logsumexp(np.stack([np.zeros_like(v), np.where(first, -np.inf, v)], axis=-1))
     result = np.where(g == -np.inf, -np.inf, np.minimum(found, t))
     return np.moveaxis(result, -1, axis)

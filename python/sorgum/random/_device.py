@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 
 from sorgum import _core
+from sorgum._arguments.arrays import Array
+from sorgum._arguments.scalars import unsigned_of
 from sorgum.interop import cuda
-from sorgum.random._keys import _key_of, _of_bits
-from sorgum.random._places import Array, _index_offset, _place
-from sorgum.random._rows import _refuse_invalid, _rows
+from sorgum.random._keys import key_of
+from sorgum.random._places import index_offset_of, place_of
+from sorgum.random._rows import refuse_invalid, rows_of
 
 __all__: list[str] = []
 
@@ -19,7 +21,7 @@ _LOGITS = ("float32", "float16", "bfloat16")
 _ALL_VALID = 2**64 - 1  # csrc/cuda/random/random_state.h
 
 
-def _refuse(function: str, **arguments: Any) -> None:
+def refuse_given(function: str, **arguments: Any) -> None:
     for name, value in arguments.items():
         if value is not None and value is not False:
             got = value if isinstance(value, bool | int | float | str) else type(value).__name__
@@ -41,7 +43,7 @@ def _number(position: Array) -> int:
     return int(position.view(np.uint64)) if position.ndim == 0 else 0
 
 
-def _noise(
+def noise(
     law: str,
     shape: tuple[int, ...],
     wide: bool,
@@ -54,9 +56,9 @@ def _noise(
 ) -> Any:
     """Fill `out`, an array on a device; see `sorgum.random.gumbel`."""
     _on_host(law, streams=streams, position=position)
-    call = cuda._Call(law, out, "out", (dtype,))
-    secret, (ids, at) = _key_of(law, rng), _place(law, streams, position)
-    index = _index_offset(law, offset)
+    call = cuda.Call(law, out, "out", (dtype,))
+    secret, (ids, at) = key_of(law, rng), place_of(law, streams, position)
+    index = index_offset_of(law, offset)
     _core.random.check_places(law, shape, ids, at, index)
     encoding, rows = {"uint32": "float32", "uint64": "float64"}.get(dtype, dtype), shape[:-1]
     ids, many = _per_row(ids, rows), _per_row(at, rows) if at.ndim else None
@@ -65,7 +67,7 @@ def _noise(
     return out
 
 
-def _categorical(
+def categorical(
     logits: Any,
     rng: Any,
     axis: Any,
@@ -80,22 +82,22 @@ def _categorical(
     """Draw on a device; see `sorgum.random.categorical`."""
     function = "categorical"
     _on_host(function, temperature=temperature, streams=streams, position=position)
-    call = cuda._Call(function, logits, "logits", _LOGITS)
-    shape, secret = call.x.shape, _key_of(function, rng)
-    index = _index_offset(function, index_offset)
-    rows = _rows(function, np.broadcast_to(np.float32(0), shape), axis, temperature, None, streams, position)
+    call = cuda.Call(function, logits, "logits", _LOGITS)
+    shape, secret = call.x.shape, key_of(function, rng)
+    index = index_offset_of(function, index_offset)
+    rows = rows_of(function, np.broadcast_to(np.float32(0), shape), axis, temperature, None, streams, position)
     if axis not in (-1, len(shape) - 1):
         raise ValueError(f"{function}: axis must be the last one on a CUDA device, got {axis}")
-    samples = None if num_samples is None else _of_bits(function, "num_samples", num_samples, 31)
+    samples = None if num_samples is None else unsigned_of(function, "num_samples", num_samples, 31)
     if samples is not None:
         rows.repeated(function, samples)  # whether positions leave room
     t, at = rows.temperature, rows.position
     _core.random.check_draw(function, shape, t, rows.streams, at, index)
     mask = call.where(where)
     drawn = shape[:-1] if samples is None else (*shape[:-1], samples)
-    result = cuda._empty(logits, drawn, "int64")
+    result = cuda.new_array(logits, drawn, "int64")
     if result is None:
-        library = cuda._library(logits)
+        library = cuda.library_of(logits)
         raise TypeError(
             f"{function}: logits must be of torch, cupy or numba on a CUDA device, got an array of {library}"
         )
@@ -118,5 +120,5 @@ def _categorical(
     if invalid != _ALL_VALID:
         bad = np.zeros(drawn, np.bool_)
         bad.flat[invalid // 2] = True
-        _refuse_invalid(function, bad, bad & bool(invalid % 2))
+        refuse_invalid(function, bad, bad & bool(invalid % 2))
     return result

@@ -6,10 +6,10 @@ import numpy as np
 import numpy.typing as npt
 
 from sorgum import _core
-from sorgum.random._filters import _signed
-from sorgum.random._places import Array, _floats, _whole_numbers
-from sorgum.runtime import _empty
-from sorgum.special import _floats as _any_floats
+from sorgum._arguments.arrays import Array, floats_of, integers_of
+from sorgum._arguments.results import new_array
+from sorgum.random._filters import as_int64
+from sorgum.random._halves import wide_floats_of
 
 __all__ = ["embedding_mix"]
 
@@ -55,18 +55,18 @@ def embedding_mix(weights: npt.ArrayLike, indices: npt.ArrayLike, embeddings: np
     array([[2.  , 2.25]], dtype=float32)
     """
     function = "embedding_mix"
-    w = _floats(function, "weights", weights).astype(np.float64)
-    table = _any_floats(function, "embeddings", embeddings)
-    at = _whole_numbers(function, "indices", indices)
+    w = wide_floats_of(function, "weights", weights).astype(np.float64)
+    table = floats_of(function, "embeddings", embeddings)
+    at = integers_of(function, "indices", indices)
     if at.ndim == 0:
         raise ValueError(f"{function}: indices must have at least one axis, got a scalar")
     if table.ndim != 2:
         raise ValueError(f"{function}: embeddings must have two axes, got shape {table.shape}")
     if w.shape != at.shape:
         raise ValueError(f"{function}: weights must have the shape of indices, {at.shape}, got {w.shape}")
-    chosen = _signed(at).reshape(int(np.prod(at.shape[:-1], dtype=np.int64)), at.shape[-1])
+    chosen = as_int64(at).reshape(int(np.prod(at.shape[:-1], dtype=np.int64)), at.shape[-1])
     if table.strides[1] != table.itemsize or (table.ctypes.data | table.strides[0]) % table.itemsize:
         table = table.copy()  # NumPy calls any address aligned for a bfloat16 that is given by its bits
-    out = _empty((chosen.shape[0], table.shape[1]), table.dtype)
+    out = new_array((chosen.shape[0], table.shape[1]), table.dtype)
     _core.random.embedding_mix(function, w.reshape(chosen.shape), chosen, table, out)
     return out.reshape(*at.shape[:-1], table.shape[1])

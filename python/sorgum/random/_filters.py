@@ -9,19 +9,19 @@ import numpy as np
 import numpy.typing as npt
 
 from sorgum import _core
+from sorgum._arguments.arrays import Array, float64s_of, floats_on_cpu, integers_of
+from sorgum._arguments.results import apart, result_of_dtype
+from sorgum._arguments.scalars import axis_of, require_option
 from sorgum.interop import bfloat16
-from sorgum.interop.arrays import shown
-from sorgum.random._places import Array, _any_floats, _axis, _option, _out, _whole_numbers
-from sorgum.random._rows import _rows
-from sorgum.special import _apart, _plain
-from sorgum.special import _real as _any_real
+from sorgum.interop.arrays import plain, shown
+from sorgum.random._rows import rows_of
 
 __all__ = ["FilterOrder", "Ties", "apply_penalties", "filter_logits"]
 
 FilterOrder: TypeAlias = Sequence[Literal["temperature", "min_p", "top_k", "top_p"]]
 Ties: TypeAlias = Literal["first", "all"]
 
-_FILTER_ORDER: FilterOrder = ("temperature", "min_p", "top_k", "top_p")
+FILTER_ORDER: FilterOrder = ("temperature", "min_p", "top_k", "top_p")
 _LARGEST = np.iinfo(np.int64).max
 
 
@@ -35,18 +35,18 @@ class _Filters(NamedTuple):
     all_ties: bool
 
 
-def _real(function: str, argument: str, value: npt.ArrayLike, axis: int, ndim: int) -> Array:
+def _per_row(function: str, argument: str, value: npt.ArrayLike, axis: int, ndim: int) -> Array:
     """Return a float64 scalar or one number per row; an axis kept at length 1 becomes the last."""
-    numbers = _any_real(function, argument, value)
+    numbers = float64s_of(function, argument, value)
     return np.moveaxis(numbers, axis, -1) if numbers.ndim == ndim else numbers
 
 
-def _signed(array: Array) -> Array:
+def as_int64(array: Array) -> Array:
     """Return an int64 array; integers beyond it become the largest."""
     return np.asarray(np.minimum(array, np.uint64(_LARGEST)) if array.dtype.kind == "u" else array, dtype=np.int64)
 
 
-def _filters(
+def filters_of(
     function: str,
     axis: int,
     ndim: int,
@@ -56,18 +56,18 @@ def _filters(
     order: object,
     ties: object,
 ) -> _Filters:
-    _option(function, "ties", ties, "first", "all")
+    require_option(function, "ties", ties, "first", "all")
     if isinstance(order, str) or not isinstance(order, Sequence) or not all(isinstance(step, str) for step in order):
         raise TypeError(f"{function}: filter_order must be a sequence of strings, got {shown(order)}")
-    counts = _plain(function, "top_k", _LARGEST if top_k is None else top_k)
+    counts = plain(function, "top_k", _LARGEST if top_k is None else top_k)
     if counts.dtype.kind not in "iu":
         got = bfloat16.text(counts.dtype)
         raise TypeError(f"{function}: top_k must be an integer or an array of them, got dtype {got}")
-    counts = _signed(counts)
+    counts = as_int64(counts)
     return _Filters(
         np.moveaxis(counts, axis, -1) if counts.ndim == ndim else counts,
-        _real(function, "top_p", 1.0 if top_p is None else top_p, axis, ndim),
-        _real(function, "min_p", 0.0 if min_p is None else min_p, axis, ndim),
+        _per_row(function, "top_p", 1.0 if top_p is None else top_p, axis, ndim),
+        _per_row(function, "min_p", 0.0 if min_p is None else min_p, axis, ndim),
         list(order),
         ties == "all",
     )
@@ -82,7 +82,7 @@ def filter_logits(
     top_p: npt.ArrayLike | None = None,
     min_p: npt.ArrayLike | None = None,
     where: npt.ArrayLike | None = None,
-    filter_order: FilterOrder = _FILTER_ORDER,
+    filter_order: FilterOrder = FILTER_ORDER,
     ties: Ties = "first",
     out: Array | None = None,
 ) -> Array:
@@ -152,10 +152,10 @@ def filter_logits(
     >>> np.isfinite(sg.random.filter_logits(logits, top_k=3, top_p=0.75))
     array([ True,  True, False, False])
     """
-    x = _apart(_any_floats("filter_logits", "logits", logits), out)
-    rows = _rows("filter_logits", x, axis, temperature, where, None, 0)
-    filters = _filters("filter_logits", axis, x.ndim, top_k, top_p, min_p, filter_order, ties)
-    result = _out("filter_logits", out, x.shape, x.dtype)
+    x = apart(floats_on_cpu("filter_logits", "logits", logits), out)
+    rows = rows_of("filter_logits", x, axis, temperature, where, None, 0)
+    filters = filters_of("filter_logits", axis, x.ndim, top_k, top_p, min_p, filter_order, ties)
+    result = result_of_dtype("filter_logits", out, x.shape, x.dtype)
     if result.shape != x.shape:
         raise ValueError(f"filter_logits: out must have shape {x.shape}, got {result.shape}")
     moved = np.moveaxis(result, axis, -1)
@@ -165,7 +165,7 @@ def filter_logits(
 
 def _tokens(argument: str, value: npt.ArrayLike) -> Array:
     try:
-        return _signed(_whole_numbers("apply_penalties", argument, value))
+        return as_int64(integers_of("apply_penalties", argument, value))
     except ValueError as error:  # sequences of unequal lengths
         raise ValueError(f"{error} (-1 fills shorter ones up)") from error.__cause__
 
@@ -229,23 +229,23 @@ def apply_penalties(
     >>> sg.random.apply_penalties(np.float32([2, 2, -2, 2]), [1, 2, 1], repetition=2.0, frequency=0.25, presence=0.5)
     array([ 2.  ,  0.  , -4.75,  2.  ], dtype=float32)
     """
-    x = _any_floats("apply_penalties", "logits", logits)
+    x = floats_on_cpu("apply_penalties", "logits", logits)
     if x.ndim == 0:
         raise ValueError("apply_penalties: logits must have at least one axis, got a scalar")
-    axis = _axis("apply_penalties", axis, x.ndim)
+    axis = axis_of("apply_penalties", axis, x.ndim)
     numbers: dict[str, Any] = {"repetition": repetition, "frequency": frequency, "presence": presence}
-    penalties = [_real("apply_penalties", name, value, axis, x.ndim) for name, value in numbers.items()]
-    result = _out("apply_penalties", out, x.shape, x.dtype)
+    penalties = [_per_row("apply_penalties", name, value, axis, x.ndim) for name, value in numbers.items()]
+    result = result_of_dtype("apply_penalties", out, x.shape, x.dtype)
     if result.shape != x.shape:
         raise ValueError(f"apply_penalties: out must have shape {x.shape}, got {result.shape}")
-    seen, before = _tokens("tokens", tokens), None if prompt is None else _apart(_tokens("prompt", prompt), out)
-    seen = _apart(seen, out)
+    seen, before = _tokens("tokens", tokens), None if prompt is None else apart(_tokens("prompt", prompt), out)
+    seen = apart(seen, out)
 
     def penalise() -> None:
         _core.random.penalise("apply_penalties", np.moveaxis(result, axis, -1), seen, before, *penalties)
 
     if result is not x:
-        x = _apart(x, out)
+        x = apart(x, out)
         if out is not None:
             penalise()  # refuses what is wrong; what it makes of what stands in `out` is written over
         np.copyto(result, x)

@@ -7,16 +7,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from sorgum._arguments.arrays import Array, float64s_of, integers_of
+from sorgum._arguments.results import new_array, one_nan
+from sorgum._arguments.scalars import addressable, flag_of, float_dtype_of, number_of
 from sorgum.interop.arrays import kind_of, shown
 from sorgum.random._concrete import concrete_score
-from sorgum.random._keys import Rng, _key_of
-from sorgum.random._noise import _float_dtype
-from sorgum.random._places import Array, _addressable, _floats, _number, _one_nan, _whole_numbers
-from sorgum.random._relaxed import _relax
-from sorgum.random._rows import _positive_temperature, _rows
-from sorgum.random._top_k import _tree_sum
-from sorgum.runtime import _empty
-from sorgum.special import _flag, _real, exp, log_softmax, softmax, softmax_grad
+from sorgum.random._formulas import tree_sum
+from sorgum.random._halves import wide_floats_of
+from sorgum.random._keys import Rng, key_of
+from sorgum.random._relaxed import relax
+from sorgum.random._rows import positive_temperature, rows_of
+from sorgum.special import exp, log_softmax, softmax, softmax_grad
 
 __all__ = [
     "flow_guidance",
@@ -33,14 +34,14 @@ _TINY = 2.0**-64  # what numbers are multiplied by, where their sum would overfl
 
 
 def _positive(function: str, argument: str, value: object) -> float:
-    number = _number(function, argument, value)
+    number = number_of(function, argument, value)
     if not 0 < number < np.inf:
         raise ValueError(f"{function}: {argument} must be positive and finite, got {number}")
     return number
 
 
 def _points(function: str, argument: str, value: npt.ArrayLike) -> Array:
-    array = _floats(function, argument, value)
+    array = wide_floats_of(function, argument, value)
     if array.ndim == 0:
         raise ValueError(f"{function}: {argument} must have at least one axis, got a scalar")
     return array
@@ -54,14 +55,14 @@ def _same_shape(function: str, argument: str, array: Array, shape: tuple[int, ..
 
 def _temperatures(function: str, temperature: npt.ArrayLike, shape: tuple[int, ...]) -> Array:
     """Return positive temperatures broadcast to the rows' shape."""
-    t = _real(function, "temperature", temperature)
+    t = float64s_of(function, "temperature", temperature)
     try:
         rows = np.broadcast_to(t, shape)
     except ValueError:
         raise ValueError(
             f"{function}: temperature must broadcast to the rows' shape, {shape}, got shape {t.shape}"
         ) from None
-    return _positive_temperature(function, rows)
+    return positive_temperature(function, rows)
 
 
 def _as_temperature(function: str, formula: str, value: Any) -> Array:
@@ -80,11 +81,11 @@ def _product(function: str, beta: float, temperature: Array) -> Array:
 
 
 def _one_hot(function: str, targets: npt.ArrayLike, categories: int, dtype: np.dtype[Any], height: float) -> Array:
-    at = _whole_numbers(function, "targets", targets)
+    at = integers_of(function, "targets", targets)
     if at.size and not (at.min() >= 0 and at.max() < categories):
         wrong = at[(at < 0) | (at >= categories)].flat[0]
         raise ValueError(f"{function}: targets must be in [0, {categories}), got {wrong}")
-    rows = np.zeros(_addressable(function, "categories", (*at.shape, categories)), dtype)
+    rows = np.zeros(addressable(function, "categories", (*at.shape, categories)), dtype)
     if at.size:
         np.put_along_axis(rows, at.astype(np.int64)[..., None], height, axis=-1)
     return rows
@@ -127,7 +128,7 @@ def flow_temperature(time: npt.ArrayLike, *, maximum: float, decay: float) -> An
     array([10.    ,  0.4979])
     """
     function = "flow_temperature"
-    t = _floats(function, "time", time).astype(np.float64)
+    t = wide_floats_of(function, "time", time).astype(np.float64)
     top, rate = _positive(function, "maximum", maximum), _positive(function, "decay", decay)
     with np.errstate(over="ignore"):
         found = top * exp(-rate * np.asarray(t))
@@ -199,14 +200,18 @@ def flow_interpolant(
         raise ValueError(f"{function}: categories must be at least 1, got {shown(categories)}")
     if categories >= 2**31:
         raise ValueError(f"{function}: categories must be less than 2**31, got {shown(categories)}")
-    kind, log, height = _float_dtype(function, dtype), _flag(function, "log", log), _positive(function, "beta", beta)
+    kind, log, height = (
+        float_dtype_of(function, dtype),
+        flag_of(function, "log", log),
+        _positive(function, "beta", beta),
+    )
     if height > float(np.finfo(kind).max):
         raise ValueError(f"{function}: beta must be finite in {kind.name}, got {height}")
     logits = _one_hot(function, targets, int(categories), kind, height)
     t = _product(function, height, _temperatures(function, temperature, logits.shape[:-1]))
-    rows, secret = _rows(function, logits, -1, t, None, streams, position), _key_of(function, rng)
-    result = _empty(logits.shape, kind)
-    _relax(function, rows, secret, 0, result, log=log)
+    rows, secret = rows_of(function, logits, -1, t, None, streams, position), key_of(function, rng)
+    result = new_array(logits.shape, kind)
+    relax(function, rows, secret, 0, result, log=log)
     return result
 
 
@@ -250,7 +255,7 @@ def flow_velocity(
     array([ 0.5 , -0.25, -0.25])
     """
     function = "flow_velocity"
-    x, p = _points(function, "points", points), _floats(function, "probabilities", probabilities)
+    x, p = _points(function, "points", points), wide_floats_of(function, "probabilities", probabilities)
     _same_shape(function, "probabilities", p, x.shape)
     t, rate = _temperatures(function, temperature, x.shape[:-1]), _positive(function, "decay", decay)
     with np.errstate(over="ignore"):
@@ -387,9 +392,9 @@ def flow_step(points: npt.ArrayLike, velocity: npt.ArrayLike, step: npt.ArrayLik
     array([0.75 , 0.125, 0.125])
     """
     function = "flow_step"
-    x, v = _points(function, "points", points), _floats(function, "velocity", velocity)
+    x, v = _points(function, "points", points), wide_floats_of(function, "velocity", velocity)
     _same_shape(function, "velocity", v, x.shape)
-    h = np.asarray(_floats(function, "step", step), dtype=np.float64)
+    h = np.asarray(wide_floats_of(function, "step", step), dtype=np.float64)
     if not np.all(np.isfinite(h)):
         raise ValueError(f"{function}: step must be finite, got {float(h[~np.isfinite(h)].flat[0])}")
     try:
@@ -400,12 +405,12 @@ def flow_step(points: npt.ArrayLike, velocity: npt.ArrayLike, step: npt.ArrayLik
     with np.errstate(over="ignore", invalid="ignore"):  # numbers of no use become NaN
         moved = x.astype(np.float64) + lengths * v.astype(np.float64)
         moved = np.where(moved < 0, 0.0, moved)
-        total = _tree_sum(moved)[..., None]
+        total = tree_sum(moved)[..., None]
         if np.any(total == np.inf):
             moved = np.where(total == np.inf, moved * _TINY, moved)
-            total = _tree_sum(moved)[..., None]
+            total = tree_sum(moved)[..., None]
         good = (total > 0) & (total < np.inf)
-        return _one_nan(np.where(good, moved / np.where(good, total, 1.0), np.nan).astype(x.dtype))
+        return one_nan(np.where(good, moved / np.where(good, total, 1.0), np.nan).astype(x.dtype))
 
 
 def flow_guidance(grads: npt.ArrayLike, probabilities: npt.ArrayLike) -> Array:
@@ -451,8 +456,8 @@ def flow_guidance(grads: npt.ArrayLike, probabilities: npt.ArrayLike) -> Array:
     kind = np.result_type(g, p)
     with np.errstate(over="ignore", invalid="ignore"):
         samples = np.moveaxis(g, 0, -1).astype(np.float64)
-        mean = _tree_sum(samples) / g.shape[0]
+        mean = tree_sum(samples) / g.shape[0]
         if np.any(np.isinf(mean)):
-            mean = np.where(np.isinf(mean), _tree_sum(samples * _TINY) / g.shape[0] / _TINY, mean)
+            mean = np.where(np.isinf(mean), tree_sum(samples * _TINY) / g.shape[0] / _TINY, mean)
         mean = mean.astype(kind)
     return np.asarray(softmax_grad(p.astype(kind, copy=False), dy=mean))

@@ -8,10 +8,12 @@ import numpy as np
 import numpy.typing as npt
 
 from sorgum import _core
-from sorgum.random._keys import Rng, _key_of
-from sorgum.random._noise import _float_dtype
-from sorgum.random._places import Array, _axis, _index_offset, _out, _place
-from sorgum.special import _flag, _real, log_softmax, softmax
+from sorgum._arguments.arrays import Array, float64s_of
+from sorgum._arguments.results import result_of_dtype
+from sorgum._arguments.scalars import axis_of, flag_of, float_dtype_of
+from sorgum.random._keys import Rng, key_of
+from sorgum.random._places import index_offset_of, place_of
+from sorgum.special import log_softmax, softmax
 
 __all__ = ["dirichlet", "gamma"]
 
@@ -27,10 +29,10 @@ def _draw_gamma(
     index_offset: int,
     out: Array | None,
 ) -> Array:
-    secret = _key_of(function, rng)
-    result = _out(function, out, concentration.shape, dtype)
-    ids, at = _place(function, streams, position)
-    offset = _index_offset(function, index_offset)
+    secret = key_of(function, rng)
+    result = result_of_dtype(function, out, concentration.shape, dtype)
+    ids, at = place_of(function, streams, position)
+    offset = index_offset_of(function, index_offset)
     _core.random.gamma(function, concentration, log, secret, ids, at, offset, result)
     return result
 
@@ -94,8 +96,8 @@ def gamma(
     >>> bool(np.isfinite(sg.random.gamma(1e-300, rng=1, log=True, dtype=np.float64)))
     True
     """
-    kind, log = _float_dtype("gamma", dtype), _flag("gamma", "log", log)
-    a = _real("gamma", "concentration", concentration)
+    kind, log = float_dtype_of("gamma", dtype), flag_of("gamma", "log", log)
+    a = float64s_of("gamma", "concentration", concentration)
     result = _draw_gamma("gamma", a, rng, kind, log, streams, position, index_offset, out)
     return result[()] if result.ndim == 0 and out is None else result
 
@@ -151,11 +153,11 @@ def dirichlet(
     >>> bool(np.all(abs(x.sum(-1) - 1) < 1e-12))
     True
     """
-    kind, log = _float_dtype("dirichlet", dtype), _flag("dirichlet", "log", log)
-    a = _real("dirichlet", "concentration", concentration)
+    kind, log = float_dtype_of("dirichlet", dtype), flag_of("dirichlet", "log", log)
+    a = float64s_of("dirichlet", "concentration", concentration)
     if a.ndim == 0:
         raise ValueError("dirichlet: concentration must have at least one axis, got a scalar")
-    axis = _axis("dirichlet", axis, a.ndim)
+    axis = axis_of("dirichlet", axis, a.ndim)
     rows = np.moveaxis(a, axis, -1)
     logs = _draw_gamma("dirichlet", rows, rng, np.dtype(np.float64), True, streams, position, 0, None)
     points: Array = (log_softmax if log else softmax)(logs, out=logs)

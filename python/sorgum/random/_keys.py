@@ -1,19 +1,18 @@
 """Keys: seeds of streams, and keys made from keys."""
 
 import dataclasses
-import operator
 from typing import TypeAlias
 
 import numpy as np
 
 from sorgum import _core
-from sorgum.interop.arrays import is_int, kind_of, shown
+from sorgum._arguments.scalars import unsigned_of, word64_of
+from sorgum.interop.arrays import is_int, kind_of
 
 __all__ = ["Key", "Rng", "fold_in", "key", "split"]
 
 Rng: TypeAlias = "Key | int | np.random.Generator"  # a string: NumPy imports its generators when they are named
 
-_is_int = is_int
 
 # The last word of the counter that a derived key is made from; rows have 0 there (csrc/math/stream.h).
 _FOLD, _SPLIT = 1, 2
@@ -39,7 +38,7 @@ class Key:
 
     def __post_init__(self) -> None:
         """Check the value."""
-        object.__setattr__(self, "value", _word64("Key", "value", self.value))
+        object.__setattr__(self, "value", word64_of("Key", "value", self.value))
 
     def __repr__(self) -> str:
         """Show the value in hexadecimal digits."""
@@ -49,37 +48,23 @@ class Key:
 _core.set_key_type(Key)
 
 
-def _word64(function: str, argument: str, value: object) -> int:
-    return _of_bits(function, argument, value, 64)
-
-
-def _of_bits(function: str, argument: str, value: object, bits: int) -> int:
-    """Return an int of at most so many bits."""
-    if not _is_int(value):
-        raise TypeError(f"{function}: {argument} must be an int, got {kind_of(value)}")
-    number = operator.index(value)
-    if not 0 <= number < 1 << bits:
-        raise ValueError(f"{function}: {argument} must be in [0, 2**{bits}), got {shown(number)}")
-    return number
-
-
-def _key_of(function: str, rng: object) -> int:
+def key_of(function: str, rng: object) -> int:
     """Return the 64 bits of a Key, an int seed, or the next word of a NumPy Generator."""
     if isinstance(rng, Key):
         return rng.value
-    if _is_int(rng):
-        return _word64(function, "rng", rng)
+    if is_int(rng):
+        return word64_of(function, "rng", rng)
     if isinstance(rng, np.random.Generator):
         return int(rng.integers(0, 2**64, dtype=np.uint64))
     raise TypeError(f"{function}: rng must be a Key, an int seed or a numpy Generator, got {kind_of(rng)}")
 
 
-def _own_key_of(function: str, rng: object) -> int:
+def own_key_of(function: str, rng: object) -> int:
     """Return the key of a call that has to draw what another call draws: a Generator would give it another one."""
     if isinstance(rng, np.random.Generator):
         rule = "must be a Key or an int seed, the same in every call (make one once by sorgum.random.key)"
         raise TypeError(f"{function}: rng {rule}, got a numpy Generator")
-    return _key_of(function, rng)
+    return key_of(function, rng)
 
 
 def key(seed: int) -> Key:
@@ -106,7 +91,7 @@ def key(seed: int) -> Key:
     >>> sg.random.key(42)
     Key(0x000000000000002a)
     """
-    return Key(_word64("key", "seed", seed))
+    return Key(word64_of("key", "seed", seed))
 
 
 def fold_in(key: Key | int, data: int) -> Key:
@@ -136,7 +121,7 @@ def fold_in(key: Key | int, data: int) -> Key:
     >>> sg.random.fold_in(sg.random.key(1), 5) == sg.random.fold_in(sg.random.key(1), 5)
     True
     """
-    return Key(_core.random.derived_key(_own("fold_in", key), _word64("fold_in", "data", data), _FOLD))
+    return Key(_core.random.derived_key(_own("fold_in", key), word64_of("fold_in", "data", data), _FOLD))
 
 
 def split(key: Key | int, num: int = 2) -> tuple[Key, ...]:
@@ -167,9 +152,9 @@ def split(key: Key | int, num: int = 2) -> tuple[Key, ...]:
     >>> first == second
     False
     """
-    own, count = _own("split", key), _of_bits("split", "num", num, 24)
+    own, count = _own("split", key), unsigned_of("split", "num", num, 24)
     return tuple(Key(_core.random.derived_key(own, i, _SPLIT)) for i in range(count))
 
 
 def _own(function: str, key: object) -> int:
-    return key.value if isinstance(key, Key) else _word64(function, "key", key)
+    return key.value if isinstance(key, Key) else word64_of(function, "key", key)

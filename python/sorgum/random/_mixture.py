@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sorgum.random._places import Array, _floats
-from sorgum.random._rows import _rows
-from sorgum.random._top_k import _tree_sum
+from sorgum._arguments.arrays import Array
+from sorgum.random._formulas import tree_sum
+from sorgum.random._halves import wide_floats_of
+from sorgum.random._rows import rows_of
 from sorgum.special import log, log_softmax, logsumexp, softmax, softmax_grad
 
 __all__ = ["frequency_gradient", "gaussian_mixture_log_prob"]
@@ -57,7 +58,7 @@ def gaussian_mixture_log_prob(
     """
     function = "gaussian_mixture_log_prob"
     given: dict[str, Any] = {"points": points, "logits": logits, "means": means, "scales": scales}
-    a, x, m, s = (_floats(function, name, value).astype(np.float64) for name, value in given.items())
+    a, x, m, s = (wide_floats_of(function, name, value).astype(np.float64) for name, value in given.items())
     for name, array, axes in (("points", a, 1), ("logits", x, 1), ("means", m, 2), ("scales", s, 2)):
         if array.ndim < axes:
             raise ValueError(f"{function}: {name} must have at least {axes} axes, got shape {array.shape}")
@@ -75,7 +76,7 @@ def gaussian_mixture_log_prob(
         raise ValueError(f"{function}: points, logits, means and scales must broadcast, got shapes {shapes}") from None
     with np.errstate(over="ignore", invalid="ignore"):
         z = (a[..., None, :] - m) / s
-        terms = log_softmax(x) - _tree_sum(0.5 * (z * z) + (log(s) + _HALF_LOG_TAU))
+        terms = log_softmax(x) - tree_sum(0.5 * (z * z) + (log(s) + _HALF_LOG_TAU))
     return logsumexp(terms)
 
 
@@ -119,8 +120,8 @@ def frequency_gradient(logits: npt.ArrayLike, values: npt.ArrayLike, *, axis: in
     array([-0.5,  0.5])
     """
     function = "frequency_gradient"
-    x = _rows(function, logits, axis, 1.0, None, None, 0).in_float64()
-    given = _floats(function, "values", values)
+    x = rows_of(function, logits, axis, 1.0, None, None, 0).in_float64()
+    given = wide_floats_of(function, "values", values)
     if given.shape != np.shape(logits):
         raise ValueError(f"{function}: values must have shape {np.shape(logits)}, got {given.shape}")
     if np.any(np.isnan(given)):
@@ -130,4 +131,4 @@ def frequency_gradient(logits: npt.ArrayLike, values: npt.ArrayLike, *, axis: in
     w = softmax(x)
     best = np.argmax(np.moveaxis(given, axis, -1), axis=-1)
     off = w - (np.arange(x.shape[-1]) == best[..., None])
-    return _tree_sum(off * off)[()], np.moveaxis(np.asarray(softmax_grad(w, dy=2 * off)), -1, axis)
+    return tree_sum(off * off)[()], np.moveaxis(np.asarray(softmax_grad(w, dy=2 * off)), -1, axis)

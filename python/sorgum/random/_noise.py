@@ -8,27 +8,15 @@ import numpy as np
 import numpy.typing as npt
 
 from sorgum import _core
+from sorgum._arguments.arrays import Array, on_cuda
+from sorgum._arguments.results import result_of_dtype
+from sorgum._arguments.scalars import Shape, dtype_of, float_dtype_of, shape_of
 from sorgum.interop.arrays import shown
 from sorgum.random import _device
-from sorgum.random._keys import Rng, _key_of
-from sorgum.random._places import Array, Shape, _index_offset, _out, _place, _shape
-from sorgum.special import _on_cuda
+from sorgum.random._keys import Rng, key_of
+from sorgum.random._places import index_offset_of, place_of
 
 __all__ = ["bits", "exponential", "gumbel", "logistic", "normal", "uniform"]
-
-
-def _float_dtype(function: str, dtype: npt.DTypeLike) -> np.dtype[Any]:
-    return _one_of_two(function, dtype, np.float32, np.float64)
-
-
-def _one_of_two(function: str, dtype: npt.DTypeLike, first: type[Any], second: type[Any]) -> np.dtype[Any]:
-    try:
-        result: Any = np.dtype(dtype)
-    except (TypeError, ValueError):  # NumPy's own, which names no argument
-        result = dtype
-    if not isinstance(result, np.dtype) or result not in (np.dtype(first), np.dtype(second)):
-        raise TypeError(f"{function}: dtype must be {first.__name__} or {second.__name__}, got {shown(result)}")
-    return result
 
 
 def _wide(function: str, width: object, dtype: np.dtype[Any]) -> bool:
@@ -52,17 +40,17 @@ def _noise(
     width: object,
     out: Array | None,
 ) -> Any:
-    if _on_cuda(out):
+    if on_cuda(out):
         # A float32 rounded once more; NumPy does not know the type, so that its name will do.
         half = law == "gumbel" and getattr(dtype, "__name__", str(dtype)).endswith("bfloat16")
-        kind = np.dtype(np.float32) if half else _float_dtype(law, dtype)
+        kind = np.dtype(np.float32) if half else float_dtype_of(law, dtype)
         name, wide = "bfloat16" if half else kind.name, _wide(law, width, kind)
-        return _device._noise(law, _shape(law, shape), wide, name, rng, streams, position, index_offset, out)
-    secret = _key_of(law, rng)
-    sizes, kind = _shape(law, shape), _float_dtype(law, dtype)
-    result = _out(law, out, sizes, kind)
-    ids, at = _place(law, streams, position)
-    _core.random.noise(law, _wide(law, width, kind), secret, ids, at, _index_offset(law, index_offset), sizes, result)
+        return _device.noise(law, shape_of(law, shape), wide, name, rng, streams, position, index_offset, out)
+    secret = key_of(law, rng)
+    sizes, kind = shape_of(law, shape), float_dtype_of(law, dtype)
+    result = result_of_dtype(law, out, sizes, kind)
+    ids, at = place_of(law, streams, position)
+    _core.random.noise(law, _wide(law, width, kind), secret, ids, at, index_offset_of(law, index_offset), sizes, result)
     return result[()] if result.ndim == 0 and out is None else result
 
 
@@ -122,14 +110,14 @@ def bits(
     >>> bool((whole[:, 3:] == part).all())
     True
     """
-    sizes, kind = _shape("bits", shape), _one_of_two("bits", dtype, np.uint32, np.uint64)
+    sizes, kind = shape_of("bits", shape), dtype_of("bits", dtype, np.uint32, np.uint64)
     wide = kind.itemsize == 8
-    if _on_cuda(out):
-        return _device._noise("bits", sizes, wide, kind.name, rng, streams, position, index_offset, out)
-    secret, result = _key_of("bits", rng), _out("bits", out, sizes, kind)
-    ids, at = _place("bits", streams, position)
+    if on_cuda(out):
+        return _device.noise("bits", sizes, wide, kind.name, rng, streams, position, index_offset, out)
+    secret, result = key_of("bits", rng), result_of_dtype("bits", out, sizes, kind)
+    ids, at = place_of("bits", streams, position)
     encoded = result.view(np.float64 if wide else np.float32)
-    _core.random.noise("bits", wide, secret, ids, at, _index_offset("bits", index_offset), sizes, encoded)
+    _core.random.noise("bits", wide, secret, ids, at, index_offset_of("bits", index_offset), sizes, encoded)
     return result[()] if result.ndim == 0 and out is None else result
 
 

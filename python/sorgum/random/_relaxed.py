@@ -6,10 +6,14 @@ import numpy as np
 import numpy.typing as npt
 
 from sorgum import _core
-from sorgum.random._keys import Rng, _key_of
-from sorgum.random._places import Array, _any_floats, _index_offset, _out, _rounded
-from sorgum.random._rows import _draw, _positive_temperature, _Rows, _rows
-from sorgum.special import _apart, _flag, log_softmax
+from sorgum._arguments.arrays import Array, floats_on_cpu
+from sorgum._arguments.results import apart, result_of_dtype
+from sorgum._arguments.scalars import flag_of
+from sorgum.random._halves import rounded_to
+from sorgum.random._keys import Rng, key_of
+from sorgum.random._places import index_offset_of
+from sorgum.random._rows import Rows, draw_from, positive_temperature, rows_of
+from sorgum.special import log_softmax
 
 __all__ = ["gumbel_softmax"]
 
@@ -94,22 +98,22 @@ def gumbel_softmax(
     ... ))
     True
     """
-    hard, log = _flag("gumbel_softmax", "hard", hard), _flag("gumbel_softmax", "log", log)
-    secret = _key_of("gumbel_softmax", rng)
-    x = _apart(_any_floats("gumbel_softmax", "logits", logits), out)
-    rows = _rows("gumbel_softmax", x, axis, temperature, where, streams, position)
-    _positive_temperature("gumbel_softmax", rows.temperature)
-    result = _out("gumbel_softmax", out, x.shape, x.dtype)
+    hard, log = flag_of("gumbel_softmax", "hard", hard), flag_of("gumbel_softmax", "log", log)
+    secret = key_of("gumbel_softmax", rng)
+    x = apart(floats_on_cpu("gumbel_softmax", "logits", logits), out)
+    rows = rows_of("gumbel_softmax", x, axis, temperature, where, streams, position)
+    positive_temperature("gumbel_softmax", rows.temperature)
+    result = result_of_dtype("gumbel_softmax", out, x.shape, x.dtype)
     if result.shape != x.shape:
         raise ValueError(f"gumbel_softmax: out must have shape {x.shape}, got {result.shape}")
     moved = np.moveaxis(result, axis, -1)
     if hard:
         rows.temperature = np.array(1.0)
-        index = _draw("gumbel_softmax", rows, secret, index_offset)["index"]
+        index = draw_from("gumbel_softmax", rows, secret, index_offset)["index"]
         if index_offset:
             index = np.where(index < 0, index, index - index_offset)
         numbers = np.array([-np.inf, 0, np.nan] if log else [0, 1, np.nan], np.float32)
-        numbers = _rounded(numbers, x.dtype)
+        numbers = rounded_to(numbers, x.dtype)
         if numbers.itemsize == 2:  # by their bits: NumPy is slow with half types
             moved, numbers = moved.view(np.uint16), numbers.view(np.uint16)
         zero, one, nan = numbers
@@ -117,11 +121,11 @@ def gumbel_softmax(
         if moved.shape[-1]:
             np.put_along_axis(moved, np.maximum(index, 0)[..., None], np.where(index < 0, nan, one)[..., None], -1)
         return result
-    _relax("gumbel_softmax", rows, secret, _index_offset("gumbel_softmax", index_offset), moved, log=log)
+    relax("gumbel_softmax", rows, secret, index_offset_of("gumbel_softmax", index_offset), moved, log=log)
     return result
 
 
-def _relax(function: str, rows: _Rows, key: int, index_offset: int, out: Array, *, log: bool = False) -> None:
+def relax(function: str, rows: Rows, key: int, index_offset: int, out: Array, *, log: bool = False) -> None:
     """Write softmax((logits + G) / temperature), or its logarithm, along the last axis of `out`."""
     if not log:
         x, t, ids, position = rows.logits, rows.temperature, rows.streams, rows.position

@@ -8,29 +8,22 @@ import numpy as np
 import numpy.typing as npt
 
 from sorgum import _core
-from sorgum.random._places import (
-    Array,
-    _addressable,
-    _any_floats,
-    _axis,
-    _index_offset,
-    _place,
-    _whole_numbers,
-    _widened,
-)
-from sorgum.special import _mask, _temperature
+from sorgum._arguments.arrays import Array, floats_on_cpu, integers_of, mask_of, temperature_of
+from sorgum._arguments.scalars import addressable, axis_of
+from sorgum.random._halves import widened
+from sorgum.random._places import index_offset_of, place_of
 
 __all__: list[str] = []
 
 _BLOCK = 1 << 18  # elements: a megabyte of float32
 
 # What is known of a row after a part of it: the largest of x + T G as the unevaluated sum value + low, and its index.
-_DRAW = np.dtype([("value", np.float64), ("low", np.float64), ("index", np.int64)])
-_DRAW_WITH_LOG_PROB = np.dtype([*_DRAW.descr, ("log_prob", np.float64)])
+DRAW = np.dtype([("value", np.float64), ("low", np.float64), ("index", np.int64)])
+_DRAW_WITH_LOG_PROB = np.dtype([*DRAW.descr, ("log_prob", np.float64)])
 
 
 @dataclasses.dataclass(slots=True)
-class _Rows:
+class Rows:
     """Logits whose categories lie along the last axis, and what goes with each row."""
 
     logits: Array  # of any floating-point type
@@ -39,7 +32,7 @@ class _Rows:
     streams: Array | None
     position: Array
 
-    def _per_row(self, function: str, argument: str, array: Array) -> Array:
+    def per_row(self, function: str, argument: str, array: Array) -> Array:
         """Return a scalar or an array of the rows' shape."""
         shape = self.logits.shape[:-1]
         if array.shape not in ((), shape, (*shape, 1)):
@@ -54,9 +47,9 @@ class _Rows:
 
     def in_float64(self) -> Array:
         """Return the logits as float64."""
-        return _widened(self.logits).astype(np.float64)
+        return widened(self.logits).astype(np.float64)
 
-    def in_blocks(self, out: Array) -> Iterator[tuple["_Rows", Array]]:
+    def in_blocks(self, out: Array) -> Iterator[tuple["Rows", Array]]:
         """Return blocks of rows, which stay in cache between two passes over them, with their part of `out`."""
         shape = self.logits.shape[:-1]
         step = max(1, _BLOCK * shape[0] // max(1, self.logits.size)) if shape else 1
@@ -68,7 +61,7 @@ class _Rows:
         t, position = self.temperature, self.position
         for first in range(0, shape[0], step):
             rows = slice(first, first + step)
-            part = _Rows(
+            part = Rows(
                 self.logits[rows],
                 t[rows] if t.ndim else t,
                 None if self.where is None else self.where[rows],
@@ -87,20 +80,20 @@ class _Rows:
             raise ValueError(f"{function}: streams must have the shape of the rows, {shape}, got shape {streams.shape}")
         return streams.reshape(shape)
 
-    def repeated(self, function: str, samples: int) -> "_Rows":
+    def repeated(self, function: str, samples: int) -> "Rows":
         """Return every row `samples` times, at positions that count up."""
         shape = self.logits.shape[:-1]
         t, at = (
-            self._per_row(function, name, array)
+            self.per_row(function, name, array)
             for name, array in (("temperature", self.temperature), ("position", self.position))
         )
         position = np.broadcast_to(at, shape).view(np.uint64)[..., None]
         if samples and position.size and int(position.max()) > 2**64 - samples:
             raise ValueError(f"{function}: position must leave room for {samples} samples, got {int(position.max())}")
-        _addressable(function, "num_samples", (*shape, self.logits.shape[-1], samples))
+        addressable(function, "num_samples", (*shape, self.logits.shape[-1], samples))
         streams = self.ids(function)
         rows = (*shape, samples)
-        return _Rows(
+        return Rows(
             np.broadcast_to(self.logits[..., None, :], (*rows, self.logits.shape[-1])),
             t if t.ndim == 0 else np.broadcast_to(t[..., None], rows),
             None if self.where is None else np.broadcast_to(self.where[..., None, :], (*rows, self.logits.shape[-1])),
@@ -109,7 +102,7 @@ class _Rows:
         )
 
 
-def _rows(
+def rows_of(
     function: str,
     logits: npt.ArrayLike,
     axis: int,
@@ -117,13 +110,13 @@ def _rows(
     where: npt.ArrayLike | None,
     streams: npt.ArrayLike | None,
     position: npt.ArrayLike,
-) -> _Rows:
-    x = _any_floats(function, "logits", logits)
+) -> Rows:
+    x = floats_on_cpu(function, "logits", logits)
     if x.ndim == 0:
         raise ValueError(f"{function}: logits must have at least one axis, got a scalar")
-    at = _axis(function, axis, x.ndim)
+    at = axis_of(function, axis, x.ndim)
     rows = x if at in (-1, x.ndim - 1) else np.moveaxis(x, at, -1)
-    t, mask = _temperature(function, temperature), _mask(function, where)
+    t, mask = temperature_of(function, temperature), mask_of(function, where)
     if t.ndim == x.ndim:  # with the axis kept at length 1
         t = np.moveaxis(t, at, -1)
     if mask is not None:
@@ -131,10 +124,10 @@ def _rows(
             mask = np.moveaxis(np.broadcast_to(mask, x.shape), at, -1)
         except ValueError:
             raise ValueError(f"{function}: where must broadcast to shape {x.shape}, got shape {mask.shape}") from None
-    return _Rows(rows, t, mask, *_place(function, streams, position))
+    return Rows(rows, t, mask, *place_of(function, streams, position))
 
 
-def _positive_temperature(function: str, t: Array, argument: str = "temperature") -> Array:
+def positive_temperature(function: str, t: Array, argument: str = "temperature") -> Array:
     good = (t > 0) & (t < np.inf)
     if not np.all(good):
         raise ValueError(f"{function}: {argument} must be positive and finite, got {float(t[~good].flat[0])}")
@@ -143,18 +136,9 @@ def _positive_temperature(function: str, t: Array, argument: str = "temperature"
     return t
 
 
-def _two_sum(x: Array, noise: Array) -> tuple[Array, Array]:
-    """Return x + noise as an unevaluated sum of two float64, as draws compare it (csrc/math/gumbel_max.h)."""
-    value = x + noise
-    with np.errstate(invalid="ignore"):  # of -inf
-        added = value - x
-        low = (x - (value - added)) + (noise - added)
-    return value, np.where(np.isfinite(value), low, 0.0)
-
-
-def _draw(
+def draw_from(
     function: str,
-    rows: _Rows,
+    rows: Rows,
     key: int,
     index_offset: int,
     *,
@@ -172,7 +156,7 @@ def _draw(
         key,
         rows.streams,
         rows.position,
-        _index_offset(function, index_offset),
+        index_offset_of(function, index_offset),
         out,
         inverse,
         log_prob,
@@ -182,9 +166,9 @@ def _draw(
     return drawn
 
 
-def _categories(function: str, indices: npt.ArrayLike, rows: Array, argument: str = "indices") -> Array:
+def categories_of(function: str, indices: npt.ArrayLike, rows: Array, argument: str = "indices") -> Array:
     """Return some categories of each row, -1 for none, as int64."""
-    chosen, length = _whole_numbers(function, argument, indices), rows.shape[-1]
+    chosen, length = integers_of(function, argument, indices), rows.shape[-1]
     if chosen.ndim != rows.ndim or chosen.shape[:-1] != rows.shape[:-1]:
         rule = f"must have the shape of the rows, {rows.shape[:-1]}, and one axis more"
         raise ValueError(f"{function}: {argument} {rule}, got shape {chosen.shape}")
@@ -198,7 +182,7 @@ def _categories(function: str, indices: npt.ArrayLike, rows: Array, argument: st
     return at
 
 
-def _refuse_invalid(function: str, invalid: Array, spoilt: Array) -> None:
+def refuse_invalid(function: str, invalid: Array, spoilt: Array) -> None:
     if not invalid.any():
         return
     row = tuple(int(i[0]) for i in np.nonzero(np.atleast_1d(invalid)))

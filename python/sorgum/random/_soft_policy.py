@@ -7,11 +7,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from sorgum._arguments.arrays import Array, floats_on_cpu
+from sorgum._arguments.results import one_nan
+from sorgum._arguments.scalars import number_of
 from sorgum.interop import bfloat16
-from sorgum.random._places import Array, _any_floats, _floats, _number, _one_nan, _widened
-from sorgum.random._rows import _categories, _positive_temperature, _rows
-from sorgum.random._soft_tokens import _CLAMP, _FLOOR, _clamp_of, _floor_of, _log_probabilities
-from sorgum.random._top_k import _tree_sum
+from sorgum.random._formulas import tree_sum
+from sorgum.random._halves import wide_floats_of, widened
+from sorgum.random._rows import categories_of, positive_temperature, rows_of
+from sorgum.random._soft_tokens import CLAMP, FLOOR, clamp_of, floor_of, log_probabilities
 from sorgum.special import exp
 
 __all__ = ["soft_token_log_prob", "soft_token_log_prob_grad"]
@@ -35,21 +38,21 @@ def _policy(
     axis: int,
 ) -> tuple[Array, Array, Array, Array, Array]:
     """Return q, the share of each category in the mean, clamped noise, where it was not clamped, and T."""
-    rows = _rows(function, logits, axis, temperature, None, None, 0)
-    low, high = _clamp_of(function, clamp)
-    least = _floor_of(function, floor)
-    threshold = _number(function, "mask_threshold", mask_threshold)
+    rows = rows_of(function, logits, axis, temperature, None, None, 0)
+    low, high = clamp_of(function, clamp)
+    least = floor_of(function, floor)
+    threshold = number_of(function, "mask_threshold", mask_threshold)
     if np.isnan(threshold):
         raise ValueError(f"{function}: mask_threshold must not be NaN, got {threshold}")
-    t = rows._per_row(function, "temperature", _positive_temperature(function, rows.temperature))
-    at = _categories(function, indices, rows.logits)
-    given = _any_floats(function, "log_weights", log_weights)
-    g, eps = _widened(given), max(_eps(given.dtype), 2.0**-49)
+    t = rows.per_row(function, "temperature", positive_temperature(function, rows.temperature))
+    at = categories_of(function, indices, rows.logits)
+    given = floats_on_cpu(function, "log_weights", log_weights)
+    g, eps = widened(given), max(_eps(given.dtype), 2.0**-49)
     if g.shape != at.shape:
         raise ValueError(f"{function}: log_weights must have the shape of indices, {at.shape}, got {g.shape}")
     there = at >= 0
-    x = _widened(np.take_along_axis(rows.logits, np.maximum(at, 0), axis=-1)) if at.size else np.zeros(at.shape)
-    q, logs = _log_probabilities(np.where(there, x, -np.inf).astype(np.float64), t, least)
+    x = widened(np.take_along_axis(rows.logits, np.maximum(at, 0), axis=-1)) if at.size else np.zeros(at.shape)
+    q, logs = log_probabilities(np.where(there, x, -np.inf).astype(np.float64), t, least)
     counted = there & ~(logs <= threshold)  # NaN counts
     share = counted / np.maximum(1, np.count_nonzero(counted, axis=-1))[..., None]
     with np.errstate(over="ignore", invalid="ignore"):  # of numbers that no rollout stores
@@ -66,8 +69,8 @@ def soft_token_log_prob(
     log_weights: npt.ArrayLike,
     *,
     temperature: npt.ArrayLike = 1.0,
-    clamp: tuple[float, float] = _CLAMP,
-    floor: float = _FLOOR,
+    clamp: tuple[float, float] = CLAMP,
+    floor: float = FLOOR,
     mask_threshold: float = _MASK_THRESHOLD,
     axis: int = -1,
 ) -> Any:
@@ -127,7 +130,7 @@ def soft_token_log_prob(
         "soft_token_log_prob", logits, indices, log_weights, temperature, clamp, floor, mask_threshold, axis
     )
     with np.errstate(over="ignore", invalid="ignore"):
-        return _one_nan(_tree_sum(np.where(share > 0, -noise - exp(-noise), 0.0) * share))[()]
+        return one_nan(tree_sum(np.where(share > 0, -noise - exp(-noise), 0.0) * share))[()]
 
 
 def soft_token_log_prob_grad(
@@ -137,8 +140,8 @@ def soft_token_log_prob_grad(
     *,
     dy: npt.ArrayLike,
     temperature: npt.ArrayLike = 1.0,
-    clamp: tuple[float, float] = _CLAMP,
-    floor: float = _FLOOR,
+    clamp: tuple[float, float] = CLAMP,
+    floor: float = FLOOR,
     mask_threshold: float = _MASK_THRESHOLD,
     axis: int = -1,
 ) -> Array:
@@ -187,11 +190,11 @@ def soft_token_log_prob_grad(
     q, share, noise, inside, t = _policy(
         function, logits, indices, log_weights, temperature, clamp, floor, mask_threshold, axis
     )
-    upstream = _floats(function, "dy", dy).astype(np.float64)
+    upstream = wide_floats_of(function, "dy", dy).astype(np.float64)
     if upstream.shape not in ((), q.shape[:-1]):
         raise ValueError(f"{function}: dy must have the shape of the rows, {q.shape[:-1]}, got {upstream.shape}")
     with np.errstate(over="ignore", invalid="ignore"):
         of_log = np.where(inside & (share > 0), (1 - exp(-noise)) * share, 0.0)
         w = of_log * np.where(q > 0, q / np.where(q > 0, q + floor, 1.0), 0.0)
-        found = (w - q * _tree_sum(w)[..., None]) / (t[..., None] if t.ndim else t)
-        return _one_nan(found * (upstream[..., None] if upstream.ndim else upstream) + 0.0)  # one sign of zero
+        found = (w - q * tree_sum(w)[..., None]) / (t[..., None] if t.ndim else t)
+        return one_nan(found * (upstream[..., None] if upstream.ndim else upstream) + 0.0)  # one sign of zero

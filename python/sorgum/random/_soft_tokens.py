@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import operator
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from sorgum import _core
-from sorgum.interop.arrays import kind_of, shown
-from sorgum.random._filters import _FILTER_ORDER, FilterOrder, Ties, _filters
-from sorgum.random._keys import Rng, _is_int, _key_of
-from sorgum.random._places import Array, _number, _option, _pair
-from sorgum.random._rows import _positive_temperature, _refuse_invalid, _Rows, _rows, _two_sum
-from sorgum.runtime import _empty
-from sorgum.special import _real, log, log_softmax, softmax
+from sorgum._arguments.arrays import Array, float64s_of
+from sorgum._arguments.results import new_array
+from sorgum._arguments.scalars import int_of, number_of, pair_of, require_option
+from sorgum.interop.arrays import shown
+from sorgum.random._filters import FILTER_ORDER, FilterOrder, Ties, filters_of
+from sorgum.random._formulas import two_sum
+from sorgum.random._keys import Rng, key_of
+from sorgum.random._rows import Rows, positive_temperature, refuse_invalid, rows_of
+from sorgum.special import log, log_softmax, softmax
 
 __all__ = [
     "SoftTokens",
@@ -25,8 +26,8 @@ __all__ = [
 ]
 
 _SMALLEST = 2.0**-1000  # concentration
-_CLAMP = (-1.5, 3.0)
-_FLOOR = 1e-6
+CLAMP = (-1.5, 3.0)
+FLOOR = 1e-6
 
 
 class SoftTokens(NamedTuple):
@@ -60,7 +61,7 @@ class _Kept(NamedTuple):
 
 def _keep(
     function: str,
-    rows: _Rows,
+    rows: Rows,
     k: object,
     limit: bool,
     filters: dict[str, Any],
@@ -68,23 +69,21 @@ def _keep(
     on_invalid: object,
 ) -> tuple[_Kept, int]:
     """Filter rows; `limit`: down to the k most probable categories."""
-    _option(function, "on_invalid", on_invalid, "raise", "minus_one")
-    if not _is_int(k):
-        raise TypeError(f"{function}: k must be an int, got {kind_of(k)}")
-    most, length = operator.index(k), rows.logits.shape[-1]
+    require_option(function, "on_invalid", on_invalid, "raise", "minus_one")
+    most, length = int_of(function, "k", k), rows.logits.shape[-1]
     if not 1 <= most <= length:
         raise ValueError(f"{function}: k must be in [1, {length}], got {shown(most)}")
-    t = _positive_temperature(function, rows.temperature)
+    t = positive_temperature(function, rows.temperature)
     ndim = rows.logits.ndim
-    chosen = _filters(function, axis, ndim, **filters)
+    chosen = filters_of(function, axis, ndim, **filters)
     if limit and filters["top_k"] is None and not chosen.all_ties and chosen.order.count("top_k") == 1:
         # Every filter keeps a prefix of one order, so that the limit may be the last of them.
         order = [*(step for step in chosen.order if step != "top_k"), "top_k"]
         chosen, limit = chosen._replace(top_k=np.array(most, np.int64), order=order), False
-    kept = _empty(rows.logits.shape, rows.computed_in)
+    kept = new_array(rows.logits.shape, rows.computed_in)
     _core.random.keep_filtered(function, rows.logits, t, rows.where, chosen, kept)
     if limit:
-        first = _filters(function, -1, ndim, most, None, None, _FILTER_ORDER, "first")
+        first = filters_of(function, -1, ndim, most, None, None, FILTER_ORDER, "first")
         _core.random.keep_filtered(function, kept, t, None, first, kept)
     flat = kept.reshape(int(np.prod(kept.shape[:-1], dtype=np.int64)), length)
     row, index = np.divmod(np.flatnonzero(flat > -np.inf), length)
@@ -97,15 +96,15 @@ def _keep(
     outer = kept.shape[:-1]
     none = (count == 0).reshape(outer)
     if on_invalid == "raise":
-        _refuse_invalid(function, none, np.isnan(kept[..., 0]))
-    t = rows._per_row(function, "temperature", t)
+        refuse_invalid(function, none, np.isnan(kept[..., 0]))
+    t = rows.per_row(function, "temperature", t)
     return _Kept(indices.reshape(*outer, shape[1]), logits.reshape(*outer, shape[1]), t, none), most
 
 
-def _noise_of(function: str, key: int, rows: _Rows, indices: Array, concentration: Array | None = None) -> Array:
+def _noise_of(function: str, key: int, rows: Rows, indices: Array, concentration: Array | None = None) -> Array:
     """Return the number of each index of its row: a Gumbel number, or the logarithm of a gamma number."""
     shape = indices.shape[:-1]
-    position = rows._per_row(function, "position", rows.position)
+    position = rows.per_row(function, "position", rows.position)
     streams = rows.ids(function)
     ids, at = (
         np.broadcast_to(np.broadcast_to(x, shape)[..., None], indices.shape).reshape(-1) for x in (streams, position)
@@ -131,21 +130,21 @@ def _heaviest(
     return np.take_along_axis(kept.indices, order, -1), np.take_along_axis(logs, order, -1)
 
 
-def _clamp_of(function: str, clamp: object) -> tuple[float, float]:
-    low, high = _pair(function, "clamp", clamp)
+def clamp_of(function: str, clamp: object) -> tuple[float, float]:
+    low, high = pair_of(function, "clamp", clamp)
     if not low < high:
         raise ValueError(f"{function}: clamp must be a lower and a higher number, got ({low}, {high})")
     return low, high
 
 
-def _floor_of(function: str, floor: object) -> float:
-    number = _number(function, "floor", floor)
+def floor_of(function: str, floor: object) -> float:
+    number = number_of(function, "floor", floor)
     if not 0 <= number < 1:
         raise ValueError(f"{function}: floor must be in [0, 1), got {number}")
     return number
 
 
-def _log_probabilities(logits: Array, temperature: Array, floor: float) -> tuple[Array, Array]:
+def log_probabilities(logits: Array, temperature: Array, floor: float) -> tuple[Array, Array]:
     """Return q = softmax(logits / T), where those of -inf are none, and log(q + floor)."""
     q = softmax(logits, temperature=temperature, empty="zero")
     return q, log_softmax(logits, temperature=temperature, empty="zero") if floor == 0 else log(q + floor)
@@ -154,7 +153,7 @@ def _log_probabilities(logits: Array, temperature: Array, floor: float) -> tuple
 def _gumbel_tokens(
     function: str,
     rng: Rng,
-    rows: _Rows,
+    rows: Rows,
     k: object,
     gumbel_temperature: npt.ArrayLike,
     clamp: tuple[float, float],
@@ -163,15 +162,15 @@ def _gumbel_tokens(
     axis: int,
     on_invalid: str,
 ) -> SoftTokens:
-    secret = _key_of(function, rng)
-    t = _real(function, "gumbel_temperature", gumbel_temperature)
-    t = rows._per_row(function, "gumbel_temperature", _positive_temperature(function, t, "gumbel_temperature"))
+    secret = key_of(function, rng)
+    t = float64s_of(function, "gumbel_temperature", gumbel_temperature)
+    t = rows.per_row(function, "gumbel_temperature", positive_temperature(function, t, "gumbel_temperature"))
     kept, most = _keep(function, rows, k, True, filters, axis, on_invalid)
     noise = _noise_of(function, secret, rows, kept.indices)
-    logs = _log_probabilities(kept.logits, kept.temperature, floor)[1] + np.clip(noise, *clamp)
+    logs = log_probabilities(kept.logits, kept.temperature, floor)[1] + np.clip(noise, *clamp)
     exact = None
     if floor == 0 and clamp == (-np.inf, np.inf):  # then the order is that of the sums that `categorical` compares
-        exact = _two_sum(
+        exact = two_sum(
             kept.logits, noise * (kept.temperature[..., None] if kept.temperature.ndim else kept.temperature)
         )
     indices, logs = _heaviest(kept, logs, most, rows.computed_in, exact)
@@ -190,8 +189,8 @@ def soft_token_step(
     *,
     rng: Rng,
     gumbel_temperature: npt.ArrayLike = 0.1,
-    clamp: tuple[float, float] = _CLAMP,
-    floor: float = _FLOOR,
+    clamp: tuple[float, float] = CLAMP,
+    floor: float = FLOOR,
     axis: int = -1,
     temperature: npt.ArrayLike = 1.0,
     top_k: npt.ArrayLike | None = None,
@@ -200,7 +199,7 @@ def soft_token_step(
     where: npt.ArrayLike | None = None,
     streams: npt.ArrayLike | None = None,
     position: npt.ArrayLike = 0,
-    filter_order: FilterOrder = _FILTER_ORDER,
+    filter_order: FilterOrder = FILTER_ORDER,
     ties: Ties = "first",
     on_invalid: Literal["raise", "minus_one"] = "raise",
 ) -> SoftTokens:
@@ -268,10 +267,10 @@ def soft_token_step(
     True
     """
     function = "soft_token_step"
-    rows = _rows(function, logits, axis, temperature, where, streams, position)
+    rows = rows_of(function, logits, axis, temperature, where, streams, position)
     filters = {"top_k": top_k, "top_p": top_p, "min_p": min_p, "order": filter_order, "ties": ties}
-    limits = _clamp_of(function, clamp)
-    least = _floor_of(function, floor)
+    limits = clamp_of(function, clamp)
+    least = floor_of(function, floor)
     return _gumbel_tokens(function, rng, rows, k, gumbel_temperature, limits, least, filters, axis, on_invalid)
 
 
@@ -289,7 +288,7 @@ def gumbel_resample(
     where: npt.ArrayLike | None = None,
     streams: npt.ArrayLike | None = None,
     position: npt.ArrayLike = 0,
-    filter_order: FilterOrder = _FILTER_ORDER,
+    filter_order: FilterOrder = FILTER_ORDER,
     ties: Ties = "first",
     on_invalid: Literal["raise", "minus_one"] = "raise",
 ) -> SoftTokens:
@@ -332,7 +331,7 @@ def gumbel_resample(
     True
     """
     function = "gumbel_resample"
-    rows = _rows(function, logits, axis, temperature, where, streams, position)
+    rows = rows_of(function, logits, axis, temperature, where, streams, position)
     filters = {"top_k": top_k, "top_p": top_p, "min_p": min_p, "order": filter_order, "ties": ties}
     free = (-np.inf, np.inf)
     return _gumbel_tokens(function, rng, rows, k, gumbel_temperature, free, 0.0, filters, axis, on_invalid)
@@ -352,7 +351,7 @@ def dirichlet_resample(
     where: npt.ArrayLike | None = None,
     streams: npt.ArrayLike | None = None,
     position: npt.ArrayLike = 0,
-    filter_order: FilterOrder = _FILTER_ORDER,
+    filter_order: FilterOrder = FILTER_ORDER,
     ties: Ties = "first",
     on_invalid: Literal["raise", "minus_one"] = "raise",
 ) -> SoftTokens:
@@ -400,14 +399,14 @@ def dirichlet_resample(
     True
     """
     function = "dirichlet_resample"
-    secret = _key_of(function, rng)
-    rows = _rows(function, logits, axis, temperature, where, streams, position)
+    secret = key_of(function, rng)
+    rows = rows_of(function, logits, axis, temperature, where, streams, position)
     filters = {"top_k": top_k, "top_p": top_p, "min_p": min_p, "order": filter_order, "ties": ties}
-    a = _real(function, "concentration", concentration)
+    a = float64s_of(function, "concentration", concentration)
     good = (a >= _SMALLEST) & (a <= 1 / _SMALLEST)
     if not np.all(good):
         raise ValueError(f"{function}: concentration must be in [2**-1000, 2**1000], got {float(a[~good].flat[0])}")
-    a = rows._per_row(function, "concentration", a)
+    a = rows.per_row(function, "concentration", a)
     kept, most = _keep(function, rows, k, False, filters, axis, on_invalid)
     p = softmax(kept.logits, temperature=kept.temperature, empty="zero")
     shapes = np.maximum((a[..., None] if a.ndim else a) * p, _SMALLEST)

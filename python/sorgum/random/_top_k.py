@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import operator
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from sorgum import _core
+from sorgum._arguments.arrays import Array, float64s_of
+from sorgum._arguments.scalars import flag_of, int_of, require_option
 from sorgum.interop.arrays import kind_of, shown
-from sorgum.random._filters import _FILTER_ORDER, FilterOrder, Ties, _filters
-from sorgum.random._keys import Rng, _is_int, _key_of
-from sorgum.random._places import Array, _index_offset, _option
-from sorgum.random._rows import _DRAW, _categories, _positive_temperature, _refuse_invalid, _rows
-from sorgum.special import _flag, _real, exp, log, log_softmax, logsumexp
+from sorgum.random._filters import FILTER_ORDER, FilterOrder, Ties, filters_of
+from sorgum.random._formulas import log_one_minus_exp, tree_sum
+from sorgum.random._keys import Rng, key_of
+from sorgum.random._places import index_offset_of
+from sorgum.random._rows import DRAW, categories_of, positive_temperature, refuse_invalid, rows_of
+from sorgum.special import exp, log, log_softmax, logsumexp
 
 __all__ = ["TopK", "gumbel_top_k", "inclusion_weights", "top_k_log_prob"]
 
@@ -51,7 +53,7 @@ def gumbel_top_k(
     streams: npt.ArrayLike | None = None,
     position: npt.ArrayLike = 0,
     index_offset: int = 0,
-    filter_order: FilterOrder = _FILTER_ORDER,
+    filter_order: FilterOrder = FILTER_ORDER,
     ties: Ties = "first",
     on_invalid: Literal["raise", "minus_one"] = "raise",
 ) -> TopK:
@@ -105,17 +107,15 @@ def gumbel_top_k(
     >>> bool(drawn.indices[0] == sg.random.categorical([0.0, 1.0, 2.0, -np.inf], rng=1))
     True
     """
-    secret = _key_of("gumbel_top_k", rng)
-    rows = _rows("gumbel_top_k", logits, axis, temperature, where, streams, position)
-    _option("gumbel_top_k", "on_invalid", on_invalid, "raise", "minus_one")
-    if not _is_int(k):
-        raise TypeError(f"gumbel_top_k: k must be an int, got {kind_of(k)}")
-    most, length = operator.index(k) + 1, rows.logits.shape[-1]
+    secret = key_of("gumbel_top_k", rng)
+    rows = rows_of("gumbel_top_k", logits, axis, temperature, where, streams, position)
+    require_option("gumbel_top_k", "on_invalid", on_invalid, "raise", "minus_one")
+    most, length = int_of("gumbel_top_k", "k", k) + 1, rows.logits.shape[-1]
     if not 0 < most <= length + 1:
         raise ValueError(f"gumbel_top_k: k must be in [0, {length}], got {shown(most - 1)}")
     filters = None
     if top_k is not None or top_p is not None or min_p is not None:
-        filters = _filters("gumbel_top_k", axis, rows.logits.ndim, top_k, top_p, min_p, filter_order, ties)
+        filters = filters_of("gumbel_top_k", axis, rows.logits.ndim, top_k, top_p, min_p, filter_order, ties)
     out = np.empty((*rows.logits.shape[:-1], 3 * most))
     _core.random.gumbel_top(
         "gumbel_top_k",
@@ -126,14 +126,14 @@ def gumbel_top_k(
         secret,
         rows.streams,
         rows.position,
-        _index_offset("gumbel_top_k", index_offset),
+        index_offset_of("gumbel_top_k", index_offset),
         out,
         filters,
     )
-    drawn = out.view(_DRAW)
+    drawn = out.view(DRAW)
     spoilt = np.isnan(drawn["value"][..., -1])
     if on_invalid == "raise":
-        _refuse_invalid("gumbel_top_k", spoilt, spoilt)
+        refuse_invalid("gumbel_top_k", spoilt, spoilt)
     kept = drawn[..., :-1]
     return TopK(kept["index"].copy(), kept["value"].copy(), drawn["value"][..., -1].copy()[()])
 
@@ -151,9 +151,9 @@ def _chosen(
     argument: str = "indices",
 ) -> tuple[Array, Array, Array, Array]:
     """Return the chosen x / T (-inf for index -1), which of them there are, the logsumexp of all others, and T."""
-    rows = _rows(function, logits, axis, temperature, None, None, 0)
-    t = rows._per_row(function, "temperature", _positive_temperature(function, rows.temperature))
-    at, wide = _categories(function, indices, rows.logits, argument), rows.in_float64()
+    rows = rows_of(function, logits, axis, temperature, None, None, 0)
+    t = rows.per_row(function, "temperature", positive_temperature(function, rows.temperature))
+    at, wide = categories_of(function, indices, rows.logits, argument), rows.in_float64()
     with np.errstate(over="ignore"):
         wide = wide / (t[..., None] if t.ndim else t)
     there = at >= 0
@@ -161,26 +161,6 @@ def _chosen(
     np.put_along_axis(rest, at, False, axis=-1)  # -1: the one behind the row
     padded = np.concatenate([wide, np.full((*wide.shape[:-1], 1), -np.inf)], axis=-1)
     return np.take_along_axis(padded, at, axis=-1), there, logsumexp(wide, where=rest[..., :-1]), t
-
-
-def _tree_sum(x: Array) -> Array:
-    """Add along the last axis by halves, in an order that depends on the length alone."""
-    while x.shape[-1] > 1:
-        half = (x.shape[-1] + 1) // 2
-        folded = x[..., :half].copy()
-        folded[..., : x.shape[-1] - half] += x[..., half:]
-        x = folded
-    return x[..., 0] if x.shape[-1] else np.zeros(x.shape[:-1])
-
-
-def _log_one_minus_exp(log_z: Array) -> Array:
-    """Return log(1 - exp(-z))."""
-    z = exp(log_z)
-    small = np.minimum(z, 0.5)
-    ratio = 1 - small / 15  # (1 - exp(-z)) / z by its series
-    for n in range(14, 1, -1):
-        ratio = 1 - small / n * ratio
-    return np.asarray(np.where(z < 0.5, log_z + log(ratio), log(1 - exp(-z))))
 
 
 def top_k_log_prob(
@@ -238,7 +218,7 @@ def top_k_log_prob(
     >>> np.exp([sg.random.top_k_log_prob(logits, [2, 0], ordered=False)]).round(6)
     array([0.238235])
     """
-    by = _ordered if _flag("top_k_log_prob", "ordered", ordered) else _unordered
+    by = _ordered if flag_of("top_k_log_prob", "ordered", ordered) else _unordered
     chosen, there, rest, _ = _chosen("top_k_log_prob", logits, indices, axis, temperature)
     impossible = np.any(there & (chosen == -np.inf), axis=-1)
     return np.where(impossible, -np.inf, by(chosen, there, rest))[()]
@@ -256,7 +236,7 @@ def _ordered(chosen: Array, there: Array, rest: Array) -> Array:
         shape = (*rest.shape, j.size, k + 1)
         among = log_softmax(np.broadcast_to(logs, shape), where=left)
         terms[..., j] = np.where(there[..., j], among[..., np.arange(j.size), j], 0.0)
-    return _tree_sum(terms)
+    return tree_sum(terms)
 
 
 def _unordered(chosen: Array, there: Array, rest: Array) -> Array:
@@ -269,7 +249,7 @@ def _unordered(chosen: Array, there: Array, rest: Array) -> Array:
     ratio = np.where(none[..., None], 0.0, chosen - np.where(none, 0.0, rest)[..., None])
     total = np.broadcast_to(x - exp(x), (*rest.shape, x.size))
     for j in range(k):
-        factor = _log_one_minus_exp(ratio[..., j, None] + x)
+        factor = log_one_minus_exp(ratio[..., j, None] + x)
         total = total + np.where(there[..., j, None], factor, 0.0)
     found = logsumexp(total) + log(np.array(step))
     return np.asarray(np.where(none, 0.0, np.minimum(found, 0.0)))
@@ -321,16 +301,16 @@ def inclusion_weights(
     """
     if not isinstance(drawn, TopK):
         raise TypeError(f"inclusion_weights: drawn must be a TopK, got {kind_of(drawn)}")
-    logarithms = _flag("inclusion_weights", "log", log)
+    logarithms = flag_of("inclusion_weights", "log", log)
     chosen, there, rest, t = _chosen("inclusion_weights", logits, drawn.indices, axis, temperature, "drawn.indices")
     everything = np.concatenate([chosen, rest[..., None]], axis=-1)
     log_p = log_softmax(everything)[..., :-1]
-    threshold = _real("inclusion_weights", "drawn.threshold", drawn.threshold)
+    threshold = float64s_of("inclusion_weights", "drawn.threshold", drawn.threshold)
     if threshold.shape != rest.shape:
         rule = f"must have the shape of the rows, {rest.shape}"
         raise ValueError(f"inclusion_weights: drawn.threshold {rule}, got shape {threshold.shape}")
     sure, threshold = threshold == -np.inf, threshold / t
     there = there & (chosen > -np.inf)
-    log_q = _log_one_minus_exp(np.where(there, chosen, 0.0) - np.where(sure, 0.0, threshold)[..., None])
+    log_q = log_one_minus_exp(np.where(there, chosen, 0.0) - np.where(sure, 0.0, threshold)[..., None])
     found = np.where(there, log_p - np.where(sure[..., None], 0.0, log_q), -np.inf)
     return found if logarithms else np.asarray(exp(found))

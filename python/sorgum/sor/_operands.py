@@ -6,10 +6,10 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from sorgum.interop.arrays import plain
 from sorgum.interop.cuda import is_cuda_array
-from sorgum.special import _plain
 
-__all__ = ["Csr", "contiguous", "csr_of", "in_common_type", "vector_of"]
+__all__ = ["Csr", "contiguous", "contiguous_in_common_type", "csr_of", "vector_of"]
 
 Array: TypeAlias = npt.NDArray[Any]
 _INDEX_TYPES = (np.dtype(np.int32), np.dtype(np.int64))
@@ -50,10 +50,10 @@ def csr_of(function: str, argument: str, value: Any) -> Csr:
             + (f"{type(value).__name__} without {missing[0]}" if missing else f"format {value.format!r}")
         )
     rows, columns = _shape(function, argument, value.shape)
-    indptr, indices = (_plain(function, f"{argument}.{name}", getattr(value, name)) for name in ("indptr", "indices"))
+    indptr, indices = (plain(function, f"{argument}.{name}", getattr(value, name)) for name in ("indptr", "indices"))
     if indptr.dtype != indices.dtype and indptr.dtype in _INDEX_TYPES and indices.dtype in _INDEX_TYPES:
         indptr, indices = indptr.astype(np.int64), indices.astype(np.int64)
-    data = _real(function, argument, _plain(function, f"{argument}.data", value.data))
+    data = _real(function, argument, plain(function, f"{argument}.data", value.data))
     return Csr(contiguous(indptr), contiguous(indices), data, rows, columns)
 
 
@@ -72,10 +72,10 @@ def vector_of(function: str, argument: str, value: npt.ArrayLike) -> Array:
     """
     if type(value) is not np.ndarray and is_cuda_array(value):
         raise TypeError(f"{function}: {argument} must be on the CPU, got an array on a CUDA device")
-    return _real(function, argument, _plain(function, argument, value))
+    return _real(function, argument, plain(function, argument, value))
 
 
-def in_common_type(*arrays: Array) -> tuple[Array, ...]:
+def contiguous_in_common_type(*arrays: Array) -> tuple[Array, ...]:
     """Return arrays of float32 or float64 in their common type, contiguous and aligned.
 
     Parameters

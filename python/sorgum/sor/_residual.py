@@ -7,7 +7,7 @@ from typing import Any
 import numpy.typing as npt
 
 from sorgum._core import sor as compiled
-from sorgum.sor._operands import csr_of, in_common_type, vector_of
+from sorgum.sor._operands import contiguous_in_common_type, csr_of, vector_of
 
 __all__ = ["residual_norm"]
 
@@ -55,5 +55,7 @@ def residual_norm(A: Any, x: npt.ArrayLike, b: npt.ArrayLike) -> float:
     3.7165171868296265
     """
     matrix = csr_of("residual_norm", "A", A)
-    data, x, b = in_common_type(matrix.data, vector_of("residual_norm", "x", x), vector_of("residual_norm", "b", b))
+    data, x, b = contiguous_in_common_type(
+        matrix.data, vector_of("residual_norm", "x", x), vector_of("residual_norm", "b", b)
+    )
     return compiled.residual_norm(matrix.indptr, matrix.indices, data, matrix.rows, matrix.columns, x, b)

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sorgum.reference.random._draws import PURPOSES, gumbel, words
-from sorgum.reference.random._relaxed import _softmax, concrete_score
+from sorgum.reference.random._relaxed import concrete_score, softmax_rows
 
 __all__ = [
     "flow_guidance",
@@ -77,7 +77,7 @@ def flow_interpolant(
     onehot = np.eye(categories)[np.asarray(targets)]
     g = gumbel(words(onehot.shape, key, PURPOSES["gumbel"], **place))
     t = np.broadcast_to(np.asarray(temperature, dtype=np.float64), onehot.shape[:-1])[..., None]
-    return _softmax((onehot + g / beta) / t)
+    return softmax_rows((onehot + g / beta) / t)
 
 
 def flow_velocity(
@@ -132,7 +132,7 @@ def frozen_flow_velocity(log_points: npt.ArrayLike, *, decay: float) -> Array:
     [0.0, 0.0]
     """
     y = np.asarray(log_points, dtype=np.float64)
-    x = _softmax(y)
+    x = softmax_rows(y)
     return np.asarray(decay * x * (y - np.sum(x * y, axis=-1, keepdims=True)))
 
 

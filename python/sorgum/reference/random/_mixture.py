@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sorgum.reference.random._relaxed import _softmax
+from sorgum.reference.random._relaxed import softmax_rows
 
 __all__ = ["frequency_gradient", "gaussian_mixture_log_prob"]
 
@@ -34,7 +34,7 @@ def gaussian_mixture_log_prob(
     """
     a, x, m, s = (np.asarray(v, dtype=np.float64) for v in (points, logits, means, scales))
     z = (a[..., None, :] - m) / s
-    terms = np.log(_softmax(x)) - np.sum(z * z / 2 + np.log(s) + np.log(2 * np.pi) / 2, axis=-1)
+    terms = np.log(softmax_rows(x)) - np.sum(z * z / 2 + np.log(s) + np.log(2 * np.pi) / 2, axis=-1)
     peak = np.max(terms, axis=-1, keepdims=True)
     return np.asarray(peak[..., 0] + np.log(np.sum(np.exp(terms - peak), axis=-1)))
 
@@ -57,7 +57,7 @@ def frequency_gradient(logits: npt.ArrayLike, values: npt.ArrayLike) -> tuple[Ar
     >>> frequency_gradient([0.0, 0.0], [1.0, 0.0])[1].tolist()
     [-0.5, 0.5]
     """
-    w, q = _softmax(np.asarray(logits, dtype=np.float64)), np.asarray(values)
+    w, q = softmax_rows(np.asarray(logits, dtype=np.float64)), np.asarray(values)
     off = w - np.eye(w.shape[-1])[np.argmax(q, axis=-1)]
     inner = np.sum(w * 2 * off, axis=-1, keepdims=True)
     return np.asarray(np.sum(off**2, axis=-1)), np.asarray(w * (2 * off - inner))

@@ -25,7 +25,7 @@ __all__ = [
 Array = npt.NDArray[Any]
 
 
-def _softmax(x: Array) -> Array:
+def softmax_rows(x: Array) -> Array:
     y = np.exp(x - np.max(x, axis=-1, keepdims=True))
     return np.asarray(y / np.sum(y, axis=-1, keepdims=True))
 
@@ -65,7 +65,7 @@ def top_k_log_prob(logits: npt.ArrayLike, indices: npt.ArrayLike, *, ordered: bo
     x, chosen = np.asarray(logits, dtype=np.float64), np.asarray(indices)
     found = []
     for row, drawn in zip(x.reshape(-1, x.shape[-1]), chosen.reshape(-1, chosen.shape[-1]), strict=True):
-        p = _softmax(row)
+        p = softmax_rows(row)
         total = 0.0
         for order in itertools.permutations(drawn) if not ordered else [drawn]:
             probability, left = 1.0, np.ones(p.size, dtype=np.bool_)
@@ -100,7 +100,7 @@ def inclusion_weights(logits: npt.ArrayLike, indices: npt.ArrayLike, threshold: 
     array([[0.5, 0.5]])
     """
     x, chosen = np.asarray(logits, dtype=np.float64), np.asarray(indices)
-    picked, p = (np.take_along_axis(a, chosen, axis=-1) for a in (x, _softmax(x)))
+    picked, p = (np.take_along_axis(a, chosen, axis=-1) for a in (x, softmax_rows(x)))
     with np.errstate(over="ignore"):
         return np.asarray(p / -np.expm1(-np.exp(picked - np.asarray(threshold)[..., None])))
 
@@ -250,7 +250,7 @@ def concrete_score(
     """
     y, x = np.asarray(log_points, dtype=np.float64), np.asarray(logits, dtype=np.float64)
     t = _per_row(temperature)
-    of_logits = 1 - y.shape[-1] * _softmax(x - t * y)
+    of_logits = 1 - y.shape[-1] * softmax_rows(x - t * y)
     return np.asarray(-t * of_logits), np.asarray(of_logits)
 
 
@@ -339,4 +339,4 @@ def dirichlet(concentration: npt.ArrayLike, key: int, **place: Any) -> Array:
     >>> float(dirichlet([2.0, 3.0], 1).sum().round(12))
     1.0
     """
-    return _softmax(gamma(concentration, key, **place))
+    return softmax_rows(gamma(concentration, key, **place))

@@ -19,7 +19,7 @@ __all__ = [
 Array = npt.NDArray[Any]
 
 
-def _softmax(x: Array) -> Array:
+def softmax_rows(x: Array) -> Array:
     y = np.exp(x - np.max(x))
     return np.asarray(y / np.sum(y))
 
@@ -30,7 +30,7 @@ def _kept(row: Array, temperature: float, k: int | None, filters: dict[str, Any]
     if k is not None:
         kept &= filtered(np.where(kept, row, -np.inf), top_k=k)
     indices = np.flatnonzero(kept)
-    return indices, _softmax(row[indices] / temperature)
+    return indices, softmax_rows(row[indices] / temperature)
 
 
 def _heaviest(indices: Array, logs: Array, k: int) -> tuple[Array, Array]:
@@ -78,7 +78,7 @@ def soft_token_step(
     indices, q = _kept(x, temperature, k, filters)
     g = gumbel(words((1, x.size), key, PURPOSES["gumbel"], streams=[stream], position=position))[0, indices]
     indices, logs = _heaviest(indices, np.log(q + floor) + np.clip(g, *clamp), k)
-    return indices, _softmax(logs / gumbel_temperature), logs
+    return indices, softmax_rows(logs / gumbel_temperature), logs
 
 
 def gumbel_resample(
@@ -146,7 +146,7 @@ def dirichlet_resample(
     shapes = np.ones((1, x.size))
     shapes[0, indices] = np.maximum(concentration * p, 2.0**-1000)
     indices, logs = _heaviest(indices, gamma(shapes, key, streams=[stream], position=position)[0, indices], k)
-    weights = _softmax(logs)
+    weights = softmax_rows(logs)
     return indices, weights, logs - logs[0] + np.log(weights[0])
 
 
@@ -159,7 +159,7 @@ def _policy(
     floor: float,
     mask_threshold: float,
 ) -> tuple[Array, Array, Array]:
-    q = _softmax(np.asarray(row, dtype=np.float64)[np.asarray(indices)] / temperature)
+    q = softmax_rows(np.asarray(row, dtype=np.float64)[np.asarray(indices)] / temperature)
     logs = np.log(q + floor)
     return q, logs > mask_threshold, np.asarray(log_weights, dtype=np.float64) - logs
 

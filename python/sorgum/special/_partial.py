@@ -2,28 +2,18 @@
 
 from __future__ import annotations
 
-import operator
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from sorgum import _core
+from sorgum._arguments.arrays import Array, floats_of, mask_of, temperature_of
+from sorgum._arguments.results import apart, result_for, returned
+from sorgum._arguments.scalars import Axis, axes_of, axis_of, flag_of
 from sorgum.interop import bfloat16
-from sorgum.interop.arrays import is_int, kind_of, shown
-from sorgum.special import (
-    Array,
-    Axis,
-    _apart,
-    _axes,
-    _flag,
-    _floats,
-    _mask,
-    _out,
-    _result,
-    _temperature,
-    _weighted,
-)
+from sorgum.interop.arrays import kind_of, shown
+from sorgum.special._functions import weighted
 
 __all__ = ["CHUNK", "logsumexp_finish", "logsumexp_merge", "logsumexp_partial", "partial_dtype", "softmax_from_partial"]
 
@@ -119,10 +109,10 @@ def logsumexp_partial(
     >>> bool(sg.special.logsumexp_finish(merged) == sg.special.logsumexp(row))
     True
     """
-    array, weights = _weighted("logsumexp_partial", _floats("logsumexp_partial", "x", x), b)
-    axes, t = _axes("logsumexp_partial", axis), _temperature("logsumexp_partial", temperature)
+    array, weights = weighted("logsumexp_partial", floats_of("logsumexp_partial", "x", x), b)
+    axes, t = axes_of("logsumexp_partial", axis), temperature_of("logsumexp_partial", temperature)
     words = _no_records(_core.special.row_shape("logsumexp_partial", array, axes, False))
-    _core.special.logsumexp_partial(array, axes, t, _mask("logsumexp_partial", where), weights, words)
+    _core.special.logsumexp_partial(array, axes, t, mask_of("logsumexp_partial", where), weights, words)
     return _of_words(words)
 
 
@@ -165,12 +155,8 @@ def logsumexp_merge(p: Array, axis: int = 0) -> Array:
     True
     """
     words = _words("logsumexp_merge", p)
-    if not is_int(axis):
-        raise TypeError(f"logsumexp_merge: axis must be an int, got {shown(axis)}")
-    at = operator.index(axis)
     ndim = words.ndim - 1
-    if not -ndim <= at < ndim:
-        raise ValueError(f"logsumexp_merge: axis must be in [{-ndim}, {ndim}), got {shown(at)}")
+    at = axis_of("logsumexp_merge", axis, ndim)
     parts = np.moveaxis(words, at % ndim, 0)
     merged = _no_records(parts.shape[1:-1])
     _core.special.logsumexp_merge(parts, merged)
@@ -211,13 +197,13 @@ def logsumexp_finish(p: Array, *, return_sign: bool = False) -> Any:
     >>> sg.special.logsumexp_finish(p)
     array([2.40760596, 6.09861229])
     """
-    words, return_sign = _words("logsumexp_finish", p), _flag("logsumexp_finish", "return_sign", return_sign)
+    words, return_sign = _words("logsumexp_finish", p), flag_of("logsumexp_finish", "return_sign", return_sign)
     shape = words.shape[:-1]
     single = words.size > 0 and _of_words(words).reshape(-1)["dtype"][0] == b"float32"
     result = np.empty(shape, np.float32 if single else np.float64)
     sign = np.empty_like(result) if return_sign else None
     _core.special.logsumexp_finish(words, result, sign)
-    return _result(result, None) if sign is None else (_result(result, None), _result(sign, None))
+    return returned(result, None) if sign is None else (returned(result, None), returned(sign, None))
 
 
 def softmax_from_partial(
@@ -272,11 +258,11 @@ def softmax_from_partial(
     >>> sg.special.softmax_from_partial(right, p)
     array([0.66524094], dtype=float32)
     """
-    array = _apart(_floats("softmax_from_partial", "x", x), out)
-    result = _out("softmax_from_partial", out, array.shape, array.dtype)
-    mask = _mask("softmax_from_partial", where)
+    array = apart(floats_of("softmax_from_partial", "x", x), out)
+    result = result_for("softmax_from_partial", out, array.shape, array.dtype)
+    mask = mask_of("softmax_from_partial", where)
     if not isinstance(empty, str):
         raise TypeError(f"softmax_from_partial: empty must be a string, got {shown(empty)}")
-    words, axes = _words("softmax_from_partial", p), _axes("softmax_from_partial", axis)
-    _core.special.softmax_from_partial(array, words, axes, None if mask is None else _apart(mask, out), result, empty)
-    return _result(result, out)
+    words, axes = _words("softmax_from_partial", p), axes_of("softmax_from_partial", axis)
+    _core.special.softmax_from_partial(array, words, axes, None if mask is None else apart(mask, out), result, empty)
+    return returned(result, out)

@@ -10,32 +10,28 @@ import numpy as np
 import numpy.typing as npt
 
 from sorgum import _core
-from sorgum.interop import bfloat16
-from sorgum.special import (
-    _OF_PYTHON,
+from sorgum._arguments.arrays import (
+    NUMBERS_OF_PYTHON,
     Array,
-    Axis,
-    _apart,
-    _axes,
-    _broadcast,
-    _floats,
-    _in_common_type,
-    _mask,
-    _out,
-    _plain,
-    _result,
-    _temperature,
-    exp,
-    logsumexp,
+    broadcast_to,
+    floats_of,
+    in_common_type,
+    mask_of,
+    temperature_of,
 )
+from sorgum._arguments.results import apart, result_for, returned
+from sorgum._arguments.scalars import Axis, axes_of
+from sorgum.interop import bfloat16
+from sorgum.interop.arrays import plain
+from sorgum.special import exp, logsumexp
 
 __all__ = ["log_softmax_grad", "logsumexp_grad", "softmax_grad"]
 
 
 def _pair(function: str, name: str, value: npt.ArrayLike, dy: npt.ArrayLike) -> tuple[Array, Array]:
     """Both arrays in NumPy's common type."""
-    a, g = _floats(function, name, value), _floats(function, "dy", dy)
-    return _in_common_type(a, g, dy if type(dy) in _OF_PYTHON else g)
+    a, g = floats_of(function, name, value), floats_of(function, "dy", dy)
+    return in_common_type(a, g, dy if type(dy) in NUMBERS_OF_PYTHON else g)
 
 
 def _product(
@@ -50,10 +46,10 @@ def _product(
     out: Array | None,
 ) -> Any:
     a, g = _pair(function, name, value, dy)
-    t, mask, axes = _temperature(function, temperature), _mask(function, where), _axes(function, axis)
-    result = _out(function, out, a.shape, a.dtype)
-    kernel(_apart(a, out), _apart(g, out), axes, _apart(t, out), None if mask is None else _apart(mask, out), result)
-    return _result(result, out)
+    t, mask, axes = temperature_of(function, temperature), mask_of(function, where), axes_of(function, axis)
+    result = result_for(function, out, a.shape, a.dtype)
+    kernel(apart(a, out), apart(g, out), axes, apart(t, out), None if mask is None else apart(mask, out), result)
+    return returned(result, out)
 
 
 def softmax_grad(
@@ -233,13 +229,13 @@ def _weighted_product(
 ) -> Any:
     function = "logsumexp_grad"
     a, g = _pair(function, "x", x, dy)
-    given = b if type(b) in _OF_PYTHON else _plain(function, "b", b)
-    a, weights = _in_common_type(a, _floats(function, "b", b), given)
-    a, g = _in_common_type(a, g, g)
-    t, mask, axes = _temperature(function, temperature), _mask(function, where), _axes(function, axis)
-    result = _out(function, out, a.shape, a.dtype)
+    given = b if type(b) in NUMBERS_OF_PYTHON else plain(function, "b", b)
+    a, weights = in_common_type(a, floats_of(function, "b", b), given)
+    a, g = in_common_type(a, g, g)
+    t, mask, axes = temperature_of(function, temperature), mask_of(function, where), axes_of(function, axis)
+    result = result_for(function, out, a.shape, a.dtype)
     try:
-        of_all = _broadcast(weights, a.shape)
+        of_all = broadcast_to(weights, a.shape)
     except ValueError:
         raise ValueError(f"{function}: b must broadcast to shape {a.shape}, got shape {weights.shape}") from None
     # What is read once `out` is written, rows along the last of two axes.
@@ -260,9 +256,9 @@ def _weighted_product(
         wide_g, own_t = per_row(bfloat16.widened(g)).astype(np.float64), per_row(t)
     own_mask = None if mask is None else mask.copy()
     _core.special.logsumexp_grad(
-        _apart(a, out), _apart(g, out), axes, _apart(t, out), own_mask, result
+        apart(a, out), apart(g, out), axes, apart(t, out), own_mask, result
     )  # checks all of it
-    absent = wide_b == 0 if own_mask is None else (wide_b == 0) | ~in_rows(_broadcast(own_mask, a.shape))
+    absent = wide_b == 0 if own_mask is None else (wide_b == 0) | ~in_rows(broadcast_to(own_mask, a.shape))
     with np.errstate(all="ignore"):
         wide[absent], wide_b[absent] = -np.inf, 0
         found = _weighted_rows(wide, wide_b, own_t, wide_g)
@@ -270,7 +266,7 @@ def _weighted_product(
         is_brain = bfloat16.is_bfloat16(a.dtype)
         rounded = bfloat16.rounded(single, a.dtype) if is_brain else single.astype(a.dtype)
     result[...] = np.transpose(rounded.reshape(shape), np.argsort(order)) if a.ndim else rounded.reshape(())
-    return _result(result, out)
+    return returned(result, out)
 
 
 def _weighted_rows(x: Array, b: Array, t: Array, dy: Array) -> Array:
