@@ -9,6 +9,7 @@ from fp_environment import ENVIRONMENTS, MASK, mxcsr, needs_mxcsr, word
 
 from sorgum import random, special
 from sorgum._data.inputs import logits
+from sorgum.interop.libraries import open_to_libraries
 
 pytestmark = needs_mxcsr
 
@@ -61,6 +62,25 @@ def test_another_environment(shape: tuple[int, ...], dtype: Any, environment: st
             after = word() & MASK
         assert got == expected, name
         assert after == bits, name
+
+
+class Thirds:
+    """A public class whose arithmetic is NumPy's."""
+
+    def __init__(self, x: Any) -> None:
+        self.x = x / np.float32(3)
+
+    def again(self) -> Any:
+        return self.x / np.float32(3)
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_methods_of_public_classes(environment: str) -> None:
+    open_to_libraries({"__name__": "here", "__all__": ["Thirds"], "Thirds": Thirds})
+    x = np.concatenate([np.arange(8, dtype=np.float32), np.full(8, 2.0**-126, np.float32)])
+    expected = results(Thirds(x).again())
+    with mxcsr(ENVIRONMENTS[environment]):
+        assert results(Thirds(x).again()) == expected
 
 
 def test_the_environments_are_others() -> None:

@@ -21,6 +21,8 @@ import pytest
 from dlpack_stand_in import Foreign, as_bits, live, logits
 
 import sorgum as sg
+from sorgum._arguments.arrays import floats_of
+from sorgum._arguments.scalars import number_of
 from sorgum.interop import bfloat16, dlpack, libraries
 
 s, r = sg.special, sg.random
@@ -581,3 +583,80 @@ def test_names_that_cannot_be_looked_up() -> None:
 
     with pytest.raises((KeyError, TypeError)):
         s.softmax(Foreign(X), **{Name("axis"): 0})
+
+
+class Base:
+    """What a public class may inherit from; not exported itself."""
+
+    def __init__(self, weights: Any, *, scale: float = 1.0) -> None:
+        self.weights = floats_of("Base", "weights", weights)
+        self.scale = number_of("Base", "scale", scale)
+
+    def __call__(self, x: Any) -> Any:
+        return self.weights * floats_of("call", "x", x) * self.scale
+
+
+class Weighted(Base):
+    """Stands for a solver: it holds an array, and its methods take others."""
+
+    @classmethod
+    def of_ones(cls, like: Any) -> "Weighted":
+        return cls(np.ones_like(floats_of("of_ones", "like", like)))
+
+    @staticmethod
+    def doubled(x: Any) -> Any:
+        return 2 * floats_of("doubled", "x", x)
+
+    def add(self, x: Any, *, out: Any = None) -> Any:
+        return np.add(self.weights, floats_of("sum", "x", x), out=out)
+
+    def _hidden(self, x: Any) -> str:
+        return type(x).__name__
+
+
+def test_methods_of_public_classes() -> None:
+    """They are opened as functions are: arrays in and out, floating-point guard aside, and names in refusals."""
+    libraries.open_to_libraries({"__name__": "here", "__all__": ["Weighted"], "Weighted": Weighted})
+    libraries.open_to_libraries({"__name__": "here", "__all__": ["Weighted"], "Weighted": Weighted})  # no door twice
+    w = np.arange(3.0)
+    for held in (Weighted(w), Weighted(weights=Foreign(w))):
+        assert type(held.weights) is np.ndarray
+        for name in ("add", "__call__"):
+            expected = getattr(held, name)(w)
+            assert type(expected) is np.ndarray
+            got = getattr(held, name)(Foreign(w))
+            assert type(got) is Foreign
+            assert np.array_equal(got.array, expected)
+            assert type(getattr(held, name)(x=Foreign(w))) is Foreign
+        out = Foreign(np.zeros(3))
+        assert held.add(w, out=out) is out
+        assert out.array.tolist() == [0, 2, 4]
+        assert held._hidden(Foreign(w)) == "Foreign"
+    assert type(Weighted.doubled(Foreign(w))) is Foreign
+    assert type(Weighted.of_ones(Foreign(w))) is Weighted
+    assert Weighted.of_ones(w).weights.tolist() == [1, 1, 1]
+    assert isinstance(inspect.unwrap(Weighted.add), types.FunctionType)
+    assert isinstance(Base.__call__, types.FunctionType)
+    assert list(inspect.signature(Weighted).parameters) == ["weights", "scale"]
+    assert Weighted.add.__reduce__() == "Weighted.add"  # pickled by name, as functions are
+    for call, message in (
+        (lambda: Weighted(), "Weighted: weights must be given, got nothing"),
+        (lambda: Weighted(w, size=2), "Weighted: arguments must be among weights, scale, got size"),
+        (lambda: Weighted(Foreign(w), size=2), "Weighted: arguments must be among weights, scale, got size"),
+        (lambda: Weighted(w, 2), "Weighted: arguments after weights must be given by name, got 2 without"),
+        (lambda: Weighted(w, scale="2"), "Weighted: scale must be a real number, got str"),
+        (lambda: Weighted(w)(), "Weighted: x must be given, got nothing"),
+        (lambda: Weighted(w).add(), "Weighted.add: x must be given, got nothing"),
+        (lambda: Weighted(w).add(w, 3, 4), "Weighted.add: arguments after x must be given by name, got 3 without"),
+        (
+            lambda: Weighted(w).add("a"),
+            "Weighted.add: x must be float16, bfloat16, float32, float64, bool or integer, got dtype dtype('<U1')",
+        ),
+        (
+            lambda: Weighted(w).add(Foreign(w, device=(4, 0))),
+            "Weighted.add: x must be on the CPU or a CUDA device, got an array on device 4 of DLPack",
+        ),
+    ):
+        with pytest.raises(TypeError) as caught:
+            call()
+        assert str(caught.value) == message

@@ -46,6 +46,8 @@ def array_at(
 
 class Function:
     __wrapped__: Callable[..., Any]
+    known_as: str  # in messages: "softmax", "Solver.solve", and "Solver" for its constructor
+    bound: int  # how many parameters come before those of the caller: 1 where there is `self`
     def __call__(self, *args: Any, **kwargs: Any) -> Any: ...
     def untranslated(self, *args: Any, **kwargs: Any) -> Any: ...
 

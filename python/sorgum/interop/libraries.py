@@ -28,12 +28,13 @@ _ON_CUDA = {dlpack.CUDA, dlpack.CUDA_MANAGED}
 
 
 def open_to_libraries(module: dict[str, Any]) -> None:
-    """Let the functions that a module exports take arrays of any library.
+    """Let the functions that a module exports, and the methods of its classes, take arrays of any library.
 
     Parameters
     ----------
     module : dict
-        The names of the module; those of functions in its `__all__` are replaced.
+        The names of the module; those of functions in its `__all__` are replaced, and of classes there the methods that
+        have public names, the constructor and `__call__`.
 
     Examples
     --------
@@ -45,11 +46,30 @@ def open_to_libraries(module: dict[str, Any]) -> None:
     array([0., 2., 4.])
     """
     for name in module["__all__"]:
-        if isinstance(module[name], FunctionType):
-            opened = _core.function(module[name], f"{module['__name__']}.{name}", translate, refusal)
-            functools.update_wrapper(opened, module[name])
-            opened.__module__ = module["__name__"]
-            module[name] = opened
+        value = module[name]
+        if isinstance(value, FunctionType):
+            module[name] = _opened(value, module["__name__"], name, bound=0)
+        elif isinstance(value, type):
+            _open_methods(value, module["__name__"])
+
+
+def _open_methods(owner: type[Any], module: str) -> None:
+    inherited = {name: value for base in reversed(owner.__mro__) for name, value in vars(base).items()}
+    for name, value in inherited.items():
+        kind = type(value) if isinstance(value, classmethod | staticmethod) else None
+        function = value.__func__ if kind else value
+        if not isinstance(function, FunctionType) or (name.startswith("_") and name not in ("__init__", "__call__")):
+            continue
+        known_as = owner.__name__ if name.startswith("_") else f"{owner.__name__}.{name}"
+        opened = _opened(function, module, known_as, bound=0 if kind is staticmethod else 1)
+        setattr(owner, name, kind(opened) if kind else opened)
+
+
+def _opened(function: FunctionType, module: str, known_as: str, bound: int) -> _core.Function:
+    opened = _core.function(function, f"{module}.{known_as}", translate, refusal)
+    functools.update_wrapper(opened, function)
+    opened.__module__, opened.known_as, opened.bound = module, known_as, bound
+    return opened
 
 
 def translate(function: _core.Function, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -58,7 +78,7 @@ def translate(function: _core.Function, args: tuple[Any, ...], kwargs: dict[str,
     Parameters
     ----------
     function : Function
-        One that `open_to_libraries` made. Its first parameter decides about the library of the result.
+        One that `open_to_libraries` made. Its first parameter, but `self`, decides about the library of the result.
     args, kwargs : tuple and dict
         The arguments of the call.
 
@@ -94,18 +114,20 @@ _untraced: list[Callable[..., Any]] = []
 
 
 def _translate(function: _core.Function, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    names = function.__wrapped__.__code__.co_varnames
+    own, args = args[: function.bound], args[function.bound :]
+    names = function.__wrapped__.__code__.co_varnames[function.bound :]
     if len(names) < len(args):
         names += ("an argument",) * len(args)  # the function refuses it
     originals: _Originals = {}
     views = [_seen(function, name, value, originals) for name, value in zip(names, args, strict=False)]
     named = {name: _seen(function, name, value, originals) for name, value in kwargs.items()}
-    first, seen = (args[0], views[0]) if args else (kwargs.get(names[0]), named.get(names[0]))
+    leading = names[0] if names else ""
+    first, seen = (args[0], views[0]) if args else (kwargs.get(leading), named.get(leading))
     home = _at_numpy if seen is first else _home(first)
     out = kwargs.get("out")
     try:
         with _undone_if_refused(kwargs.get("rng")):
-            result = function.untranslated(*views, **named)
+            result = function.untranslated(*own, *views, **named)
     finally:
         if torch.is_tensor(out):
             torch.count_change(out)
@@ -164,7 +186,7 @@ def _given_back(result: Any, home: Callable[[npt.NDArray[Any]], Any], originals:
 
 def _view(function: _core.Function, argument: str, value: Any) -> npt.NDArray[Any] | None:
     """Return an array of another library as one of NumPy over the same memory; None for one on a CUDA device."""
-    is_tensor, owner = torch.is_tensor(value), f"{function.__wrapped__.__name__}: {argument}"
+    is_tensor, owner = torch.is_tensor(value), f"{function.known_as}: {argument}"
     if is_tensor:
         torch.refuse_without_numbers(owner, value)
     if not (is_tensor and value.is_cpu) and not _is_on_cpu(owner, value):  # the first is known in a tenth of the time

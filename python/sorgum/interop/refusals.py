@@ -21,7 +21,7 @@ _OTHER_NAMES = {  # in other libraries -> here
     "generator": "rng",
     "key": "rng",
 }
-_IN_A_NAME = re.compile(r"[A-Za-z_]\w*(?=: .* must )", re.DOTALL)
+_IN_A_NAME = re.compile(r"[A-Za-z_][\w.]*(?=: .* must )", re.DOTALL)
 
 
 def refusal(function: _core.Function, args: tuple[Any, ...], kwargs: dict[str, Any], error: Exception) -> Exception:
@@ -48,9 +48,9 @@ def refusal(function: _core.Function, args: tuple[Any, ...], kwargs: dict[str, A
     >>> refusals.refusal(sg.special.softmax, (), {}, ValueError("exp: x must be ..., got ..."))
     ValueError('softmax: x must be ..., got ...')
     """
-    name, text = function.__wrapped__.__name__, str(error)
+    name, text, called = function.known_as, str(error), function.__wrapped__.__qualname__
     # No line of the function has run, or Python says how it is called where arrays were translated.
-    if isinstance(error, TypeError) and (error.__traceback__ is None or text.startswith(f"{name}() ")):
+    if isinstance(error, TypeError) and (error.__traceback__ is None or text.startswith(f"{called}() ")):
         text = f"{name}: {_misfit(function, args, kwargs)}"
     elif isinstance(error, MemoryError):
         text = text if text.startswith(f"{name}: ") else f"{name}: {_IN_A_NAME.sub('', text) or 'no memory'}"
@@ -71,8 +71,9 @@ def refusal(function: _core.Function, args: tuple[Any, ...], kwargs: dict[str, A
 def _misfit(function: _core.Function, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
     """Return what is wrong with the names or the number of arguments."""
     code, defaults = function.__wrapped__.__code__, function.__wrapped__.__kwdefaults__ or {}
-    by_place = code.co_varnames[: code.co_argcount]
-    names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+    args = args[function.bound :]
+    by_place = code.co_varnames[function.bound : code.co_argcount]
+    names = code.co_varnames[function.bound : code.co_argcount + code.co_kwonlyargcount]
     for given in kwargs:
         ours = _OTHER_NAMES.get(given)
         if given not in names and ours in names:
