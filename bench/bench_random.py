@@ -7,7 +7,7 @@ With `--grid`, those of sorgum.bench.draws.GRID over its batch sizes and vocabul
 import argparse
 
 import sorgum
-from sorgum.bench.cases import DRAWS
+from sorgum.bench.case import DRAWS
 from sorgum.bench.draws import DATA, GRID_ROWS, GRID_SIZES, compare, grid
 
 

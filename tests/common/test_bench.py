@@ -15,8 +15,7 @@ from scipy import special
 import sorgum as sg
 from sorgum import _core, bench
 from sorgum.bench import peers, suite
-from sorgum.bench.cases import DRAWS, GRADIENTS, Case, OwnCase, Slot, cases, make_ring, touch
-from sorgum.bench.onnx_model import one_node_model
+from sorgum.bench.case import DRAWS, GRADIENTS, Case, OwnCase, Slot, cases, make_ring, touch
 from sorgum.bench.paired import Pair, paired
 from sorgum.bench.roofline import limit_call, limits
 from sorgum.bench.settings import Settings
@@ -350,7 +349,25 @@ def test_the_table_says_where_page_faults_cost_time(ours: float, rival: float, m
 def test_the_model_is_one_that_onnx_accepts() -> None:
     onnx = pytest.importorskip("onnx")
     for operation, dtype in itertools.product(OPERATIONS, ("float32", "float64")):
-        onnx.checker.check_model(onnx.load_from_string(one_node_model(operation, dtype, 2, 1)), full_check=True)
+        model = onnx.load_from_string(peers.one_node_model(Case(operation, (3, 4), dtype)))
+        onnx.checker.check_model(model, full_check=True)
+        shape = model.graph.output[0].type.tensor_type.shape
+        assert len(shape.dim) == (1 if operation == "logsumexp" else 2)
+
+
+@pytest.mark.parametrize(
+    ("absent", "reason"),
+    [
+        (("onnx",), {"ONNX Runtime": "not installed (pip install onnx)"}),
+        (("onnx", "onnxruntime"), {"ONNX Runtime": "not installed (pip install onnxruntime onnx)"}),
+        (("jax",), {"JAX": "not installed (pip install jax)"}),
+    ],
+)
+def test_a_missing_peer_says_so(
+    monkeypatch: pytest.MonkeyPatch, absent: tuple[str, ...], reason: dict[str, str]
+) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name in absent else name)
+    assert peers.missing() == reason
 
 
 def test_a_missing_package_is_one_clear_line(

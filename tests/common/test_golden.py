@@ -1,6 +1,6 @@
 """Golden digests: the same bytes as ever, on every instruction set; and the self-test that ships with the package.
 
-`python tools/golden.py` makes them again. A change needs a line in CHANGELOG.md that says why.
+`python tools/make_golden.py` makes them again. A change needs a line in CHANGELOG.md that says why.
 """
 
 import subprocess

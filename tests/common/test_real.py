@@ -9,7 +9,7 @@ from tolerance import assert_within, softmax_limit, unit_in_last_place
 from sorgum import reference, special
 from sorgum._data import load
 from sorgum.bench import real
-from sorgum.bench.cases import Case, cases, make_ring
+from sorgum.bench.case import Case, cases, make_ring
 
 
 def needs(data: str) -> pytest.MarkDecorator:

@@ -6,7 +6,7 @@ from scipy import stats
 
 import sorgum as sg
 from sorgum.bench import draws, peers
-from sorgum.bench.cases import Case, make_ring
+from sorgum.bench.case import Case, make_ring
 
 pytestmark = pytest.mark.usefixtures("gradients_on_again")
 

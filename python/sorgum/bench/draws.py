@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import sorgum
-from sorgum.bench.cases import DRAWS, GENERATED
+from sorgum.bench.case import DRAWS, GENERATED
 from sorgum.bench.paired import PairSummary, paired
 
 __all__ = [

@@ -10,10 +10,10 @@ import numpy as np
 
 import sorgum
 from sorgum.bench import draws
-from sorgum.bench.cases import DRAWS, GRADIENTS, Array, Case, OwnCase, Slot
+from sorgum.bench.case import DRAWS, GRADIENTS, Array, Case, OwnCase, Slot
 from sorgum.bench.paired import Call
 
-__all__ = ["DISTRIBUTIONS", "OURS", "PEERS", "calls", "missing", "rivals"]
+__all__ = ["DISTRIBUTIONS", "OURS", "PEERS", "calls", "missing", "one_node_model", "rivals"]
 
 OURS = "sorgum"
 ONE_THREAD = "1 thread"
@@ -119,18 +119,55 @@ def _torch(case: Case, ring: Sequence[Slot], threads: int) -> list[Call]:
     return [call(slot) for slot in ring]
 
 
+_OPERATORS = {
+    "exp": "Exp",
+    "log": "Log",
+    "softmax": "Softmax",
+    "log_softmax": "LogSoftmax",
+    "logsumexp": "ReduceLogSumExp",
+}
+
+
+def one_node_model(case: Case) -> bytes:
+    """Return a case as a model of ONNX, from "x" to "y", whose sizes stay open.
+
+    Parameters
+    ----------
+    case : Case
+
+    Returns
+    -------
+    bytes
+        What `onnxruntime.InferenceSession` takes.
+    """
+    onnx: Any = importlib.import_module("onnx")
+    make, ndim = onnx.helper, len(case.shape)
+    options: dict[str, Any] = {}
+    if case.operation in ("softmax", "log_softmax"):
+        options = {"axis": case.axis % ndim}
+    elif case.operation == "logsumexp":
+        options = {"axes": [case.axis % ndim], "keepdims": 0}
+    kind = make.np_dtype_to_tensor_dtype(np.dtype(case.dtype))
+    x, y = (
+        make.make_tensor_value_info(name, kind, [None] * axes)
+        for name, axes in (("x", ndim), ("y", ndim - (case.operation == "logsumexp")))
+    )
+    graph = make.make_graph([make.make_node(_OPERATORS[case.operation], ["x"], ["y"], **options)], "graph", [x], [y])
+    opset = make.make_opsetid("", 13)
+    # Versions of the format that every ONNX Runtime of today reads: the defaults are the newest that onnx knows.
+    model: bytes = make.make_model(graph, opset_imports=[opset], ir_version=8).SerializeToString()
+    return model
+
+
 def _onnxruntime(case: Case, ring: Sequence[Slot], threads: int) -> list[Call]:
     ort: Any = importlib.import_module("onnxruntime")
-    from sorgum.bench.onnx_model import one_node_model
-
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
     # Its threads spin while it runs, but not on into the next implementation's turn.
     options.add_session_config_entry("session.force_spinning_stop", "1")
-    model = one_node_model(case.operation, case.dtype, len(case.shape), case.axis % len(case.shape))
-    session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    session = ort.InferenceSession(one_node_model(case), options, providers=["CPUExecutionProvider"])
     element = np.dtype(case.dtype).type
 
     def call(slot: Slot) -> Call:
@@ -176,15 +213,17 @@ PEERS: dict[str, Maker] = {
     "JAX": _jax,
 }
 DISTRIBUTIONS = {"NumPy": "numpy", "SciPy": "scipy", "PyTorch": "torch", "ONNX Runtime": "onnxruntime", "JAX": "jax"}
+_NEEDED_TOO = {"ONNX Runtime": "onnx"}  # makes its models
 
 
 def missing() -> dict[str, str]:
     """Return the peers that are not installed, with the reason, without importing any."""
-    return {
-        name: f"not installed (pip install {module})"
-        for name, module in DISTRIBUTIONS.items()
-        if importlib.util.find_spec(module) is None
+    needed = {name: [module, _NEEDED_TOO.get(name, module)] for name, module in DISTRIBUTIONS.items()}
+    absent = {
+        name: [module for module in dict.fromkeys(modules) if importlib.util.find_spec(module) is None]
+        for name, modules in needed.items()
     }
+    return {name: f"not installed (pip install {' '.join(modules)})" for name, modules in absent.items() if modules}
 
 
 def rivals(case: Case, threads: int) -> list[str]:

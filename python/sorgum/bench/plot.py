@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from sorgum.bench.cases import TOLD_DATA
+from sorgum.bench.case import TOLD_DATA
 from sorgum.bench.peers import DISTRIBUTIONS
 from sorgum.bench.settings import thread_count
 from sorgum.bench.table import Row

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from sorgum import _core
-from sorgum.bench.cases import Case, Slot, touch
+from sorgum.bench.case import Case, Slot, touch
 from sorgum.bench.paired import Call
 
 __all__ = ["Limits", "fma_gflops", "limit_call", "limits"]

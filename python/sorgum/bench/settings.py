@@ -6,7 +6,7 @@ import re
 
 import sorgum
 from sorgum.bench import peers
-from sorgum.bench.cases import LEVELS, Case, Level, cases
+from sorgum.bench.case import LEVELS, Case, Level, cases
 
 __all__ = ["Settings", "choose", "comparisons", "current", "thread_count"]
 

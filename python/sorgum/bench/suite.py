@@ -15,7 +15,7 @@ import pytest
 
 import sorgum
 from sorgum.bench import peers, real
-from sorgum.bench.cases import Case, Level, Slot, make_ring, touch
+from sorgum.bench.case import Case, Level, Slot, make_ring, touch
 from sorgum.bench.machine import cache_bytes
 from sorgum.bench.paired import Call, PairSummary, paired
 from sorgum.bench.roofline import limit_call, limits

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from math import prod
 from typing import Any
 
-from sorgum.bench.cases import THREE_PASS, TOLD_DATA
+from sorgum.bench.case import THREE_PASS, TOLD_DATA
 from sorgum.bench.peers import OURS
 from sorgum.bench.settings import thread_count
 

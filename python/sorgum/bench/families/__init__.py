@@ -1,13 +1,13 @@
 """What families measure on buffers of their own: a module per family that has such cases, found by its place here.
 
-Each module has `cases(level)`, which gives cases of a class that derives from `sorgum.bench.cases.OwnCase`.
+Each module has `cases(level)`, which gives cases of a class that derives from `sorgum.bench.case.OwnCase`.
 """
 
 import importlib
 import pkgutil
 from collections.abc import Iterator
 
-from sorgum.bench.cases import OwnCase
+from sorgum.bench.case import OwnCase
 
 __all__ = ["own_cases"]
 

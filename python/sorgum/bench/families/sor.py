@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from sorgum import sor
 from sorgum._data.matrices import Matrix, grid
-from sorgum.bench.cases import OwnCase, Slot
+from sorgum.bench.case import OwnCase, Slot
 
 __all__ = ["GridCase", "cases"]
 

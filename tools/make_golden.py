@@ -1,6 +1,6 @@
 """Make python/sorgum/_data/golden.json again from the installed package, on every instruction set: they must agree.
 
-Usage: python tools/golden.py [--check]
+Usage: python tools/make_golden.py [--check]
 """
 
 import argparse

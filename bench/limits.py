@@ -1,9 +1,9 @@
-"""Print the limits of this machine: `python bench/roofline.py [THREADS ...]`."""
+"""Print the limits of this machine: `python bench/limits.py [THREADS ...]`."""
 
 import sys
 
 import sorgum
-from sorgum.bench.cases import Case, make_ring
+from sorgum.bench.case import Case, make_ring
 from sorgum.bench.machine import cache_bytes, cpu_model
 from sorgum.bench.roofline import limits
 from sorgum.bench.table import format_limits

@@ -1,4 +1,4 @@
-"""Compare implementations on one case, interleaved: `python bench/paired.py softmax 64x131072 PyTorch JAX`.
+"""Compare implementations on one case, interleaved: `python bench/compare.py softmax 64x131072 PyTorch JAX`.
 
 An implementation is a peer, or "three_pass_recompute" or "three_pass_reload", which are algorithms of ours.
 """
@@ -8,7 +8,7 @@ from functools import partial
 
 import sorgum
 from sorgum.bench import peers
-from sorgum.bench.cases import Case, make_ring, touch
+from sorgum.bench.case import Case, make_ring, touch
 from sorgum.bench.machine import cache_bytes
 from sorgum.bench.paired import paired
 
