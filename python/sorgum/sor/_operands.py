@@ -1,17 +1,16 @@
 """Matrices and vectors as the compiled functions take them: types are decided here, contents are checked there."""
 
 import operator
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from sorgum._arguments.arrays import Array, on_cuda
 from sorgum.interop.arrays import plain
-from sorgum.interop.cuda import is_cuda_array
 
 __all__ = ["Csr", "contiguous", "contiguous_in_common_type", "csr_of", "vector_of"]
 
-Array: TypeAlias = npt.NDArray[Any]
 _INDEX_TYPES = (np.dtype(np.int32), np.dtype(np.int64))
 
 
@@ -70,7 +69,7 @@ def vector_of(function: str, argument: str, value: npt.ArrayLike) -> Array:
     -------
     array
     """
-    if type(value) is not np.ndarray and is_cuda_array(value):
+    if on_cuda(value):
         raise TypeError(f"{function}: {argument} must be on the CPU, got an array on a CUDA device")
     return _real(function, argument, plain(function, argument, value))
 
