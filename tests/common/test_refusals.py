@@ -40,6 +40,9 @@ OWN: dict[tuple[str, str], Any] = {
     ("logsumexp_grad", "dy"): X[:, 0],
     ("soft_token_log_prob_grad", "dy"): 1.0,
     ("embedding_mix", "embeddings"): X.T.copy(),
+    ("residual_norm", "A"): np.eye(4, dtype=np.float32),
+    ("residual_norm", "x"): X[0],
+    ("residual_norm", "b"): X[1],
     ("softmax_from_partial", "p"): PARTS,
     ("flow_velocity", "probabilities"): P,
 }
@@ -143,7 +146,7 @@ except ModuleNotFoundError:
 
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     f"{home}.{name}": function
-    for home, module in (("special", s), ("random", r), ("sorgum", sg))
+    for home, module in (("special", s), ("random", r), ("sor", sg.sor), ("sorgum", sg))
     for name in module.__all__
     if callable(function := getattr(module, name)) and not isinstance(function, type)
 }

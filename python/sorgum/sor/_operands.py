@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sorgum._arguments.arrays import Array, on_cuda
+from sorgum.interop import bfloat16
 from sorgum.interop.arrays import plain
 
 __all__ = ["Csr", "contiguous", "contiguous_in_common_type", "csr_of", "vector_of"]
@@ -120,7 +121,9 @@ def _real(function: str, argument: str, array: Array) -> Array:
         return array.astype(np.float64)
     if dtype.kind == "f" and dtype.itemsize in (4, 8) and dtype.isnative:
         return array
-    raise TypeError(f"{function}: {argument} must be float32, float64, bool or integer, got dtype {dtype!r}")
+    raise TypeError(
+        f"{function}: {argument} must be float32, float64, bool or integer, got dtype {bfloat16.text(dtype)}"
+    )
 
 
 def _from_dense(function: str, argument: str, value: Any) -> Csr:
