@@ -324,21 +324,21 @@ def test_errors(module: Module) -> None:
     assert module.places == []
 
 
-def test_options_are_checked_as_on_the_cpu(module: Module) -> None:
-    x, check = logits(2, 3), sg._core.special.check_options
-    for empty, algorithm, temperature in (
+@pytest.mark.parametrize(
+    ("empty", "algorithm", "temperature"),
+    [
         ("none", "auto", 1.0), ("nan", "fast", 1.0), ("zero", "two_pass", np.nan), ("nan", "auto", 1e-310),
         ("none", "fast", -1.0), ("nan", "fast", 0.0),
-    ):  # fmt: skip
-        options: Any = {"empty": empty, "algorithm": algorithm, "temperature": temperature}
-        expected = error_of(lambda options=options: sg.special.softmax(x, **options))
-        assert error_of(lambda options=options: check("softmax", **options)) == expected
-        out = np.full((2, 3), 7, np.float32)
-        given = Interface(x)
-        assert error_of(lambda o=options: sg.special.softmax(given, out=Interface(out), **o)) == expected
-        assert not module.places
-        assert (out == 7).all()
-    check("softmax", "zero", "three_pass_reload", 2.0)
+    ],
+)  # fmt: skip
+def test_options_are_checked_as_on_the_cpu(module: Module, empty: Any, algorithm: Any, temperature: float) -> None:
+    x, out = logits(2, 3), np.full((2, 3), 7, np.float32)
+    options: Any = {"empty": empty, "algorithm": algorithm, "temperature": temperature}
+    expected = error_of(lambda: sg.special.softmax(x, **options))
+    assert error_of(lambda: sg.special.softmax(Interface(x), out=Interface(out), **options)) == expected
+    assert error_of(lambda: sg._core.special.check_options("softmax", **options)) == expected
+    assert not module.places
+    assert (out == 7).all()
 
 
 NO_GPU = {
