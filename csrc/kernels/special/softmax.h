@@ -122,7 +122,8 @@ template <class T>
 using logsumexp_grad_long_rows_fn = softmax_rows_fn<T>;
 
 // The three-pass algorithms, for comparison: the row's maximum, the sum of exp((x - max) / T) with the terms kept in
-// `terms` unless that is null, and (for kept terms; else softmax_scale) the scaling. Bound: see docs/numerics/special.md.
+// `terms` unless that is null, and (for kept terms; else softmax_scale) the scaling. Bound: see
+// docs/numerics/special.md.
 template <class T>
 using row_max_fn = T(const T* x, index_t n);
 template <class T>
