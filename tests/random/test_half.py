@@ -7,7 +7,8 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 import pytest
-from cases import CHUNK, HALVES, encodings, layouts, placed
+from cases import CHUNK, HALVES, layouts, placed
+from cases.random import encodings
 from numpy.typing import NDArray
 
 from sorgum import random
