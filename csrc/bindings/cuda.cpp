@@ -117,12 +117,15 @@ std::uint64_t categorical(const py::tuple& logits, const std::string& dtype, con
     a.temperatures = optional_view(temperatures, function, "temperature");
     a.temperature = temperature;
     a.wait = wait;
-    return without_gil([&] { return cuda::categorical(a, source, {device, stream}); });
+    std::uint64_t invalid = 0;
+    without_gil([&] { invalid = cuda::categorical(a, source, {device, stream}); });
+    return invalid;
 }
 
 py::tuple device_count() {
     std::string reason;
-    const int count = without_gil([&] { return cuda::device_count(reason); });
+    int count = 0;
+    without_gil([&] { count = cuda::device_count(reason); });
     return py::make_tuple(count, reason);
 }
 

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "core/error.h"
+#include "core/types.h"
 #include "cuda/common/launch.h"
 
 namespace sorgum {
