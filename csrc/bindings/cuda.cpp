@@ -18,6 +18,14 @@ namespace sorgum {
 
 namespace {
 
+// Launches need little room on the stack. To ask for it as without_gil() does takes thread-local memory that the CUDA
+// runtime's own leaves no place for: the module could not be loaded.
+template <class Launch>
+auto launch_without_gil(Launch&& launch) {
+    const GilReleased released;
+    return launch();
+}
+
 using Axes = std::optional<std::vector<index_t>>;  // None: all
 
 // (address, shape, strides in bytes, whether it may be written), as sorgum.interop.cuda makes it. The dtype is checked
@@ -51,21 +59,21 @@ cuda::Arguments arguments_of(const py::tuple& x, const Axes& axes, double temper
 
 void exp(const py::tuple& x, const py::tuple& out, int device, cuda::Stream stream) {
     const ArrayView from = device_view(x, DType::f32), to = device_view(out, DType::f32);
-    without_gil([&] { cuda::exp(from, to, {device, stream}); });
+    launch_without_gil([&] { cuda::exp(from, to, {device, stream}); });
 }
 
 void softmax(const py::tuple& x, const Axes& axes, double temperature, const std::optional<py::tuple>& where,
              const py::tuple& out, bool zero_empty, int device, cuda::Stream stream) {
     cuda::Arguments a = arguments_of(x, axes, temperature, where, out);
     a.zero_empty = zero_empty;
-    without_gil([&] { cuda::softmax(a, {device, stream}); });
+    launch_without_gil([&] { cuda::softmax(a, {device, stream}); });
 }
 
 void logsumexp(const py::tuple& x, const Axes& axes, double temperature, const std::optional<py::tuple>& where,
                const py::tuple& out, bool keepdims, int device, cuda::Stream stream) {
     cuda::Arguments a = arguments_of(x, axes, temperature, where, out);
     a.keepdims = keepdims;
-    without_gil([&] { cuda::logsumexp(a, {device, stream}); });
+    launch_without_gil([&] { cuda::logsumexp(a, {device, stream}); });
 }
 
 DType dtype_of(const std::string& name) {
@@ -97,7 +105,7 @@ void noise(const std::string& law, bool wide, std::uint64_t key, const OptionalA
     if (given)
         source.given = device_view(*given, DType::f32);
     const ArrayView to = device_view(out, dtype_of(dtype));
-    without_gil([&] { cuda::noise(law, wide, source, shape, to, {device, stream}); });
+    launch_without_gil([&] { cuda::noise(law, wide, source, shape, to, {device, stream}); });
 }
 
 std::uint64_t categorical(const py::tuple& logits, const std::string& dtype, const OptionalArray& temperatures,
@@ -117,15 +125,12 @@ std::uint64_t categorical(const py::tuple& logits, const std::string& dtype, con
     a.temperatures = optional_view(temperatures, function, "temperature");
     a.temperature = temperature;
     a.wait = wait;
-    std::uint64_t invalid = 0;
-    without_gil([&] { invalid = cuda::categorical(a, source, {device, stream}); });
-    return invalid;
+    return launch_without_gil([&] { return cuda::categorical(a, source, {device, stream}); });
 }
 
 py::tuple device_count() {
     std::string reason;
-    int count = 0;
-    without_gil([&] { count = cuda::device_count(reason); });
+    const int count = launch_without_gil([&] { return cuda::device_count(reason); });
     return py::make_tuple(count, reason);
 }
 
