@@ -2,7 +2,9 @@
 #include "core/stack.h"
 
 #include <pthread.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <thread>
 
 #include "check.h"
@@ -31,8 +33,10 @@ void in_thread(std::size_t bytes, F&& f) {
 }
 
 void where_work_is_done() {
+    // On aarch64 no thread may have less than 128 KiB, which is short, too.
+    const std::size_t little = std::max<std::size_t>(64 << 10, static_cast<std::size_t>(sysconf(_SC_THREAD_STACK_MIN)));
     for (const bool is_short : {false, true})
-        in_thread(is_short ? 64 << 10 : 1 << 20, [&] {
+        in_thread(is_short ? little : 1 << 20, [&] {
             for (int i = 0; i < 3; ++i) {
                 const pthread_t caller = pthread_self();
                 bool here = false, room = false;
