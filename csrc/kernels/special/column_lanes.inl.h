@@ -32,9 +32,9 @@ SORGUM_INLINE V half_tree(Column& term, index_t j, index_t present) {
 }
 
 // sums[c] = the sum of the terms 0 .. n - 1 of columns[c] for c < vectors <= most, lane by lane in the order that
-// kernels/special/softmax.h states. Not inlined: operations of the same terms share it.
+// kernels/special/softmax.h states.
 template <index_t most, class T, class Column>
-SORGUM_NOINLINE void column_sums(index_t n, index_t vectors, Column* columns, f64x16* sums) {
+SORGUM_INLINE void column_sums(index_t n, index_t vectors, Column* columns, f64x16* sums) {
     using V = vec<T>;
     LaneSum<T> lanes[kLanes][most];
     for (index_t group = 0; group < n; group += kGroup * kLanes) {
