@@ -7,6 +7,7 @@ namespace sorgum {
 
 void register_runtime(py::module_& module);
 void register_limits(py::module_& module);
+void register_convert(py::module_& module);
 void register_dlpack(py::module_& module);
 void register_function(py::module_& module);
 #define SORGUM_FAMILY(family) void register_##family(py::module_& module);
@@ -19,6 +20,7 @@ SORGUM_MODULE(_core, module) {
     module.doc() = "Compiled kernels of sorgum. Use the modules of the package; this one may change without notice.";
     sorgum::register_runtime(module);
     sorgum::register_limits(module);
+    sorgum::register_convert(module);
     sorgum::register_dlpack(module);
     sorgum::register_function(module);
 #define SORGUM_FAMILY(family)                                  \

@@ -202,13 +202,6 @@ void register_random(py::module_& module) {
     module.def("gumbel_softmax", &gumbel_softmax, py::arg("function"), py::arg("logits"), py::arg("temperature"),
                py::arg("where"), py::arg("key"), py::arg("streams"), py::arg("position"), py::arg("index_offset"),
                py::arg("out"));
-    module.def(
-        "convert",
-        [](const py::array& x, const py::array& out) {
-            const ArrayView from = view_of(x, "convert", "x"), to = view_of(out, "convert", "out");
-            without_gil([&] { random::convert(from, to); });
-        },
-        py::arg("x"), py::arg("out"));
     module.def("gumbel_add", &gumbel_add, py::arg("function"), py::arg("logits"), py::arg("key"), py::arg("streams"),
                py::arg("position"), py::arg("index_offset"), py::arg("out"));
     module.def("noise_of_chosen", &noise_of_chosen, py::arg("function"), py::arg("key"), py::arg("streams"),

@@ -150,6 +150,13 @@ std::vector<bool> reduced_axes(const char* function, const ArrayView& x, const s
     return reduced;
 }
 
+std::vector<bool> last_axis(const ArrayView& x) {
+    std::vector<bool> reduced(static_cast<std::size_t>(x.ndim), false);
+    if (x.ndim > 0)
+        reduced.back() = true;
+    return reduced;
+}
+
 RowLayout make_rows(const ArrayView& x, const std::vector<bool>& reduced, const std::vector<ArrayView>& operands) {
     RowLayout layout;
     layout.rows = layout.length = 1;

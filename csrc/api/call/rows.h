@@ -74,6 +74,9 @@ std::string number_text(double value);
 // The axes as a mask over [0, ndim). Throws ValueError for one that is out of range or repeated.
 std::vector<bool> reduced_axes(const char* function, const ArrayView& x, const std::vector<index_t>& axes, bool all);
 
+// The mask of the last axis, if there is one.
+std::vector<bool> last_axis(const ArrayView& x);
+
 // `operands`, kMaxOperands at most, have the logical shape of x (see broadcast_like and per_row).
 RowLayout make_rows(const ArrayView& x, const std::vector<bool>& reduced, const std::vector<ArrayView>& operands);
 

@@ -16,6 +16,7 @@ inline constexpr index_t kSerial = 32768;                     // elements that a
 inline constexpr index_t kWaking = index_t(1) << 18;          // elements that are worth waking threads for
 inline constexpr index_t kStreamingBytes = index_t(1) << 22;  // results larger than this are written past the caches
 inline constexpr index_t kBlockRows = 32;                     // rows of a block that lie across memory, at most
+inline constexpr index_t kScratch = 4096;                     // elements that are brought together, or made, at a time
 inline constexpr index_t kLeastTask = 32768;                  // elements that are worth a task
 inline constexpr index_t kPieceElements = 65536;              // elements of a piece of a long row
 inline constexpr index_t kLongTask = index_t(1) << 20;        // elements of many rows that one task takes in turn

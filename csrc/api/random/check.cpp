@@ -37,13 +37,6 @@ const Law& law_of(const std::string& name) {
     throw ValueError("noise: law must be a distribution of this family, got '" + name + "'");
 }
 
-std::vector<bool> last_axis(const ArrayView& x) {
-    std::vector<bool> reduced(static_cast<std::size_t>(x.ndim), false);
-    if (x.ndim > 0)
-        reduced.back() = true;
-    return reduced;
-}
-
 void check_index_offset(const char* function, index_t offset, index_t length) {
     if (offset < 0 || offset > kLastIndex)
         throw ValueError(std::string(function) + ": index_offset must be in [0, 2**62], got " + std::to_string(offset));

@@ -16,9 +16,6 @@ struct Law {
 };
 const Law& law_of(const std::string& name);
 
-// The categories of a row, or its numbers, lie along the last axis.
-std::vector<bool> last_axis(const ArrayView& x);
-
 // The first index of rows of this length.
 void check_index_offset(const char* function, index_t offset, index_t length);
 

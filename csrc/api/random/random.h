@@ -101,9 +101,6 @@ struct RelaxArguments {
 };
 void gumbel_softmax(const RelaxArguments& arguments, const Source& source);
 
-// out = x; each has float32 or a half type.
-void convert(const ArrayView& x, const ArrayView& out);
-
 // out = logits + G, in the type that computes with the logits; the categories lie along the last axis.
 void gumbel_add(const char* function, const ArrayView& logits, const Source& source, const ArrayView& out);
 

@@ -1,8 +1,9 @@
-// What the functions of random share: who draws in which row, and how work on rows is cut.
+// What the functions of random share: who draws in which row, and from which logits.
 #pragma once
 
 #include <type_traits>
 
+#include "api/call/row_tasks.h"
 #include "api/call/rows.h"
 #include "api/call/stored.h"
 #include "api/call/work.h"
@@ -12,8 +13,6 @@
 #include "dispatch/random.h"
 
 namespace sorgum::random {
-
-inline constexpr index_t kScratch = 4096;  // elements brought together, or made before they are scattered
 
 // Throws unless `logits` have a type and an axis that all functions of logits accept.
 void check_logits(const char* function, const ArrayView& logits);
@@ -49,38 +48,6 @@ void for_each_value(const ArrayView& x, F&& f) {
     const RowLayout layout = make_rows(x, std::vector<bool>(static_cast<std::size_t>(x.ndim), false), {x});
     for (index_t r = 0; r < layout.rows; ++r)
         f(value_of_row<V>(layout, 0, r));
-}
-
-inline bool few_long_rows(const RowLayout& layout) { return layout.rows < kManyRows && layout.length > kPieceElements; }
-
-inline int threads_for_rows(const RowLayout& layout) {
-    return threads_for(saturated_product(layout.rows, layout.length));
-}
-
-// As many rows as have a piece's elements, or one.
-inline index_t rows_of_a_task(const RowLayout& layout) {
-    const index_t n = layout.length;
-    return n >= kPieceElements ? 1 : kPieceElements / (n > 0 ? n : 1);
-}
-
-// Calls f(row, slot) for all rows in parallel, several short ones to a task; `slot` is below `threads`.
-template <class F>
-void for_each_row(const RowLayout& layout, int threads, F&& f) {
-    parallel_for_ranges(layout.rows, rows_of_a_task(layout), threads, [&](index_t first, index_t end, int slot) {
-        for (index_t r = first; r < end; ++r)
-            f(r, slot);
-    });
-}
-
-// Calls f(row, begin, end) for all elements in parallel: several short rows to a task, long ones in pieces.
-template <class F>
-void for_each_row_piece(const RowLayout& layout, F&& f) {
-    const index_t n = layout.length;
-    const int threads = threads_for_rows(layout);
-    if (n <= kPieceElements)
-        return for_each_row(layout, threads, [&](index_t r, int) { f(r, 0, n); });
-    parallel_for_row_ranges(layout.rows, n, kPieceElements, threads,
-                            [&](index_t r, index_t begin, index_t end, int) { f(r, begin, end); });
 }
 
 // The type of what a pointer points to, as a tag that picks a kernel.

@@ -105,9 +105,9 @@ void poll(index_t at) {
         throw Interrupted();
 }
 
-// Calls f(row) for every row of the layout.
+// Calls f(row) for every record of the layout, each of them a row.
 template <class F>
-void for_each_row(const RowLayout& layout, F&& f) {
+void for_each_record(const RowLayout& layout, F&& f) {
     for (index_t row = 0; row < layout.rows; ++row) {
         poll(row);
         f(row);
@@ -122,7 +122,7 @@ void merge(const char* function, const ArrayView& parts, const ArrayView& out) {
         first.strides[d] = parts.strides[d + 1];
     const KernelTable& table = kernels();
     const RowLayout layout = elements_of(out, {first, out});
-    for_each_row(layout, [&](index_t row) {
+    for_each_record(layout, [&](index_t row) {
         const char* at = layout.row(0, row);
         PartialRecord total = read_record(function, at, kDType<T>);
         ExpScale<T> scale;
@@ -144,7 +144,7 @@ template <class T>
 void finish(const char* function, const ArrayView& p, const ArrayView& out, const std::optional<ArrayView>& sign) {
     const KernelTable& table = kernels();
     const RowLayout layout = elements_of(p, {p, out, sign ? *sign : out});
-    for_each_row(layout, [&](index_t row) {
+    for_each_record(layout, [&](index_t row) {
         const PartialRecord record = read_record(function, layout.row(0, row), kDType<T>);
         const RowSum<T> sum = row_of<T>(record);
         ExpScale<T> scale;
@@ -244,7 +244,7 @@ void check_shape_of_records(const char* function, const ArrayView& records, cons
 
 void check_records_of_rows(const char* function, const ArrayView& records, DType dtype) {
     const RowLayout layout = elements_of(records, {records});
-    for_each_row(layout, [&](index_t row) {
+    for_each_record(layout, [&](index_t row) {
         if (read_record(function, layout.row(0, row), dtype).weighted != 0)
             throw ValueError(std::string(function) + ": p must hold records of sums without weights, got one with");
     });

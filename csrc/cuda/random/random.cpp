@@ -79,7 +79,7 @@ void noise(const std::string& name, bool wide, const Source& source, const std::
     check_out(function, "out", out, half || out.dtype == DType::f64 ? out.dtype : DType::f32, shape.data(),
               static_cast<int>(shape.size()));
     static const char* const names[] = {"out"};
-    const RowLayout layout = device_rows(function, out, random::last_axis(out), {out}, names, 1);
+    const RowLayout layout = device_rows(function, out, last_axis(out), {out}, names, 1);
     random::check_index_offset(function, source.index_offset, layout.length);
     if (source.given) {  // whole blocks of them are read
         const index_t words = (wide ? 2 : 1) * (source.index_offset + layout.length);
@@ -116,7 +116,7 @@ std::uint64_t categorical(const DrawArguments& a, const Source& source, const Pl
         check_apart(function, "where", *a.where, a.out, false);
     }
     static const char* const names[] = {"logits", "where"};
-    const RowLayout layout = device_rows(function, a.logits, random::last_axis(a.logits), operands, names, 1);
+    const RowLayout layout = device_rows(function, a.logits, last_axis(a.logits), operands, names, 1);
     random::check_index_offset(function, source.index_offset, layout.length);
     if (layout.rows == 0 || a.samples == 0)
         return kAllValid;

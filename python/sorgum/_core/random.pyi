@@ -77,7 +77,6 @@ def gamma(
     index_offset: int,
     out: NDArray[Any],
 ) -> None: ...
-def convert(x: NDArray[Any], out: NDArray[Any]) -> None: ...
 def gumbel_top(
     function: str,
     logits: NDArray[Any],

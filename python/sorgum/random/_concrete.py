@@ -9,10 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from sorgum._arguments.arrays import Array, float64s_of, floats_on_cpu, temperature_of
+from sorgum._arguments.halves import rounded_to, wide_floats_of, widened
 from sorgum._arguments.results import one_nan
 from sorgum._arguments.scalars import flag_of, pair_of
 from sorgum.random._formulas import tree_sum
-from sorgum.random._halves import rounded_to, wide_floats_of, widened
 from sorgum.random._keys import Key, Rng, own_key_of
 from sorgum.random._noise import logistic
 from sorgum.random._relaxed import gumbel_softmax

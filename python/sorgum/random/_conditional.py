@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from sorgum._arguments.arrays import Array
+from sorgum._arguments.halves import wide_floats_of
 from sorgum.random._formulas import log_one_minus_exp
-from sorgum.random._halves import wide_floats_of
 from sorgum.random._keys import Rng
 from sorgum.random._noise import gumbel
 from sorgum.random._rows import rows_of

@@ -7,9 +7,9 @@ import numpy.typing as npt
 
 from sorgum import _core
 from sorgum._arguments.arrays import Array, floats_of, integers_of
+from sorgum._arguments.halves import wide_floats_of
 from sorgum._arguments.results import new_array
 from sorgum.random._filters import as_int64
-from sorgum.random._halves import wide_floats_of
 
 __all__ = ["embedding_mix"]
 

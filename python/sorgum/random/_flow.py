@@ -8,12 +8,12 @@ import numpy as np
 import numpy.typing as npt
 
 from sorgum._arguments.arrays import Array, float64s_of, integers_of
+from sorgum._arguments.halves import wide_floats_of
 from sorgum._arguments.results import new_array, one_nan
 from sorgum._arguments.scalars import addressable, flag_of, float_dtype_of, number_of
 from sorgum.interop.arrays import kind_of, shown
 from sorgum.random._concrete import concrete_score
 from sorgum.random._formulas import tree_sum
-from sorgum.random._halves import wide_floats_of
 from sorgum.random._keys import Rng, key_of
 from sorgum.random._relaxed import relax
 from sorgum.random._rows import positive_temperature, rows_of

@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from sorgum._arguments.arrays import Array
+from sorgum._arguments.halves import wide_floats_of
 from sorgum.random._formulas import tree_sum
-from sorgum.random._halves import wide_floats_of
 from sorgum.random._rows import rows_of
 from sorgum.special import log, log_softmax, logsumexp, softmax, softmax_grad
 

@@ -7,9 +7,9 @@ import numpy.typing as npt
 
 from sorgum import _core
 from sorgum._arguments.arrays import Array, floats_on_cpu
+from sorgum._arguments.halves import rounded_to
 from sorgum._arguments.results import apart, result_of_dtype
 from sorgum._arguments.scalars import flag_of
-from sorgum.random._halves import rounded_to
 from sorgum.random._keys import Rng, key_of
 from sorgum.random._places import index_offset_of
 from sorgum.random._rows import Rows, draw_from, positive_temperature, rows_of
@@ -136,4 +136,4 @@ def relax(function: str, rows: Rows, key: int, index_offset: int, out: Array, *,
         _core.random.gumbel_add(function, part.logits, key, part.streams, part.position, index_offset, numbers)
         log_softmax(numbers, temperature=part.temperature, where=part.where, out=numbers)
         if numbers is not to:
-            _core.random.convert(numbers, to)
+            _core.convert(numbers, to)

@@ -9,8 +9,8 @@ import numpy.typing as npt
 
 from sorgum import _core
 from sorgum._arguments.arrays import Array, floats_on_cpu, integers_of, mask_of, temperature_of
+from sorgum._arguments.halves import widened
 from sorgum._arguments.scalars import addressable, axis_of
-from sorgum.random._halves import widened
 from sorgum.random._places import index_offset_of, place_of
 
 __all__: list[str] = []

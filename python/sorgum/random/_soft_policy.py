@@ -8,11 +8,11 @@ import numpy as np
 import numpy.typing as npt
 
 from sorgum._arguments.arrays import Array, floats_on_cpu
+from sorgum._arguments.halves import wide_floats_of, widened
 from sorgum._arguments.results import one_nan
 from sorgum._arguments.scalars import number_of
 from sorgum.interop import bfloat16
 from sorgum.random._formulas import tree_sum
-from sorgum.random._halves import wide_floats_of, widened
 from sorgum.random._rows import categories_of, positive_temperature, rows_of
 from sorgum.random._soft_tokens import CLAMP, FLOOR, clamp_of, floor_of, log_probabilities
 from sorgum.special import exp

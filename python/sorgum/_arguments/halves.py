@@ -20,7 +20,7 @@ def widened(array: Array) -> Array:
     if not _is_half(array.dtype):
         return array
     single = np.empty(array.shape, np.float32)
-    _core.random.convert(array, single)  # NumPy's own conversions take many times as long
+    _core.convert(array, single)  # NumPy's own conversions take many times as long
     return single
 
 
@@ -31,7 +31,7 @@ def rounded_to(array: Array, dtype: np.dtype[Any]) -> Array:
             return array.astype(dtype, copy=False)
         single = np.asarray(array, np.float32)  # NumPy's operations make scalars of arrays without axes
     result = np.empty(single.shape, dtype)
-    _core.random.convert(single, result)
+    _core.convert(single, result)
     return result
 
 
