@@ -13,11 +13,13 @@ import threading
 import types
 import weakref
 from collections.abc import Callable
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 import dlpack_stand_in
 import numpy as np
 import pytest
+from cuda_stand_in import Capsule, Undisclosed
 from dlpack_stand_in import Foreign, as_bits, live, logits
 
 import sorgum as sg
@@ -119,6 +121,37 @@ def test_results_come_back_in_kind(name: str) -> None:
         np.testing.assert_array_equal(as_bits(got.array), as_bits(want))
     for array in (X, Y, MASK, T, TOKENS, IDS, P):
         np.testing.assert_array_equal(array, before[id(array)])
+
+
+@pytest.mark.parametrize("wrap", [Undisclosed, Capsule])
+@pytest.mark.parametrize("name", CALLS)
+def test_arrays_on_devices_are_refused_at_the_door(name: str, wrap: Any) -> None:
+    function = attrgetter(name)(sg)
+    if function.on_devices:
+        pytest.skip("it takes them: test_cuda.py of its family")
+    with pytest.raises(TypeError) as caught:
+        CALLS[name](wrap)
+    message = r"(\w+): \w+ must be on the CPU, got an array on a CUDA device, where there is no \1"  # or of one within
+    assert re.fullmatch(message, str(caught.value))
+
+
+def test_arguments_of_a_function_with_a_version_for_devices() -> None:
+    """One argument decides whether it is called: the others do not bring it in."""
+    x, there = logits(3), Undisclosed(logits(3))
+    for call, message in (
+        (lambda: s.softmax(x, where=there), "softmax: where must be on the CPU, got an array on a CUDA device"),
+        (lambda: s.exp(x, out=there), "exp: out must be on the CPU, got an array on a CUDA device"),
+        (
+            lambda: r.bits(3, rng=0, streams=there),
+            "bits: streams must be on the CPU, got an array on a CUDA device",
+        ),
+        (lambda: s.exp(there, there), "exp: arguments after x must be given by name, got 2 without"),
+        (lambda: s.exp(there, output=there), "exp: arguments must be among x, out, got output"),
+        (lambda: r.categorical(there), "categorical: rng must be given, got nothing"),
+    ):
+        with pytest.raises(TypeError) as caught:
+            call()
+        assert str(caught.value) == message
 
 
 # ---- what is seen ----

@@ -2,6 +2,7 @@
 
 import ast
 import importlib
+import inspect
 import re
 import types
 from collections.abc import Iterator
@@ -17,7 +18,6 @@ SOURCES = sorted(PACKAGE.rglob("*.py"))
 FAMILIES = _core.families()
 BUILT_ON = {"random": {"special"}}
 BELOW = ("sorgum._arguments", "sorgum.interop", "sorgum.runtime")  # what families are built on; all else uses them
-KNOWS_ALL = {"sorgum.interop.cuda"}  # it speaks for the compiled module, whose functions are those of families
 MODULES = {"_core", "_cuda", "_arguments", "_data"}  # they are private to the package, not to a module of it
 
 
@@ -63,7 +63,7 @@ def family_of(name: str) -> str | None:
 def foreign_families(module: str, text: str) -> list[str]:
     """Return what a module imports, or asks `_core` for, of a family that it is not built on."""
     own = family_of(module)
-    if module in KNOWS_ALL or (own is None and not module.startswith(BELOW)):
+    if own is None and not module.startswith(BELOW):
         return []
     allowed = {None, own} | BUILT_ON.get(own or "", set())
     found = [f"{source}.{name}" for source, name in imports(text) if family_of(f"{source}.{name}") not in allowed]
@@ -113,3 +113,16 @@ def test_everything_public_is_open_to_libraries(family: str) -> None:
         methods = {method: getattr(owner, method) for method in dir(owner)}
         found = {method for method, value in methods.items() if isinstance(value, types.FunctionType)}
         assert [f"{name}.{method}" for method in found if not method.startswith("_") or method == "__init__"] == []
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_versions_for_devices_take_what_their_functions_take(family: str) -> None:
+    path = PACKAGE / family / "_device.py"
+    versions = importlib.import_module(f"sorgum.{family}._device").ON_DEVICES if path.exists() else {}
+    module = importlib.import_module(f"sorgum.{family}")
+    with_one = {name for name in module.__all__ if getattr(getattr(module, name), "on_devices", None)}
+    assert with_one == set(versions)
+    for name, version in versions.items():
+        names = list(inspect.signature(getattr(module, name).__wrapped__).parameters)
+        assert sorted(inspect.signature(version.function).parameters) == sorted(names)
+        assert version.argument in names

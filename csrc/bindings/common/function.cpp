@@ -49,8 +49,9 @@ bool is_foreign(PyObject* value) {
         return found;
     }
     static PyObject* const dlpack = PyUnicode_InternFromString("__dlpack__");
+    static PyObject* const device = PyUnicode_InternFromString("__cuda_array_interface__");
     static PyObject* const generator = PyUnicode_InternFromString("bit_generator");
-    return has(type, dlpack) || has(type, generator);
+    return has(type, dlpack) || has(type, device) || has(type, generator);
 }
 
 // The arguments of a call as they come: positional ones, then those that have names.

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sorgum._arguments.scalars import word64_of
-from sorgum.interop import bfloat16, cuda
+from sorgum.interop import bfloat16
 from sorgum.interop.arrays import is_int, plain
 
 Array: TypeAlias = npt.NDArray[Any]
@@ -16,10 +16,6 @@ Array: TypeAlias = npt.NDArray[Any]
 NUMBERS_OF_PYTHON = (bool, int, float)  # they have no type beside an array; float64's scalars are of a subclass
 UNIT_TEMPERATURE = np.array(1.0)
 UNIT_TEMPERATURE.flags.writeable = False
-
-
-def on_cuda(x: object) -> bool:
-    return type(x) is not np.ndarray and cuda.is_cuda_array(x)  # NumPy's arrays are not asked: it takes longer
 
 
 def floats_of(function: str, argument: str, value: npt.ArrayLike) -> Array:
@@ -36,15 +32,6 @@ def floats_of(function: str, argument: str, value: npt.ArrayLike) -> Array:
         f"{function}: {argument} must be float16, bfloat16, float32, float64, bool or integer, got dtype "
         f"{bfloat16.text(dtype)}"
     )
-
-
-def floats_on_cpu(function: str, argument: str, value: npt.ArrayLike) -> Array:
-    """Return the same, of an argument that might be thought to be welcome on a CUDA device."""
-    if on_cuda(value):
-        raise TypeError(
-            f"{function}: {argument} must be on the CPU, got an array on a CUDA device, where there is no {function}"
-        )
-    return floats_of(function, argument, value)
 
 
 def float64s_of(function: str, argument: str, value: npt.ArrayLike) -> Array:

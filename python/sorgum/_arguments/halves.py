@@ -6,13 +6,13 @@ import numpy as np
 import numpy.typing as npt
 
 from sorgum import _core
-from sorgum._arguments.arrays import Array, floats_on_cpu
+from sorgum._arguments.arrays import Array, floats_of
 from sorgum.interop import bfloat16
 
 
 def wide_floats_of(function: str, argument: str, value: npt.ArrayLike) -> Array:
     """Return `value` as a float32 or float64 array; half types count as float32."""
-    return widened(floats_on_cpu(function, argument, value))
+    return widened(floats_of(function, argument, value))
 
 
 def widened(array: Array) -> Array:

@@ -48,6 +48,7 @@ def array_at(
 class Function:
     __wrapped__: Callable[..., Any]
     known_as: str  # in messages: "softmax", "Solver.solve", and "Solver" for its constructor
+    on_devices: Any  # its version for arrays there, if it has one (sorgum.interop.libraries)
     bound: int  # how many parameters come before those of the caller: 1 where there is `self`
     def __call__(self, *args: Any, **kwargs: Any) -> Any: ...
     def untranslated(self, *args: Any, **kwargs: Any) -> Any: ...

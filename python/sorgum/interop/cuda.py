@@ -1,9 +1,9 @@
 """Arrays on CUDA devices, of any library that speaks `__cuda_array_interface__` or DLPack.
 
-`sorgum.special` and `sorgum.random` call this module when they are given such an array. The compiled module `_cuda` is
-imported then, and not before. Work runs on the stream that the array's library uses at that moment, and nobody waits
-for it, but where `categorical` is to raise an error; results are allocated by that library. No other library is
-imported here: a caller who has one of its arrays has imported it.
+The functions that have a version for them (`_device.py` in a family) use this module, which reads such arrays and finds
+the compiled module `_cuda`: it is imported then, and not before. Work runs on the stream that the array's library uses
+at that moment, and nobody waits for it, but where `categorical` is to raise an error; results are allocated by that
+library. No other library is imported here: a caller who has one of its arrays has imported it.
 """
 
 import functools
@@ -14,10 +14,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from sorgum import _core
 from sorgum.interop import dlpack
 
-__all__ = ["exp", "is_cuda_array", "logsumexp", "softmax", "status"]
+__all__ = ["is_cuda_array", "status"]
 
 _LEGACY_STREAM = 1  # CUDA's name for the stream of those that name none; 0 is not unique (DLPack, array interface)
 
@@ -182,6 +181,14 @@ def new_array(x: Any, shape: tuple[int, ...], dtype: str) -> Any:
     return None
 
 
+def refuse_given(function: str, **arguments: Any) -> None:
+    """Refuse options that there are for the CPU alone."""
+    for name, value in arguments.items():
+        if value is not None and value is not False:
+            got = value if isinstance(value, bool | int | float | str) else type(value).__name__
+            raise ValueError(f"{function}: {name} must not be given on a CUDA device, got {got}")
+
+
 class Call:
     """A call on a device: the array that decides where (`x`, or what it is called), the stream, the compiled module."""
 
@@ -237,84 +244,3 @@ class Call:
     def place(self) -> tuple[int, int]:
         """Return device and stream."""
         return max(self.x.device, 0), self.stream
-
-
-def exp(x: Any, out: Any = None) -> Any:
-    """Exponential of every element; see `sorgum.special.exp`.
-
-    Parameters
-    ----------
-    x : array on a CUDA device
-        float32.
-    out : array on the same device, optional
-        Where to write; may be `x` itself.
-
-    Returns
-    -------
-    array
-        `out`, or a new array of the library of `x`.
-    """
-    call = Call("exp", x)
-    result, out_view = call.out(out, call.x.shape)
-    call.module.exp(call.x.view(), out_view.view(), *call.place)
-    return result
-
-
-def softmax(x: Any, axes: Any, temperature: Any, where: Any, out: Any, empty: str, algorithm: str) -> Any:
-    """Softmax of rows; see `sorgum.special.softmax`, which has put the options into the form they have here.
-
-    Parameters
-    ----------
-    x : array on a CUDA device
-        float32.
-    axes : sequence of int or None
-        What is summed over.
-    temperature : ndarray
-        A scalar.
-    where : array of bool on the same device or None
-        Broadcast to `x`.
-    out : array on the same device or None
-        Where to write; may be `x` itself.
-    empty, algorithm : str
-        As in `sorgum.special.softmax`; "auto" and "two_pass" are the same here.
-
-    Returns
-    -------
-    array
-        `out`, or a new array of the library of `x`.
-    """
-    call = Call("softmax", x)
-    _core.special.check_options("softmax", empty, algorithm, call.temperature(temperature))
-    if algorithm not in ("auto", "two_pass"):
-        raise ValueError(f"softmax: algorithm must be 'auto' or 'two_pass' on a CUDA device, got '{algorithm}'")
-    mask = call.where(where)
-    result, out_view = call.out(out, call.x.shape)
-    mask_view = None if mask is None else mask.view()
-    zero = empty == "zero"
-    call.module.softmax(call.x.view(), axes, float(temperature), mask_view, out_view.view(), zero, *call.place)
-    return result
-
-
-def logsumexp(x: Any, axes: Any, temperature: Any, where: Any, out: Any, keepdims: bool) -> Any:
-    """Logarithm of the sum of exponentials of rows; see `sorgum.special.logsumexp`.
-
-    Parameters
-    ----------
-    x, axes, temperature, where, out
-        As in `softmax`; `out` must share no memory with `x`.
-    keepdims : bool
-        Keep the summed axes in the result, at length 1.
-
-    Returns
-    -------
-    array
-        `out`, or a new array of the library of `x`.
-    """
-    call = Call("logsumexp", x)
-    _core.special.check_options("logsumexp", "nan", "auto", call.temperature(temperature))
-    mask = call.where(where)
-    shape = _core.special.row_shape("logsumexp", np.broadcast_to(np.float32(0), call.x.shape), axes, keepdims)
-    result, out_view = call.out(out, shape)
-    mask_view = None if mask is None else mask.view()
-    call.module.logsumexp(call.x.view(), axes, float(temperature), mask_view, out_view.view(), keepdims, *call.place)
-    return result

@@ -1,33 +1,57 @@
 """Arrays of other libraries as arguments of every public function: PyTorch's, JAX's, any that offers `__dlpack__`.
 
 An argument on the CPU is seen as a NumPy array over the same memory. The result belongs to the library of the first
-argument, whatever the others are; an `out` is written in place and returned itself. What is refused is refused in the
-name of the function that was called, and a NumPy Generator is then as it was before.
+argument, whatever the others are; an `out` is written in place and returned itself. Arrays on CUDA devices go to the
+function's version for them, if it has one. What is refused is refused in the name of the function that was called, and
+a NumPy Generator is then as it was before.
 """
 
 import contextlib
 import functools
+import inspect
 import pickle
 import sys
 from collections.abc import Callable, Iterator
 from types import FunctionType
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from sorgum import _core
-from sorgum.interop import bfloat16, dlpack, torch
+from sorgum.interop import bfloat16, cuda, dlpack, torch
 from sorgum.interop.arrays import kind_of
 from sorgum.interop.refusals import refusal
 
-__all__ = ["open_to_libraries", "translate"]
+__all__ = ["OnDevices", "open_to_libraries", "translate"]
 
 _ON_CPU = {dlpack.CPU, dlpack.CUDA_HOST, dlpack.ROCM_HOST}
+_NO_ARRAYS = frozenset((type(None), bool, int, float, str))
 _ON_CUDA = {dlpack.CUDA, dlpack.CUDA_MANAGED}
 
 
-def open_to_libraries(module: dict[str, Any]) -> None:
+class OnDevices(NamedTuple):
+    """The version of a function for arrays on CUDA devices.
+
+    Parameters
+    ----------
+    argument : str
+        The argument that decides: the version is called where it is an array on a CUDA device.
+    function : callable
+        Takes all arguments of the function that it is a version of, by their names.
+
+    Examples
+    --------
+    >>> from sorgum.interop import libraries
+    >>> libraries.OnDevices("x", lambda x, out: out).argument
+    'x'
+    """
+
+    argument: str
+    function: Callable[..., Any]
+
+
+def open_to_libraries(module: dict[str, Any], on_devices: dict[str, OnDevices] | None = None) -> None:
     """Let the functions that a module exports, and the methods of its classes, take arrays of any library.
 
     Parameters
@@ -35,6 +59,8 @@ def open_to_libraries(module: dict[str, Any]) -> None:
     module : dict
         The names of the module; those of functions in its `__all__` are replaced, and of classes there the methods that
         have public names, the constructor and `__call__`.
+    on_devices : dict, optional
+        The versions of functions for arrays on CUDA devices, by the functions' names.
 
     Examples
     --------
@@ -49,6 +75,10 @@ def open_to_libraries(module: dict[str, Any]) -> None:
         value = module[name]
         if isinstance(value, FunctionType):
             module[name] = _opened(value, module["__name__"], name, bound=0)
+            version = (on_devices or {}).get(name)
+            if version is not None:  # opened, too, for the environment in which numbers are computed
+                by_name = _core.function(version.function, f"{name} on devices", translate, refusal).untranslated
+                module[name].on_devices = OnDevices(version.argument, by_name)
         elif isinstance(value, type):
             _open_methods(value, module["__name__"])
 
@@ -68,7 +98,7 @@ def _open_methods(owner: type[Any], module: str) -> None:
 def _opened(function: FunctionType, module: str, known_as: str, bound: int) -> _core.Function:
     opened = _core.function(function, f"{module}.{known_as}", translate, refusal)
     functools.update_wrapper(opened, function)
-    opened.__module__, opened.known_as, opened.bound = module, known_as, bound
+    opened.__module__, opened.known_as, opened.bound, opened.on_devices = module, known_as, bound, None
     return opened
 
 
@@ -90,8 +120,8 @@ def translate(function: _core.Function, args: tuple[Any, ...], kwargs: dict[str,
     Raises
     ------
     TypeError
-        If an array lies on a device that is neither the CPU nor a CUDA device, has a type that NumPy lacks, is traced
-        and has no numbers yet, or offers no capsule.
+        If an array lies on a device that is neither the CPU nor a CUDA device, or on a CUDA device where there is no
+        version of the function; has a type that NumPy lacks, is traced and has no numbers yet, or offers no capsule.
     ValueError
         If a tensor holds the negatives of its numbers, or a capsule describes what no array can be.
 
@@ -118,20 +148,21 @@ def _translate(function: _core.Function, args: tuple[Any, ...], kwargs: dict[str
     names = function.__wrapped__.__code__.co_varnames[function.bound :]
     if len(names) < len(args):
         names += ("an argument",) * len(args)  # the function refuses it
-    originals: _Originals = {}
-    views = [_seen(function, name, value, originals) for name, value in zip(names, args, strict=False)]
-    named = {name: _seen(function, name, value, originals) for name, value in kwargs.items()}
+    seen = _Seen({}, [])
+    views = [_view_of(function, name, value, seen) for name, value in zip(names, args, strict=False)]
+    named = {name: _view_of(function, name, value, seen) for name, value in kwargs.items()}
     leading = names[0] if names else ""
-    first, seen = (args[0], views[0]) if args else (kwargs.get(leading), named.get(leading))
-    home = _at_numpy if seen is first else _home(first)
+    first, view = (args[0], views[0]) if args else (kwargs.get(leading), named.get(leading))
+    home = _at_numpy if view is first else _home(first)
     out = kwargs.get("out")
     try:
         with _undone_if_refused(kwargs.get("rng")):
-            result = function.untranslated(*own, *views, **named)
+            answer = _on_devices(function, seen.on_devices) if seen.on_devices else function.untranslated
+            result = answer(*own, *views, **named)
     finally:
         if torch.is_tensor(out):
             torch.count_change(out)
-    return _given_back(result, home, originals)
+    return _given_back(result, home, seen.originals)
 
 
 @contextlib.contextmanager
@@ -154,20 +185,52 @@ def _undone_if_refused(rng: Any) -> Iterator[None]:
         raise
 
 
-# The arrays that a function was given, by their identity, each with what it is a view of.
+def _on_devices(function: _core.Function, arguments: list[str]) -> Callable[..., Any]:
+    """Return what answers a call of a function some of whose arguments lie on CUDA devices."""
+
+    def answer(*args: Any, **kwargs: Any) -> Any:
+        try:
+            given = inspect.signature(function.__wrapped__).bind(*args, **kwargs)
+        except TypeError:
+            return function.untranslated(*args, **kwargs)  # which refuses them
+        version = function.on_devices
+        if version is None or version.argument not in arguments:
+            end = "" if version else f", where there is no {function.known_as}"
+            raise TypeError(
+                f"{function.known_as}: {arguments[0]} must be on the CPU, got an array on a CUDA device{end}"
+            )
+        given.apply_defaults()
+        return version.function(**given.arguments)
+
+    return answer
+
+
 _Originals: TypeAlias = dict[int, tuple[npt.NDArray[Any], Any]]
 
 
-def _seen(function: _core.Function, argument: str, value: Any, originals: _Originals) -> Any:
+class _Seen(NamedTuple):
+    originals: _Originals  # the arrays that a function is given, by their identity, each with what it is a view of
+    on_devices: list[str]  # the arguments that lie on CUDA devices
+
+
+def _view_of(function: _core.Function, argument: str, value: Any, seen: _Seen) -> Any:
     """Return what the function is given in the place of an argument."""
     view = value
+    if type(value) in _NO_ARRAYS:
+        return value
     if not isinstance(value, np.ndarray):
         if isinstance(value, tuple) and hasattr(value, "_fields"):
-            return type(value)(*(_seen(function, argument, item, originals) for item in value))
-        view = _view(function, argument, value) if hasattr(type(value), "__dlpack__") else None
-    if view is None:
-        return value
-    originals[id(view)] = view, value
+            return type(value)(*(_view_of(function, argument, item, seen) for item in value))
+        if hasattr(type(value), "__dlpack__"):
+            view = _view(function, argument, value)
+        elif cuda.is_cuda_array(value):
+            view = None
+        else:
+            return value
+        if view is None:
+            seen.on_devices.append(argument)
+            return value
+    seen.originals[id(view)] = view, value
     return view
 
 

@@ -42,6 +42,7 @@ from sorgum.random._concrete import (
     hard_concrete,
 )
 from sorgum.random._conditional import gumbel_given_max, truncated_gumbel
+from sorgum.random._device import ON_DEVICES
 from sorgum.random._embedding import embedding_mix
 from sorgum.random._filters import apply_penalties, filter_logits
 from sorgum.random._flow import (
@@ -110,4 +111,4 @@ __all__ = [
     "uniform",
 ]
 
-open_to_libraries(globals())
+open_to_libraries(globals(), ON_DEVICES)

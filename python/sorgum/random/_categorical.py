@@ -9,16 +9,22 @@ import numpy as np
 import numpy.typing as npt
 
 from sorgum import _core
-from sorgum._arguments.arrays import Array, on_cuda
+from sorgum._arguments.arrays import Array
 from sorgum._arguments.scalars import axis_of, flag_of, require_option, unsigned_of
 from sorgum.interop import bfloat16
 from sorgum.interop.arrays import kind_of
-from sorgum.random import _device
 from sorgum.random._filters import FILTER_ORDER, FilterOrder, Ties, filters_of
 from sorgum.random._keys import Key, Rng, key_of, own_key_of
 from sorgum.random._rows import DRAW, draw_from, refuse_invalid, rows_of
 
 __all__ = ["categorical", "gumbel_merge", "gumbel_partial"]
+
+
+def draw_options(function: str, method: object, on_invalid: object, return_log_prob: object) -> bool:
+    """Return whether logarithms of probabilities are asked for, and refuse options that are none."""
+    require_option(function, "method", method, "gumbel", "inverse")
+    require_option(function, "on_invalid", on_invalid, "raise", "minus_one")
+    return flag_of(function, "return_log_prob", return_log_prob)
 
 
 def categorical(
@@ -127,16 +133,7 @@ def categorical(
     >>> sg.random.categorical(logits, rng=0, num_samples=10000).mean(-1).round(1)
     array([0.4, 1.5])
     """
-    require_option("categorical", "method", method, "gumbel", "inverse")
-    require_option("categorical", "on_invalid", on_invalid, "raise", "minus_one")
-    return_log_prob = flag_of("categorical", "return_log_prob", return_log_prob)
-    if on_cuda(logits):
-        _device.refuse_given("categorical", top_k=top_k, top_p=top_p, min_p=min_p, return_log_prob=return_log_prob)
-        if method != "gumbel":
-            raise ValueError(f"categorical: method must be 'gumbel' on a CUDA device, got {method!r}")
-        return _device.categorical(
-            logits, rng, axis, temperature, where, num_samples, streams, position, index_offset, on_invalid
-        )
+    return_log_prob = draw_options("categorical", method, on_invalid, return_log_prob)
     secret, rows = (
         key_of("categorical", rng),
         rows_of("categorical", logits, axis, temperature, where, streams, position),

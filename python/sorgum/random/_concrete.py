@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sorgum._arguments.arrays import Array, float64s_of, floats_on_cpu, temperature_of
+from sorgum._arguments.arrays import Array, float64s_of, floats_of, temperature_of
 from sorgum._arguments.halves import rounded_to, wide_floats_of, widened
 from sorgum._arguments.results import one_nan
 from sorgum._arguments.scalars import flag_of, pair_of
@@ -86,7 +86,7 @@ def gumbel_softmax_grad(
     True
     """
     log, _ = flag_of("gumbel_softmax_grad", "log", log), flag_of("gumbel_softmax_grad", "hard", hard)
-    x = floats_on_cpu("gumbel_softmax_grad", "logits", logits)
+    x = floats_of("gumbel_softmax_grad", "logits", logits)
     y = gumbel_softmax(
         widened(x),
         rng=Key(own_key_of("gumbel_softmax_grad", rng)),
@@ -329,7 +329,7 @@ def binary_concrete(
     >>> bool(abs((gates > 0.5).mean() - 0.5) < 0.02)
     True
     """
-    given = floats_on_cpu("binary_concrete", "logits", logits)
+    given = floats_of("binary_concrete", "logits", logits)
     x = widened(given)
     t = positive_temperature("binary_concrete", float64s_of("binary_concrete", "temperature", temperature))
     logit = flag_of("binary_concrete", "logit", logit)
@@ -398,7 +398,7 @@ def hard_concrete(
     if not (low <= 0 and high >= 1 and high - low < np.inf):
         raise ValueError(f"hard_concrete: stretch must hold [0, 1] and be of finite length, got ({low}, {high})")
     place: dict[str, Any] = {"streams": streams, "position": position, "index_offset": index_offset}
-    given = floats_on_cpu("hard_concrete", "logits", logits)
+    given = floats_of("hard_concrete", "logits", logits)
     gates = np.asarray(binary_concrete(widened(given), rng=rng, temperature=temperature, **place))
     stretched = gates.astype(np.float64) * (high - low) + low
     return rounded_to(np.clip(stretched, 0, 1).astype(gates.dtype), given.dtype)[()]

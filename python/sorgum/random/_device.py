@@ -3,29 +3,26 @@
 Arguments are checked by the functions that check them for the CPU (csrc/api/random/check.h).
 """
 
+import functools
 from typing import Any
 
 import numpy as np
 
 from sorgum import _core
 from sorgum._arguments.arrays import Array
-from sorgum._arguments.scalars import unsigned_of
+from sorgum._arguments.scalars import dtype_of, float_dtype_of, shape_of, unsigned_of
 from sorgum.interop import cuda
+from sorgum.interop.libraries import OnDevices
+from sorgum.random._categorical import draw_options
 from sorgum.random._keys import key_of
+from sorgum.random._noise import is_wide
 from sorgum.random._places import index_offset_of, place_of
 from sorgum.random._rows import refuse_invalid, rows_of
 
-__all__: list[str] = []
+__all__ = ["ON_DEVICES"]
 
 _LOGITS = ("float32", "float16", "bfloat16")
 _ALL_VALID = 2**64 - 1  # csrc/cuda/random/random_state.h
-
-
-def refuse_given(function: str, **arguments: Any) -> None:
-    for name, value in arguments.items():
-        if value is not None and value is not False:
-            got = value if isinstance(value, bool | int | float | str) else type(value).__name__
-            raise ValueError(f"{function}: {name} must not be given on a CUDA device, got {got}")
 
 
 def _on_host(function: str, **arguments: Any) -> None:
@@ -43,7 +40,7 @@ def _number(position: Array) -> int:
     return int(position.view(np.uint64)) if position.ndim == 0 else 0
 
 
-def noise(
+def _noise(
     law: str,
     shape: tuple[int, ...],
     wide: bool,
@@ -54,7 +51,6 @@ def noise(
     offset: Any,
     out: Any,
 ) -> Any:
-    """Fill `out`, an array on a device; see `sorgum.random.gumbel`."""
     _on_host(law, streams=streams, position=position)
     call = cuda.Call(law, out, "out", (dtype,))
     secret, (ids, at) = key_of(law, rng), place_of(law, streams, position)
@@ -67,20 +63,53 @@ def noise(
     return out
 
 
-def categorical(
+def _numbers(
+    law: str,
+    shape: Any,
+    rng: Any,
+    dtype: Any,
+    streams: Any,
+    position: Any,
+    index_offset: Any,
+    bits: Any,
+    out: Any,
+) -> Any:
+    # A float32 rounded once more; NumPy does not know the type, so that its name will do.
+    half = law == "gumbel" and getattr(dtype, "__name__", str(dtype)).endswith("bfloat16")
+    kind = np.dtype(np.float32) if half else float_dtype_of(law, dtype)
+    name, wide = "bfloat16" if half else kind.name, is_wide(law, bits, kind)
+    return _noise(law, shape_of(law, shape), wide, name, rng, streams, position, index_offset, out)
+
+
+def _bits(shape: Any, rng: Any, dtype: Any, streams: Any, position: Any, index_offset: Any, out: Any) -> Any:
+    sizes, kind = shape_of("bits", shape), dtype_of("bits", dtype, np.uint32, np.uint64)
+    return _noise("bits", sizes, kind.itemsize == 8, kind.name, rng, streams, position, index_offset, out)
+
+
+def _categorical(
     logits: Any,
     rng: Any,
     axis: Any,
     temperature: Any,
+    top_k: Any,
+    top_p: Any,
+    min_p: Any,
     where: Any,
     num_samples: Any,
     streams: Any,
     position: Any,
     index_offset: Any,
-    on_invalid: str,
+    method: Any,
+    filter_order: Any,
+    ties: Any,
+    on_invalid: Any,
+    return_log_prob: Any,
 ) -> Any:
-    """Draw on a device; see `sorgum.random.categorical`."""
     function = "categorical"
+    return_log_prob = draw_options(function, method, on_invalid, return_log_prob)
+    cuda.refuse_given(function, top_k=top_k, top_p=top_p, min_p=min_p, return_log_prob=return_log_prob)
+    if method != "gumbel":
+        raise ValueError(f"{function}: method must be 'gumbel' on a CUDA device, got {method!r}")
     _on_host(function, temperature=temperature, streams=streams, position=position)
     call = cuda.Call(function, logits, "logits", _LOGITS)
     shape, secret = call.x.shape, key_of(function, rng)
@@ -122,3 +151,11 @@ def categorical(
         bad.flat[invalid // 2] = True
         refuse_invalid(function, bad, bad & bool(invalid % 2))
     return result
+
+
+_LAWS = ("uniform", "exponential", "gumbel", "logistic", "normal")
+ON_DEVICES = {
+    "bits": OnDevices("out", _bits),
+    "categorical": OnDevices("logits", _categorical),
+    **{law: OnDevices("out", functools.partial(_numbers, law)) for law in _LAWS},
+}

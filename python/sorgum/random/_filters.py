@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sorgum import _core
-from sorgum._arguments.arrays import Array, float64s_of, floats_on_cpu, integers_of
+from sorgum._arguments.arrays import Array, float64s_of, floats_of, integers_of
 from sorgum._arguments.results import apart, result_of_dtype
 from sorgum._arguments.scalars import axis_of, require_option
 from sorgum.interop import bfloat16
@@ -152,7 +152,7 @@ def filter_logits(
     >>> np.isfinite(sg.random.filter_logits(logits, top_k=3, top_p=0.75))
     array([ True,  True, False, False])
     """
-    x = apart(floats_on_cpu("filter_logits", "logits", logits), out)
+    x = apart(floats_of("filter_logits", "logits", logits), out)
     rows = rows_of("filter_logits", x, axis, temperature, where, None, 0)
     filters = filters_of("filter_logits", axis, x.ndim, top_k, top_p, min_p, filter_order, ties)
     result = result_of_dtype("filter_logits", out, x.shape, x.dtype)
@@ -229,7 +229,7 @@ def apply_penalties(
     >>> sg.random.apply_penalties(np.float32([2, 2, -2, 2]), [1, 2, 1], repetition=2.0, frequency=0.25, presence=0.5)
     array([ 2.  ,  0.  , -4.75,  2.  ], dtype=float32)
     """
-    x = floats_on_cpu("apply_penalties", "logits", logits)
+    x = floats_of("apply_penalties", "logits", logits)
     if x.ndim == 0:
         raise ValueError("apply_penalties: logits must have at least one axis, got a scalar")
     axis = axis_of("apply_penalties", axis, x.ndim)

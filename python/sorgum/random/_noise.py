@@ -8,18 +8,18 @@ import numpy as np
 import numpy.typing as npt
 
 from sorgum import _core
-from sorgum._arguments.arrays import Array, on_cuda
+from sorgum._arguments.arrays import Array
 from sorgum._arguments.results import result_of_dtype
 from sorgum._arguments.scalars import Shape, dtype_of, float_dtype_of, shape_of
 from sorgum.interop.arrays import shown
-from sorgum.random import _device
 from sorgum.random._keys import Rng, key_of
 from sorgum.random._places import index_offset_of, place_of
 
 __all__ = ["bits", "exponential", "gumbel", "logistic", "normal", "uniform"]
 
 
-def _wide(function: str, width: object, dtype: np.dtype[Any]) -> bool:
+def is_wide(function: str, width: object, dtype: np.dtype[Any]) -> bool:
+    """Return whether words of 64 bits are asked for, by `width` or else by the dtype."""
     if width is None:
         return dtype.itemsize == 8
     if isinstance(width, bool) or not isinstance(width, int):
@@ -40,17 +40,12 @@ def _noise(
     width: object,
     out: Array | None,
 ) -> Any:
-    if on_cuda(out):
-        # A float32 rounded once more; NumPy does not know the type, so that its name will do.
-        half = law == "gumbel" and getattr(dtype, "__name__", str(dtype)).endswith("bfloat16")
-        kind = np.dtype(np.float32) if half else float_dtype_of(law, dtype)
-        name, wide = "bfloat16" if half else kind.name, _wide(law, width, kind)
-        return _device.noise(law, shape_of(law, shape), wide, name, rng, streams, position, index_offset, out)
     secret = key_of(law, rng)
     sizes, kind = shape_of(law, shape), float_dtype_of(law, dtype)
     result = result_of_dtype(law, out, sizes, kind)
     ids, at = place_of(law, streams, position)
-    _core.random.noise(law, _wide(law, width, kind), secret, ids, at, index_offset_of(law, index_offset), sizes, result)
+    wide, index = is_wide(law, width, kind), index_offset_of(law, index_offset)
+    _core.random.noise(law, wide, secret, ids, at, index, sizes, result)
     return result[()] if result.ndim == 0 and out is None else result
 
 
@@ -112,8 +107,6 @@ def bits(
     """
     sizes, kind = shape_of("bits", shape), dtype_of("bits", dtype, np.uint32, np.uint64)
     wide = kind.itemsize == 8
-    if on_cuda(out):
-        return _device.noise("bits", sizes, wide, kind.name, rng, streams, position, index_offset, out)
     secret, result = key_of("bits", rng), result_of_dtype("bits", out, sizes, kind)
     ids, at = place_of("bits", streams, position)
     encoded = result.view(np.float64 if wide else np.float32)

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sorgum import _core
-from sorgum._arguments.arrays import Array, floats_on_cpu
+from sorgum._arguments.arrays import Array, floats_of
 from sorgum._arguments.halves import rounded_to
 from sorgum._arguments.results import apart, result_of_dtype
 from sorgum._arguments.scalars import flag_of
@@ -100,7 +100,7 @@ def gumbel_softmax(
     """
     hard, log = flag_of("gumbel_softmax", "hard", hard), flag_of("gumbel_softmax", "log", log)
     secret = key_of("gumbel_softmax", rng)
-    x = apart(floats_on_cpu("gumbel_softmax", "logits", logits), out)
+    x = apart(floats_of("gumbel_softmax", "logits", logits), out)
     rows = rows_of("gumbel_softmax", x, axis, temperature, where, streams, position)
     positive_temperature("gumbel_softmax", rows.temperature)
     result = result_of_dtype("gumbel_softmax", out, x.shape, x.dtype)

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sorgum import _core
-from sorgum._arguments.arrays import Array, floats_on_cpu, integers_of, mask_of, temperature_of
+from sorgum._arguments.arrays import Array, floats_of, integers_of, mask_of, temperature_of
 from sorgum._arguments.halves import widened
 from sorgum._arguments.scalars import addressable, axis_of
 from sorgum.random._places import index_offset_of, place_of
@@ -111,7 +111,7 @@ def rows_of(
     streams: npt.ArrayLike | None,
     position: npt.ArrayLike,
 ) -> Rows:
-    x = floats_on_cpu(function, "logits", logits)
+    x = floats_of(function, "logits", logits)
     if x.ndim == 0:
         raise ValueError(f"{function}: logits must have at least one axis, got a scalar")
     at = axis_of(function, axis, x.ndim)

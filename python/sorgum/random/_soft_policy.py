@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sorgum._arguments.arrays import Array, floats_on_cpu
+from sorgum._arguments.arrays import Array, floats_of
 from sorgum._arguments.halves import wide_floats_of, widened
 from sorgum._arguments.results import one_nan
 from sorgum._arguments.scalars import number_of
@@ -46,7 +46,7 @@ def _policy(
         raise ValueError(f"{function}: mask_threshold must not be NaN, got {threshold}")
     t = rows.per_row(function, "temperature", positive_temperature(function, rows.temperature))
     at = categories_of(function, indices, rows.logits)
-    given = floats_on_cpu(function, "log_weights", log_weights)
+    given = floats_of(function, "log_weights", log_weights)
     g, eps = widened(given), max(_eps(given.dtype), 2.0**-49)
     if g.shape != at.shape:
         raise ValueError(f"{function}: log_weights must have the shape of indices, {at.shape}, got {g.shape}")

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from sorgum._arguments.arrays import Array, on_cuda
+from sorgum._arguments.arrays import Array
 from sorgum.interop import bfloat16
 from sorgum.interop.arrays import plain
 
@@ -70,8 +70,6 @@ def vector_of(function: str, argument: str, value: npt.ArrayLike) -> Array:
     -------
     array
     """
-    if on_cuda(value):
-        raise TypeError(f"{function}: {argument} must be on the CPU, got an array on a CUDA device")
     return _real(function, argument, plain(function, argument, value))
 
 

@@ -21,6 +21,7 @@ or DLPack, where the module for them is built: docs/cuda.md.
 """
 
 from sorgum.interop.libraries import open_to_libraries
+from sorgum.special._device import ON_DEVICES
 from sorgum.special._functions import exp, log, log_softmax, logsumexp, softmax
 from sorgum.special._grad import log_softmax_grad, logsumexp_grad, softmax_grad
 from sorgum.special._partial import (
@@ -49,4 +50,4 @@ __all__ = [
     "softmax_grad",
 ]
 
-open_to_libraries(globals())
+open_to_libraries(globals(), ON_DEVICES)

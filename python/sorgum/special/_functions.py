@@ -14,15 +14,13 @@ from sorgum._arguments.arrays import (
     broadcast_to,
     common_shape,
     floats_of,
-    floats_on_cpu,
     in_common_type,
     mask_of,
-    on_cuda,
     temperature_of,
 )
-from sorgum._arguments.results import apart, asked_dtype, result_for, result_of_asked_dtype, returned
+from sorgum._arguments.results import apart, result_for, result_of_asked_dtype, returned
 from sorgum._arguments.scalars import Axis, axes_of, flag_of, options_of
-from sorgum.interop import bfloat16, cuda
+from sorgum.interop import bfloat16
 from sorgum.interop.arrays import plain
 
 __all__ = ["exp", "log", "log_softmax", "logsumexp", "softmax", "weighted"]
@@ -80,8 +78,6 @@ def exp(x: npt.ArrayLike, *, out: Array | None = None) -> Any:
     >>> sg.special.exp(np.float32([0.0, 1.0, -np.inf]))
     array([1.       , 2.7182817, 0.       ], dtype=float32)
     """
-    if on_cuda(x):
-        return cuda.exp(x, out)
     array = apart(floats_of("exp", "x", x), out)
     result = result_for("exp", out, array.shape, array.dtype)
     _core.special.exp(array, result)
@@ -123,7 +119,7 @@ def log(x: npt.ArrayLike, *, out: Array | None = None) -> Any:
     >>> sg.special.log(np.float32([1.0, 10.0, 0.0]))
     array([0.       , 2.3025851,      -inf], dtype=float32)
     """
-    array = apart(floats_on_cpu("log", "x", x), out)
+    array = apart(floats_of("log", "x", x), out)
     result = result_for("log", out, array.shape, array.dtype)
     _core.special.log(array, result)
     return returned(result, out)
@@ -194,8 +190,6 @@ def softmax(
     """
     options = options_of("softmax", empty, algorithm)
     axes, t = axes_of("softmax", axis), temperature_of("softmax", temperature)
-    if on_cuda(x):
-        return cuda.softmax(x, axes, t, where, out, *options)
     array = apart(floats_of("softmax", "x", x), out)
     result = result_for("softmax", out, array.shape, array.dtype)
     mask = mask_of("softmax", where)
@@ -261,7 +255,7 @@ def log_softmax(
     >>> sg.special.log_softmax(np.float32([0.0, -30.0]))
     array([-9.357623e-14, -3.000000e+01], dtype=float32)
     """
-    array = apart(floats_on_cpu("log_softmax", "x", x), out)
+    array = apart(floats_of("log_softmax", "x", x), out)
     result = result_of_asked_dtype("log_softmax", out, array.shape, dtype, array.dtype)
     options = options_of("log_softmax", empty, algorithm)
     axes, t, mask = (
@@ -365,12 +359,6 @@ def logsumexp(
     """
     axes, t = axes_of("logsumexp", axis), temperature_of("logsumexp", temperature)
     keepdims, return_sign = flag_of("logsumexp", "keepdims", keepdims), flag_of("logsumexp", "return_sign", return_sign)
-    if on_cuda(x):
-        asked_dtype("logsumexp", dtype, np.dtype(np.float32))
-        if b is not None or return_sign:
-            name, value = ("b", type(b).__name__) if b is not None else ("return_sign", return_sign)
-            raise ValueError(f"logsumexp: {name} must not be given on a CUDA device, got {value}")
-        return cuda.logsumexp(x, axes, t, where, out, keepdims)
     array, weights = weighted("logsumexp", floats_of("logsumexp", "x", x), b)
     mask = mask_of("logsumexp", where)
     shape = _core.special.row_shape("logsumexp", array, axes, keepdims)
