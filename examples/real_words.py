@@ -29,7 +29,11 @@ for sentence, seed, tokens in zip(real.sentences(COUNT), seeds, drawn.tolist(), 
 # The same request alone, and in a batch in another order, draws the same words.
 alone = sg.random.categorical(logits[2:3], streams=seeds[2:3], num_samples=WORDS, **chosen)
 backwards = sg.random.categorical(logits[::-1], streams=seeds[::-1], num_samples=WORDS, **chosen)
+print("seed 424242 alone:", "the same words" if np.array_equal(alone[0], drawn[2]) else "OTHER WORDS")
+print("the batch backwards:", "the same words" if np.array_equal(backwards[::-1], drawn) else "OTHER WORDS")
 assert np.array_equal(alone[0], drawn[2])
 assert np.array_equal(backwards[::-1], drawn)
 # Another seed draws others.
-assert not np.array_equal(sg.random.categorical(logits[2], streams=8, num_samples=WORDS, **chosen), drawn[2])
+other = sg.random.categorical(logits[2], streams=8, num_samples=WORDS, **chosen)
+print("the third sentence with seed 8:", " ".join(tokenizer.id_to_token(i) for i in other))
+assert not np.array_equal(other, drawn[2])

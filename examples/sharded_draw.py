@@ -13,9 +13,12 @@ key = sg.random.fold_in(sg.random.key(2024), 3)  # a seed, and the layer or work
 # Step 17 of every request, drawn together ...
 together = sg.random.categorical(logits, rng=key, streams=requests, position=17, temperature=0.8)
 
+print("tokens of requests", requests, "at step 17:", together.tolist())
+
 # ... each alone, in another order ...
 for row in (2, 0, 1):
     alone = sg.random.categorical(logits[row], rng=key, streams=requests[row], position=17, temperature=0.8)
+    print(f"request {requests[row]} alone: {alone}")
     assert alone == together[row]
 
 # ... and by four workers, each of which has a quarter of the vocabulary and sends three numbers per request.
@@ -27,5 +30,7 @@ parts = [
     for first, last in itertools.pairwise(edges)
 ]
 merged = sg.random.gumbel_merge(np.stack(parts), axis=0)
+print("four workers with a quarter of the vocabulary each, merged:", merged["index"].tolist())
+print(f"what a worker sends: {parts[0].nbytes // len(requests)} bytes per request, in place of", end=" ")
+print(f"{logits[:, : edges[1]].nbytes // len(requests)}")
 assert np.array_equal(merged["index"], together)
-print("tokens of requests", requests, "at step 17:", together.tolist())

@@ -27,17 +27,24 @@ print("their weights:               ", [round(float(tokens.weights[1, 0]), 2) fo
 # Nothing of the noise need be kept: request 7 alone, and later, draws the same.
 logits, tokens = rollout[4]
 alone = sg.random.soft_token_step(logits[1], k, rng=draw, streams=7, position=4, top_p=0.95)
-assert alone.log_weights.tobytes() == tokens.log_weights[1].tobytes()
+same = alone.log_weights.tobytes() == tokens.log_weights[1].tobytes()
+print("request 7 alone, step 4 again: ", "the same bits" if same else "OTHER BITS")
+assert same
 
 # The policy that drew has the ratio 1, exactly; one whose logits moved along the gradient finds its tokens likelier.
 advantage = np.array([1.0, -0.5, 0.25])
+ratios = []
 for logits, tokens in rollout:
     old = sg.random.soft_token_log_prob(logits, tokens.indices, tokens.log_weights)
-    assert np.array_equal(old, sg.random.soft_token_log_prob(logits.copy(), tokens.indices, tokens.log_weights))
+    again = sg.random.soft_token_log_prob(logits.copy(), tokens.indices, tokens.log_weights)
+    assert np.array_equal(sg.special.exp(again - old), np.ones(len(requests)))
     gradient = sg.random.soft_token_log_prob_grad(logits, tokens.indices, tokens.log_weights, dy=advantage)
     moved = logits.astype(np.float64)
     for row, ids, change in zip(moved, tokens.indices, gradient, strict=True):
         row[ids[ids >= 0]] += 0.01 * change[ids >= 0]  # the gradient of all other logits is 0
     new = sg.random.soft_token_log_prob(moved, tokens.indices, tokens.log_weights)
+    ratios.append(sg.special.exp(new - old))
     assert np.all(advantage * (new - old) >= -1e-9)
-print("ratios after a step:", np.round(sg.special.exp(new - old), 4).tolist())
+print("advantages of the requests:    ", advantage.tolist())
+print("ratios before the gradient:    ", sg.special.exp(again - old).tolist())
+print("ratios after it, on average:   ", np.mean(ratios, axis=0).round(4).tolist())

@@ -33,9 +33,17 @@ def generate(rows: list[int], steps: int = 8) -> list[str]:
 
 
 together = generate([0, 1, 2])
-for request, text in zip(requests, together, strict=True):
-    print(request, text)
+for request, t, k, p, text in zip(requests, temperature, top_k, top_p, together, strict=True):
+    print(f"request {request:6}, T {t}, top_k {k:2}, top_p {p}: {text}")
 
 # Alone, or in another order, every request says the same.
-assert generate([2, 0]) == [together[2], together[0]]
-assert generate([1]) == [together[1]]
+alone, backwards = generate([1]), generate([2, 1, 0])
+print("request 7 alone:", "the same words" if alone == [together[1]] else "OTHER WORDS")
+print("all in another order:", "the same words" if backwards[::-1] == together else "OTHER WORDS")
+assert alone == [together[1]]
+assert backwards[::-1] == together
+
+# What the filters leave of the first step of request 7: probabilities of the words that may be drawn.
+kept = sg.random.filter_logits(logits_after[0], temperature=1.0, top_k=6)
+shares = sg.special.softmax(kept)
+print("what top_k = 6 leaves after 'the':", ", ".join(f"{words[i]} {shares[i]:.2f}" for i in np.flatnonzero(shares)))

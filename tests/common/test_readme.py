@@ -39,6 +39,19 @@ def test_examples(path: Path, tmp_path: Path) -> None:
     assert done.stdout.strip()
 
 
+@pytest.mark.parametrize("path", [path for path in EXAMPLES if "PICTURE.png" in path.read_text()], ids=lambda p: p.stem)
+def test_pictures_of_examples(path: Path, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    done = subprocess.run(
+        [sys.executable, path, "drawn.png"], capture_output=True, text=True, check=False, timeout=120, cwd=tmp_path
+    )
+    if done.returncode == 77:
+        pytest.skip(done.stderr.strip())
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "drawn.png").read_bytes().startswith(b"\x89PNG")
+    assert (ROOT / "docs" / "images" / f"{path.stem}.png").exists()
+
+
 def test_there_are_examples() -> None:
     assert len(EXAMPLES) >= 4
 
