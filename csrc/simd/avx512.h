@@ -55,6 +55,9 @@ SORGUM_INLINE f32x16 splat<f32x16>(float x) {
     return {_mm512_set1_ps(x)};
 }
 SORGUM_INLINE f32x16 load(const float* p) { return {_mm512_loadu_ps(p)}; }
+SORGUM_INLINE f32x16 gather(const float* p, const std::int32_t* index) {
+    return {_mm512_i32gather_ps(_mm512_loadu_si512(index), p, 4)};
+}
 SORGUM_INLINE f32x16 load_first(const float* p, index_t n, float fill) {
     return {_mm512_mask_loadu_ps(_mm512_set1_ps(fill), first_lanes(n), p)};
 }
@@ -75,6 +78,9 @@ SORGUM_INLINE f32x16 select(mask16 m, f32x16 a, f32x16 b) { return {_mm512_mask_
 SORGUM_INLINE f32x16 select_bytes(const void* p, f32x16 a, f32x16 b) {
     const __m128i m = _mm_loadu_si128(static_cast<const __m128i*>(p));
     return select(mask16{_mm_test_epi8_mask(m, m)}, a, b);
+}
+SORGUM_INLINE f32x16 select_bits(unsigned m, f32x16 a, f32x16 b) {
+    return select(mask16{static_cast<__mmask16>(m)}, a, b);
 }
 SORGUM_INLINE f32x16 zero_where(mask16 m, f32x16 a) { return {_mm512_mask_mov_ps(a.v, m.v, _mm512_setzero_ps())}; }
 SORGUM_INLINE index_t compress(float* p, mask16 m, f32x16 a) {
@@ -110,6 +116,10 @@ SORGUM_INLINE f64x16 splat<f64x16>(double x) {
     return {_mm512_set1_pd(x), _mm512_set1_pd(x)};
 }
 SORGUM_INLINE f64x16 load(const double* p) { return {_mm512_loadu_pd(p), _mm512_loadu_pd(p + 8)}; }
+SORGUM_INLINE f64x16 gather(const double* p, const std::int32_t* index) {
+    const __m256i* const at = reinterpret_cast<const __m256i*>(index);
+    return {_mm512_i32gather_pd(_mm256_loadu_si256(at), p, 8), _mm512_i32gather_pd(_mm256_loadu_si256(at + 1), p, 8)};
+}
 SORGUM_INLINE f64x16 load_first(const double* p, index_t n, double fill) {
     const __mmask16 m = first_lanes(n);
     const __m512d f = _mm512_set1_pd(fill);
@@ -152,6 +162,9 @@ SORGUM_INLINE f64x16 select(mask16 m, f64x16 a, f64x16 b) {
 SORGUM_INLINE f64x16 select_bytes(const void* p, f64x16 a, f64x16 b) {
     const __m128i m = _mm_loadu_si128(static_cast<const __m128i*>(p));
     return select(mask16{_mm_test_epi8_mask(m, m)}, a, b);
+}
+SORGUM_INLINE f64x16 select_bits(unsigned m, f64x16 a, f64x16 b) {
+    return select(mask16{static_cast<__mmask16>(m)}, a, b);
 }
 SORGUM_INLINE f64x16 zero_where(mask16 m, f64x16 a) {
     return {_mm512_mask_mov_pd(a.lo, low_lanes(m.v), _mm512_setzero_pd()),

@@ -47,6 +47,9 @@ SORGUM_INLINE R each_lane(F&& f) {
     SORGUM_LANEWISE V load(const E* p) {                                                   \
         return each_lane<V>([&](int i) { return p[i]; });                                  \
     }                                                                                      \
+    SORGUM_LANEWISE V gather(const E* p, const std::int32_t* index) {                      \
+        return each_lane<V>([&](int i) { return p[index[i]]; });                           \
+    }                                                                                      \
     SORGUM_LANEWISE V load_first(const E* p, index_t n, E fill) {                          \
         return each_lane<V>([&](int i) { return i < n ? p[i] : fill; });                   \
     }                                                                                      \
@@ -95,6 +98,9 @@ SORGUM_INLINE R each_lane(F&& f) {
     SORGUM_LANEWISE V select_bytes(const void* p, V a, V b) {                              \
         const auto* m = static_cast<const unsigned char*>(p);                              \
         return each_lane<V>([&](int i) { return m[i] != 0 ? a.v[i] : b.v[i]; });           \
+    }                                                                                      \
+    SORGUM_LANEWISE V select_bits(unsigned m, V a, V b) {                                  \
+        return each_lane<V>([&](int i) { return (m >> i & 1) != 0 ? a.v[i] : b.v[i]; });   \
     }                                                                                      \
     SORGUM_LANEWISE V slide(V a, V b, index_t n) {                                         \
         return each_lane<V>([&](int i) { return i < n ? a.v[16 - n + i] : b.v[i - n]; });  \

@@ -293,6 +293,14 @@ void loads_stores_and_splats() {
         for (int i = 0; i < 64; ++i)
             CHECK(same_bits(y[i], i >= offset && i < offset + 16 ? x[i] : T(-7)));
     }
+    for (int round = 0; round < 200; ++round) {
+        std::int32_t index[16];
+        for (std::int32_t& i : index)
+            i = static_cast<std::int32_t>(source.bits() % 64) - 32;
+        const Lanes<T> r = lanes_of<T>(gather(x + 32, index));
+        for (int i = 0; i < 16; ++i)
+            CHECK(same_bits(r.v[i], x[32 + index[i]]));
+    }
 }
 
 // A page that may be used between two that must not be touched.
@@ -388,11 +396,13 @@ void masks() {
         for (int i = 0; i < 16; ++i)
             bytes[i] = static_cast<unsigned char>((p >> i & 1) != 0 ? 1 << i % 8 : 0);
         const Lanes<T> by_bytes = lanes_of<T>(select_bytes(bytes, load(a), load(b)));
+        const Lanes<T> by_bits = lanes_of<T>(select_bits(p, load(a), load(b)));
         const auto counted = integers_of<T>(increment(bits(load(a)), m));
         for (int i = 0; i < 16; ++i) {
             const bool set = (p >> i & 1) != 0;
             CHECK(same_bits(r.v[i], set ? a[i] : b[i]));
             CHECK(same_bits(by_bytes.v[i], set ? a[i] : b[i]));
+            CHECK(same_bits(by_bits.v[i], set ? a[i] : b[i]));
             CHECK(same_bits(kept.v[i], set ? T(0) : a[i]));
             CHECK(static_cast<encoding_t<T>>(counted.v[i]) == encoding_t<T>(encoding(a[i]) + (set ? 1u : 0u)));
         }
