@@ -25,8 +25,6 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-// A poll takes the interpreter's lock, which costs microseconds and may have to be waited for.
-constexpr std::chrono::milliseconds kPollInterval{5};
 // Waking a sleeping thread costs about as much as this much spinning; calls in a loop come faster than that.
 constexpr std::chrono::microseconds kSpinTime{20};
 
@@ -69,23 +67,6 @@ public:
 
 private:
     bool saved_;
-};
-
-class InterruptPoll {
-public:
-    // Throws Interrupted when the caller wants the work to stop.
-    void operator()() {
-        const auto now = Clock::now();
-        if (now - last_ >= kPollInterval) {
-            if (interrupt_requested()) {
-                throw Interrupted();
-            }
-            last_ = now;
-        }
-    }
-
-private:
-    Clock::time_point last_ = Clock::now();
 };
 
 struct Job {
