@@ -1,4 +1,9 @@
 // The family sor.
+#include <pybind11/stl.h>
+
+#include <memory>
+
+#include "api/sor/relaxation.h"
 #include "api/sor/sor.h"
 #include "bindings/common/array.h"
 
@@ -6,15 +11,85 @@ namespace sorgum {
 
 namespace {
 
+using OptionalArray = std::optional<py::array>;
+using sor::Relaxation;
+
+sor::CsrArrays csr_of(const char* name, const py::array& indptr, const py::array& indices, const py::array& data,
+                      index_t rows, index_t columns) {
+    return {index_view_of(indptr, name, "A.indptr"), index_view_of(indices, name, "A.indices"),
+            view_of(data, name, "A.data"), rows, columns};
+}
+
 double residual_norm(const py::array& indptr, const py::array& indices, const py::array& data, index_t rows,
                      index_t columns, const py::array& x, const py::array& b) {
     constexpr const char* name = "residual_norm";
-    const sor::CsrArrays a = {index_view_of(indptr, name, "A.indptr"), index_view_of(indices, name, "A.indices"),
-                              view_of(data, name, "A.data"), rows, columns};
+    const sor::CsrArrays a = csr_of(name, indptr, indices, data, rows, columns);
     const ArrayView from_x = view_of(x, name, "x"), from_b = view_of(b, name, "b");
     double norm = 0;
     without_gil([&] { norm = sor::residual_norm(a, from_x, from_b); });
     return norm;
+}
+
+std::unique_ptr<Relaxation> relaxation(const py::array& indptr, const py::array& indices, const py::array& data,
+                                       index_t rows, index_t columns, const std::string& order) {
+    const sor::CsrArrays a = csr_of("Relaxation", indptr, indices, data, rows, columns);
+    const sor::Order known = sor::order_of(order);
+    std::unique_ptr<Relaxation> made;
+    without_gil([&] { made = std::make_unique<Relaxation>(a, known); });
+    return made;
+}
+
+void sweep(const Relaxation& self, const py::array& x, const py::array& b, double omega, const std::string& direction,
+           index_t iterations, const OptionalArray& lower, const OptionalArray& upper, const OptionalArray& norms) {
+    constexpr const char* name = "Relaxation.sweep";
+    const sor::SweepArguments a = {view_of(x, name, "x"),
+                                   view_of(b, name, "b"),
+                                   omega,
+                                   sor::direction_of(direction),
+                                   iterations,
+                                   optional_view(lower, name, "lower"),
+                                   optional_view(upper, name, "upper"),
+                                   optional_view(norms, name, "norms")};
+    without_gil(a.x, [&] { self.sweep(a); });
+}
+
+double residual(const Relaxation& self, const py::array& x, const py::array& b, const OptionalArray& out) {
+    constexpr const char* name = "Relaxation.residual_norm";
+    const ArrayView from_x = view_of(x, name, "x"), from_b = view_of(b, name, "b");
+    const std::optional<ArrayView> to = optional_view(out, name, "out");
+    double norm = 0;
+    without_gil([&] { norm = self.residual(from_x, from_b, to); });
+    return norm;
+}
+
+void half_solve(const Relaxation& self, const py::array& b, double omega, const std::string& half,
+                const py::array& out) {
+    constexpr const char* name = "Relaxation.half_solve";
+    const ArrayView from = view_of(b, name, "b"), to = view_of(out, name, "out");
+    const sor::Half known = sor::half_of(half);
+    without_gil([&] { self.half_solve(from, omega, known, to); });
+}
+
+void update_values(Relaxation& self, const py::array& data) {
+    const ArrayView from = view_of(data, "Relaxation.update_values", "data");
+    without_gil([&] { self.update_values(from); });
+}
+
+void shift(Relaxation& self, double c) {
+    without_gil([&] { self.shift(c); });
+}
+
+py::array diagonal(const Relaxation& self) {
+    py::array out(py::dtype(self.value_type() == DType::f32 ? "float32" : "float64"),
+                  std::vector<py::ssize_t>{self.rows()});
+    self.diagonal(view_of(out, "Relaxation.diagonal", "out"));
+    return out;
+}
+
+py::array colors(const Relaxation& self) {
+    py::array_t<std::int32_t> out(self.rows());
+    self.colors(index_view_of(out, "Relaxation.colors", "out"));
+    return out;
 }
 
 }  // namespace
@@ -22,6 +97,20 @@ double residual_norm(const py::array& indptr, const py::array& indices, const py
 void register_sor(py::module_& module) {
     module.def("residual_norm", &residual_norm, py::arg("indptr"), py::arg("indices"), py::arg("data"), py::arg("rows"),
                py::arg("columns"), py::arg("x"), py::arg("b"));
+    py::class_<Relaxation>(module, "Relaxation")
+        .def(py::init(&relaxation), py::arg("indptr"), py::arg("indices"), py::arg("data"), py::arg("rows"),
+             py::arg("columns"), py::arg("order"))
+        .def("sweep", &sweep, py::arg("x"), py::arg("b"), py::arg("omega"), py::arg("sweep") = "forward",
+             py::arg("iterations") = 1, py::arg("lower") = py::none(), py::arg("upper") = py::none(),
+             py::arg("norms") = py::none())
+        .def("residual", &residual, py::arg("x"), py::arg("b"), py::arg("out") = py::none())
+        .def("half_solve", &half_solve, py::arg("b"), py::arg("omega"), py::arg("half"), py::arg("out"))
+        .def("update_values", &update_values, py::arg("data"))
+        .def("shift", &shift, py::arg("c"))
+        .def("diagonal", &diagonal)
+        .def("colors", &colors)
+        .def_property_readonly("rows", &Relaxation::rows)
+        .def_property_readonly("memory", &Relaxation::memory);
 }
 
 }  // namespace sorgum

@@ -1,11 +1,10 @@
 #include <algorithm>
 #include <atomic>
-#include <cmath>
-#include <limits>
 #include <type_traits>
 #include <vector>
 
 #include "api/call/work.h"
+#include "api/sor/norm.h"
 #include "api/sor/sor.h"
 #include "core/fp_env.h"
 #include "dispatch/dispatch.h"
@@ -52,17 +51,6 @@ SquaresSum squares_of_residuals(const CheckedCsr& checked, const Matrix& a, cons
     for (const Scratch& s : scratch)
         sor_squares_merge(table, double())(total, s.squares);
     return total;
-}
-
-// Rounded once: twice where it is subnormal.
-double root_of(const SquaresSum& sum) {
-    if (sum.has_nan)
-        return std::numeric_limits<double>::quiet_NaN();
-    if (sum.has_inf)
-        return std::numeric_limits<double>::infinity();
-    index_t exponent;
-    const double value = sor_squares_total(kernels(), double())(sum, exponent);
-    return std::ldexp(std::sqrt(value), static_cast<int>(exponent / 2));
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 // The signature of every kernel of the family.
 #pragma once
 
+#include "kernels/sor/blocks.h"
 #include "kernels/sor/csr.h"
 #include "kernels/sor/squares.h"

@@ -1,5 +1,6 @@
 // Every kernel of the family, for the units in csrc/isa.
 #pragma once
 
+#include "kernels/sor/blocks.inl.h"
 #include "kernels/sor/csr.inl.h"
 #include "kernels/sor/squares.inl.h"

@@ -8,14 +8,14 @@ from numpy.typing import NDArray
 
 from sorgum import sor
 from sorgum._data.inputs import LENGTHS, QUICK_LENGTHS, logits
-from sorgum._data.matrices import grid, scattered
+from sorgum._data.matrices import Matrix, dominant, grid, scattered
 
 __all__ = ["FUNCTIONS", "HALF_FUNCTIONS", "outputs", "quick", "result_dtype"]
 
 Array = NDArray[Any]
 
 HALF_FUNCTIONS: tuple[str, ...] = ()
-FUNCTIONS = ("residual_norm",)
+FUNCTIONS = ("residual_norm", "sweep")
 INDEX_TYPES = (np.int32, np.int64)
 SCALES = (0.0, 1.0, 2.0**-520, 2.0**520)  # of b: squares that under- and overflow, in float64
 
@@ -27,6 +27,22 @@ def norms(n: int, dtype: np.dtype[Any]) -> Iterator[float]:
             x, b = logits(n + 1, dtype, seed=1), logits(n, np.float64, seed=2)
             for scale in SCALES if dtype == np.float64 else SCALES[:2]:
                 yield sor.residual_norm(a, x, (b * scale).astype(dtype))
+
+
+def sweeps(n: int, dtype: np.dtype[Any]) -> Iterator[Array]:
+    for most in (0, 3, 30):
+        yield from swept(dominant(n, most, dtype, np.int32, seed=n))
+
+
+def swept(a: Matrix) -> Iterator[Array]:
+    n, dtype = a.shape[0], a.data.dtype
+    b = logits(n, dtype, seed=2)
+    for order in ("natural", "multicolor"):
+        relaxation = sor.Relaxation(a, order=order)
+        for sweep in ("forward", "backward", "symmetric"):
+            x = logits(n, dtype, seed=1)
+            relaxation.sweep(x, b, 1.3, sweep=sweep, iterations=2)
+            yield x
 
 
 def outputs(function: str, dtype: np.dtype[Any]) -> Iterator[Array]:
@@ -44,6 +60,12 @@ def outputs(function: str, dtype: np.dtype[Any]) -> Iterator[Array]:
     iterator of arrays
         Outputs of the function.
     """
+    if function == "sweep":
+        for n in LENGTHS[:-1]:
+            yield from sweeps(n, dtype)
+        yield from swept(grid((60, 70), False, dtype, np.int32))
+        yield from swept(grid((20, 21, 22), True, dtype, np.int32))
+        return
     for n in LENGTHS:
         yield np.array(list(norms(n, dtype)))
     for shape, box in (((1,), False), ((60, 70), False), ((20, 21, 22), True)):
@@ -56,8 +78,9 @@ def quick(dtype: np.dtype[Any]) -> Iterator[Array]:
     """Return outputs of small inputs."""
     for n in QUICK_LENGTHS:
         yield np.array(list(norms(n, dtype)))
+        yield from sweeps(n, dtype)
 
 
 def result_dtype(function: str, dtype: np.dtype[Any]) -> np.dtype[Any]:
     """Return the type of all outputs of a function."""
-    return np.dtype(np.float64)
+    return dtype if function == "sweep" else np.dtype(np.float64)

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from sorgum._data.inputs import hashed
 
-__all__ = ["Matrix", "grid", "scattered"]
+__all__ = ["Matrix", "dominant", "grid", "scattered"]
 
 
 @dataclass(frozen=True)
@@ -92,3 +92,39 @@ def scattered(shape: tuple[int, int], most: int, dtype: npt.DTypeLike, index: np
     values = (z >> np.uint64(40)).astype(np.float64) * 2.0**-23 - 1
     indices = (z % np.uint64(max(columns, 1))).astype(index)
     return Matrix(indptr.astype(index), indices, values.astype(dtype), shape)
+
+
+def dominant(n: int, most: int, dtype: npt.DTypeLike, index: npt.DTypeLike, seed: int = 0) -> Matrix:
+    """Return a square matrix whose diagonal is larger than all else in its row, columns ascending.
+
+    Parameters
+    ----------
+    n : int
+        Rows.
+    most : int
+        Rows hold up to `most` entries beside the diagonal.
+    dtype, index : dtype
+        Of the values and of the indices.
+    seed : int, optional
+        Another seed, another matrix.
+
+    Returns
+    -------
+    Matrix
+
+    Examples
+    --------
+    >>> dominant(3, 0, np.float64, np.int32).data
+    array([1., 1., 1.])
+    """
+    other = scattered((n, n), most, np.float64, np.int64, seed)
+    rows = np.repeat(np.arange(n), np.diff(other.indptr))
+    beside = rows != other.indices
+    places, first = np.unique(rows[beside] * n + other.indices[beside], return_index=True)
+    values = other.data[beside][first]
+    diagonal = 1.0 + np.ceil(np.bincount(places // max(n, 1), np.abs(values), n))
+    places = np.concatenate((places, np.arange(n) * (n + 1)))
+    order = np.argsort(places)
+    data = np.concatenate((values, diagonal))[order].astype(dtype)
+    indptr = np.concatenate(([0], np.cumsum(np.bincount(places // max(n, 1), minlength=n)))).astype(index)
+    return Matrix(indptr, (places[order] % max(n, 1)).astype(index), data, (n, n))

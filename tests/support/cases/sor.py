@@ -8,7 +8,7 @@ import numpy as np
 from cases import Array
 from sorgum import sor
 from sorgum._data.inputs import logits, words
-from sorgum._data.matrices import grid, scattered
+from sorgum._data.matrices import dominant, grid, scattered
 
 
 def residual_norm(dtype: np.dtype[Any], index: Any = np.int32) -> Iterator[Array]:
@@ -28,8 +28,32 @@ def residual_norm(dtype: np.dtype[Any], index: Any = np.int32) -> Iterator[Array
         yield np.float64(sor.residual_norm(a, any_x, any_b))
 
 
+def relaxed(dtype: np.dtype[Any]) -> Iterator[Array]:
+    """Blocks that are full and not, whose entries lie on few diagonals or anywhere, and vectors of any encodings."""
+    some = [dominant(n, most, dtype, np.int32, seed=n) for n, most in ((1, 0), (2, 1), (15, 3), (16, 5), (17, 9))]
+    some += [
+        dominant(1000, 12, dtype, np.int64),
+        grid((40, 50), False, dtype, np.int32),
+        grid((40, 41), False, dtype, np.int32),
+    ]
+    some += [grid((17, 18, 19), True, dtype, np.int32), dominant(4200, 2, dtype, np.int32)]
+    for a in some:
+        n = a.shape[0]
+        x, b, far = logits(n, dtype), logits(n, dtype, seed=1), words(n, dtype, n)
+        for order in ("natural", "multicolor"):
+            relaxation = sor.Relaxation(a, order=order)
+            for sweep in ("forward", "backward", "symmetric"):
+                for start, right in ((x, b), (far, b), (np.where(np.isfinite(far), far, 0), b), (x, far)):
+                    there = np.array(start)
+                    relaxation.sweep(there, right, 1.4, sweep=sweep, iterations=2)
+                    yield np.where(np.isnan(there), dtype.type(np.nan), there)
+                    yield np.float64(relaxation.residual_norm(there, right))
+
+
 # Kernel -> what exercises it.
 CASES: dict[str, Callable[..., Iterator[Array]]] = {
+    "blocks_residual": relaxed,
+    "blocks_sweep": relaxed,
     "csr_holds": lambda index: residual_norm(np.dtype(np.float32), index),
     "csr_residual": residual_norm,
     "squares_add": residual_norm,

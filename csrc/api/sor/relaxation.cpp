@@ -1,0 +1,266 @@
+#include "api/sor/relaxation.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+
+#include "api/sor/norm.h"
+#include "core/error.h"
+#include "core/fp_env.h"
+
+namespace sorgum::sor {
+
+namespace {
+
+constexpr const char* kClass = "Relaxation";
+
+template <class Choice>
+Choice choice_of(const char* argument, const std::string& name,
+                 std::initializer_list<std::pair<const char*, Choice>> choices) {
+    std::string names;
+    for (const auto& [known, choice] : choices) {
+        if (name == known)
+            return choice;
+        names += (names.empty() ? "'" : " or '") + std::string(known) + "'";
+    }
+    throw ValueError(std::string(kClass) + ": " + argument + " must be " + names + ", got '" + name + "'");
+}
+
+std::string number_text(double value) {
+    char text[40];
+    std::snprintf(text, sizeof text, "%.17g", value);
+    return text;
+}
+
+template <class T>
+T omega_of(const char* function, double omega) {
+    const T rounded = static_cast<T>(omega);
+    if (!(rounded > T(0) && rounded < T(2)))
+        throw ValueError(std::string(function) + ": omega must be between 0 and 2 and neither of them, got " +
+                         number_text(omega));
+    return rounded;
+}
+
+template <class T>
+const T* vector_of(const char* function, const char* argument, const ArrayView& view, index_t n) {
+    return static_cast<const T*>(vector_data(function, argument, view, sizeof(T) == 4 ? DType::f32 : DType::f64, n));
+}
+
+void check_writable(const char* function, const char* argument, const ArrayView& view) {
+    if (!view.writable)
+        throw ValueError(std::string(function) + ": " + argument + " must be writable, got a read-only array");
+}
+
+// Vectors of one length.
+void check_apart(const char* function, const char* written, const void* x, const char* read, const void* b,
+                 index_t bytes) {
+    const auto *const p = static_cast<const char*>(x), *const q = static_cast<const char*>(b);
+    if (bytes > 0 && p < q + bytes && q < p + bytes)
+        throw ValueError(std::string(function) + ": " + written + " must not overlap " + read +
+                         ", got arrays that share memory");
+}
+
+// A vector of rows as one of places: itself in natural order, else a copy.
+template <class T>
+class AtPlaces {
+public:
+    AtPlaces(const Structure& structure, const T* rows) {
+        if (rows == nullptr || structure.places.rows.empty()) {
+            data_ = const_cast<T*>(rows);
+        } else {
+            copy_.reserve(structure.padded_rows());
+            to_places(structure, rows, copy_.data());
+            data_ = copy_.data();
+        }
+    }
+    T* data() const { return data_; }
+
+private:
+    AlignedArray<T> copy_;
+    T* data_;
+};
+
+template <class T>
+System<T> with_values(System<T> system, const T* data) {
+    auto values = std::make_shared<Values<T>>(values_of(kClass, *system.structure, data));
+    system.inverse = std::make_shared<Inverse<T>>(inverse_of(kClass, *system.structure, *values, T(0)));
+    system.values = std::move(values);
+    return system;
+}
+
+template <class T>
+void sweep_rows(const System<T>& system, const SweepArguments& a) {
+    constexpr const char* name = "Relaxation.sweep";
+    const Structure& structure = *system.structure;
+    const index_t n = structure.rows;
+    const index_t bytes = n * static_cast<index_t>(sizeof(T));
+    T* const x = const_cast<T*>(vector_of<T>(name, "x", a.x, n));
+    check_writable(name, "x", a.x);
+    const T* const b = vector_of<T>(name, "b", a.b, n);
+    check_apart(name, "x", x, "b", b, bytes);
+    const T omega = omega_of<T>(name, a.omega);
+    const T* bound[2] = {nullptr, nullptr};
+    const std::optional<ArrayView>* const given[2] = {&a.lower, &a.upper};
+    for (int k = 0; k < 2; ++k)
+        if (*given[k]) {
+            bound[k] = vector_of<T>(name, k == 0 ? "lower" : "upper", **given[k], n);
+            check_apart(name, "x", x, k == 0 ? "lower" : "upper", bound[k], bytes);
+        }
+    if (a.iterations < 0)
+        throw ValueError(std::string(name) + ": iterations must not be negative, got " + std::to_string(a.iterations));
+    double* norms = nullptr;
+    if (a.norms) {
+        norms = static_cast<double*>(const_cast<void*>(vector_data(name, "norms", *a.norms, DType::f64, a.iterations)));
+        check_writable(name, "norms", *a.norms);
+    }
+    const FpGuard guard;
+    const AtPlaces<T> xs(structure, x), bs(structure, b), lower(structure, bound[0]), upper(structure, bound[1]);
+    InterruptPoll poll;
+    for (index_t k = 0; k < a.iterations; ++k) {
+        SquaresSum squares = kNoSquares;
+        const auto half = [&](bool backward, bool last) {
+            const Step<T> step = {omega, backward, false, lower.data(), upper.data(), nullptr};
+            sorgum::sor::sweep(system, step, bs.data(), xs.data(), last && norms != nullptr ? &squares : nullptr, poll);
+        };
+        if (a.direction == Direction::symmetric)
+            half(false, false);
+        half(a.direction != Direction::forward, true);
+        if (norms != nullptr)
+            norms[k] = root_of(squares) / static_cast<double>(omega);
+    }
+    if (xs.data() != x)
+        from_places(structure, xs.data(), x);
+}
+
+}  // namespace
+
+Order order_of(const std::string& name) {
+    return choice_of<Order>("order", name, {{"natural", Order::natural}, {"multicolor", Order::multicolor}});
+}
+Direction direction_of(const std::string& name) {
+    return choice_of<Direction>(
+        "sweep", name,
+        {{"forward", Direction::forward}, {"backward", Direction::backward}, {"symmetric", Direction::symmetric}});
+}
+Half half_of(const std::string& name) {
+    return choice_of<Half>("half", name, {{"lower", Half::lower}, {"upper", Half::upper}});
+}
+
+Relaxation::Relaxation(const CsrArrays& a, Order order) : order_(order), value_type_(a.data.dtype) {
+    const CheckedCsr checked(kClass, "A", a);
+    const FpGuard guard;
+    structure_ = std::make_shared<Structure>(structure_of(kClass, checked, order));
+    checked.with_type([&](const auto& matrix) {
+        using T = typename std::decay_t<decltype(matrix)>::value;
+        system_ = with_values(System<T>{structure_, nullptr, nullptr}, matrix.data);
+    });
+}
+
+index_t Relaxation::memory() const {
+    const Structure& s = *structure_;
+    const index_t value = value_type_ == DType::f32 ? 4 : 8;
+    const auto bytes = [](const auto& v) { return static_cast<index_t>(v.capacity() * sizeof(v[0])); };
+    return (s.slots + 2 * s.blocks) * kBlock * value + s.gathered * kBlock * 4 + bytes(s.slot) + bytes(s.pattern) +
+           bytes(s.block) + bytes(s.first_entry) + bytes(s.places.of_row) + bytes(s.places.rows) +
+           bytes(s.places.colors) + bytes(s.sources.entry) + bytes(s.sources.first);
+}
+
+void Relaxation::sweep(const SweepArguments& a) const {
+    with_type([&](auto tag) { sweep_rows(system<decltype(tag)>(), a); });
+}
+
+double Relaxation::residual(const ArrayView& x, const ArrayView& b, const std::optional<ArrayView>& out) const {
+    constexpr const char* name = "Relaxation.residual_norm";
+    return with_type([&](auto tag) {
+        using T = decltype(tag);
+        const System<T> of = system<T>();
+        const Structure& structure = *of.structure;
+        const T* const from_x = vector_of<T>(name, "x", x, structure.rows);
+        const T* const from_b = vector_of<T>(name, "b", b, structure.rows);
+        double* r = nullptr;
+        if (out) {
+            r = static_cast<double*>(const_cast<void*>(vector_data(name, "out", *out, DType::f64, structure.rows)));
+            check_writable(name, "out", *out);
+        }
+        const FpGuard guard;
+        const AtPlaces<T> xs(structure, from_x), bs(structure, from_b);
+        InterruptPoll poll;
+        if (r == nullptr || of.in_natural_order())
+            return root_of(sorgum::sor::residual(of, bs.data(), xs.data(), r, poll));
+        AlignedArray<double> at_places;
+        at_places.reserve(structure.padded_rows());
+        const double norm = root_of(sorgum::sor::residual(of, bs.data(), xs.data(), at_places.data(), poll));
+        from_places(structure, at_places.data(), r);
+        return norm;
+    });
+}
+
+void Relaxation::half_solve(const ArrayView& b, double omega, Half half, const ArrayView& out) const {
+    constexpr const char* name = "Relaxation.half_solve";
+    with_type([&](auto tag) {
+        using T = decltype(tag);
+        const System<T> of = system<T>();
+        const Structure& structure = *of.structure;
+        const T* const from = vector_of<T>(name, "b", b, structure.rows);
+        T* const to = const_cast<T*>(vector_of<T>(name, "out", out, structure.rows));
+        check_writable(name, "out", out);
+        const index_t bytes = structure.rows * static_cast<index_t>(sizeof(T));
+        if (from != to)
+            check_apart(name, "out", to, "b", from, bytes);
+        const Step<T> step = {omega_of<T>(name, omega), half == Half::upper, true, nullptr, nullptr, nullptr};
+        const FpGuard guard;
+        const AtPlaces<T> bs(structure, from);
+        InterruptPoll poll;
+        T* const ys = of.in_natural_order() ? to : bs.data();
+        sorgum::sor::sweep(of, step, bs.data(), ys, nullptr, poll);
+        if (ys != to)
+            from_places(structure, ys, to);
+    });
+}
+
+void Relaxation::update_values(const ArrayView& data) {
+    with_type([&](auto tag) {
+        using T = decltype(tag);
+        const T* const from = vector_of<T>("Relaxation.update_values", "data", data, structure_->entries);
+        const FpGuard guard;
+        replace(with_values(system<T>(), from));
+    });
+}
+
+void Relaxation::shift(double c) {
+    with_type([&](auto tag) {
+        using T = decltype(tag);
+        const FpGuard guard;
+        System<T> of = system<T>();
+        const T rounded = static_cast<T>(c);
+        if (!std::isfinite(rounded))
+            throw ValueError("Relaxation.shift: c must be finite, got " + number_text(c));
+        of.inverse = std::make_shared<Inverse<T>>(inverse_of("Relaxation.shift", *of.structure, *of.values, rounded));
+        replace(std::move(of));
+    });
+}
+
+void Relaxation::diagonal(const ArrayView& out) const {
+    with_type([&](auto tag) {
+        using T = decltype(tag);
+        const System<T> of = system<T>();
+        T* const to = const_cast<T*>(vector_of<T>("Relaxation.diagonal", "out", out, rows()));
+        check_writable("Relaxation.diagonal", "out", out);
+        const FpGuard guard;
+        for (index_t i = 0; i < rows(); ++i) {
+            const auto& places = of.structure->places.of_row;
+            const index_t place = places.empty() ? i : places[static_cast<std::size_t>(i)];
+            to[i] = of.values->diagonal.data()[place] + of.inverse->shift;
+        }
+    });
+}
+
+void Relaxation::colors(const ArrayView& out) const {
+    const void* const to = vector_data("Relaxation.colors", "out", out, DType::i32, rows());
+    check_writable("Relaxation.colors", "out", out);
+    auto* const colors = static_cast<std::int32_t*>(const_cast<void*>(to));
+    std::fill_n(colors, rows(), 0);
+    std::copy(structure_->places.colors.begin(), structure_->places.colors.end(), colors);
+}
+
+}  // namespace sorgum::sor

@@ -1,0 +1,180 @@
+#include "api/sor/values.h"
+
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+#include <cstdio>
+#include <limits>
+#include <string>
+
+#include "core/error.h"
+
+namespace sorgum::sor {
+
+namespace {
+
+constexpr index_t kBlocksAtOnce = 4096;
+
+template <class T>
+std::string text(T value) {
+    char digits[40];
+    std::snprintf(digits, sizeof digits, "%.*g", std::numeric_limits<T>::max_digits10, static_cast<double>(value));
+    return digits;
+}
+
+template <class T>
+bool is_normal_with_reciprocal(T d) {
+    constexpr T least = std::numeric_limits<T>::min();
+    const T size = std::abs(d);
+    return size >= least && size <= T(1) / least;
+}
+
+// Calls visit(row of the block, slot, entry) in the order of the entries; the diagonal has slot -1.
+template <class Visit>
+void for_each_entry(const Structure& structure, index_t block, Visit&& visit) {
+    const Pattern& pattern = structure.pattern_of(block);
+    const Slot* const slots = structure.slot.data() + pattern.slots;
+    index_t entry = structure.first_entry[static_cast<std::size_t>(block)];
+    for (index_t i = 0; i < pattern.rows; ++i)
+        for (index_t k = 0; k <= pattern.left + pattern.right; ++k) {
+            if (k == pattern.left)
+                visit(i, index_t(-1), entry++);
+            if (k < pattern.left + pattern.right && (slots[k].present >> i & 1) != 0)
+                visit(i, k, entry++);
+        }
+}
+
+template <class T>
+class Filler {
+public:
+    Filler(const Structure& structure, const T* data, Values<T>& to) : structure_(structure), data_(data), to_(to) {}
+
+    T value(index_t entry) const {
+        const Sources& from = structure_.sources;
+        if (from.entry.empty())
+            return data_[entry];
+        const auto k = static_cast<std::size_t>(entry);
+        if (from.first.empty())
+            return data_[from.entry[k]];
+        T sum = data_[from.entry[static_cast<std::size_t>(from.first[k])]];
+        for (index_t m = from.first[k] + 1; m < from.first[k + 1]; ++m)
+            sum += data_[from.entry[static_cast<std::size_t>(m)]];
+        return sum;
+    }
+
+    // The largest magnitude beside the diagonal; NaN if there is one.
+    T fill(index_t block) {
+        const Pattern& pattern = structure_.pattern_of(block);
+        const index_t slots = pattern.left + pattern.right;
+        T* const values = to_.slots.data() + structure_.block[static_cast<std::size_t>(block)].values * kBlock;
+        T* const diagonal = to_.diagonal.data() + block * kBlock;
+        std::fill(values, values + slots * kBlock, T(0));
+        std::fill(diagonal, diagonal + kBlock, T(1));
+        for_each_entry(structure_, block, [&](index_t i, index_t slot, index_t entry) {
+            (slot < 0 ? diagonal[i] : values[slot * kBlock + i]) = value(entry);
+        });
+        T largest = 0;
+        for (index_t k = 0; k < slots * kBlock; ++k) {
+            const T size = std::abs(values[k]);
+            largest = size <= largest ? largest : size;
+            if (size != size)
+                return size;
+        }
+        return largest;
+    }
+
+private:
+    const Structure& structure_;
+    const T* data_;
+    Values<T>& to_;
+};
+
+std::string where(const Structure& structure, index_t block, index_t i, index_t entry) {
+    return " in row " + std::to_string(structure.row_of(block * kBlock + i)) + ", entry " +
+           std::to_string(structure.source_of(entry));
+}
+
+// Throws the error of the first entry that is no number that a sweep can use, in the order of the places.
+template <class T>
+void refuse(const char* function, const Structure& structure, const Values<T>& values, T shift) {
+    for (index_t block = 0; block < structure.blocks; ++block)
+        for_each_entry(structure, block, [&](index_t i, index_t slot, index_t entry) {
+            const T d = values.diagonal.data()[block * kBlock + i] + shift;
+            const std::string prefix = std::string(function) + ": ";
+            if (slot < 0 && !is_normal_with_reciprocal(d))
+                throw ValueError(prefix + "A must have a diagonal of normal numbers with normal reciprocals, got " +
+                                 text(d) + where(structure, block, i, entry));
+            const index_t at = structure.block[static_cast<std::size_t>(block)].values + slot;
+            if (slot >= 0 && is_normal_with_reciprocal(d)) {
+                const T a = values.slots.data()[at * kBlock + i];
+                if (!std::isfinite(a * (T(1) / d)))
+                    throw ValueError(prefix + "A must have entries that are finite, and so over their diagonal, got " +
+                                     text(a) + " over " + text(d) + where(structure, block, i, entry));
+            }
+        });
+}
+
+}  // namespace
+
+template <class T>
+Values<T> values_of(const char* function, const Structure& structure, const T* data) {
+    Values<T> values;
+    values.slots.reserve(structure.slots * kBlock + 1);
+    values.diagonal.reserve(structure.padded_rows() + 1);
+    Filler<T> filler(structure, data, values);
+    std::vector<T> largest(static_cast<std::size_t>(ceil_div(structure.blocks, kBlocksAtOnce)));
+    const int threads = threads_for(structure.slots > INT64_MAX / kBlock ? INT64_MAX : structure.slots * kBlock);
+    parallel_for_ranges(structure.blocks, kBlocksAtOnce, threads, [&](index_t begin, index_t end, int) {
+        T most = 0;
+        for (index_t block = begin; block < end && most == most; ++block) {
+            const T of_block = filler.fill(block);
+            most = of_block <= most ? most : of_block;
+        }
+        largest[static_cast<std::size_t>(begin / kBlocksAtOnce)] = most;
+    });
+    for (const T size : largest) {
+        if (!std::isfinite(size)) {
+            for (index_t block = 0; block < structure.blocks; ++block)
+                filler.fill(block);
+            refuse(function, structure, values, T(0));
+        }
+        values.largest = std::max(values.largest, size);
+    }
+    return values;
+}
+
+template <class T>
+Inverse<T> inverse_of(const char* function, const Structure& structure, const Values<T>& values, T shift) {
+    Inverse<T> inverse;
+    inverse.shift = shift;
+    inverse.of_diagonal.reserve(structure.padded_rows() + 1);
+    const T* const diagonal = values.diagonal.data();
+    T* const to = inverse.of_diagonal.data();
+    std::atomic<bool> normal{true};
+    const int threads = threads_for(structure.rows);
+    parallel_for_ranges(structure.padded_rows(), kBlocksAtOnce * kBlock, threads, [&](index_t begin, index_t end, int) {
+        T least = 1, most = 1;
+        bool all = true;
+        for (index_t i = begin; i < end; ++i) {
+            const T d = diagonal[i] + shift, size = std::abs(d);
+            least = std::min(least, size);
+            most = std::max(most, size);
+            all = all && size == size;
+            to[i] = T(1) / d;
+        }
+        // Nothing overflows where the largest entry over the least diagonal does not.
+        if (!all || !is_normal_with_reciprocal(least) || !is_normal_with_reciprocal(most) ||
+            !std::isfinite(values.largest * (T(1) / least)))
+            normal.store(false, std::memory_order_relaxed);
+    });
+    if (!normal)
+        refuse(function, structure, values, shift);
+    return inverse;
+}
+
+template Values<float> values_of(const char*, const Structure&, const float*);
+template Values<double> values_of(const char*, const Structure&, const double*);
+template Inverse<float> inverse_of(const char*, const Structure&, const Values<float>&, float);
+template Inverse<double> inverse_of(const char*, const Structure&, const Values<double>&, double);
+
+}  // namespace sorgum::sor

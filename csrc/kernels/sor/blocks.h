@@ -1,0 +1,78 @@
+// Sparse matrices in blocks of 16 rows, a row per lane: sweeps of relaxation and residuals.
+//
+// computes  blocks_sweep: a step of successive over-relaxation in the rows of some blocks, one row after the other
+//           blocks_residual: r[i] = b[i] - sum of a_ij x_j over row i, in float64
+// source    Young 1971, "Iterative Solution of Large Linear Systems", chapter 3; layout after Kreutzer, Hager, Wellein,
+//           Fehske and Bishop 2014, "A unified sparse matrix data format for efficient general sparse matrix-vector
+//           multiplication on modern processors with wide SIMD units" (SELL); deviations: slots of neighbouring columns
+//           store no index, and what couples the rows of a block is subtracted row by row
+// shapes    blocks [first, last); vectors have an element per row; x overlaps neither b nor the matrix, but x may be b
+//           where `half` is set. change: 16 numbers per block from the first one on
+// order     s = fma(a_ij, x_j, s) from +0 over the columns of a row, ascending, but those of the block on the side that
+//           the sweep comes from; c = fma(omega d, b_i - s, (1 - omega) x_i), where d = 1 / a_ii; then, over the
+//           columns that were left out, towards the diagonal, c = fma(-(omega (a_ij d)), x_j, c); x_i = c
+// bound     (m + 5) u (omega (|b_i| + sum |a_ij x_j|) / |a_ii| + |1 - omega| |x_i|), see docs/numerics/sor.md
+// special   as IEEE 754 has it; lanes without an entry keep their sums, whatever x holds
+// cost      per entry one value, one index where columns are no neighbours, and one element of x; per row one element
+//           of b, d and x, which is written
+#pragma once
+
+#include "core/types.h"
+
+namespace sorgum::sor {
+
+inline constexpr index_t kBlock = 16;  // rows of a block: the lanes of a vector
+
+inline constexpr index_t kGathered = INT64_MIN;
+
+// An entry of each row that has one here.
+struct Slot {
+    index_t offset;         // column minus row, the same for all; or kGathered: each has its own
+    std::uint16_t present;  // rows of the block with an entry: bit i is row i
+    std::uint16_t inner;    // those of them whose column is a row of the block, too
+};
+
+// How the entries of a block lie. Slots left of the diagonal stand before those right of it; along either, the columns
+// of every row ascend. Columns of the block itself are in the last ones of the left and in the first ones of the right.
+struct Pattern {
+    index_t slots;  // the first one
+    index_t left, right, inner_left, inner_right;
+    index_t rows;  // 16, but in the last block of all or of a colour
+};
+
+struct Block {
+    index_t pattern;
+    index_t values;   // where those of its slots begin, in slots
+    index_t columns;  // where those of its gathered slots begin, in slots
+};
+
+// Vectors of values, columns as differences to the block's first row. Lanes without an entry have value 0, and 0 for a
+// column.
+template <class T>
+struct Blocks {
+    using value = T;
+    const Slot* slots;
+    const Pattern* patterns;
+    const Block* blocks;
+    const T* values;
+    const std::int32_t* columns;
+    const T* diagonal;
+    T shift;           // to be added to the diagonal
+    const T* inverse;  // 1 / (diagonal + shift)
+};
+
+template <class T>
+struct Step {
+    T omega;
+    bool backward;           // from the last row to the first
+    bool half;               // x is taken for 0 before, so that the half of the matrix that lies ahead is not read
+    const T *lower, *upper;  // where not null: x_i = min(max(c, lower_i), upper_i)
+    double* change;          // where not null: a_ii (x_i - x_i before)
+};
+
+template <class T>
+using blocks_sweep_fn = void(const Blocks<T>& a, const Step<T>& step, const T* b, T* x, index_t first, index_t last);
+template <class T>
+using blocks_residual_fn = void(const Blocks<T>& a, const T* b, const T* x, index_t first, index_t last, double* r);
+
+}  // namespace sorgum::sor
