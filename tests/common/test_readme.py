@@ -1,4 +1,4 @@
-"""What the documents show runs: README's examples, the scripts in examples/; and docs/kernels.md is complete."""
+"""What the documents show runs: their examples, the scripts in examples/; and the lists of functions are complete."""
 
 import doctest
 import re
@@ -16,16 +16,38 @@ DOCUMENTS = [ROOT / name for name in ("README.md", "ARCHITECTURE.md", "CONTRIBUT
 DOCUMENTS += sorted((ROOT / "docs").rglob("*.md"))
 
 
-def test_readme() -> None:
-    failed, tried = doctest.testfile(str(ROOT / "README.md"), module_relative=False)
+WITH_EXAMPLES = [path for path in DOCUMENTS if ">>> " in path.read_text()]
+
+
+def test_documents_with_examples_are_found() -> None:
+    assert {"README.md", "by_task.md"} <= {path.name for path in WITH_EXAMPLES}
+
+
+@pytest.mark.parametrize("path", WITH_EXAMPLES, ids=lambda path: path.name)
+def test_examples_in_documents(path: Path) -> None:
+    failed, tried = doctest.testfile(str(path), module_relative=False)
     assert tried >= 12
     assert failed == 0
 
 
-def test_readme_prints_the_same_under_numpy_1() -> None:
+@pytest.mark.parametrize("path", WITH_EXAMPLES, ids=lambda path: path.name)
+def test_documents_print_the_same_under_numpy_1(path: Path) -> None:
     """A scalar prints as 0.5 there, and as np.float64(0.5) since NumPy 2: examples show arrays."""
-    examples = doctest.DocTestParser().get_examples((ROOT / "README.md").read_text())
+    examples = doctest.DocTestParser().get_examples(path.read_text())
     assert [example.source for example in examples if "np." in example.want] == []
+
+
+def test_every_public_function_stands_in_the_lists() -> None:
+    """docs/functions.md and the table in README.md are made from `__all__` and docstrings."""
+    tool = [sys.executable, ROOT / "tools" / "functions_page.py", "--check"]
+    done = subprocess.run(tool, capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert "- `softmax`: Softmax along one axis" in (ROOT / "docs" / "functions.md").read_text()
+
+
+def test_every_example_stands_in_a_document() -> None:
+    texts = "".join(path.read_text() for path in DOCUMENTS)
+    assert [path.name for path in EXAMPLES if f"examples/{path.name})" not in texts] == []
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)

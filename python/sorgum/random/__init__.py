@@ -1,4 +1,4 @@
-"""Keyed noise: words, uniforms and Gumbels that are a pure function of a key and a place, the same bits everywhere.
+"""Noise and draws that depend on a key and a place alone, with the same bits everywhere.
 
 Nothing here has state. What is drawn for an element depends on the key, the purpose (see below), the `stream` of its
 row (a request's id, by default the row's number), the `position` (the step of a sequence) and the element's index in

@@ -1,4 +1,4 @@
-"""Gumbel numbers of which something is known: a bound, or the largest of them. What top-down sampling is made of."""
+"""Top-down sampling: Gumbel numbers below a bound, or with a known largest one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is done to logits before a draw: token filters and penalties."""
+"""Before a draw: token filters and penalties."""
 
 from __future__ import annotations
 

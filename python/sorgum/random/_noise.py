@@ -59,7 +59,7 @@ def bits(
     index_offset: int = 0,
     out: Array | None = None,
 ) -> Any:
-    """Draw words.
+    """Draw random words of 32 or 64 bits.
 
     Parameters
     ----------

@@ -22,7 +22,7 @@ __all__ = ["TopK", "gumbel_top_k", "inclusion_weights", "top_k_log_prob"]
 
 
 class TopK(NamedTuple):
-    """What `gumbel_top_k` returns.
+    """A sample without replacement, as `gumbel_top_k` returns it.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""exp, log, softmax, log_softmax and logsumexp: `sorgum.special` has these functions."""
+"""Whole arrays: exponentials and logarithms, softmax and its logarithm, sums of exponentials."""
 
 from __future__ import annotations
 

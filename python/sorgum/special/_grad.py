@@ -1,4 +1,4 @@
-"""Vector-Jacobian products of softmax, log_softmax and logsumexp: `sorgum.special` has these functions."""
+"""Gradients: vector-Jacobian products of softmax, log_softmax and logsumexp."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sums of parts of rows as values: `sorgum.special` has these functions."""
+"""Rows in parts: their sums as values that are stored, sent and merged."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def logsumexp_partial(
 
 
 def logsumexp_merge(p: Array, axis: int = 0) -> Array:
-    """Merge sums of parts of rows.
+    """Merge the sums of parts of rows, in any order.
 
     Parameters
     ----------
@@ -164,7 +164,7 @@ def logsumexp_merge(p: Array, axis: int = 0) -> Array:
 
 
 def logsumexp_finish(p: Array, *, return_sign: bool = False) -> Any:
-    """Return the logarithm of what merged records sum.
+    """Return logsumexp of rows from the merged sums of their parts.
 
     Parameters
     ----------
