@@ -32,19 +32,23 @@ class Builder {
 public:
     Builder(const char* function, Structure& to, const Rows<Index>& from) : function_(function), to_(to), from_(from) {}
 
-    void add_block(index_t block, index_t rows) {
+    // False if the columns of a row do not ascend.
+    bool add_block(index_t block, index_t rows) {
         block_ = block;
         rows_ = rows;
         to_.first_entry.push_back(from_.indptr[block * kBlock]);
-        Block added = {last_, to_.slots, gathered_slots()};
-        if (!fits(added.pattern)) {
+        Block added = {known_pattern(), to_.slots, gathered_slots()};
+        if (added.pattern < 0) {
+            if (!ascends())
+                return false;
             find_slots();
             added.pattern = pattern_of_slots();
+            remember(added.pattern);
         }
-        last_ = added.pattern;
-        const Pattern& pattern = to_.pattern[static_cast<std::size_t>(last_)];
+        const Pattern& pattern = to_.pattern[static_cast<std::size_t>(added.pattern)];
         to_.slots += pattern.left + pattern.right;
         to_.block.push_back(added);
+        return true;
     }
 
     void finish() {
@@ -59,37 +63,68 @@ private:
     index_t begin(index_t i) const { return from_.indptr[place(i)]; }
     index_t end(index_t i) const { return from_.indptr[place(i) + 1]; }
 
-    // Whether the rows have their entries where the pattern of an earlier block has them: on grids they nearly always
-    // do.
-    bool fits(index_t earlier) const {
-        if (earlier < 0)
-            return false;
-        const Pattern& pattern = to_.pattern[static_cast<std::size_t>(earlier)];
-        if (pattern.rows != rows_)
-            return false;
-        const Slot* const slots = to_.slot.data() + pattern.slots;
-        const index_t count = pattern.left + pattern.right;
-        for (index_t k = 0; k < count; ++k)
-            if (slots[k].offset == kGathered || !loads_inside(slots[k].offset))
+    // What the rows of earlier blocks looked like: on grids others nearly always look like one of the last few.
+    struct Look {
+        index_t pattern = -1, rows = 0, least_offset = 0, largest_offset = 0;
+        Index length[kBlock] = {};
+        std::vector<Index> column;  // from the block's first row, of all entries
+
+        bool fits(const Index* indptr, const Index* columns, index_t rows_here, Index place) const {
+            if (rows_here != rows)
                 return false;
-        for (index_t i = 0; i < rows_; ++i) {
-            index_t at = begin(i);
-            const index_t stop = end(i), row = place(i);
-            for (index_t k = 0; k <= count; ++k) {
-                if (k == pattern.left) {
-                    if (at == stop || from_.columns[at] != row)
-                        return false;
-                    ++at;
-                }
-                if (k == count || (slots[k].present >> i & 1) == 0)
-                    continue;
-                if (at == stop || from_.columns[at] - row != slots[k].offset)
-                    return false;
-                ++at;
-            }
-            if (at != stop)
+            bool differs = false;
+            for (index_t i = 0; i < rows; ++i)
+                differs = differs | (indptr[i + 1] - indptr[i] != length[i]);
+            if (differs)
                 return false;
+            const Index* const here = columns + indptr[0];
+            const std::size_t count = column.size();
+            Index difference = 0;
+            for (std::size_t k = 0; k < count; ++k)
+                difference = difference | (static_cast<Index>(here[k] - column[k]) ^ place);
+            return difference == 0;
         }
+    };
+
+    // The number of the pattern that the block has, if it looks like one of the last few; else -1.
+    index_t known_pattern() {
+        for (std::size_t k = 0; k < kLooks; ++k) {
+            const std::size_t at = (found_ + k) % kLooks;
+            const Look& look = looks_[at];
+            if (look.pattern >= 0 && loads_inside(look.least_offset) && loads_inside(look.largest_offset) &&
+                look.fits(from_.indptr + place(0), from_.columns, rows_, static_cast<Index>(place(0)))) {
+                found_ = at;
+                return look.pattern;
+            }
+        }
+        return -1;
+    }
+
+    // Unless it has columns of its own, which no other block has.
+    void remember(index_t pattern) {
+        Look look;
+        for (const Slot& slot : slots_) {
+            if (slot.offset == kGathered)
+                return;
+            look.least_offset = std::min(look.least_offset, slot.offset);
+            look.largest_offset = std::max(look.largest_offset, slot.offset);
+        }
+        look.pattern = pattern;
+        look.rows = rows_;
+        for (index_t i = 0; i < rows_; ++i)
+            look.length[i] = static_cast<Index>(end(i) - begin(i));
+        for (index_t at = begin(0); at < end(rows_ - 1); ++at)
+            look.column.push_back(static_cast<Index>(from_.columns[at] - place(0)));
+        found_ = next_;
+        looks_[next_] = std::move(look);
+        next_ = (next_ + 1) % kLooks;
+    }
+
+    bool ascends() const {
+        for (index_t i = 0; i < rows_; ++i)
+            for (index_t at = begin(i) + 1; at < end(i); ++at)
+                if (from_.columns[at - 1] >= from_.columns[at])
+                    return false;
         return true;
     }
 
@@ -244,7 +279,11 @@ private:
     const char* function_;
     Structure& to_;
     Rows<Index> from_;
-    index_t block_ = 0, rows_ = 0, left_ = 0, last_ = -1;
+    static constexpr std::size_t kLooks =
+        16;  // more than there are kinds of blocks along a line of a grid, and around it
+    Look looks_[kLooks];
+    std::size_t found_ = 0, next_ = 0;
+    index_t block_ = 0, rows_ = 0, left_ = 0;
     index_t diagonal_[kBlock] = {};
     Pattern pattern_ = {};
     std::vector<Slot> slots_;
@@ -253,25 +292,27 @@ private:
     std::unordered_multimap<std::uint64_t, index_t> known_;
 };
 
-template <class Index>
-void build(const char* function, Structure& to, const Rows<Index>& from) {
+// Calls see(first row, rows) before it reads them. False if the columns of a row do not ascend: nothing is then built.
+template <class Index, class See>
+bool build(const char* function, Structure& to, const Rows<Index>& from, See&& see) {
     Builder<Index> builder(function, to, from);
     to.block.reserve(static_cast<std::size_t>(to.blocks));
     to.first_entry.reserve(static_cast<std::size_t>(to.blocks));
     for (index_t block = 0; block < to.blocks; ++block) {
-        const index_t all = std::min(kBlock, to.rows - block * kBlock);
-        builder.add_block(block, to.places.rows.empty() ? all : to.places.rows[static_cast<std::size_t>(block)]);
+        const index_t first = block * kBlock, all = std::min(kBlock, to.rows - first);
+        if (first % kRowsAtOnce == 0)
+            see(first, std::min(kRowsAtOnce, to.rows - first));
+        if (!builder.add_block(block, to.places.rows.empty() ? all : to.places.rows[static_cast<std::size_t>(block)])) {
+            to.block.clear();
+            to.first_entry.clear();
+            to.slot.clear();
+            to.pattern.clear();
+            to.slots = 0;
+            return false;
+        }
     }
     builder.finish();
-}
-
-template <class Matrix>
-bool ascends(const Matrix& a, index_t rows) {
-    bool all = true;
-    for (index_t i = 0; i < rows && all; ++i)
-        for (index_t k = a.indptr[i] + 1; k < a.indptr[i + 1]; ++k)
-            all = all && a.indices[k - 1] < a.indices[k];
-    return all;
+    return true;
 }
 
 struct Sorted {
@@ -328,24 +369,25 @@ Structure structure_of(const char* function, const CheckedCsr& checked, Order or
         const index_t shape[] = {n, checked.columns()};
         throw ValueError(std::string(function) + ": A must be square, got shape " + shape_text(shape, 2));
     }
-    for (index_t first = 0; first < n; first += kRowsAtOnce)
-        if (!checked.holds(first, std::min(kRowsAtOnce, n - first)))
+    const auto see = [&](index_t first, index_t rows) {
+        if (!checked.holds(first, rows))
             checked.refuse();
+    };
     Structure to;
     to.rows = n;
     to.blocks = ceil_div(n, kBlock);
     to.entries = checked.entries();
     checked.with_type([&](const auto& a) {
+        using Index = std::remove_cv_t<std::remove_pointer_t<decltype(a.indptr)>>;
+        if (order == Order::natural && build(function, to, Rows<Index>{a.indptr, a.indices}, see))
+            return;
+        for_each_range(0, n, kRowsAtOnce, [&](index_t first, index_t last) { see(first, last - first); });
         if (order == Order::multicolor) {
             to.places = places_by_color(a, n);
             to.blocks = static_cast<index_t>(to.places.rows.size());
         }
-        if (order == Order::natural && ascends(a, n)) {
-            build(function, to, Rows<std::remove_cv_t<std::remove_pointer_t<decltype(a.indptr)>>>{a.indptr, a.indices});
-        } else {
-            const Sorted rows = sorted(a, to);
-            build(function, to, Rows<index_t>{rows.indptr.data(), rows.columns.data()});
-        }
+        const Sorted rows = sorted(a, to);
+        build(function, to, Rows<index_t>{rows.indptr.data(), rows.columns.data()}, [](index_t, index_t) {});
     });
     return to;
 }

@@ -8,6 +8,8 @@
 #include <string>
 
 #include "core/error.h"
+#include "dispatch/dispatch.h"
+#include "dispatch/sor.h"
 
 namespace sorgum::sor {
 
@@ -62,31 +64,63 @@ public:
         return sum;
     }
 
-    // The largest magnitude beside the diagonal; NaN if there is one.
+    // Fills a block. The largest magnitude beside the diagonal is returned; NaN if there is one.
     T fill(index_t block) {
         const Pattern& pattern = structure_.pattern_of(block);
         const index_t slots = pattern.left + pattern.right;
+        const std::vector<index_t>& targets = targets_of(block);
+        T* const vectors = vectors_.data();
+        const index_t first = structure_.first_entry[static_cast<std::size_t>(block)];
+        const index_t count = static_cast<index_t>(targets.size());
+        if (structure_.sources.entry.empty())
+            for (index_t k = 0; k < count; ++k)
+                vectors[targets[static_cast<std::size_t>(k)]] = data_[first + k];
+        else
+            for (index_t k = 0; k < count; ++k)
+                vectors[targets[static_cast<std::size_t>(k)]] = value(first + k);
         T* const values = to_.slots.data() + structure_.block[static_cast<std::size_t>(block)].values * kBlock;
-        T* const diagonal = to_.diagonal.data() + block * kBlock;
-        std::fill(values, values + slots * kBlock, T(0));
-        std::fill(diagonal, diagonal + kBlock, T(1));
-        for_each_entry(structure_, block, [&](index_t i, index_t slot, index_t entry) {
-            (slot < 0 ? diagonal[i] : values[slot * kBlock + i]) = value(entry);
-        });
-        T largest = 0;
-        for (index_t k = 0; k < slots * kBlock; ++k) {
-            const T size = std::abs(values[k]);
-            largest = size <= largest ? largest : size;
-            if (size != size)
-                return size;
-        }
-        return largest;
+        std::copy_n(vectors, slots * kBlock, values);
+        std::copy_n(vectors + slots * kBlock, kBlock, to_.diagonal.data() + block * kBlock);
+        return sor_magnitude(table_, T())(values, slots * kBlock);
     }
 
 private:
+    // Where the entries of the block go in its slots; the diagonal goes behind them. Blocks of a grid share few
+    // patterns, whose targets are kept. Vectors of another pattern are cleared: 0 where there is no entry, and 1 on the
+    // diagonal.
+    const std::vector<index_t>& targets_of(index_t block) {
+        const index_t pattern = structure_.block[static_cast<std::size_t>(block)].pattern;
+        Known& known = known_[pattern % kKnown];
+        if (known.pattern != pattern) {
+            known.pattern = pattern;
+            known.targets.clear();
+            const index_t slots = structure_.pattern_of(block).left + structure_.pattern_of(block).right;
+            for_each_entry(structure_, block, [&](index_t i, index_t slot, index_t) {
+                known.targets.push_back((slot < 0 ? slots : slot) * kBlock + i);
+            });
+        }
+        if (pattern != last_pattern_) {
+            last_pattern_ = pattern;
+            const Pattern& of = structure_.pattern_of(block);
+            vectors_.assign(static_cast<std::size_t>((of.left + of.right) * kBlock), T(0));
+            vectors_.resize(vectors_.size() + kBlock, T(1));
+        }
+        return known.targets;
+    }
+
+    struct Known {
+        index_t pattern = -1;
+        std::vector<index_t> targets;
+    };
+    static constexpr index_t kKnown = 32;
+
     const Structure& structure_;
     const T* data_;
     Values<T>& to_;
+    const KernelTable& table_ = kernels();
+    Known known_[kKnown];
+    index_t last_pattern_ = -1;
+    std::vector<T> vectors_;
 };
 
 std::string where(const Structure& structure, index_t block, index_t i, index_t entry) {
@@ -121,23 +155,20 @@ Values<T> values_of(const char* function, const Structure& structure, const T* d
     Values<T> values;
     values.slots.reserve(structure.slots * kBlock + 1);
     values.diagonal.reserve(structure.padded_rows() + 1);
-    Filler<T> filler(structure, data, values);
     std::vector<T> largest(static_cast<std::size_t>(ceil_div(structure.blocks, kBlocksAtOnce)));
     const int threads = threads_for(structure.slots > INT64_MAX / kBlock ? INT64_MAX : structure.slots * kBlock);
     parallel_for_ranges(structure.blocks, kBlocksAtOnce, threads, [&](index_t begin, index_t end, int) {
+        Filler<T> filler(structure, data, values);
         T most = 0;
-        for (index_t block = begin; block < end && most == most; ++block) {
+        for (index_t block = begin; block < end; ++block) {
             const T of_block = filler.fill(block);
-            most = of_block <= most ? most : of_block;
+            most = of_block <= most ? most : of_block;  // a NaN stays
         }
         largest[static_cast<std::size_t>(begin / kBlocksAtOnce)] = most;
     });
     for (const T size : largest) {
-        if (!std::isfinite(size)) {
-            for (index_t block = 0; block < structure.blocks; ++block)
-                filler.fill(block);
+        if (!std::isfinite(size))
             refuse(function, structure, values, T(0));
-        }
         values.largest = std::max(values.largest, size);
     }
     return values;
@@ -148,25 +179,19 @@ Inverse<T> inverse_of(const char* function, const Structure& structure, const Va
     Inverse<T> inverse;
     inverse.shift = shift;
     inverse.of_diagonal.reserve(structure.padded_rows() + 1);
-    const T* const diagonal = values.diagonal.data();
-    T* const to = inverse.of_diagonal.data();
     std::atomic<bool> normal{true};
-    const int threads = threads_for(structure.rows);
-    parallel_for_ranges(structure.padded_rows(), kBlocksAtOnce * kBlock, threads, [&](index_t begin, index_t end, int) {
-        T least = 1, most = 1;
-        bool all = true;
-        for (index_t i = begin; i < end; ++i) {
-            const T d = diagonal[i] + shift, size = std::abs(d);
-            least = std::min(least, size);
-            most = std::max(most, size);
-            all = all && size == size;
-            to[i] = T(1) / d;
-        }
-        // Nothing overflows where the largest entry over the least diagonal does not.
-        if (!all || !is_normal_with_reciprocal(least) || !is_normal_with_reciprocal(most) ||
-            !std::isfinite(values.largest * (T(1) / least)))
-            normal.store(false, std::memory_order_relaxed);
-    });
+    const KernelTable& table = kernels();
+    const index_t rows_at_once = kBlocksAtOnce * kBlock;
+    parallel_for_ranges(structure.padded_rows(), rows_at_once, threads_for(structure.rows),
+                        [&](index_t begin, index_t end, int) {
+                            T least, largest;
+                            sor_reciprocals(table, T())(values.diagonal.data() + begin, end - begin, shift,
+                                                        inverse.of_diagonal.data() + begin, least, largest);
+                            // Nothing overflows where the largest entry over the least diagonal does not.
+                            if (!is_normal_with_reciprocal(least) || !is_normal_with_reciprocal(largest) ||
+                                !std::isfinite(values.largest * (T(1) / least)))
+                                normal.store(false, std::memory_order_relaxed);
+                        });
     if (!normal)
         refuse(function, structure, values, shift);
     return inverse;

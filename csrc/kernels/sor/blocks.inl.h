@@ -75,6 +75,16 @@ SORGUM_INLINE void subtract_inner(const Inner<T>& inner, const Step<T>& step, in
     }
 }
 
+SORGUM_INLINE f64x16 wide(f64x16 a) { return a; }
+SORGUM_INLINE f64x16 wide(f32x16 a) { return widen(a); }
+
+template <class T>
+SORGUM_INLINE void keep_change(const Blocks<T>& a, index_t row, index_t rows, vec<T> change, double* to) {
+    const vec<T> diagonal = load(a.diagonal + row) + splat<vec<T>>(a.shift);
+    const f64x16 scaled = wide(diagonal) * wide(change);
+    store(to, select_bits((1u << rows) - 1, scaled, splat<f64x16>(0.0)));
+}
+
 template <bool backward, class T>
 SORGUM_INLINE void sweep_block(const Blocks<T>& a, const Step<T>& step, const T* b, T* x, index_t block,
                                double* change) {
@@ -126,14 +136,100 @@ SORGUM_INLINE void sweep_block(const Blocks<T>& a, const Step<T>& step, const T*
     subtract_inner<backward>(inner, step, row, pattern.rows, y);
     const V now = load(y);
     store_first(here, now, pattern.rows);
-    if (change != nullptr) {
-        T difference[kBlock];
-        store(difference, now - before);
-        for (index_t i = 0; i < kBlock; ++i)
-            change[i] = i < pattern.rows
-                            ? static_cast<double>(a.diagonal[row + i] + a.shift) * static_cast<double>(difference[i])
-                            : 0.0;
+    if (change != nullptr)
+        keep_change(a, row, pattern.rows, now - before, change);
+}
+
+// The same where a row has at most its neighbour, the row before it in the order of the sweep, for a column of the
+// block: one fma per row is all that rows wait for each other. The neighbour of the first row is in the block before.
+template <bool backward, class T>
+SORGUM_INLINE void sweep_chain(const Blocks<T>& a, const Step<T>& step, const T* b, T* x, index_t block,
+                               double* change) {
+    using V = vec<T>;
+    constexpr index_t first = backward ? kBlock - 1 : 0, ahead = backward ? -1 : 1;
+    constexpr unsigned first_lane = 1u << first;
+    const Block& at_block = a.blocks[block];
+    const Pattern& pattern = a.patterns[at_block.pattern];
+    const index_t row = block * kBlock;
+    AtSlot<T> at = {a.slots + pattern.slots, a.values + at_block.values * kBlock,
+                    a.columns + at_block.columns * kBlock};
+    T* const here = x + row;
+    const V inverse = load(a.inverse + row);
+    V s = splat<V>(T(0));
+    unsigned linked = 0;
+    alignas(64) T coefficient[kBlock], y[kBlock];
+    const auto add = [&](index_t slots) SORGUM_LAMBDA {
+        for (index_t k = 0; k < slots; ++k, at.next())
+            s = add_slot(at, here, at.slot->present, s);
+    };
+    const auto keep = [&](index_t slots) SORGUM_LAMBDA {
+        if (slots == 0)
+            return;
+        const V values = load(at.values);
+        if ((at.slot->present & first_lane) != 0)
+            s = select_bits(first_lane, fma(values, splat<V>(here[first - ahead]), s), s);
+        linked = at.slot->inner;
+        store(coefficient, splat<V>(-step.omega) * (values * inverse));
+        at.next();
+    };
+    if (!backward) {
+        add(pattern.left - pattern.inner_left);
+        keep(pattern.inner_left);
+        if (!step.half)
+            add(pattern.right);
+    } else {
+        if (step.half)
+            for (index_t k = 0; k < pattern.left; ++k)
+                at.next();
+        else
+            add(pattern.left);
+        keep(pattern.inner_right);
+        add(pattern.right - pattern.inner_right);
     }
+    const V before = step.half ? splat<V>(T(0)) : load(here);
+    const V kept = splat<V>(T(1) - step.omega) * before;
+    store(y, fma(splat<V>(step.omega) * inverse, load(b + row) - s, kept));
+    T last = y[first];
+    here[first] = last;
+    if (linked == (kAllLanes & ~first_lane)) {
+#pragma GCC unroll 15
+        for (index_t k = 1; k < kBlock; ++k) {
+            const index_t i = first + k * ahead;
+            last = fma(coefficient[i], last, y[i]);
+            here[i] = last;
+        }
+    } else {
+        for (index_t k = 1; k < kBlock; ++k) {
+            const index_t i = first + k * ahead;
+            last = (linked >> i & 1) != 0 ? fma(coefficient[i], last, y[i]) : y[i];
+            here[i] = last;
+        }
+    }
+    if (change != nullptr)
+        keep_change(a, row, kBlock, load(here) - before, change);
+}
+
+// Processors see what is read from low to high addresses coming, but not from high to low where the lines of a block
+// are read the other way. A block of grids takes 4 to 30 lines.
+inline constexpr index_t kBlocksAhead = 16, kMostLines = 64;
+
+template <class T>
+SORGUM_INLINE void fetch_block(const Blocks<T>& a, index_t block) {
+    const Pattern& pattern = a.patterns[a.blocks[block].pattern];
+    const char* const from = reinterpret_cast<const char*>(a.values + a.blocks[block].values * kBlock);
+    const index_t lines = (pattern.left + pattern.right) * index_t(sizeof(T)) / 4;
+    for (index_t k = 0; k < (lines < kMostLines ? lines : kMostLines); ++k)
+        prefetch(from + 64 * k);
+}
+
+template <class T>
+SORGUM_INLINE bool is_chain(const Blocks<T>& a, const Step<T>& step, index_t block) {
+    const Pattern& pattern = a.patterns[a.blocks[block].pattern];
+    return pattern.rows == kBlock && step.lower == nullptr && step.upper == nullptr &&
+           (step.backward ? pattern.inner_right == 0 ||
+                                (pattern.inner_right == 1 && a.slots[pattern.slots + pattern.left].offset == 1)
+                          : pattern.inner_left == 0 ||
+                                (pattern.inner_left == 1 && a.slots[pattern.slots + pattern.left - 1].offset == -1));
 }
 
 template <class T>
@@ -141,15 +237,20 @@ void blocks_sweep_kernel(const Blocks<T>& a, const Step<T>& step, const T* b, T*
     for (index_t k = first; k < last; ++k) {
         const index_t block = step.backward ? first + (last - 1 - k) : k;
         double* const change = step.change == nullptr ? nullptr : step.change + (block - first) * kBlock;
-        if (step.backward)
+        const index_t ahead = step.backward ? block - kBlocksAhead : block + kBlocksAhead;
+        if (ahead >= first && ahead < last)
+            fetch_block(a, ahead);
+        if (is_chain(a, step, block)) {
+            if (step.backward)
+                sweep_chain<true>(a, step, b, x, block, change);
+            else
+                sweep_chain<false>(a, step, b, x, block, change);
+        } else if (step.backward)
             sweep_block<true>(a, step, b, x, block, change);
         else
             sweep_block<false>(a, step, b, x, block, change);
     }
 }
-
-SORGUM_INLINE f64x16 wide(f64x16 a) { return a; }
-SORGUM_INLINE f64x16 wide(f32x16 a) { return widen(a); }
 
 template <class T>
 SORGUM_INLINE void residual_of_block(const Blocks<T>& a, const T* b, const T* x, index_t block, double* r) {

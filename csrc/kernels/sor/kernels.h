@@ -3,4 +3,5 @@
 
 #include "kernels/sor/blocks.h"
 #include "kernels/sor/csr.h"
+#include "kernels/sor/diagonal.h"
 #include "kernels/sor/squares.h"

@@ -3,4 +3,5 @@
 
 #include "kernels/sor/blocks.inl.h"
 #include "kernels/sor/csr.inl.h"
+#include "kernels/sor/diagonal.inl.h"
 #include "kernels/sor/squares.inl.h"

@@ -56,6 +56,8 @@ CASES: dict[str, Callable[..., Iterator[Array]]] = {
     "blocks_sweep": relaxed,
     "csr_holds": lambda index: residual_norm(np.dtype(np.float32), index),
     "csr_residual": residual_norm,
+    "magnitude": relaxed,
+    "reciprocals": relaxed,
     "squares_add": residual_norm,
     "squares_merge": residual_norm,
     "squares_total": residual_norm,
