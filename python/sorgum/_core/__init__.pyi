@@ -1,4 +1,5 @@
 from collections.abc import Callable, Sequence
+from inspect import Signature
 from typing import Any, TypedDict
 
 from numpy import dtype
@@ -47,6 +48,7 @@ def array_at(
 
 class Function:
     __wrapped__: Callable[..., Any]
+    __signature__: Signature  # what `help` shows
     known_as: str  # in messages: "softmax", "Solver.solve", and "Solver" for its constructor
     on_devices: Any  # its version for arrays there, if it has one (sorgum.interop.libraries)
     bound: int  # how many parameters come before those of the caller: 1 where there is `self`

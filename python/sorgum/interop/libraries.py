@@ -58,7 +58,7 @@ def open_to_libraries(module: dict[str, Any], on_devices: dict[str, OnDevices] |
     ----------
     module : dict
         The names of the module; those of functions in its `__all__` are replaced, and of classes there the methods that
-        have public names, the constructor and `__call__`.
+        have public names, the constructor and `__call__`. The module's `__dir__` offers what it exports.
     on_devices : dict, optional
         The versions of functions for arrays on CUDA devices, by the functions' names.
 
@@ -81,6 +81,7 @@ def open_to_libraries(module: dict[str, Any], on_devices: dict[str, OnDevices] |
                 module[name].on_devices = OnDevices(version.argument, by_name)
         elif isinstance(value, type):
             _open_methods(value, module["__name__"])
+    module["__dir__"] = lambda: sorted({*module["__all__"], *(name for name in module if name.startswith("__"))})
 
 
 def _open_methods(owner: type[Any], module: str) -> None:
@@ -99,7 +100,14 @@ def _opened(function: FunctionType, module: str, known_as: str, bound: int) -> _
     opened = _core.function(function, f"{module}.{known_as}", translate, refusal)
     functools.update_wrapper(opened, function)
     opened.__module__, opened.known_as, opened.bound, opened.on_devices = module, known_as, bound, None
+    opened.__signature__ = _without_types(inspect.signature(function))
     return opened
+
+
+def _without_types(signature: inspect.Signature) -> inspect.Signature:
+    """Return what `help` shows: the docstring has the types, and the stubs have them for type checkers."""
+    parameters = [value.replace(annotation=value.empty) for value in signature.parameters.values()]
+    return signature.replace(parameters=parameters, return_annotation=signature.empty)
 
 
 def translate(function: _core.Function, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

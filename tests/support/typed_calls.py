@@ -1,0 +1,47 @@
+"""What type checkers are to find of calls: `assert_type` fails where they find another type. It is never run."""
+
+from typing import Any, assert_type
+
+import numpy as np
+import numpy.typing as npt
+
+import sorgum as sg
+
+
+class Tensor:
+    """An array of another library."""
+
+    def __dlpack__(self, *, stream: int | None = None, max_version: tuple[int, int] | None = None) -> object:
+        """Hand the array over."""
+        raise NotImplementedError
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        """Say where it is."""
+        raise NotImplementedError
+
+
+def calls(x: npt.NDArray[np.float32], tensor: Tensor) -> None:
+    """Call functions with arrays of NumPy, of another library, numbers and lists."""
+    # NumPy's arrays, numbers and lists give NumPy's arrays.
+    assert_type(sg.special.exp(x), npt.NDArray[Any])
+    assert_type(sg.special.softmax([1.0, 2.0], temperature=2.0), npt.NDArray[Any])
+    assert_type(sg.special.softmax(x, (0, 1), where=x > 0, empty="zero"), npt.NDArray[Any])
+    assert_type(sg.random.categorical(x, rng=1, streams=[1, 2], position=7), npt.NDArray[Any])
+    assert_type(sg.random.normal((2, 3), rng=sg.random.key(1)), npt.NDArray[Any])
+    # Another library's arrays give that library's, whatever the other arguments are.
+    assert_type(sg.special.softmax(tensor), Tensor)
+    assert_type(sg.special.softmax(tensor, where=x > 0, temperature=tensor), Tensor)
+    assert_type(sg.random.categorical(tensor, rng=1), Tensor)
+    assert_type(sg.random.gumbel_softmax(tensor, rng=1), Tensor)
+    # `out` is returned itself.
+    assert_type(sg.special.softmax(x, out=tensor), Tensor)
+    assert_type(sg.special.log(tensor, out=x), npt.NDArray[np.float32])
+    assert_type(sg.random.gumbel((2, 3), rng=1, out=x), npt.NDArray[np.float32])
+    # Flags make pairs.
+    assert_type(sg.special.logsumexp(x, b=[1.0, -1.0], return_sign=True), tuple[npt.NDArray[Any], npt.NDArray[Any]])
+    assert_type(sg.random.categorical(tensor, rng=1, return_log_prob=True), tuple[Tensor, Tensor])
+    assert_type(sg.random.concrete_score(x, x, temperature=1.0), tuple[npt.NDArray[Any], npt.NDArray[Any]])
+    # Records stay NumPy's; samples and keys have types of their own.
+    assert_type(sg.special.logsumexp_partial(tensor), npt.NDArray[Any])
+    assert_type(sg.random.gumbel_top_k(x, 3, rng=1), sg.random.TopK)
+    assert_type(sg.random.fold_in(sg.random.key(1), 2), sg.random.Key)
