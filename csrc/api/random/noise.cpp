@@ -32,21 +32,41 @@ noise_fn<T>* kernel_of(Purpose purpose) {
     return nullptr;  // not a law of single elements: no name leads here
 }
 
+// The rows of arrays of one shape, along the last axis, each with its noise.
+class NoisyRows {
+public:
+    NoisyRows(const char* function, const Source& source, const std::vector<ArrayView>& arrays)
+        : places_(function, source, arrays[0], last_axis(arrays[0])), layout_(layout_of(arrays)) {}
+    const RowLayout& layout() const { return layout_; }
+
+    // Calls f(the row's noise, row, begin, end) for all elements in parallel.
+    template <class F>
+    void for_each_piece(Purpose purpose, bool wide, F&& f) const {
+        if (layout_.rows > 0 && layout_.length > 0)
+            for_each_row_piece(layout_, [&](index_t r, index_t begin, index_t end) {
+                f(places_.row(layout_, r, purpose, wide), r, begin, end);
+            });
+    }
+
+private:
+    RowLayout layout_of(std::vector<ArrayView> operands) {
+        const ArrayView x = operands[0];
+        places_.append_to(operands);
+        return make_rows(x, last_axis(x), operands);
+    }
+
+    RowSource places_;
+    RowLayout layout_;
+};
+
 template <class T>
 void fill(const Law& law, bool wide, const Source& source, const ArrayView& out) {
-    const std::vector<bool> reduced = last_axis(out);
-    RowSource rows(law.name, source, out, reduced);
-    std::vector<ArrayView> operands = {out};
-    rows.append_to(operands);
-    const RowLayout layout = make_rows(out, reduced, operands);
-    const index_t n = layout.length;
-    if (layout.rows == 0 || n == 0)
-        return;
+    const NoisyRows rows(law.name, source, {out});
+    const RowLayout& layout = rows.layout();
     auto* const kernel = kernel_of<T>(law.purpose);
     const bool direct = layout.contiguous(0, sizeof(T));
-    const bool streaming = saturated_product(layout.rows, n) >= kStreamingBytes / index_t(sizeof(T));
-    for_each_row_piece(layout, [&](index_t r, index_t begin, index_t end) {
-        const NoiseRow row = rows.row(layout, r, law.purpose, wide);
+    const bool streaming = saturated_product(layout.rows, layout.length) >= kStreamingBytes / index_t(sizeof(T));
+    rows.for_each_piece(law.purpose, wide, [&](const NoiseRow& row, index_t r, index_t begin, index_t end) {
         if (direct) {
             kernel(row, source.index_offset + begin, end - begin, reinterpret_cast<T*>(layout.row(0, r)) + begin,
                    streaming);
@@ -62,18 +82,11 @@ void fill(const Law& law, bool wide, const Source& source, const ArrayView& out)
 
 template <class T>
 void add_to_rows(const char* function, const ArrayView& logits, const Source& source, const ArrayView& out) {
-    const std::vector<bool> reduced = last_axis(logits);
-    RowSource rows(function, source, logits, reduced);
-    std::vector<ArrayView> operands = {logits, out};
-    rows.append_to(operands);
-    const RowLayout layout = make_rows(logits, reduced, operands);
-    const index_t n = layout.length;
-    if (layout.rows == 0 || n == 0)
-        return;
+    const NoisyRows rows(function, source, {logits, out});
+    const RowLayout& layout = rows.layout();
     const Logits<T> from(layout, logits.dtype, -1);
     const bool direct = layout.contiguous(1, sizeof(T));
-    for_each_row_piece(layout, [&](index_t r, index_t begin, index_t end) {
-        const NoiseRow row = rows.row(layout, r, Purpose::gumbel, false);
+    rows.for_each_piece(Purpose::gumbel, false, [&](const NoiseRow& row, index_t r, index_t begin, index_t end) {
         from.for_each_part(nullptr, r, begin, end, [&](const T* x, index_t i, index_t here) {
             if (direct) {
                 random_gumbel_add(kernels(), T())(row, x, source.index_offset + i, here,
@@ -92,16 +105,9 @@ void add_to_rows(const char* function, const ArrayView& logits, const Source& so
 template <class T>
 void gamma_rows(const char* function, const ArrayView& concentration, bool logarithm, const Source& source,
                 const ArrayView& out) {
-    const std::vector<bool> reduced = last_axis(out);
-    RowSource rows(function, source, out, reduced);
-    std::vector<ArrayView> operands = {concentration, out};
-    rows.append_to(operands);
-    const RowLayout layout = make_rows(out, reduced, operands);
-    const index_t n = layout.length;
-    if (layout.rows == 0 || n == 0)
-        return;
-    for_each_row_piece(layout, [&](index_t r, index_t begin, index_t end) {
-        const NoiseRow row = rows.row(layout, r, Purpose::gamma, false);
+    const NoisyRows rows(function, source, {concentration, out});
+    const RowLayout& layout = rows.layout();
+    rows.for_each_piece(Purpose::gamma, false, [&](const NoiseRow& row, index_t r, index_t begin, index_t end) {
         double shape[kScratch];
         T y[kScratch];
         for_each_range(begin, end, kScratch, [&](index_t i, index_t stop) {
