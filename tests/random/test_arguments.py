@@ -96,3 +96,26 @@ def test_whole_numbers_of_numpy() -> None:
     for number in (np.int32(1), np.uint8(1), np.array(1)):
         assert random.gumbel(3, rng=number).tobytes() == random.gumbel(3, rng=1).tobytes()
         assert np.array_equal(random.gumbel_top_k(X, number, rng=1).indices, random.gumbel_top_k(X, 1, rng=1).indices)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"temperature": -1.0}, "temperature must be in [0, 2**900], got -1.0"),
+        ({"temperature": np.nan, "top_k": np.array([1, 1])}, "temperature must be in [0, 2**900], got nan"),
+        ({"top_k": 0}, "top_k must be at least 1 (the number of categories keeps all), got 0"),
+        ({"top_p": 1.5, "temperature": np.ones(2)}, "top_p must be in (0, 1], got 1.5"),
+        ({"min_p": -0.5}, "min_p must be in [0, 1], got -0.5"),
+    ],
+)
+@pytest.mark.parametrize("rows", [0, 2])
+def test_numbers_are_checked_whether_there_are_rows_or_not(rows: int, options: dict[str, Any], message: str) -> None:
+    options = {name: value[:rows] if isinstance(value, np.ndarray) else value for name, value in options.items()}
+    for function, call in {
+        "categorical": lambda: random.categorical(X[:rows], rng=1, **options),
+        "gumbel_top_k": lambda: random.gumbel_top_k(X[:rows], 1, rng=1, **options),
+        "filter_logits": lambda: random.filter_logits(X[:rows], **options),
+    }.items():
+        with pytest.raises(ValueError) as raised:  # noqa: PT011
+            call()
+        assert str(raised.value) == f"{function}: {message}"

@@ -297,9 +297,9 @@ def test_places_are_checked_as_on_the_cpu(torch: None, module: Module, options: 
 
 @pytest.mark.parametrize("temperature", [-1.0, np.nan, np.inf, [1.0, -2.0], [1.0, 1.0, 1.0], [[1.0], [2.0**901]]])
 def test_temperatures_are_checked_as_on_the_cpu(torch: None, module: Module, temperature: Any) -> None:
-    x = logits(2, 3)
-    expected = error_of(lambda: categorical(x, rng=0, temperature=temperature))
-    assert error_of(lambda: categorical(Tensor(x), rng=0, temperature=temperature)) == expected
+    for x in (logits(2, 3), logits(0, 3)) if np.ndim(temperature) == 0 else (logits(2, 3),):
+        expected = error_of(lambda x=x: categorical(x, rng=0, temperature=temperature))
+        assert error_of(lambda x=x: categorical(Tensor(x), rng=0, temperature=temperature)) == expected
     assert not module.places
 
 

@@ -25,9 +25,7 @@ public:
           rules_(a.function, a.temperature, a.filters, a.logits, reduced_, operands_),
           where_(append_others(a)),
           layout_(make_rows(a.logits, reduced_, operands_)),
-          logits_(layout_, a.logits.dtype, where_) {
-        rules_.check(layout_);
-    }
+          logits_(layout_, a.logits.dtype, where_) {}
 
     void run() {
         const index_t n = layout_.length, rows = layout_.rows;
@@ -249,7 +247,6 @@ void top_of_rows(const TopArguments& a, const Source& source) {
     rows.append_to(operands);
     const int where = append_where(a.function, a.where, a.logits, operands);
     const RowLayout layout = make_rows(a.logits, reduced, operands);
-    rules.check(layout);
     const Logits<T> logits(layout, a.logits.dtype, where);
     struct Top {
         std::vector<Draw> best;

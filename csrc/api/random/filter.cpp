@@ -28,7 +28,6 @@ void keep_in_rows(const KeepArguments& a) {
     const RowRules rules(a.function, a.temperature, a.filters, a.logits, reduced, operands);
     const int where = append_where(a.function, a.where, a.logits, operands);
     const RowLayout layout = make_rows(a.logits, reduced, operands);
-    rules.check(layout);
     const Logits<T> logits(layout, a.logits.dtype, where);
     const Stored<T> out(layout, 1, a.out.dtype);
     search_rows(logits, [&](const PiecedRow<T>& row, index_t r, PrefixSearch<T>& search) {
@@ -54,17 +53,26 @@ void keep_in_rows(const KeepArguments& a) {
 
 RowRules::RowRules(const char* function, const ArrayView& temperature, const std::optional<FilterArguments>& filters,
                    const ArrayView& x, const std::vector<bool>& reduced, std::vector<ArrayView>& operands)
-    : function_(function),
-      filtered_(filters.has_value()),
-      scalars_(temperature.ndim == 0),
-      first_(static_cast<int>(operands.size())) {
+    : filtered_(filters.has_value()), first_(static_cast<int>(operands.size())) {
     operands.push_back(per_row(function, "temperature", temperature, x, reduced));
+    for_each_value<double>(temperature, [&](double t) { check_draw_temperature(function, t); });
     if (!filters)
         return;
-    scalars_ = scalars_ && filters->top_k.ndim + filters->top_p.ndim + filters->min_p.ndim == 0;
     operands.push_back(per_row(function, "top_k", filters->top_k, x, reduced));
     operands.push_back(per_row(function, "top_p", filters->top_p, x, reduced));
     operands.push_back(per_row(function, "min_p", filters->min_p, x, reduced));
+    for_each_value<index_t>(filters->top_k, [&](index_t k) {
+        if (k < 1)
+            refuse(function, "top_k", "at least 1 (the number of categories keeps all)", std::to_string(k));
+    });
+    for_each_value<double>(filters->top_p, [&](double p) {
+        if (!(p > 0.0) || p > 1.0)
+            refuse(function, "top_p", "in (0, 1]", number_text(p));
+    });
+    for_each_value<double>(filters->min_p, [&](double p) {
+        if (!(p >= 0.0) || p > 1.0)
+            refuse(function, "min_p", "in [0, 1]", number_text(p));
+    });
     rules_.all_ties = filters->all_ties;
     constexpr const char* names[] = {"temperature", "min_p", "top_k", "top_p"};
     const auto& order = filters->order;
@@ -75,21 +83,6 @@ RowRules::RowRules(const char* function, const ArrayView& temperature, const std
                              ": filter_order must name temperature, min_p, top_k and top_p once each, got " +
                              joined(order));
         rules_.order[at - order.begin()] = static_cast<FilterStep>(i);
-    }
-}
-
-void RowRules::check(const RowLayout& layout) const {
-    for (index_t r = 0; r < (scalars_ ? std::min<index_t>(layout.rows, 1) : layout.rows); ++r) {
-        check_draw_temperature(function_, temperature(layout, r));
-        if (!filtered_)
-            continue;
-        const Filters f = filters(layout, r);
-        if (f.top_k < 1)
-            refuse(function_, "top_k", "at least 1 (the number of categories keeps all)", std::to_string(f.top_k));
-        if (!(f.top_p > 0.0) || f.top_p > 1.0)
-            refuse(function_, "top_p", "in (0, 1]", number_text(f.top_p));
-        if (!(f.min_p >= 0.0) || f.min_p > 1.0)
-            refuse(function_, "min_p", "in [0, 1]", number_text(f.min_p));
     }
 }
 

@@ -7,12 +7,11 @@
 
 namespace sorgum::random {
 
-// Checked; they are operands of a layout.
+// Checked, whether there are rows or not; they are operands of a layout.
 class RowRules {
 public:
     RowRules(const char* function, const ArrayView& temperature, const std::optional<FilterArguments>& filters,
              const ArrayView& x, const std::vector<bool>& reduced, std::vector<ArrayView>& operands);
-    void check(const RowLayout& layout) const;
     bool filtered() const { return filtered_; }
     const FilterRules& rules() const { return rules_; }
     double temperature(const RowLayout& layout, index_t r) const {
@@ -21,8 +20,7 @@ public:
     Filters filters(const RowLayout& layout, index_t r) const;
 
 private:
-    const char* function_;
-    bool filtered_, scalars_;
+    bool filtered_;
     int first_;
     FilterRules rules_ = {};
 };

@@ -45,6 +45,11 @@ V value_of_row(const RowLayout& layout, int operand, index_t r) {
 // Calls f(the value) for every element.
 template <class V, class F>
 void for_each_value(const ArrayView& x, F&& f) {
+    if (x.ndim == 0) {  // as most are
+        V value;
+        __builtin_memcpy(&value, x.data, sizeof value);
+        return f(value);
+    }
     const RowLayout layout = make_rows(x, std::vector<bool>(static_cast<std::size_t>(x.ndim), false), {x});
     for (index_t r = 0; r < layout.rows; ++r)
         f(value_of_row<V>(layout, 0, r));
