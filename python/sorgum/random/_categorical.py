@@ -204,9 +204,11 @@ def gumbel_partial(
     >>> import sorgum as sg
     >>> logits = np.linspace(-2, 2, 1000)
     >>> shards = [sg.random.gumbel_partial(logits[i : i + 300], rng=3, index_offset=i) for i in (900, 0, 600, 300)]
+    >>> [int(shard["index"]) for shard in shards]
+    [903, 181, 784, 422]
     >>> merged = sg.random.gumbel_merge(np.stack(shards), axis=0)
-    >>> bool(merged["index"] == sg.random.categorical(logits, rng=3))
-    True
+    >>> int(merged["index"]), int(sg.random.categorical(logits, rng=3))
+    (784, 784)
     """
     secret = own_key_of("gumbel_partial", rng)
     rows = rows_of("gumbel_partial", logits, axis, temperature, where, streams, position)
@@ -248,8 +250,10 @@ def gumbel_merge(partials: Array, axis: int = 0) -> Any:
     >>> import numpy as np
     >>> import sorgum as sg
     >>> parts = np.stack([sg.random.gumbel_partial([0.0, 1.0], rng=3, index_offset=i) for i in (0, 2)])
-    >>> bool(sg.random.gumbel_merge(parts)["index"] == sg.random.categorical([0.0, 1.0, 0.0, 1.0], rng=3))
-    True
+    >>> parts["index"], parts["value"].round(3)
+    (array([1, 3]), array([1.656, 0.787]))
+    >>> int(sg.random.gumbel_merge(parts)["index"]), int(sg.random.categorical([0.0, 1.0, 0.0, 1.0], rng=3))
+    (1, 1)
     """
     if not isinstance(partials, np.ndarray) or partials.dtype != DRAW or isinstance(partials, np.ma.MaskedArray):
         found = bfloat16.name(partials.dtype) if type(partials) is np.ndarray else kind_of(partials)

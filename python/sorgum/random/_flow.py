@@ -297,9 +297,10 @@ def frozen_flow_velocity(log_points: npt.ArrayLike, *, decay: float) -> Array:
     >>> import sorgum as sg
     >>> place = {"rng": 3, "log": True, "dtype": np.float64, "beta": 2.0}
     >>> now, later = (sg.random.flow_interpolant([1], 4, temperature=0.5 * np.exp(-3 * t), **place) for t in (0, 1e-6))
-    >>> found = sg.random.frozen_flow_velocity(now, decay=3.0)
-    >>> bool(np.max(np.abs((np.exp(later) - np.exp(now)) / 1e-6 - found)) < 1e-4)
-    True
+    >>> sg.random.frozen_flow_velocity(now, decay=3.0).round(3)
+    array([[-0.316,  1.138, -0.491, -0.331]])
+    >>> ((np.exp(later) - np.exp(now)) / 1e-6).round(3)
+    array([[-0.316,  1.138, -0.491, -0.331]])
     """
     function = "frozen_flow_velocity"
     given, rate = _points(function, "log_points", log_points), _positive(function, "decay", decay)
@@ -342,8 +343,10 @@ def flow_score(
     >>> import numpy as np
     >>> import sorgum as sg
     >>> y = sg.random.flow_interpolant([1], 3, rng=1, temperature=0.5, log=True)
-    >>> bool(abs(sg.random.flow_score(y, [1], temperature=0.5).sum()) < 1e-12)
-    True
+    >>> y.round(3)
+    array([[-1.063, -0.587, -2.315]], dtype=float32)
+    >>> sg.random.flow_score(y, [1], temperature=0.5).round(3)
+    array([[-0.201,  0.141,  0.06 ]])
     """
     function = "flow_score"
     y, height = _points(function, "log_points", log_points), _positive(function, "beta", beta)

@@ -327,8 +327,10 @@ def gumbel_resample(
     >>> import sorgum as sg
     >>> logits = np.float64([[2.0, 1.0, 0.5, -1.0, 0.0]])
     >>> tokens = sg.random.gumbel_resample(logits, 3, rng=1)
-    >>> bool(tokens.indices[0, 0] == sg.random.categorical(logits, rng=1, top_k=3)[0])
-    True
+    >>> tokens.indices, tokens.weights.round(3)
+    (array([[0, 1, 2]]), array([[0.958, 0.028, 0.014]]))
+    >>> sg.random.categorical(logits, rng=1, top_k=3)  # the heaviest
+    array([0])
     """
     function = "gumbel_resample"
     rows = rows_of(function, logits, axis, temperature, where, streams, position)
@@ -394,9 +396,10 @@ def dirichlet_resample(
     >>> import sorgum as sg
     >>> logits = np.tile(np.log([0.5, 0.3, 0.2]), (20000, 1))
     >>> tokens = sg.random.dirichlet_resample(logits, 3, rng=1, concentration=4.0)
-    >>> mean = [tokens.weights[tokens.indices == i].mean() for i in range(3)]
-    >>> bool(np.all(np.abs(np.subtract(mean, [0.5, 0.3, 0.2])) < 0.01))
-    True
+    >>> tokens.indices[0], tokens.weights[0].round(3)
+    (array([0, 1, 2]), array([0.6  , 0.323, 0.077]))
+    >>> np.array([tokens.weights[tokens.indices == i].mean() for i in range(3)]).round(2)
+    array([0.5, 0.3, 0.2])
     """
     function = "dirichlet_resample"
     secret = key_of(function, rng)
