@@ -5,7 +5,7 @@ if(CMAKE_BUILD_TYPE STREQUAL "Release" AND NOT SORGUM_SANITIZE AND SORGUM_MODULE
   foreach(isa IN LISTS SORGUM_ISAS)
     add_test(NAME objects_${isa} COMMAND_EXPAND_LISTS
              COMMAND "${Python_EXECUTABLE}" "${PROJECT_SOURCE_DIR}/tools/check_objects.py"
-                     --isa ${isa} --families common ${SORGUM_FAMILIES} --objects $<TARGET_OBJECTS:sorgum_${isa}>)
+                     --isa ${isa} --families ${SORGUM_LAYERS} ${SORGUM_FAMILIES} --objects $<TARGET_OBJECTS:sorgum_${isa}>)
   endforeach()
   set(cuda_objects "")
   if(SORGUM_CUDA)

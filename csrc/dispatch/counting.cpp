@@ -48,8 +48,7 @@ KernelTable counting_tables(const KernelTable& tables) {
 #define SORGUM_FAMILY(family)               \
     static family::Table family##_counting; \
     counting.family##_table = &family##_counting;
-    SORGUM_FAMILY(common)
-#include "isa/families.inc"
+#include "isa/holders.inc"
 #undef SORGUM_FAMILY
 #define SORGUM_KERNEL(family, name, type, suffix) \
     family##_counting.name##_##suffix =           \

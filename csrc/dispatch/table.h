@@ -1,6 +1,6 @@
-// The kernels of one instruction set: a table of function pointers per family, and one of those that families share.
-// The build writes isa/families.inc, a line per family, and isa/units.inc, a line per instruction set and table;
-// dispatch/<family>.h has what a table holds.
+// The kernels of one instruction set: a table of function pointers per family, and one per layer that families share.
+// The build writes isa/holders.inc, a line per layer and family, and isa/units.inc, a line per instruction set and
+// table; dispatch/<family>.h has what a table holds.
 #pragma once
 
 namespace sorgum {
@@ -9,8 +9,7 @@ namespace sorgum {
     namespace family {        \
     struct Table;             \
     }
-SORGUM_FAMILY(common)
-#include "isa/families.inc"
+#include "isa/holders.inc"
 #undef SORGUM_FAMILY
 
 // Constants, each defined by the unit of its instruction set and family: to look at one runs none of the unit's code,
@@ -24,8 +23,7 @@ SORGUM_FAMILY(common)
 
 struct KernelTable {
 #define SORGUM_FAMILY(family) const family::Table* family##_table;
-    SORGUM_FAMILY(common)
-#include "isa/families.inc"
+#include "isa/holders.inc"
 #undef SORGUM_FAMILY
 };
 

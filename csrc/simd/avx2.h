@@ -604,4 +604,17 @@ SORGUM_INLINE void stream_half(H* p, f32x16 a, f32x16 b) {
     _mm256_stream_si256(at + 1, half_bits(b, H()));
 }
 
+// A tile of a product: 12 of the 16 registers hold sums, the others a vector of one operand and an element of the
+// other.
+template <class T>
+struct ProductTile;
+template <>
+struct ProductTile<float> {
+    static constexpr int rows = 6, vectors = 1;
+};
+template <>
+struct ProductTile<double> {
+    static constexpr int rows = 3, vectors = 1;
+};
+
 SORGUM_ISA_END

@@ -426,4 +426,17 @@ SORGUM_INLINE void stream_half(H* p, f32x16 a, f32x16 b) {
     _mm512_stream_si512(reinterpret_cast<__m512i*>(p), _mm512_inserti64x4(lower, half_bits(b, H()), 1));
 }
 
+// A tile of a product: 24 of the 32 registers hold sums, the others vectors of one operand; elements of the other come
+// from memory.
+template <class T>
+struct ProductTile;
+template <>
+struct ProductTile<float> {
+    static constexpr int rows = 12, vectors = 2;
+};
+template <>
+struct ProductTile<double> {
+    static constexpr int rows = 12, vectors = 1;
+};
+
 SORGUM_ISA_END

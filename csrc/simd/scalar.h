@@ -274,4 +274,16 @@ SORGUM_LANEWISE void stream_half(H* p, f32x16 a, f32x16 b) {
     store_half(p + 16, b);
 }
 
+// A tile of a product: how many rows and vectors of sums a kernel keeps at a time. No bit depends on it.
+template <class T>
+struct ProductTile;
+template <>
+struct ProductTile<float> {
+    static constexpr int rows = 4, vectors = 1;
+};
+template <>
+struct ProductTile<double> {
+    static constexpr int rows = 4, vectors = 1;
+};
+
 SORGUM_ISA_END

@@ -1,9 +1,9 @@
 """Numerical kernels for NumPy arrays with the same bits on every instruction set and number of threads.
 
 Functions live in modules by family: `sorgum.special` (exp, log, softmax, log_softmax, logsumexp), `sorgum.random`
-(keyed noise and what is drawn with it) and `sorgum.sor` (sparse linear systems). Beside them stand the controls of the
-process: `isa`, `available_isas`, `set_isa`, `get_num_threads`, `set_num_threads`, `get_memory_pool`, `set_memory_pool`
-and `show_config`.
+(keyed noise and what is drawn with it), `sorgum.sor` (sparse linear systems) and `sorgum.lowrank` (adapters). Beside
+them stand the controls of the process: `isa`, `available_isas`, `set_isa`, `get_num_threads`, `set_num_threads`,
+`get_memory_pool`, `set_memory_pool` and `show_config`.
 
 Examples
 --------
@@ -13,7 +13,7 @@ Examples
 array([0.25, 0.25, 0.25, 0.25], dtype=float32)
 """
 
-from sorgum import random, sor, special
+from sorgum import lowrank, random, sor, special
 from sorgum._core import __version__
 from sorgum.interop import threadpoolctl as _threadpoolctl
 from sorgum.runtime import (
@@ -33,6 +33,7 @@ __all__ = [
     "get_memory_pool",
     "get_num_threads",
     "isa",
+    "lowrank",
     "random",
     "set_isa",
     "set_memory_pool",

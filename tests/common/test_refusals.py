@@ -41,6 +41,11 @@ OWN: dict[tuple[str, str], Any] = {
     ("soft_token_log_prob_grad", "dy"): 1.0,
     ("embedding_mix", "embeddings"): X.T.copy(),
     ("residual_norm", "A"): np.eye(4, dtype=np.float32),
+    ("merge", "W"): X,
+    ("merge", "A"): X[:2],
+    ("merge", "B"): P[:, :2],
+    ("apply", "A"): X[:2],
+    ("apply", "B"): P[:, :2],
     ("residual_norm", "x"): X[0],
     ("residual_norm", "b"): X[1],
     ("softmax_from_partial", "p"): PARTS,
@@ -146,7 +151,7 @@ except ModuleNotFoundError:
 
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     f"{home}.{name}": function
-    for home, module in (("special", s), ("random", r), ("sor", sg.sor), ("sorgum", sg))
+    for home, module in (("special", s), ("random", r), ("sor", sg.sor), ("lowrank", sg.lowrank), ("sorgum", sg))
     for name in module.__all__
     if callable(function := getattr(module, name)) and not isinstance(function, type)
 }

@@ -66,7 +66,7 @@ def layouts(x: Array) -> Iterator[tuple[str, Array]]:
 # The kernels of a family, without their types -> what exercises them.
 CASES: dict[str, Callable[..., Iterator[Array]]] = {
     f"{family}.{kernel}": case
-    for family in ("common", *_core.families())
+    for family in dict.fromkeys(name.partition(".")[0] for name in _core.kernel_names())
     for kernel, case in importlib.import_module(f"cases.{family}").CASES.items()
 }
 

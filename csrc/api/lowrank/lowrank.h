@@ -1,0 +1,39 @@
+// The functions of the family for the bindings: they check all that they are given.
+#pragma once
+
+#include <optional>
+
+#include "core/types.h"
+#include "kernels/lowrank/middle.h"
+
+namespace sorgum::lowrank {
+
+// W (out, in) and an adapter: A (rank, in), B (out, rank). The rows of W and out are contiguous; out has W's shape and
+// type, and is W or shares no memory with any other argument.
+struct MergeArguments {
+    ArrayView w, a, b, out;
+    double scale;
+    bool hadamard;       // W (1 + scale B A) in place of W + scale B A
+    bool transposed;     // W (in, out)
+    bool wide;           // computed in float64
+    bool rounded_twice;  // the difference is rounded to W's type before it is added
+    bool check_finite;
+    std::optional<ArrayView> mask;       // of W's shape: where it is not set, W stays
+    std::optional<ArrayView> magnitude;  // (out,)
+};
+void merge(const MergeArguments& arguments);
+
+// x (rows, in) and an adapter: base + scale middle(x A^T) B^T, or without base. out and base (rows, out) have x's type.
+// Rows of out and base are contiguous; out is base or shares no memory with any other argument.
+struct ApplyArguments {
+    ArrayView x, a, b, out;
+    double scale;
+    Activation activation;
+    bool wide;                      // computed in float64
+    std::optional<ArrayView> mid;   // (rank,), of the type that is computed in
+    std::optional<ArrayView> gate;  // (rows,), likewise
+    std::optional<ArrayView> base;
+};
+void apply(const ApplyArguments& arguments);
+
+}  // namespace sorgum::lowrank

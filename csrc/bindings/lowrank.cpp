@@ -1,0 +1,67 @@
+// The family lowrank.
+#include <pybind11/stl.h>
+
+#include "api/lowrank/lowrank.h"
+#include "bindings/common/array.h"
+
+namespace sorgum {
+
+namespace {
+
+// Whether `out` can be written as an array like another one, before it is seen as a matrix.
+void check_result(const std::string& function, const py::array& out, const py::array& like) {
+    const ArrayView model = view_of(like, function.c_str(), "W");
+    check_out(function.c_str(), "out", view_of(out, function.c_str(), "out", dtype_text(model.dtype)), model.dtype,
+              model.shape, model.ndim);
+}
+
+void merge(const py::array& w, const py::array& a, const py::array& b, double scale, bool hadamard,
+           const std::optional<py::array>& mask, const std::optional<py::array>& magnitude, bool transposed,
+           bool rounded_twice, bool check_finite, bool wide, const py::array& out) {
+    constexpr const char* name = "merge";
+    lowrank::MergeArguments given;
+    given.w = view_of(w, name, "W");
+    given.a = view_of(a, name, "A");
+    given.b = view_of(b, name, "B");
+    given.out = view_of(out, name, "out", dtype_text(given.w.dtype));
+    given.scale = scale;
+    given.hadamard = hadamard;
+    given.transposed = transposed;
+    given.wide = wide;
+    given.rounded_twice = rounded_twice;
+    given.check_finite = check_finite;
+    given.mask = optional_view(mask, name, "mask");
+    given.magnitude = optional_view(magnitude, name, "magnitude");
+    without_gil([&] { lowrank::merge(given); });
+}
+
+void apply(const py::array& x, const py::array& a, const py::array& b, double scale, int activation,
+           const std::optional<py::array>& mid, const std::optional<py::array>& gate,
+           const std::optional<py::array>& base, bool wide, const py::array& out) {
+    constexpr const char* name = "apply";
+    lowrank::ApplyArguments given;
+    given.x = view_of(x, name, "x");
+    given.a = view_of(a, name, "A");
+    given.b = view_of(b, name, "B");
+    given.out = view_of(out, name, "out", dtype_text(given.x.dtype));
+    given.scale = scale;
+    given.activation = static_cast<lowrank::Activation>(activation);
+    given.wide = wide;
+    given.mid = optional_view(mid, name, "mid");
+    given.gate = optional_view(gate, name, "gate");
+    given.base = optional_view(base, name, "base");
+    without_gil([&] { lowrank::apply(given); });
+}
+
+}  // namespace
+
+void register_lowrank(py::module_& module) {
+    module.def("check_out", &check_result, py::arg("function"), py::arg("out"), py::arg("like"));
+    module.def("apply", &apply, py::arg("x"), py::arg("a"), py::arg("b"), py::arg("scale"), py::arg("activation"),
+               py::arg("mid"), py::arg("gate"), py::arg("base"), py::arg("wide"), py::arg("out"));
+    module.def("merge", &merge, py::arg("w"), py::arg("a"), py::arg("b"), py::arg("scale"), py::arg("hadamard"),
+               py::arg("mask"), py::arg("magnitude"), py::arg("transposed"), py::arg("rounded_twice"),
+               py::arg("check_finite"), py::arg("wide"), py::arg("out"));
+}
+
+}  // namespace sorgum

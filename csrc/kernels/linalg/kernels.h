@@ -1,0 +1,6 @@
+// The signature of every kernel of the layer.
+#pragma once
+
+#include "kernels/linalg/magnitude.h"
+#include "kernels/linalg/pack.h"
+#include "kernels/linalg/product.h"

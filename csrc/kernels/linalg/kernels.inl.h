@@ -1,0 +1,6 @@
+// Every kernel of the layer, for the units in csrc/isa.
+#pragma once
+
+#include "kernels/linalg/magnitude.inl.h"
+#include "kernels/linalg/pack.inl.h"
+#include "kernels/linalg/product.inl.h"

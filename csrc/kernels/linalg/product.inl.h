@@ -1,0 +1,226 @@
+#pragma once
+
+#include "kernels/linalg/pack.inl.h"
+#include "kernels/linalg/product.h"
+#include "math/format.h"
+
+SORGUM_ISA_BEGIN
+
+using namespace sorgum::linalg;
+
+// ---- sums ----
+
+// The sums of `side` chunks of `terms` terms that follow each other: chains that do not wait for one another.
+template <int tall, int wide, int side, class T>
+SORGUM_INLINE void chains(const T* x, index_t x_pitch, const T* y, index_t panel, index_t terms,
+                          vec<T> (&s)[side][tall][wide]) {
+    for (auto& chunk : s)
+        for (auto& row : chunk)
+            for (vec<T>& sum : row)
+                sum = splat<vec<T>>(T(0));
+    for (index_t k = 0; k < terms; ++k) {
+#pragma GCC unroll 8
+        for (int c = 0; c < side; ++c) {
+            const index_t at = k + c * kDepthChunk;
+            vec<T> columns[wide];
+#pragma GCC unroll 2
+            for (int v = 0; v < wide; ++v)
+                columns[v] = load(y + v * panel + at * kLanes);
+#pragma GCC unroll 12
+            for (int r = 0; r < tall; ++r) {
+                const vec<T> element = splat<vec<T>>(x[r * x_pitch + at]);
+#pragma GCC unroll 2
+                for (int v = 0; v < wide; ++v)
+                    s[c][r][v] = fma(element, columns[v], s[c][r][v]);
+            }
+        }
+    }
+}
+
+// Adds the sums of the chunk of this number to the binary counter: level l holds the sum of 2^l chunks.
+template <int tall, int wide, class T>
+SORGUM_INLINE void count(T* level, index_t chunk, vec<T> (&s)[tall][wide]) {
+    for (; chunk % 2 != 0; chunk /= 2, level += kTileElements)
+        for (int r = 0; r < tall; ++r)
+            for (int v = 0; v < wide; ++v)
+                s[r][v] = load(level + (r * wide + v) * kLanes) + s[r][v];
+    for (int r = 0; r < tall; ++r)
+        for (int v = 0; v < wide; ++v)
+            store(level + (r * wide + v) * kLanes, s[r][v]);
+}
+
+// What remains in the counter after so many chunks, from the lowest level up.
+template <int tall, int wide, class T>
+SORGUM_INLINE void counted(const T* level, index_t chunks, vec<T> (&s)[tall][wide]) {
+    for (; chunks % 2 == 0; chunks /= 2)
+        level += kTileElements;
+    for (int r = 0; r < tall; ++r)
+        for (int v = 0; v < wide; ++v)
+            s[r][v] = load(level + (r * wide + v) * kLanes);
+    while ((chunks /= 2) != 0) {
+        level += kTileElements;
+        if (chunks % 2 != 0)
+            for (int r = 0; r < tall; ++r)
+                for (int v = 0; v < wide; ++v)
+                    s[r][v] = load(level + (r * wide + v) * kLanes) + s[r][v];
+    }
+}
+
+template <int tall, int wide, int side, class T>
+SORGUM_INLINE void sums(const T* x, index_t x_pitch, const T* y, index_t depth, T* levels, vec<T> (&s)[1][tall][wide]) {
+    const index_t panel = depth * kLanes;
+    if (depth <= kDepthChunk)
+        return chains<tall, wide, 1>(x, x_pitch, y, panel, depth, s);
+    index_t chunk = 0, k = 0;
+    if constexpr (side > 1)
+        for (; k + side * kDepthChunk <= depth; k += side * kDepthChunk) {
+            vec<T> several[side][tall][wide];
+            chains(x + k, x_pitch, y + k * kLanes, panel, kDepthChunk, several);
+            for (int c = 0; c < side; ++c)
+                count(levels, chunk++, several[c]);
+        }
+    for (; k < depth; k += kDepthChunk) {
+        chains<tall, wide, 1>(x + k, x_pitch, y + k * kLanes, panel, depth - k < kDepthChunk ? depth - k : kDepthChunk,
+                              s);
+        count(levels, chunk++, s[0]);
+    }
+    counted(levels, chunk, s[0]);
+}
+
+// ---- the end ----
+
+SORGUM_INLINE f32x16 as_single(f32x16 a) { return a; }
+SORGUM_INLINE f32x16 as_single(f64x16 a) { return narrow(a); }
+
+template <class P>
+SORGUM_INLINE void store_as(typename P::stored* p, vec<typename P::computed> a, index_t n, bool streaming) {
+    using S = typename P::stored;
+    if constexpr (sizeof(S) < sizeof(float)) {
+        const f32x16 single = as_single(a);
+        if (n >= kLanes)
+            return store_half(p, single);
+        S some[kLanes];
+        store_half(some, single);
+        __builtin_memcpy(p, some, static_cast<std::size_t>(n) * sizeof(S));
+    } else if constexpr (sizeof(S) < sizeof(typename P::computed)) {
+        if (n >= kLanes)
+            store_narrow(p, a);
+        else
+            store_first(p, narrow(a), n);
+    } else if (n < kLanes) {
+        store_first(p, a, n);
+    } else if (streaming) {
+        stream(p, a);
+    } else {
+        store(p, a);
+    }
+}
+
+// A vector in the type of out and back.
+template <class P>
+SORGUM_INLINE vec<typename P::computed> rounded(vec<typename P::computed> a) {
+    typename P::stored some[kLanes];
+    store_as<P>(some, a, kLanes, false);
+    return load_as<P>(some);
+}
+
+// Writes the first n of 16 elements.
+template <class P>
+SORGUM_INLINE void end_vector(const Product<P>& p, End end, bool plain, index_t row, index_t column, index_t n,
+                              vec<typename P::computed> s) {
+    using V = vec<typename P::computed>;
+    const V scale = splat<V>(p.scale);
+    V b = s, value;
+    if (end != End::scaled)
+        b = load_as<P>(p.base + row * p.base_pitch + column, n);
+    switch (end) {
+        case End::scaled:
+            value = scale * s;
+            break;
+        case End::added:
+            value = fma(scale, s, b);
+            break;
+        case End::added_rounded:
+            value = b + rounded<P>(scale * s);
+            break;
+        default:
+            value = fma(b, scale * s, b);
+    }
+    if (!plain) {
+        if (p.row_factors != nullptr)
+            value = value * splat<V>(p.row_factors[row]);
+        if (p.column_factors != nullptr)
+            value = value * load_first(p.column_factors + column, n, 0);
+        if (p.mask != nullptr) {
+            bool set[kLanes] = {};
+            __builtin_memcpy(set, p.mask + row * p.mask_pitch + column,
+                             static_cast<std::size_t>(n < kLanes ? n : kLanes));
+            value = select_bytes(set, value, b);
+        }
+    }
+    store_as<P>(p.out + row * p.out_pitch + column, canonicalise_nan(value), n, p.streaming);
+}
+
+template <int tall, int wide, class P>
+SORGUM_INLINE void end_tile(const Product<P>& p, End end, index_t row, index_t column,
+                            vec<typename P::computed> (&s)[tall][wide]) {
+#pragma GCC unroll 12
+    for (int r = 0; r < tall; ++r)
+#pragma GCC unroll 2
+        for (int v = 0; v < wide; ++v)
+            end_vector(p, end, true, row + r, column + v * kLanes, kLanes, s[r][v]);
+}
+
+// The ends that are the rule are compiled for sums in registers, all others for sums in memory.
+template <int tall, int wide, class P>
+SORGUM_NOINLINE void end_other(const Product<P>& p, index_t row, index_t column,
+                               vec<typename P::computed> (&s)[tall][wide]) {
+    const index_t left = p.columns - column;
+    for (int r = 0; r < tall; ++r)
+        for (int v = 0; v < wide; ++v)
+            end_vector(p, p.end, false, row + r, column + v * kLanes, left - v * kLanes, s[r][v]);
+}
+
+// ---- tiles ----
+
+template <int tall, int wide, int side, class P>
+SORGUM_INLINE void tile(const Product<P>& p, index_t row, index_t column) {
+    vec<typename P::computed> s[1][tall][wide];
+    sums<tall, wide, side>(p.x + row * p.x_pitch, p.x_pitch, p.y + column * p.depth, p.depth, p.sums, s);
+    const bool plain = p.row_factors == nullptr && p.column_factors == nullptr && p.mask == nullptr &&
+                       p.columns - column >= wide * kLanes;
+    if (plain && p.end == End::added)
+        end_tile(p, End::added, row, column, s[0]);
+    else if (plain && p.end == End::scaled)
+        end_tile(p, End::scaled, row, column, s[0]);
+    else
+        end_other(p, row, column, s[0]);
+}
+
+template <int tall, int side, class P>
+SORGUM_INLINE void row_of_tiles(const Product<P>& p, index_t row) {
+    constexpr int wide = ProductTile<typename P::computed>::vectors;
+    index_t column = 0;
+    for (; column + (wide - 1) * kLanes < p.columns; column += wide * kLanes)
+        tile<tall, wide, side>(p, row, column);
+    if constexpr (wide > 1)
+        for (; column < p.columns; column += kLanes)
+            tile<tall, 1, side>(p, row, column);
+}
+
+template <class P>
+void product_kernel(const Product<P>& p) {
+    constexpr int most = ProductTile<typename P::computed>::rows, few = most / 3;
+    index_t row = 0;
+    for (; row + most <= p.rows; row += most)
+        row_of_tiles<most, 1>(p, row);
+    if constexpr (few > 1)
+        for (; row + few <= p.rows; row += few)
+            row_of_tiles<few, 2>(p, row);
+    for (; row < p.rows; ++row)
+        row_of_tiles<1, 8>(p, row);
+    if (p.streaming)
+        stream_fence();
+}
+
+SORGUM_ISA_END

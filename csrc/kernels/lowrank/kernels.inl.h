@@ -1,0 +1,4 @@
+// Every kernel of the family, for the units in csrc/isa.
+#pragma once
+
+#include "kernels/lowrank/middle.inl.h"

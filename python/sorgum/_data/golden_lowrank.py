@@ -1,0 +1,87 @@
+"""What the golden digests of the family `lowrank` are digests of."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sorgum import lowrank
+from sorgum._data.inputs import logits
+from sorgum.interop import bfloat16
+
+__all__ = ["FUNCTIONS", "HALF_FUNCTIONS", "adapter", "numbers", "outputs", "quick", "result_dtype"]
+
+Array = NDArray[Any]
+
+FUNCTIONS = ("apply", "merge")
+HALF_FUNCTIONS = FUNCTIONS
+# out, in and rank: below a tile and a vector, at their borders, of one chunk and of several.
+SHAPES = ((1, 1, 1), (3, 17, 2), (12, 32, 16), (25, 70, 5), (49, 513, 17), (37, 100, 513), (5, 40, 2600), (13, 5000, 8))
+
+
+def numbers(shape: tuple[int, ...], dtype: np.dtype[Any], scale: float = 1.0, seed: int = 0) -> Array:
+    """Return numbers of any of the four types."""
+    if dtype.itemsize > 2:
+        return logits(shape, dtype, scale, seed)
+    x = logits(shape, np.float32, scale, seed)
+    return bfloat16.rounded(x, dtype) if bfloat16.is_bfloat16(dtype) else x.astype(dtype)
+
+
+def adapter(out: int, inner: int, rank: int, dtype: np.dtype[Any]) -> tuple[Array, Array]:
+    """Return A and B."""
+    return numbers((rank, inner), dtype, 0.3, seed=1), numbers((out, rank), dtype, 0.3, seed=2)
+
+
+def merged(out: int, inner: int, rank: int, dtype: np.dtype[Any]) -> Iterator[Array]:
+    a, b = adapter(out, inner, rank, dtype)
+    w = numbers((out, inner), dtype, seed=3)
+    yield lowrank.merge(w, a, b, scale=0.5)
+    yield lowrank.merge(w.T, a, b, scale=0.25, fan_in_fan_out=True, form="hadamard")
+    mask = logits((out, inner), np.float64, seed=4) > 0
+    yield lowrank.merge(w, a, b, scale=2.0, mask=mask, rounding="peft")
+
+
+def applied(out: int, inner: int, rank: int, dtype: np.dtype[Any]) -> Iterator[Array]:
+    a, b = adapter(out, inner, rank, dtype)
+    for rows in (1, 4, 26):
+        x, base = numbers((rows, inner), dtype, seed=rows), numbers((rows, out), dtype, seed=5)
+        yield lowrank.apply(x, a, b, scale=0.5)
+        mid, gate = logits(rank, np.float32, seed=6), logits(rows, np.float32, seed=7)
+        for activation in (None, "relu", "silu"):
+            yield lowrank.apply(x, a, b, scale=2.0, activation=activation, mid=mid, gate=gate, base=base)
+
+
+def outputs(function: str, dtype: np.dtype[Any]) -> Iterator[Array]:
+    """Return what the digest of a function is taken over.
+
+    Parameters
+    ----------
+    function : str
+        One of `FUNCTIONS`.
+    dtype : dtype
+        Of all arrays.
+
+    Returns
+    -------
+    iterator of arrays
+        Outputs of the function.
+    """
+    of = {"merge": merged, "apply": applied}[function]
+    for shape in SHAPES:
+        if dtype.itemsize == 2 and shape[0] * shape[1] > 5000:  # bfloat16 has too few numbers for so many results
+            continue
+        for result in of(*shape, dtype):
+            yield result["bfloat16"] if dtype == bfloat16.bits else result
+
+
+def quick(dtype: np.dtype[Any]) -> Iterator[Array]:
+    """Return outputs of small inputs."""
+    for shape in SHAPES[:5]:
+        yield from merged(*shape, dtype)
+        yield from applied(*shape, dtype)
+
+
+def result_dtype(function: str, dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """Return the type of all outputs of a function."""
+    return np.dtype(np.uint16) if dtype == bfloat16.bits else dtype

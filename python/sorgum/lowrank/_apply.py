@@ -1,0 +1,130 @@
+"""An adapter beside a layer."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from sorgum._arguments.arrays import Array, floats_of
+from sorgum._arguments.results import apart, result_for
+from sorgum._core import lowrank as compiled
+from sorgum.interop import bfloat16
+from sorgum.interop.arrays import shown
+from sorgum.lowrank._operands import as_matrix, dense, factors_of, finite_number, has_rows, is_wide, numbers_of
+
+__all__ = ["apply"]
+
+_ACTIVATIONS = {None: 0, "relu": 1, "silu": 2}
+
+
+def apply(
+    x: npt.ArrayLike,
+    A: npt.ArrayLike,
+    B: npt.ArrayLike,
+    *,
+    scale: float = 1.0,
+    activation: Literal["relu", "silu"] | None = None,
+    mid: npt.ArrayLike | None = None,
+    gate: npt.ArrayLike | None = None,
+    base: npt.ArrayLike | None = None,
+    out: Array | None = None,
+) -> Array:
+    """Return what an adapter adds to a layer, base + scale * (x A^T) B^T, without forming B A.
+
+    Parameters
+    ----------
+    x : array_like of shape (..., in)
+        float16, bfloat16, float32 or float64, or bool and integers, which become float64.
+    A : array_like of shape (rank, in)
+        The factor that is applied first.
+    B : array_like of shape (out, rank)
+        The other factor, of any of these types. float64 in one of the three has float64 computed in, else float32 is.
+    scale : float, optional
+        alpha / rank, or alpha / sqrt(rank) for rsLoRA.
+    activation : {"relu", "silu"}, optional
+        Applied to x A^T, as in bottleneck adapters; silu(v) = v / (1 + exp(-v)).
+    mid : array_like of shape (rank,), optional
+        Factors of the components between A and B: AdaLoRA's E, the singular values of SVFit.
+    gate : array_like of shape (...), optional
+        A factor for each row of `x`.
+    base : array_like of shape (..., out), optional
+        What is added to, of the type of `x`: the output of the layer.
+    out : ndarray, optional
+        Where to write: shape (..., out) and the type of `x`; may be `base` itself.
+
+    Returns
+    -------
+    ndarray of shape (..., out)
+        base + scale * (activation(x A^T) * mid * gate) B^T, of the type of `x`.
+
+    Raises
+    ------
+    TypeError
+        If a dtype is none of the above.
+    ValueError
+        If shapes do not fit, `scale` is not finite, or `out` cannot be written.
+
+    Notes
+    -----
+    x A^T is rounded to float32, or float64 where that is computed in, whatever the half type of `x`. An element of a
+    product is one sum in the order of docs/numerics/linalg.md, so that a row alone has the bits of the row in a batch.
+    Bound, without activation: u |y| + (rank + d + 2) u |scale| |x| |A|^T |B|^T with d = min(in, 512) + log2(in / 512)
+    and u = 2^-24 or 2^-53, and half a ULP of a half type. Cost: 2 rank (in + out) flops a row. Tier: bitwise.
+
+    LoRA: Hu et al. 2022, section 4.1; activations: He et al. 2022, "Towards a Unified View of Parameter-Efficient
+    Transfer Learning", table 1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import sorgum as sg
+    >>> x, A, B = np.float32([1.0, 2.0]), np.float32([[1.0, 1.0]]), np.float32([[1.0], [0.5], [0.0]])
+    >>> sg.lowrank.apply(x, A, B, scale=2.0)
+    array([6., 3., 0.], dtype=float32)
+    """
+    if activation is not None and not isinstance(activation, str):
+        raise TypeError(f"apply: activation must be a string or None, got {shown(activation)}")
+    if activation not in _ACTIVATIONS:
+        raise ValueError(f"apply: activation must be 'relu', 'silu' or None, got {shown(activation)}")
+    factor = finite_number("apply", "scale", scale)
+    array = floats_of("apply", "x", x)
+    a, b = factors_of("apply", A, B)
+    wide = is_wide(array, a, b)
+    for name, one in (("A", a), ("B", b)):
+        if one.ndim != 2:
+            raise ValueError(f"apply: {name} must have two axes, got shape {one.shape}")
+    if array.ndim == 0:
+        raise ValueError("apply: x must have an axis, got a scalar")
+    shape = (*array.shape[:-1], b.shape[0])
+    added = None if base is None else _base_of(base, array, shape)
+    middle, gates = numbers_of("apply", "mid", mid, wide), numbers_of("apply", "gate", gate, wide)
+    if gates is not None and gates.shape != array.shape[:-1]:
+        raise ValueError(f"apply: gate must have the shape of x without its last axis, {array.shape[:-1]}, "
+                         f"got {gates.shape}")  # fmt: skip
+    result = result_for("apply", out, shape, array.dtype)
+    if result is out:
+        compiled.check_out("apply", result, np.broadcast_to(np.empty((), array.dtype), shape))
+    array, a, b = (dense(as_matrix(apart(one, out), one.ndim - 1)) for one in (array, a, b))
+    flat = as_matrix(result, result.ndim - 1)
+    target = flat if has_rows(flat) and np.may_share_memory(flat, result) else np.empty(flat.shape, flat.dtype)
+    if added is not None:
+        added = as_matrix(apart(added, out), added.ndim - 1)
+        added = added if has_rows(added) else np.require(added, requirements=("C", "A"))
+    gates = None if gates is None else gates.reshape(-1)
+    compiled.apply(array, a, b, factor, _ACTIVATIONS[activation], middle, gates, added, wide, target)
+    if target is not flat:
+        result[...] = target.reshape(shape)
+    return result
+
+
+def _base_of(base: npt.ArrayLike, x: Array, shape: tuple[int, ...]) -> Array:
+    array = floats_of("apply", "base", base)
+    if array.dtype != x.dtype:
+        raise TypeError(
+            f"apply: base must have the dtype of x, {bfloat16.name(x.dtype)}, got {bfloat16.name(array.dtype)}"
+        )
+    if array.shape != shape:
+        raise ValueError(f"apply: base must have shape {shape}, got {array.shape}")
+    return array

@@ -1,0 +1,99 @@
+"""The family `lowrank` in plain NumPy: what its kernels compute, for verification."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["apply", "merge"]
+
+Array = npt.NDArray[Any]
+
+
+def apply(
+    x: npt.ArrayLike,
+    A: npt.ArrayLike,
+    B: npt.ArrayLike,
+    *,
+    scale: float = 1.0,
+    activation: str | None = None,
+    mid: npt.ArrayLike | None = None,
+    gate: npt.ArrayLike | None = None,
+    base: npt.ArrayLike | None = None,
+    dtype: npt.DTypeLike = np.float64,
+) -> Array:
+    """Return base + scale * (x A^T) B^T, with an activation and factors between the two products.
+
+    Parameters
+    ----------
+    x, A, B : array_like
+        As `sorgum.lowrank.apply` takes them.
+    scale, activation, mid, gate, base : optional
+        Likewise.
+    dtype : dtype, optional
+        Computed in and returned.
+
+    Returns
+    -------
+    array
+        Of shape (..., out).
+
+    Examples
+    --------
+    >>> from sorgum import reference
+    >>> reference.lowrank.apply([1.0, 2.0], [[1.0, 1.0]], [[1.0], [0.5]], scale=2.0)
+    array([6., 3.])
+    """
+    v = np.asarray(x, dtype=dtype) @ np.asarray(A, dtype=dtype).T
+    if activation == "relu":
+        v = np.maximum(v, 0)
+    elif activation == "silu":
+        with np.errstate(over="ignore"):
+            v = v / (1 + np.exp(-v))
+    if mid is not None:
+        v = v * np.asarray(mid, dtype=dtype)
+    if gate is not None:
+        v = v * np.asarray(gate, dtype=dtype)[..., None]
+    y: Array = scale * (v @ np.asarray(B, dtype=dtype).T)
+    return y if base is None else np.asarray(base, dtype=dtype) + y
+
+
+def merge(
+    W: npt.ArrayLike,
+    A: npt.ArrayLike,
+    B: npt.ArrayLike,
+    *,
+    scale: float = 1.0,
+    form: str = "add",
+    mask: npt.ArrayLike | None = None,
+    fan_in_fan_out: bool = False,
+    dtype: npt.DTypeLike = np.float64,
+) -> Array:
+    """Return a weight with an adapter merged into it, without a rounding to the type of the weight.
+
+    Parameters
+    ----------
+    W, A, B : array_like
+        As `sorgum.lowrank.merge` takes them.
+    scale, form, mask, fan_in_fan_out : optional
+        Likewise.
+    dtype : dtype, optional
+        Computed in and returned.
+
+    Returns
+    -------
+    array
+        Of the shape of `W`.
+
+    Examples
+    --------
+    >>> from sorgum import reference
+    >>> reference.lowrank.merge([[1.0, 0.0]], [[1.0, 2.0]], [[3.0]], scale=0.5)
+    array([[2.5, 3. ]])
+    """
+    w, a, b = (np.asarray(array, dtype=dtype) for array in (W, A, B))
+    change = scale * np.tensordot(b.reshape(b.shape[:2]), a, 1)
+    if fan_in_fan_out:
+        change = change.T
+    merged = w * (1 + change) if form == "hadamard" else w + change
+    return np.asarray(merged if mask is None else np.where(mask, merged, w), dtype=dtype)

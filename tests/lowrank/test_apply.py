@@ -1,0 +1,140 @@
+"""apply: known answers, bounds, what stands beside a row, layouts, refusals."""
+
+from collections.abc import Callable
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+import pytest
+
+import sorgum as sg
+from sorgum import reference
+from sorgum._data.golden_lowrank import adapter, numbers
+
+DTYPES = {
+    "f32": np.dtype(np.float32),
+    "f64": np.dtype(np.float64),
+    "f16": np.dtype(np.float16),
+    "bf16": np.dtype(ml_dtypes.bfloat16),
+}
+each_dtype = pytest.mark.parametrize("name", DTYPES)
+
+
+def exact(array: Any) -> Any:
+    return np.asarray(array).astype(np.longdouble)
+
+
+def same(a: Any, b: Any) -> bool:
+    return a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes()
+
+
+def test_known_answers() -> None:
+    a, b = np.float64([[1, 0, 2], [0, 1, 1]]), np.float64([[1, 2], [3, 4]])
+    np.testing.assert_array_equal(sg.lowrank.apply([1.0, 1, 1], a, b), [7, 17])
+    np.testing.assert_array_equal(sg.lowrank.apply([[1, 1, -1]], a, b, scale=2.0, base=[[1.0, 1]]), [[-1, -5]])
+    np.testing.assert_array_equal(sg.lowrank.apply([[1.0, 1, -1]], a, b, activation="relu"), [[0, 0]])
+    np.testing.assert_array_equal(sg.lowrank.apply([[1.0, 1, 1]], a, b, mid=[1.0, 0], gate=[2.0]), [[6, 18]])
+    np.testing.assert_array_equal(sg.lowrank.apply([[1.0, 1, 1]], a[:0], b[:, :0], base=[[5.0, 6]]), [[5, 6]])
+    assert sg.lowrank.apply(np.zeros((0, 3)), a, b).shape == (0, 2)
+    assert sg.lowrank.apply(np.zeros((2, 5, 3)), a, b).shape == (2, 5, 2)
+    np.testing.assert_array_equal(sg.lowrank.apply(np.zeros((2, 0)), a[:, :0], b), np.zeros((2, 2)))
+
+
+@each_dtype
+def test_bound(name: str) -> None:
+    """The bound of docs/numerics/lowrank.md, and half a ULP of a half type."""
+    dtype = DTYPES[name]
+    u = 2.0**-53 if name == "f64" else 2.0**-24
+    stored = {"f16": 2.0**-11, "bf16": 2.0**-8}.get(name, 0.0)
+    for rows, out, inner, rank in ((5, 40, 30, 1), (30, 70, 3000, 16), (13, 33, 600, 64)):
+        a, b = adapter(out, inner, rank, dtype)
+        x, base = numbers((rows, inner), dtype, seed=1), numbers((rows, out), dtype, seed=2)
+        d = min(inner, 512) + np.ceil(np.log2(np.ceil(inner / 512))) + 1
+        result = exact(base) + 0.5 * (exact(x) @ exact(a).T) @ exact(b).T
+        sizes = 0.5 * (abs(exact(x)) @ abs(exact(a)).T) @ abs(exact(b)).T
+        bound = (u + stored) * abs(result) + (d + rank + 2) * u * sizes
+        got = sg.lowrank.apply(x, a, b, scale=0.5, base=base)
+        assert np.all(abs(exact(got) - result) <= bound)
+        for wrong in (base, np.zeros_like(got), got[::-1], got[:, ::-1]):
+            assert not np.all(abs(exact(wrong) - result) <= bound)
+
+
+@each_dtype
+@pytest.mark.parametrize("activation", [None, "relu", "silu"])
+def test_agrees_with_the_reference(name: str, activation: Any) -> None:
+    """With what stands between the products: numbers of size 1 to 10, so that 100 u and the rounding are enough."""
+    dtype = DTYPES[name]
+    tolerance = {"f64": 1e-14, "f32": 1e-5, "f16": 1e-3, "bf16": 8e-3}[name]
+    a, b = adapter(37, 29, 5, dtype)
+    x, mid, gate = numbers((11, 29), dtype), numbers((5,), dtype, seed=6), numbers((11,), dtype, seed=7)
+    for options in ({"mid": mid}, {"gate": gate}, {"mid": mid, "gate": gate, "base": numbers((11, 37), dtype, seed=8)}):
+        got = sg.lowrank.apply(x, a, b, scale=0.7, activation=activation, **options)
+        expected = reference.lowrank.apply(x, a, b, scale=0.7, activation=activation, **options)
+        size = np.abs(expected).max()
+        assert np.all(abs(got.astype(np.float64) - expected) <= tolerance * size)
+        assert not np.all(abs(got[::-1].astype(np.float64) - expected) <= tolerance * size)
+
+
+@each_dtype
+def test_a_row_alone_has_the_bits_of_the_row_in_a_batch(name: str, isa: str, threads: Callable[[int], None]) -> None:
+    assert sg.isa() == isa
+    dtype = DTYPES[name]
+    a, b = adapter(50, 4500, 9, dtype)
+    x, base = numbers((61, 4500), dtype), numbers((61, 50), dtype, seed=1)
+    threads(2)
+    batch = sg.lowrank.apply(x, a, b, scale=0.5, base=base)
+    threads(1)
+    assert same(sg.lowrank.apply(x, a, b, scale=0.5, base=base), batch)
+    for i in (0, 1, 11, 12, 30, 59, 60):
+        assert same(sg.lowrank.apply(x[i], a, b, scale=0.5, base=base[i]), batch[i])
+    for first, last in ((1, 5), (3, 16), (40, 61)):
+        some = slice(first, last)
+        assert same(sg.lowrank.apply(x[some], a, b, scale=0.5, base=base[some]), batch[some])
+
+
+@each_dtype
+def test_layouts(name: str) -> None:
+    dtype = DTYPES[name]
+    a, b = adapter(30, 70, 6, dtype)
+    x, base = numbers((20, 70), dtype), numbers((20, 30), dtype, seed=1)
+    expected = sg.lowrank.apply(x, a, b, base=base)
+    wide = np.zeros((40, 140), dtype)
+    wide[::2, ::2] = x
+    for one in (np.asfortranarray(x), wide[::2, ::2], x[::-1, ::-1].copy()[::-1, ::-1]):
+        assert same(sg.lowrank.apply(one, np.asfortranarray(a), np.asfortranarray(b), base=base), expected)
+    assert same(sg.lowrank.apply(x.reshape(4, 5, 70), a, b, base=base.reshape(4, 5, 30)), expected.reshape(4, 5, 30))
+    for out in (np.zeros((20, 30), dtype), np.zeros((30, 20), dtype).T, np.zeros((20, 60), dtype)[:, ::2]):
+        assert sg.lowrank.apply(x, a, b, base=base, out=out) is out
+        assert same(np.ascontiguousarray(out), expected)
+    sg.lowrank.apply(x, a, b, base=base, out=base)
+    assert same(base, expected)
+    square = numbers((6, 6), dtype)
+    alone = sg.lowrank.apply(square, square, square)
+    assert same(sg.lowrank.apply(square, square, square, out=square), alone)  # out is every operand
+
+
+X, A, B = np.zeros((5, 4)), np.zeros((2, 4)), np.zeros((3, 2))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"A": A[:, :3]}, ValueError, "A must have shape (rank, 4) with x of shape (5, 4), got (2, 3)"),
+        ({"B": B[:, :1]}, ValueError, "B must have shape (out, 2) with A of shape (2, 4), got (3, 1)"),
+        ({"A": A[0]}, ValueError, "A must have two axes, got shape (4,)"),
+        ({"x": 1.0}, ValueError, "x must have an axis, got a scalar"),
+        ({"scale": np.nan}, ValueError, "scale must be finite, got nan"),
+        ({"activation": "gelu"}, ValueError, "activation must be 'relu', 'silu' or None, got 'gelu'"),
+        ({"activation": 1}, TypeError, "activation must be a string or None, got 1"),
+        ({"mid": np.ones(3)}, ValueError, "mid must have shape (2,), got (3,)"),
+        ({"gate": np.ones(3)}, ValueError, "gate must have the shape of x without its last axis, (5,), got (3,)"),
+        ({"base": np.ones((5, 4))}, ValueError, "base must have shape (5, 3), got (5, 4)"),
+        ({"base": np.ones((5, 3), np.float32)}, TypeError, "base must have the dtype of x, float64, got float32"),
+        ({"out": np.zeros((5, 4))}, ValueError, "out must have shape (5, 3), got (5, 4)"),
+        ({"out": np.zeros((5, 3), np.float32)}, TypeError, "out must have dtype float64, got float32"),
+    ],
+)
+def test_refusals(arguments: dict[str, Any], error: type[Exception], message: str) -> None:
+    with pytest.raises(error) as caught:
+        sg.lowrank.apply(**{"x": X, "A": A, "B": B, **arguments})
+    assert str(caught.value) == f"apply: {message}"

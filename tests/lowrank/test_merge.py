@@ -1,0 +1,206 @@
+"""merge: known answers, the cases that other libraries got wrong, bounds, layouts, refusals."""
+
+from collections.abc import Callable
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+import pytest
+
+import sorgum as sg
+from sorgum import reference
+from sorgum._data.golden_lowrank import adapter, numbers
+
+BFLOAT16 = np.dtype(ml_dtypes.bfloat16)
+DTYPES = {"f32": np.dtype(np.float32), "f64": np.dtype(np.float64), "f16": np.dtype(np.float16), "bf16": BFLOAT16}
+UNITS = {"f32": 2.0**-24, "f64": 2.0**-53, "f16": 2.0**-53, "bf16": 2.0**-53}  # of what is computed in
+STORED = {"f32": 0.0, "f64": 0.0, "f16": 2.0**-11 + 2.0**-24, "bf16": 2.0**-8 + 2.0**-24}  # half an ULP, by float32
+each_dtype = pytest.mark.parametrize("name", DTYPES)
+
+
+def exact(array: Any) -> Any:
+    return np.asarray(array).astype(np.longdouble)
+
+
+def same(a: Any, b: Any) -> bool:
+    return a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes()
+
+
+def test_known_answers() -> None:
+    w = np.arange(6.0).reshape(2, 3)
+    a, b = np.float64([[1, 0, 2], [0, 1, 1]]), np.float64([[1, 2], [3, 4]])
+    np.testing.assert_array_equal(sg.lowrank.merge(w, a, b, scale=2.0), [[2, 5, 10], [9, 12, 25]])
+    np.testing.assert_array_equal(sg.lowrank.merge(w, a, b, form="hadamard"), [[0, 3, 10], [12, 20, 55]])
+    np.testing.assert_array_equal(sg.lowrank.merge(w.T, a, b, scale=2.0, fan_in_fan_out=True).T, w + 2 * b @ a)
+    np.testing.assert_array_equal(sg.lowrank.merge(w, a[:0], b[:, :0]), w)
+    assert sg.lowrank.merge([[1, 2]], [[1, 1]], [[3]]).dtype == np.float64
+    assert sg.lowrank.merge(w[:0], a, b[:0]).shape == (0, 3)
+    assert sg.lowrank.merge(w[:, :0], a[:, :0], b).shape == (2, 0)
+
+
+def relative_to_bound(name: str, w: Any, a: Any, b: Any, scale: float, got: Any) -> float:
+    """The largest error in units of the bound of docs/numerics/lowrank.md."""
+    u, rank = UNITS[name], a.shape[0]
+    result = exact(w) + scale * exact(b) @ exact(a)
+    bound = u * abs(result) + (rank + 1) * u * abs(scale) * abs(exact(b)) @ abs(exact(a)) + STORED[name] * abs(result)
+    return float(np.max(abs(exact(got) - result) / (bound + 1e-300)))
+
+
+@each_dtype
+def test_bound(name: str) -> None:
+    dtype = DTYPES[name]
+    for out, inner, rank in ((30, 40, 1), (25, 70, 16), (50, 33, 64)):
+        a, b = adapter(out, inner, rank, dtype)
+        w = numbers((out, inner), dtype, seed=3)
+        got = sg.lowrank.merge(w, a, b, scale=0.5)
+        assert relative_to_bound(name, w, a, b, 0.5, got) <= 1
+        for wrong in (w, np.zeros_like(w), got[::-1], got[:, ::-1], sg.lowrank.merge(w, a, b, scale=0.51)):
+            assert relative_to_bound(name, w, a, b, 0.5, wrong) > 1
+
+
+@each_dtype
+@pytest.mark.parametrize("form", ["add", "hadamard"])
+def test_agrees_with_the_reference(name: str, form: Any) -> None:
+    dtype = DTYPES[name]
+    a, b = adapter(37, 29, 5, dtype)
+    w, mask = numbers((37, 29), dtype, seed=3), numbers((37, 29), np.dtype(np.float64)) > 0
+    tolerance = 8 * UNITS[name] + STORED[name]  # 5 products and their sums; every term is below 4 in magnitude
+    for options in ({}, {"mask": mask}, {"fan_in_fan_out": True}):
+        given = w.T if "fan_in_fan_out" in options else w
+        expected = reference.lowrank.merge(given, a, b, scale=0.7, form=form, **options)
+        got = sg.lowrank.merge(given, a, b, scale=0.7, form=form, **options).astype(np.float64)
+        assert np.all(abs(got - expected) <= tolerance * (abs(expected) + 4))
+        assert not np.all(abs(got[::-1] - expected) <= tolerance * (abs(expected) + 4))
+
+
+def test_bfloat16_is_rounded_once() -> None:
+    """Against float64 rounded once: equal in all but a few elements, where float32's own rounding met a tie."""
+    w = (numbers((1000, 1000), np.dtype(np.float64), 0.02, seed=1)).astype(BFLOAT16)
+    a, b = (m.astype(BFLOAT16) for m in adapter(1000, 1000, 16, np.dtype(np.float64)))
+    for size in (1e-3, 1e-2, 2e-2):  # the differences' root mean square: at last, many cancel
+        scale = size / 0.36
+        got = sg.lowrank.merge(w, a, b, scale=scale).view(np.int16).astype(int)
+        once = w.astype(np.float64) + scale * (b.astype(np.float64) @ a.astype(np.float64))
+        off = abs(got - once.astype(BFLOAT16).view(np.int16))
+        assert (off == 0).mean() >= 0.9999
+        assert off.max() <= 1
+        twice = sg.lowrank.merge(w, a, b, scale=scale, rounding="peft").view(np.int16)
+        assert 0.01 < (twice != got).mean() < 0.5  # the other rounding is another thing
+
+
+def test_drift() -> None:
+    """LyCORIS#264, peft#1388: merged and unmerged in bfloat16; one rounding each time restores most elements."""
+    w = (numbers((300, 300), np.dtype(np.float64), 0.02, seed=1)).astype(BFLOAT16)
+    a, b = (m.astype(BFLOAT16) for m in adapter(300, 300, 16, np.dtype(np.float64)))
+    scale = 1e-3 / 0.36  # a difference of rms 1e-3
+    delta = scale * b.astype(np.float64) @ a.astype(np.float64)
+    assert 0.8e-3 < np.sqrt(np.mean(delta**2)) < 1.2e-3
+    cycled = w.copy()
+    for cycle in range(50):
+        for sign in (1, -1):
+            sg.lowrank.merge(cycled, a, b, scale=sign * scale, out=cycled)
+        if cycle == 0:
+            assert 0.93 < (cycled == w).mean() < 0.97  # 95.4 percent of normal numbers
+    assert np.max(abs(cycled.astype(np.float64) - w.astype(np.float64))) < 2e-3
+
+
+@pytest.mark.parametrize("name", ["A", "B", "W"])
+@pytest.mark.parametrize("bad", [np.inf, -np.inf, np.nan])
+def test_what_is_not_finite_is_refused_before_anything_is_written(name: str, bad: float) -> None:
+    """peft#3682, peft#3710: the check of a safe merge came after the first write."""
+    for dtype in DTYPES.values():
+        a, b = adapter(40, 50, 4, dtype)
+        w = numbers((40, 50), dtype, seed=3)
+        arrays = {"A": a, "B": b, "W": w}
+        arrays[name][-1, -1] = bad
+        before = [array.tobytes() for array in arrays.values()]
+        text = "NaN" if np.isnan(bad) else "an infinity"
+        with pytest.raises(ValueError, match=f"^merge: {name} must be finite, got {text}$"):
+            sg.lowrank.merge(w, a, b, out=w)
+        assert [array.tobytes() for array in arrays.values()] == before
+        assert not np.all(np.isfinite(sg.lowrank.merge(w, a, b, check_finite=False).astype(np.float32)))
+
+
+def test_results_beyond_the_range_are_refused_before_anything_is_written() -> None:
+    w = np.full((30, 40), 60000, np.float16)
+    a, b = np.full((1, 40), 100, np.float16), np.full((30, 1), 0.5, np.float16)
+    before = w.tobytes()
+    sg.lowrank.merge(w, a, b, scale=-2.0)
+    b[17] = 100
+    with pytest.raises(ValueError, match=r"^merge: W must stay finite in float16, got sums beyond its range$"):
+        sg.lowrank.merge(w, a, b, out=w)
+    assert w.tobytes() == before
+    assert np.isinf(sg.lowrank.merge(w, a, b, check_finite=False)[17]).all()
+
+
+@each_dtype
+def test_layouts_and_threads(name: str, isa: str, threads: Callable[[int], None]) -> None:
+    assert sg.isa() == isa
+    dtype = DTYPES[name]
+    a, b = adapter(300, 200, 20, dtype)
+    w = numbers((300, 200), dtype, seed=3)
+    threads(1)
+    expected = sg.lowrank.merge(w, a, b, scale=0.3)
+    threads(2)
+    assert same(sg.lowrank.merge(w, a, b, scale=0.3), expected)
+    wide = np.zeros((600, 400), dtype)
+    wide[::2, ::2] = w
+    for one in (np.asfortranarray(w), wide[::2, ::2], w[::-1, ::-1].copy()[::-1, ::-1]):
+        assert same(sg.lowrank.merge(one, np.asfortranarray(a), b[:, ::-1].copy()[:, ::-1], scale=0.3), expected)
+        out = np.zeros_like(one)
+        assert sg.lowrank.merge(w, a, b, scale=0.3, out=out) is out
+        assert same(np.ascontiguousarray(out), expected)
+    sg.lowrank.merge(wide[::2, ::2], a, b, scale=0.3, out=wide[::2, ::2])
+    assert same(wide[::2, ::2].copy(), expected)
+    assert not wide[1::2].astype(bool).any()
+    sg.lowrank.merge(w, a, b, scale=0.3, out=w)
+    assert same(w, expected)
+
+
+def test_convolutions_and_embeddings() -> None:
+    a, b = numbers((4, 5, 3, 3), np.dtype(np.float32), seed=1), numbers((6, 4, 1, 1), np.dtype(np.float32), seed=2)
+    w = numbers((6, 5, 3, 3), np.dtype(np.float32), seed=3)
+    expected = sg.lowrank.merge(w.reshape(6, 45), a.reshape(4, 45), b.reshape(6, 4)).reshape(w.shape)
+    assert same(sg.lowrank.merge(w, a, b), expected)
+    assert same(sg.lowrank.merge(w, a, b[:, :, 0, 0]), expected)
+    sg.lowrank.merge(w, a, b, out=w)
+    assert same(w, expected)
+    # An embedding of 7 tokens in 5 numbers: A (rank, 7), B (5, rank), W (7, 5).
+    a, b = adapter(5, 7, 2, np.dtype(np.float32))
+    w = numbers((7, 5), np.dtype(np.float32))
+    assert same(sg.lowrank.merge(w, a, b, fan_in_fan_out=True), sg.lowrank.merge(w.T.copy(), a, b).T.copy())
+
+
+W, A, B = np.zeros((3, 4)), np.zeros((2, 4)), np.zeros((3, 2))
+FROZEN = np.zeros((3, 4))
+FROZEN.flags.writeable = False
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"A": A[:, :3]}, ValueError, "A must have shape (rank, 4) with W of shape (3, 4), got (2, 3)"),
+        ({"B": B[:2]}, ValueError, "B must have shape (3, rank) with W of shape (3, 4), got (2, 2)"),
+        ({"B": B[:, :1]}, ValueError, "B must have shape (out, 2) with A of shape (2, 4), got (3, 1)"),
+        ({"W": W[0]}, ValueError, "W must have two axes or more, got shape (4,)"),
+        ({"A": A[0]}, ValueError, "A must have shape (rank, in, ...) with W of shape (3, 4), got (4,)"),
+        ({"B": B[..., None, None, None]}, ValueError, "B must have shape (out, rank) or (out, rank, 1, ...), got "
+         "(3, 2, 1, 1, 1)"),
+        ({"scale": np.inf}, ValueError, "scale must be finite, got inf"),
+        ({"scale": "1"}, TypeError, "scale must be a real number, got str"),
+        ({"form": "times"}, ValueError, "form must be 'add' or 'hadamard', got 'times'"),
+        ({"rounding": 1}, TypeError, "rounding must be a string, got 1"),
+        ({"mask": np.ones((3, 3), bool)}, ValueError, "mask must have the shape of W, (3, 4), got (3, 3)"),
+        ({"mask": np.ones((3, 4))}, TypeError, "mask must be boolean, got dtype dtype('float64')"),
+        ({"out": np.zeros((4, 3))}, ValueError, "out must have shape (3, 4), got (4, 3)"),
+        ({"out": np.zeros((3, 4), np.float32)}, TypeError, "out must have dtype float64, got float32"),
+        ({"out": FROZEN}, ValueError, "out must be writable, got a read-only array"),
+        ({"W": W.astype(complex)}, TypeError, "W must be float16, bfloat16, float32, float64, bool or integer, got "
+         "dtype dtype('complex128')"),
+        ({"fan_in_fan_out": True}, ValueError, "A must have shape (rank, 3) with W of shape (3, 4), got (2, 4)"),
+    ],
+)  # fmt: skip
+def test_refusals(arguments: dict[str, Any], error: type[Exception], message: str) -> None:
+    with pytest.raises(error) as caught:
+        sg.lowrank.merge(**{"W": W, "A": A, "B": B, **arguments})
+    assert str(caught.value) == f"merge: {message}"

@@ -1,0 +1,53 @@
+"""What Python call exercises each kernel of the layer `linalg`: those of the families that are built on it."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from cases import Array
+from sorgum import lowrank
+from sorgum._data.golden_lowrank import SHAPES, adapter, applied, merged, numbers
+from sorgum._data.inputs import words
+
+
+def products(computed: np.dtype[Any], stored: np.dtype[Any]) -> Iterator[Array]:
+    """Every end, rows and panels that are not whole, one chunk and several; any encodings."""
+    for shape in SHAPES:
+        if computed == stored or stored.itemsize == 2:
+            yield from merged(*shape, stored)
+            yield from applied(*shape, stored)
+        a, b = adapter(*shape, computed)
+        w, x = numbers(shape[:2], stored, seed=1), numbers((7, shape[1]), stored, seed=2)
+        for one in (w, np.asfortranarray(w)):
+            yield lowrank.merge(one, a, b.astype(stored), scale=0.5)
+            yield lowrank.merge(one, a.astype(stored), b)
+        yield lowrank.apply(x, a, b.astype(stored))
+        yield lowrank.apply(np.asfortranarray(x), a.astype(stored).T.copy().T, b)
+    with np.errstate(invalid="ignore", over="ignore"):
+        any_w = words(40 * 50, np.float64 if stored.itemsize == 8 else np.float32).astype(stored).reshape(40, 50)
+    a, b = adapter(40, 50, 3, computed)
+    yield lowrank.merge(any_w, a, b, check_finite=False)
+
+
+def magnitudes(dtype: np.dtype[Any]) -> Iterator[Array]:
+    for shape in SHAPES:
+        yield from merged(*shape, dtype)
+    w, (a, b) = numbers((30, 70), dtype, seed=1), adapter(30, 70, 2, dtype)
+    for value in (np.inf, -np.inf, np.nan):
+        for at in ((0, 0), (29, 69), (7, 33)):
+            bad = w.copy()
+            bad[at] = value
+            try:
+                lowrank.merge(bad, a, b)
+            except ValueError as error:
+                yield np.frombuffer(str(error).encode(), np.uint8)
+
+
+# Kernel -> what exercises it.
+CASES: dict[str, Callable[..., Iterator[Array]]] = {
+    "pack": products,
+    "pack_transposed": products,
+    "product": products,
+    "largest_magnitude": magnitudes,
+}
