@@ -45,7 +45,15 @@ def groups(module: ModuleType) -> dict[str, dict[str, object]]:
 
 
 def modules() -> list[ModuleType]:
-    return [sorgum, *(importlib.import_module(f"sorgum.{family}") for family in _core.families())]
+    """Return the package, the modules of families, and behind each those that it exports."""
+    found = [sorgum]
+    for family in _core.families():
+        module = importlib.import_module(f"sorgum.{family}")
+        found += [
+            module,
+            *(getattr(module, name) for name in module.__all__ if inspect.ismodule(getattr(module, name))),
+        ]
+    return found
 
 
 def page() -> str:
