@@ -10,6 +10,7 @@ import pytest
 import sorgum as sg
 from sorgum import reference
 from sorgum._data.golden_lowrank import adapter, numbers
+from sorgum.interop import bfloat16
 
 BFLOAT16 = np.dtype(ml_dtypes.bfloat16)
 DTYPES = {"f32": np.dtype(np.float32), "f64": np.dtype(np.float64), "f16": np.dtype(np.float16), "bf16": BFLOAT16}
@@ -169,6 +170,20 @@ def test_convolutions_and_embeddings() -> None:
     a, b = adapter(5, 7, 2, np.dtype(np.float32))
     w = numbers((7, 5), np.dtype(np.float32))
     assert same(sg.lowrank.merge(w, a, b, fan_in_fan_out=True), sg.lowrank.merge(w.T.copy(), a, b).T.copy())
+
+
+def test_bits_of_bfloat16_at_odd_addresses() -> None:
+    """As in a mapped file: NumPy calls them aligned, since their type is a structure."""
+    bytes_of = np.zeros(1 + 3 * 4 * 2, np.uint8)
+    w = np.ndarray((3, 4), bfloat16.bits, bytes_of, offset=1 - bytes_of.ctypes.data % 2)
+    w[...] = bfloat16.rounded(np.arange(12.0).reshape(3, 4), bfloat16.bits)
+    assert w.flags.aligned
+    assert w.ctypes.data % 2 == 1
+    a, b = np.ones((1, 4), np.float32), np.ones((3, 1), np.float32)
+    expected = bfloat16.rounded(np.arange(12.0).reshape(3, 4) + 1.0, bfloat16.bits).tobytes()
+    assert sg.lowrank.merge(w, a, b).tobytes() == expected
+    sg.lowrank.merge(w, a, b, out=w)
+    assert w.tobytes() == expected
 
 
 W, A, B = np.zeros((3, 4)), np.zeros((2, 4)), np.zeros((3, 2))

@@ -12,7 +12,7 @@ from sorgum._arguments.results import apart, result_for
 from sorgum._core import lowrank as compiled
 from sorgum.interop import bfloat16
 from sorgum.interop.arrays import shown
-from sorgum.lowrank._operands import as_matrix, dense, factors_of, finite_number, has_rows, is_wide, numbers_of
+from sorgum.lowrank._operands import as_matrix, compact, dense, factors_of, finite_number, has_rows, is_wide, numbers_of
 
 __all__ = ["apply"]
 
@@ -111,7 +111,7 @@ def apply(
     target = flat if has_rows(flat) and np.may_share_memory(flat, result) else np.empty(flat.shape, flat.dtype)
     if added is not None:
         added = as_matrix(apart(added, out), added.ndim - 1)
-        added = added if has_rows(added) else np.require(added, requirements=("C", "A"))
+        added = added if has_rows(added) else compact(added)
     gates = None if gates is None else gates.reshape(-1)
     compiled.apply(array, a, b, factor, _ACTIVATIONS[activation], middle, gates, added, wide, target)
     if target is not flat:

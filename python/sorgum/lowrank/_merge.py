@@ -13,7 +13,7 @@ from sorgum._arguments.scalars import flag_of, require_option
 from sorgum._core import lowrank as compiled
 from sorgum.interop import bfloat16
 from sorgum.interop.arrays import plain
-from sorgum.lowrank._operands import as_matrix, dense, factors_of, finite_number, has_rows, is_wide
+from sorgum.lowrank._operands import as_matrix, compact, dense, factors_of, finite_number, has_rows, is_wide
 
 __all__ = ["merge"]
 
@@ -111,7 +111,7 @@ def merge(
     elif not has_rows(flat) or not np.may_share_memory(flat, result):
         target = np.empty(flat.shape, flat.dtype)
     if not has_rows(w):
-        w = np.require(w, requirements=("C", "A"))
+        w = compact(w)
     if set_at is not None and (not has_rows(set_at) or np.may_share_memory(set_at, target)):
         set_at = np.array(set_at, order="C")
     compiled.merge(

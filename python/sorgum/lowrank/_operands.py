@@ -11,7 +11,7 @@ from sorgum._arguments.arrays import Array, floats_of
 from sorgum._arguments.scalars import number_of
 from sorgum.interop import bfloat16
 
-__all__ = ["as_matrix", "dense", "factors_of", "finite_number", "has_rows", "is_wide", "numbers_of"]
+__all__ = ["as_matrix", "compact", "dense", "factors_of", "finite_number", "has_rows", "is_wide", "numbers_of"]
 
 
 def finite_number(function: str, argument: str, value: object) -> float:
@@ -44,13 +44,23 @@ def numbers_of(function: str, argument: str, value: npt.ArrayLike | None, wide: 
 def has_rows(array: Array) -> bool:
     """Return whether the elements of each row of a matrix lie side by side, at addresses that fit them."""
     return array.size == 0 or (
-        (array.shape[1] <= 1 or array.strides[1] == array.itemsize) and array.flags.aligned and _is_whole(array)
+        (array.shape[1] <= 1 or array.strides[1] == array.itemsize) and _is_at_home(array) and _is_whole(array)
     )
 
 
 def dense(array: Array) -> Array:
     """Return a matrix whose rows or columns are contiguous: the array itself, if it is so."""
-    return array if has_rows(array) or has_rows(array.T) else np.require(array, requirements=("C", "A"))
+    return array if has_rows(array) or has_rows(array.T) else compact(array)
+
+
+def compact(array: Array) -> Array:
+    """Return a matrix that is contiguous, at an address that fits its elements."""
+    return np.ascontiguousarray(array) if _is_at_home(array) else np.array(array, order="C")
+
+
+def _is_at_home(array: Array) -> bool:
+    """Return whether the address is a multiple of the size; NumPy's own flag is always set for bits of bfloat16."""
+    return bool(array.__array_interface__["data"][0] % array.itemsize == 0)
 
 
 def _is_whole(array: Array) -> bool:
