@@ -1,4 +1,4 @@
-"""The command line: `python -m sorgum {info,selftest,bench}`."""
+"""The command line: `python -m sorgum {info,selftest,bench,merge}`."""
 
 import argparse
 import importlib
@@ -8,6 +8,8 @@ import sys
 from collections.abc import Sequence
 
 import sorgum
+
+_MODULES = {"selftest": "sorgum.selftest", "bench": "sorgum.bench", "merge": "sorgum.lowrank.peft.command"}
 
 
 def info(arguments: Sequence[str]) -> int:
@@ -39,8 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     ----------
     arguments : sequence of str, optional
         The command and its own arguments; those of the process by default. Without any, help is printed.
-        `sorgum.selftest` and `sorgum.bench` are imported only when called for; each has a function
-        `main(arguments) -> int`.
+        The modules of all but `info` are imported only when called for; each has a function `main(arguments) -> int`.
 
     Returns
     -------
@@ -55,9 +56,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--version", action="version", version=f"sorgum {sorgum.__version__}")
     parser.add_argument(
         "command",
-        choices=("info", "selftest", "bench"),
+        choices=("info", *_MODULES),
         help="info: version, instruction sets, threads, build; selftest: compare this installation with known answers; "
-        "bench: measure this machine",
+        "bench: measure this machine; merge: merge LoRA adapters into a checkpoint",
     )
     parser.add_argument("arguments", nargs=argparse.REMAINDER, help="arguments of the command")
     words = sys.argv[1:] if arguments is None else arguments
@@ -67,7 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(words)
     if given.command == "info":
         return info(given.arguments)
-    module = importlib.import_module(f"sorgum.{given.command}")
+    module = importlib.import_module(_MODULES[given.command])
     return int(module.main(given.arguments))
 
 

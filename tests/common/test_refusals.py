@@ -46,6 +46,8 @@ OWN: dict[tuple[str, str], Any] = {
     ("merge", "B"): P[:, :2],
     ("apply", "A"): X[:2],
     ("apply", "B"): P[:, :2],
+    ("combine", "adapters"): [(X[:2], P[:, :2], 1.0)],
+    ("combine", "weights"): [1.0],
     ("residual_norm", "x"): X[0],
     ("residual_norm", "b"): X[1],
     ("softmax_from_partial", "p"): PARTS,

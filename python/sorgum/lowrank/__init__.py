@@ -9,9 +9,11 @@ AVX-512 kernels, for any number of threads, any layout, and whatever rows stand 
 """
 
 from sorgum.interop.libraries import open_to_libraries
+from sorgum.lowrank import peft
 from sorgum.lowrank._apply import apply
+from sorgum.lowrank._combine import combine
 from sorgum.lowrank._merge import merge
 
-__all__ = ["apply", "merge"]
+__all__ = ["apply", "combine", "merge", "peft"]
 
 open_to_libraries(globals())
