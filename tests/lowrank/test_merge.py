@@ -184,6 +184,8 @@ def test_bits_of_bfloat16_at_odd_addresses() -> None:
     assert sg.lowrank.merge(w, a, b).tobytes() == expected
     sg.lowrank.merge(w, a, b, out=w)
     assert w.tobytes() == expected
+    empty = np.ndarray((3, 0), bfloat16.bits, bytes_of, offset=1 - bytes_of.ctypes.data % 2)
+    assert sg.lowrank.merge(empty, a[:, :0], b).shape == (3, 0)
 
 
 W, A, B = np.zeros((3, 4)), np.zeros((2, 4)), np.zeros((3, 2))

@@ -87,6 +87,15 @@ def test_names_of_checkpoints(tmp_path: Path, rng: np.random.Generator, names: l
     assert peft.merge_checkpoint(base, source, tmp_path / "out").merged == ["q.weight"]
 
 
+def test_the_configuration_of_a_model_may_be_no_json(tmp_path: Path, rng: np.random.Generator) -> None:
+    """Infinity stands in that of Mamba, and whoever reads it must see it in the copy."""
+    base = write_base(tmp_path / "base", {"q.weight": whole(rng, 6, 5)})
+    text = '{"time_step_limit": [0.0, Infinity], "a": 1, "a": 2}'
+    (base / "config.json").write_text(text)
+    peft.merge_checkpoint(base, write_adapter(tmp_path / "adapter", factors(rng, "q")), tmp_path / "out")
+    assert (tmp_path / "out" / "config.json").read_text() == text
+
+
 def test_the_files_of_a_cache_of_downloads(tmp_path: Path, rng: np.random.Generator) -> None:
     """Snapshots there are directories of links, and may be named by a link; paths may be relative and have blanks."""
     base, source, _, _ = three_shards(tmp_path, rng)

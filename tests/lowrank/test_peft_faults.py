@@ -15,6 +15,10 @@ import pytest
 from peft_files import files, write_adapter, write_base
 
 from sorgum.lowrank import peft
+from sorgum.lowrank.peft import command
+
+# Python warns of forks where there are threads; ours start anew in a child.
+pytestmark = pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
 
 CALLS = ("open", "mkdir", "write", "copy_file_range", "fsync", "rename")
 
@@ -190,6 +194,19 @@ def test_what_may_not_be_read_or_written(place: Path) -> None:
     (place / "base" / "tokenizer.json").chmod(0)
     with pytest.raises(PermissionError):
         merge(place)
+    assert sorted(path.name for path in place.iterdir()) == ["adapter", "base", "expected"]
+
+
+def test_an_interrupt_of_the_command_leaves_nothing(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*arguments: Any) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "copy_file_range", interrupted)
+    words = [str(place / name) for name in ("base", "adapter", "out")]
+    assert command.main([*words[:2], "-o", words[2], "--quiet"]) == 130
+    assert capsys.readouterr().err == "python -m sorgum merge: interrupted, nothing is left\n"
     assert sorted(path.name for path in place.iterdir()) == ["adapter", "base", "expected"]
 
 

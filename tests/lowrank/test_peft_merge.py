@@ -163,6 +163,21 @@ def test_convolutions_are_matrices_of_their_leading_axis(
     np.testing.assert_array_equal(found, base["conv.weight"] + 2.0 * delta)
 
 
+@pytest.mark.parametrize(("rows", "columns"), [(0, 5), (6, 0), (0, 0)])
+@pytest.mark.parametrize("more", [{}, {"use_dora": True, "fan_in_fan_out": True}])
+def test_weights_without_elements(
+    tmp_path: Path, rng: np.random.Generator, rows: int, columns: int, more: dict[str, Any]
+) -> None:
+    adapter = factors(rng, "q", rows=rows, columns=columns)
+    adapter |= {"q.lora_magnitude_vector": np.ones(rows, np.float32)} if more else {}
+    W = whole(rng, *((columns, rows) if more else (rows, columns)))
+    if more and rows:  # norms of nothing
+        with refuses("base must be finite in the magnitude over the norm in q.weight, got inf at (0,)"):
+            merged(tmp_path, {"q.weight": W}, adapter, **more)
+    else:
+        assert merged(tmp_path, {"q.weight": W}, adapter, **more)["q.weight"].shape == W.shape
+
+
 def test_biases_are_scaled_and_added_in_float64(tmp_path: Path, rng: np.random.Generator) -> None:
     base = {"q.weight": whole(rng, 6, 5), "q.bias": np.full(6, 1.0, np.float32)}
     adapter = factors(rng, "q") | {"q.lora_B.bias": np.full(6, 2.0**-24, np.float32)}

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import sorgum as sg
 from sorgum.interop import bfloat16
 from sorgum.lowrank import peft
 
@@ -136,6 +137,22 @@ def test_bfloat16_is_rounded_once(tmp_path: Path) -> None:
     # float32 errs by at most (r + 3) 2^-24 relative to the terms; bfloat16's middles are 2^-8 apart: 1 entry in 1000
     assert ours >= total - 2
     assert theirs < 0.97 * total
+
+
+def test_rounding_as_peft_rounds(tmp_path: Path) -> None:
+    """In 999 of 1000 entries of bfloat16: the products are summed in another order, which only middles show."""
+    _, adapter, before, expected = saved(tmp_path, torch.bfloat16, r=8)
+    equal, once, total = 0, 0, 0
+    for module, factors in peft.read_adapter(adapter).modules.items():
+        W = before[f"{module}.weight"]
+        A, B = (torch.from_numpy(bfloat16.widened(x)).bfloat16() for x in (factors.A, factors.B))
+        for rounding in ("peft", "once"):
+            merged = sg.lowrank.merge(W, A, B, scale=factors.scale, rounding=rounding)
+            same = int((merged == expected[f"{module}.weight"]).sum())
+            equal, once = (equal + same, once) if rounding == "peft" else (equal, once + same)
+        total += W.numel()
+    assert equal >= 0.999 * total
+    assert once < 0.97 * total
 
 
 def test_peft_loads_what_is_written(tmp_path: Path) -> None:

@@ -43,9 +43,8 @@ def numbers_of(function: str, argument: str, value: npt.ArrayLike | None, wide: 
 
 def has_rows(array: Array) -> bool:
     """Return whether the elements of each row of a matrix lie side by side, at addresses that fit them."""
-    return array.size == 0 or (
-        (array.shape[1] <= 1 or array.strides[1] == array.itemsize) and _is_at_home(array) and _is_whole(array)
-    )
+    in_rows = array.shape[1] <= 1 or array.strides[1] == array.itemsize
+    return _is_at_home(array) and (array.size == 0 or (in_rows and _is_whole(array)))
 
 
 def dense(array: Array) -> Array:

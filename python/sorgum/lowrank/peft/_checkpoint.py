@@ -107,7 +107,7 @@ class Checkpoint:
         if not os.path.isfile(path):
             return
         with open(path, "rb") as file:
-            config = json_object(self._argument, file.read(), "config.json")
+            config = json_object(self._argument, file.read(), "config.json", strict=False)
         for name in _QUANTISED:
             if config.get(name):
                 got = f"{name} {shown(config[name])} in config.json"

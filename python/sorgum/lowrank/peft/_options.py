@@ -102,7 +102,7 @@ def _compiled(
     keys = {}
     for key in pattern:
         try:
-            keys[key] = re.compile(rf"(?:.*\.)?(?:{key})$")
+            keys[key] = re.compile(rf"(.*\.)?({key})$")
         except (re.error, RecursionError, OverflowError) as error:
             rule = f"have keys of {option} that are regular expressions"
             raise argument.refusal(rule, f"{shown(key)}: {error}") from None

@@ -11,6 +11,7 @@ from sorgum._arguments.arrays import Array
 from sorgum.interop import bfloat16
 from sorgum.lowrank._combine import beside
 from sorgum.lowrank._merge import merge
+from sorgum.lowrank._operands import as_matrix
 from sorgum.lowrank.peft._plan import Change, Term, refuse_unless_finite
 from sorgum.lowrank.peft._refusals import Argument
 
@@ -62,7 +63,7 @@ def _parts(argument: Argument, name: str, change: Change, old: Array, dtype: np.
 
 def _weight(argument: Argument, name: str, terms: Sequence[Term], old: Array, dtype: np.dtype[Any]) -> Iterator[Array]:
     """Yield W + sum of weight * scale * B A, where there is a magnitude with its norms."""
-    W = old.reshape(old.shape[0], -1)
+    W = as_matrix(old)
     magnitude = terms[0].factors.magnitude
     if magnitude is None:
         yield from _sums(argument, name, terms, W, dtype)
@@ -109,7 +110,7 @@ def _quotient(argument: Argument, name: str, magnitude: Array, squares: Array) -
 def _joined(terms: Sequence[Term]) -> tuple[Array, Array, float]:
     """Return A, B and a scale, such that scale * B A is the sum of all terms."""
     return beside(
-        [bfloat16.widened(factors.A.reshape(factors.A.shape[0], -1)) for factors, _ in terms],
+        [bfloat16.widened(as_matrix(factors.A)) for factors, _ in terms],
         [bfloat16.widened(factors.B) for factors, _ in terms],
         [weight * factors.scale for factors, weight in terms],
     )

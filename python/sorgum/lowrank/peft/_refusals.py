@@ -41,23 +41,26 @@ class Argument(NamedTuple):
         return path
 
 
-def json_object(argument: Argument, text: bytes, file: str) -> dict[str, Any]:
+def json_object(argument: Argument, text: bytes, file: str, *, strict: bool = True) -> dict[str, Any]:
     """Return the JSON object that a file, or the header of a file, consists of.
 
-    A name that stands twice is refused, as are NaN and infinities: whoever reads such a text next may read another.
+    If `strict`, a name that stands twice is refused, as are NaN and infinities: whoever reads such a text next may read
+    another. They are found in the configuration of some models.
     """
 
     def unique(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
         found: dict[str, Any] = {}
         for name, value in pairs:
-            if name in found:
+            if strict and name in found:
                 raise ValueError(f"the name {shown(name)} stands twice")
             name.encode()  # a half of a pair of surrogates is no text
             found[name] = value
         return found
 
-    def no_number(text: str) -> Any:
-        raise ValueError(f"{text} is no number of JSON")
+    def no_number(text: str) -> float:
+        if strict:
+            raise ValueError(f"{text} is no number of JSON")
+        return float(text)
 
     try:
         value = json.loads(text.decode(), object_pairs_hook=unique, parse_constant=no_number)

@@ -22,7 +22,7 @@ def main(arguments: Sequence[str]) -> int:
     Returns
     -------
     int
-        0, or 1 if a merge was refused or the system failed; the reason is printed then.
+        0; 1 if a merge was refused or the system failed, for a reason that is printed; 130 after Ctrl-C.
     """
     parser = argparse.ArgumentParser(
         prog="python -m sorgum merge",
@@ -51,6 +51,9 @@ def main(arguments: Sequence[str]) -> int:
     except (ValueError, TypeError, OSError, MemoryError) as error:
         print(f"python -m sorgum merge: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("python -m sorgum merge: interrupted, nothing is left", file=sys.stderr)
+        return 130
     if not given.quiet:
         print(f"{given.out}: {len(done.merged)} tensors merged, {len(done.replaced)} replaced")
         for what, names in (("no place for", done.unmatched), ("not copied:", done.left_out)):
