@@ -58,10 +58,22 @@ __attribute__((tls_model("initial-exec")))
 #endif
 thread_local bool inside_tasks = false;
 
+// Of the job whose tasks the thread runs, if any.
+#if defined(__ELF__)
+__attribute__((tls_model("initial-exec")))
+#endif
+thread_local const std::atomic<bool>* stop_of_job = nullptr;
+
 class InsideTasks {
 public:
-    InsideTasks() : saved_(inside_tasks) { inside_tasks = true; }
-    ~InsideTasks() { inside_tasks = saved_; }
+    explicit InsideTasks(const std::atomic<bool>& stop) : saved_(inside_tasks) {
+        inside_tasks = true;
+        stop_of_job = &stop;
+    }
+    ~InsideTasks() {
+        inside_tasks = saved_;
+        stop_of_job = nullptr;
+    }
     InsideTasks(const InsideTasks&) = delete;
     InsideTasks& operator=(const InsideTasks&) = delete;
 
@@ -83,7 +95,7 @@ struct Job {
 
     void run(int slot, InterruptPoll* poll) noexcept {
         const FpGuard fp_guard;
-        const InsideTasks inside;
+        const InsideTasks inside(stop);
         try {
             bool first = true;
             while (!stop.load(std::memory_order_relaxed)) {
@@ -334,6 +346,8 @@ bool threads_at_hand() {
     return Clock::now().time_since_epoch().count() - last_end.load(std::memory_order_relaxed) <
            Clock::duration(kSpinTime).count();
 }
+
+bool tasks_stopped() { return stop_of_job != nullptr && stop_of_job->load(std::memory_order_relaxed); }
 
 const char* num_threads_source() { return kSourceNames[current_setting() >> kSourceShift]; }
 

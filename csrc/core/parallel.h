@@ -24,6 +24,10 @@ bool threads_at_hand();
 using TaskFunction = void (*)(void* context, index_t task, int slot);
 void run_tasks(index_t tasks, int max_threads, TaskFunction function, void* context);
 
+// Within a task: whether the others of its call are to end, because one of them has thrown or the caller wants it.
+// Tasks that wait for each other ask while they wait.
+bool tasks_stopped();
+
 // Calls body(task, slot) for every task in [0, tasks). `slot` is below `max_threads` and no two tasks that run at the
 // same time share one: it indexes scratch memory. Runs under FpGuard (N8) in every thread. Throws Interrupted when the
 // interrupt callback, polled by the calling thread between tasks, says so.
