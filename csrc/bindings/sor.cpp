@@ -97,6 +97,8 @@ py::array colors(const Relaxation& self) {
 void register_sor(py::module_& module) {
     module.def("residual_norm", &residual_norm, py::arg("indptr"), py::arg("indices"), py::arg("data"), py::arg("rows"),
                py::arg("columns"), py::arg("x"), py::arg("b"));
+    module.def("share_from", &sor::share_from, py::arg("elements"));
+    module.def("threads_of_last_sweep", &sor::threads_of_last_sweep);
     py::class_<Relaxation>(module, "Relaxation")
         .def(py::init(&relaxation), py::arg("indptr"), py::arg("indices"), py::arg("data"), py::arg("rows"),
              py::arg("columns"), py::arg("order"))

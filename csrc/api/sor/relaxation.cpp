@@ -119,7 +119,7 @@ void sweep_rows(const System<T>& system, const SweepArguments& a) {
     for (index_t k = 0; k < a.iterations; ++k) {
         SquaresSum squares = kNoSquares;
         const auto half = [&](bool backward, bool last) {
-            const Step<T> step = {omega, backward, false, lower.data(), upper.data(), nullptr};
+            const Step<T> step = {omega, backward, false, lower.data(), upper.data(), nullptr, 0};
             sorgum::sor::sweep(system, step, bs.data(), xs.data(), last && norms != nullptr ? &squares : nullptr, poll);
         };
         if (a.direction == Direction::symmetric)
@@ -152,7 +152,7 @@ Relaxation::Relaxation(const CsrArrays& a, Order order) : order_(order), value_t
     structure_ = std::make_shared<Structure>(structure_of(kClass, checked, order));
     checked.with_type([&](const auto& matrix) {
         using T = typename std::decay_t<decltype(matrix)>::value;
-        system_ = with_values(System<T>{structure_, nullptr, nullptr}, matrix.data);
+        system_ = with_values(System<T>{structure_, nullptr, nullptr, std::make_shared<LazySchedule>()}, matrix.data);
     });
 }
 
@@ -207,7 +207,7 @@ void Relaxation::half_solve(const ArrayView& b, double omega, Half half, const A
         const index_t bytes = structure.rows * static_cast<index_t>(sizeof(T));
         if (from != to)
             check_apart(name, "out", to, "b", from, bytes);
-        const Step<T> step = {omega_of<T>(name, omega), half == Half::upper, true, nullptr, nullptr, nullptr};
+        const Step<T> step = {omega_of<T>(name, omega), half == Half::upper, true, nullptr, nullptr, nullptr, 0};
         const FpGuard guard;
         const AtPlaces<T> bs(structure, from);
         InterruptPoll poll;

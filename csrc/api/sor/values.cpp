@@ -162,7 +162,7 @@ Values<T> values_of(const char* function, const Structure& structure, const T* d
         T most = 0;
         for (index_t block = begin; block < end; ++block) {
             const T of_block = filler.fill(block);
-            most = of_block <= most ? most : of_block;  // a NaN stays
+            most = most != most || of_block <= most ? most : of_block;
         }
         largest[static_cast<std::size_t>(begin / kBlocksAtOnce)] = most;
     });

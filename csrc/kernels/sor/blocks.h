@@ -6,8 +6,9 @@
 //           Fehske and Bishop 2014, "A unified sparse matrix data format for efficient general sparse matrix-vector
 //           multiplication on modern processors with wide SIMD units" (SELL); deviations: slots of neighbouring columns
 //           store no index, and what couples the rows of a block is subtracted row by row
-// shapes    blocks [first, last); vectors have an element per row; x overlaps neither b nor the matrix, but x may be b
-//           where `half` is set. change: 16 numbers per block from the first one on
+// shapes    blocks_sweep: rows [first, last), of blocks that need not be whole; blocks_residual: blocks [first, last),
+//           which go to r[0], r[1], ...; vectors have an element per row; x overlaps neither b nor the matrix, but x may
+//           be b where `half` is set
 // order     s = fma(a_ij, x_j, s) from +0 over the columns of a row, ascending, but those of the block on the side that
 //           the sweep comes from; c = fma(omega d, b_i - s, (1 - omega) x_i), where d = 1 / a_ii; then, over the
 //           columns that were left out, towards the diagonal, c = fma(-(omega (a_ij d)), x_j, c); x_i = c
@@ -54,6 +55,7 @@ struct Blocks {
     const Slot* slots;
     const Pattern* patterns;
     const Block* blocks;
+    index_t count;  // of blocks
     const T* values;
     const std::int32_t* columns;
     const T* diagonal;
@@ -67,7 +69,8 @@ struct Step {
     bool backward;           // from the last row to the first
     bool half;               // x is taken for 0 before, so that the half of the matrix that lies ahead is not read
     const T *lower, *upper;  // where not null: x_i = min(max(c, lower_i), upper_i)
-    double* change;          // where not null: a_ii (x_i - x_i before)
+    double* change;          // where not null: a_ii (x_i - x_i before) of the rows from `change_first` on
+    index_t change_first;
 };
 
 template <class T>

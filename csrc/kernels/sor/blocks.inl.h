@@ -57,11 +57,12 @@ SORGUM_INLINE void keep_inner(const AtSlot<T>& at, T omega, vec<T> inverse, Inne
     ++inner.slots;
 }
 
-// Row by row in the order of the sweep; y has what they are now, and a 1 behind.
+// Row by row in the order of the sweep; y has what the rows are now, and a 1 behind them.
 template <bool backward, class T>
-SORGUM_INLINE void subtract_inner(const Inner<T>& inner, const Step<T>& step, index_t first_row, index_t rows, T* y) {
-    for (index_t k = 0; k < rows; ++k) {
-        const index_t i = backward ? rows - 1 - k : k;
+SORGUM_INLINE void subtract_inner(const Inner<T>& inner, const Step<T>& step, index_t first_row, index_t low,
+                                  index_t high, T* y) {
+    for (index_t k = 0; k < high - low; ++k) {
+        const index_t i = backward ? high - 1 - k : low + k;
         T c = y[i];
         for (index_t m = 0; m < inner.slots; ++m) {
             const index_t slot = backward ? inner.slots - 1 - m : m;
@@ -78,66 +79,81 @@ SORGUM_INLINE void subtract_inner(const Inner<T>& inner, const Step<T>& step, in
 SORGUM_INLINE f64x16 wide(f64x16 a) { return a; }
 SORGUM_INLINE f64x16 wide(f32x16 a) { return widen(a); }
 
+// Of rows that the step leaves alone nothing is told.
 template <class T>
-SORGUM_INLINE void keep_change(const Blocks<T>& a, index_t row, index_t rows, vec<T> change, double* to) {
+SORGUM_INLINE void keep_change(const Blocks<T>& a, index_t row, index_t low, index_t high, vec<T> change, double* to) {
     const vec<T> diagonal = load(a.diagonal + row) + splat<vec<T>>(a.shift);
-    const f64x16 scaled = wide(diagonal) * wide(change);
-    store(to, select_bits((1u << rows) - 1, scaled, splat<f64x16>(0.0)));
+    double scaled[kBlock];
+    store(scaled, wide(diagonal) * wide(change));
+    store_first(to + low, load_first(scaled + low, high - low, 0.0), high - low);
 }
 
-template <bool backward, class T>
-SORGUM_INLINE void sweep_block(const Blocks<T>& a, const Step<T>& step, const T* b, T* x, index_t block,
-                               double* change) {
+// The sums of the rows of a block, and b - s with x: what rows are before the block's own columns are subtracted. Calls
+// visit(slot, s) for slots that reach into the block from the side that the sweep comes from.
+template <bool backward, class T, class Visit>
+SORGUM_INLINE vec<T> relax_outer(const Blocks<T>& a, const Step<T>& step, const T* b, const T* x, index_t block,
+                                 vec<T>& before, Visit&& visit) {
     using V = vec<T>;
     const Block& at_block = a.blocks[block];
     const Pattern& pattern = a.patterns[at_block.pattern];
     const index_t row = block * kBlock;
+    const T* const here = x + row;
     AtSlot<T> at = {a.slots + pattern.slots, a.values + at_block.values * kBlock,
                     a.columns + at_block.columns * kBlock};
-    T* const here = x + row;
-    const V inverse = load(a.inverse + row);
     V s = splat<V>(T(0));
-    Inner<T> inner;
     const auto add = [&](index_t slots) SORGUM_LAMBDA {
         for (index_t k = 0; k < slots; ++k, at.next())
             s = add_slot(at, here, at.slot->present, s);
     };
-    const auto add_outer = [&](index_t slots) SORGUM_LAMBDA {
-        for (index_t k = 0; k < slots; ++k, at.next()) {
-            const unsigned outer = at.slot->present & ~unsigned(at.slot->inner);
-            if (outer != 0)
-                s = add_slot(at, here, outer, s);
-            keep_inner(at, step.omega, inverse, inner);
-        }
-    };
-    const auto pass = [&](index_t slots) SORGUM_LAMBDA {
-        for (index_t k = 0; k < slots; ++k)
-            at.next();
+    const auto add_inner = [&](index_t slots) SORGUM_LAMBDA {
+        for (index_t k = 0; k < slots; ++k, at.next())
+            s = visit(at, s);
     };
     if (!backward) {
         add(pattern.left - pattern.inner_left);
-        add_outer(pattern.inner_left);
+        add_inner(pattern.inner_left);
         if (!step.half)
             add(pattern.right);
     } else {
         if (step.half)
-            pass(pattern.left);
+            for (index_t k = 0; k < pattern.left; ++k)
+                at.next();
         else
             add(pattern.left);
-        add_outer(pattern.inner_right);
+        add_inner(pattern.inner_right);
         add(pattern.right - pattern.inner_right);
     }
-    const V before = step.half ? splat<V>(T(0)) : load_first(here, pattern.rows, T(0));
-    const V omega = splat<V>(step.omega), kept = splat<V>(T(1) - step.omega) * before;
-    const V c = fma(omega * inverse, load_first(b + row, pattern.rows, T(0)) - s, kept);
+    before = step.half ? splat<V>(T(0)) : load_first(here, pattern.rows, T(0));
+    const V kept = splat<V>(T(1) - step.omega) * before;
+    return fma(splat<V>(step.omega) * load(a.inverse + row), load_first(b + row, pattern.rows, T(0)) - s, kept);
+}
+
+// Any block, of which the rows [low, high) are relaxed.
+template <bool backward, class T>
+SORGUM_INLINE void sweep_block(const Blocks<T>& a, const Step<T>& step, const T* b, T* x, index_t block, index_t low,
+                               index_t high, double* change) {
+    using V = vec<T>;
+    const index_t row = block * kBlock;
+    T* const here = x + row;
+    const V inverse = load(a.inverse + row);
+    Inner<T> inner;
+    V before;
+    const auto visit = [&](const AtSlot<T>& at, V s) SORGUM_LAMBDA {
+        keep_inner(at, step.omega, inverse, inner);
+        const unsigned outer = at.slot->present & ~unsigned(at.slot->inner);
+        return outer != 0 ? add_slot(at, here, outer, s) : s;
+    };
     T y[kBlock + 1];
-    store(y, c);
+    store(y, relax_outer<backward>(a, step, b, x, block, before, visit));
     y[kBlock] = T(1);
-    subtract_inner<backward>(inner, step, row, pattern.rows, y);
-    const V now = load(y);
-    store_first(here, now, pattern.rows);
+    for (index_t i = 0; i < low; ++i)
+        y[i] = here[i];
+    for (index_t i = high; i < a.patterns[a.blocks[block].pattern].rows; ++i)
+        y[i] = here[i];
+    subtract_inner<backward>(inner, step, row, low, high, y);
+    store_first(here + low, load_first(y + low, high - low, T(0)), high - low);
     if (change != nullptr)
-        keep_change(a, row, pattern.rows, now - before, change);
+        keep_change(a, row, low, high, load(y) - before, change);
 }
 
 // The same where a row has at most its neighbour, the row before it in the order of the sweep, for a column of the
@@ -148,47 +164,28 @@ SORGUM_INLINE void sweep_chain(const Blocks<T>& a, const Step<T>& step, const T*
     using V = vec<T>;
     constexpr index_t first = backward ? kBlock - 1 : 0, ahead = backward ? -1 : 1;
     constexpr unsigned first_lane = 1u << first;
-    const Block& at_block = a.blocks[block];
-    const Pattern& pattern = a.patterns[at_block.pattern];
     const index_t row = block * kBlock;
-    AtSlot<T> at = {a.slots + pattern.slots, a.values + at_block.values * kBlock,
-                    a.columns + at_block.columns * kBlock};
     T* const here = x + row;
     const V inverse = load(a.inverse + row);
-    V s = splat<V>(T(0));
     unsigned linked = 0;
     alignas(64) T coefficient[kBlock], y[kBlock];
-    const auto add = [&](index_t slots) SORGUM_LAMBDA {
-        for (index_t k = 0; k < slots; ++k, at.next())
-            s = add_slot(at, here, at.slot->present, s);
-    };
-    const auto keep = [&](index_t slots) SORGUM_LAMBDA {
-        if (slots == 0)
-            return;
+    V before;
+    const auto visit = [&](const AtSlot<T>& at, V s) SORGUM_LAMBDA {
         const V values = load(at.values);
-        if ((at.slot->present & first_lane) != 0)
-            s = select_bits(first_lane, fma(values, splat<V>(here[first - ahead]), s), s);
         linked = at.slot->inner;
         store(coefficient, splat<V>(-step.omega) * (values * inverse));
-        at.next();
+        if ((at.slot->present & first_lane) == 0)
+            return s;
+        return select_bits(first_lane, fma(values, splat<V>(here[first - ahead]), s), s);
     };
-    if (!backward) {
-        add(pattern.left - pattern.inner_left);
-        keep(pattern.inner_left);
-        if (!step.half)
-            add(pattern.right);
-    } else {
-        if (step.half)
-            for (index_t k = 0; k < pattern.left; ++k)
-                at.next();
-        else
-            add(pattern.left);
-        keep(pattern.inner_right);
-        add(pattern.right - pattern.inner_right);
+    const V c = relax_outer<backward>(a, step, b, x, block, before, visit);
+    if (linked == 0) {
+        store(here, c);
+        if (change != nullptr)
+            keep_change(a, row, 0, kBlock, c - before, change);
+        return;
     }
-    const V before = step.half ? splat<V>(T(0)) : load(here);
-    const V kept = splat<V>(T(1) - step.omega) * before;
-    store(y, fma(splat<V>(step.omega) * inverse, load(b + row) - s, kept));
+    store(y, c);
     T last = y[first];
     here[first] = last;
     if (linked == (kAllLanes & ~first_lane)) {
@@ -206,7 +203,7 @@ SORGUM_INLINE void sweep_chain(const Blocks<T>& a, const Step<T>& step, const T*
         }
     }
     if (change != nullptr)
-        keep_change(a, row, kBlock, load(here) - before, change);
+        keep_change(a, row, 0, kBlock, load(here) - before, change);
 }
 
 // Processors see what is read from low to high addresses coming, but not from high to low where the lines of a block
@@ -225,7 +222,7 @@ SORGUM_INLINE void fetch_block(const Blocks<T>& a, index_t block) {
 template <class T>
 SORGUM_INLINE bool is_chain(const Blocks<T>& a, const Step<T>& step, index_t block) {
     const Pattern& pattern = a.patterns[a.blocks[block].pattern];
-    return pattern.rows == kBlock && step.lower == nullptr && step.upper == nullptr &&
+    return step.lower == nullptr && step.upper == nullptr &&
            (step.backward ? pattern.inner_right == 0 ||
                                 (pattern.inner_right == 1 && a.slots[pattern.slots + pattern.left].offset == 1)
                           : pattern.inner_left == 0 ||
@@ -234,21 +231,24 @@ SORGUM_INLINE bool is_chain(const Blocks<T>& a, const Step<T>& step, index_t blo
 
 template <class T>
 void blocks_sweep_kernel(const Blocks<T>& a, const Step<T>& step, const T* b, T* x, index_t first, index_t last) {
-    for (index_t k = first; k < last; ++k) {
-        const index_t block = step.backward ? first + (last - 1 - k) : k;
-        double* const change = step.change == nullptr ? nullptr : step.change + (block - first) * kBlock;
+    const index_t first_block = first / kBlock, blocks = (last + kBlock - 1) / kBlock - first_block;
+    for (index_t k = 0; k < blocks; ++k) {
+        const index_t block = first_block + (step.backward ? blocks - 1 - k : k), row = block * kBlock;
+        const index_t rows = a.patterns[a.blocks[block].pattern].rows;
+        const index_t low = first > row ? first - row : 0, high = last - row < rows ? last - row : rows;
+        double* const change = step.change == nullptr ? nullptr : step.change + (row - step.change_first);
         const index_t ahead = step.backward ? block - kBlocksAhead : block + kBlocksAhead;
-        if (ahead >= first && ahead < last)
+        if (ahead >= 0 && ahead < a.count)
             fetch_block(a, ahead);
-        if (is_chain(a, step, block)) {
+        if (high - low == kBlock && is_chain(a, step, block)) {
             if (step.backward)
                 sweep_chain<true>(a, step, b, x, block, change);
             else
                 sweep_chain<false>(a, step, b, x, block, change);
         } else if (step.backward)
-            sweep_block<true>(a, step, b, x, block, change);
+            sweep_block<true>(a, step, b, x, block, low, high, change);
         else
-            sweep_block<false>(a, step, b, x, block, change);
+            sweep_block<false>(a, step, b, x, block, low, high, change);
     }
 }
 

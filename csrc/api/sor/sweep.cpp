@@ -1,0 +1,219 @@
+#include <algorithm>
+#include <atomic>
+#include <memory>
+#include <thread>
+#include <vector>
+
+#include "api/sor/scratch.h"
+#include "api/sor/system.h"
+#include "dispatch/dispatch.h"
+#include "dispatch/sor.h"
+
+namespace sorgum::sor {
+
+namespace {
+
+constexpr index_t kBetweenPolls = index_t(1) << 22;  // numbers that are read between two looks at interrupts
+constexpr int kLooks = 256;                          // at what others have done, before a thread lets others run
+
+std::atomic<index_t> shared_from{0};
+std::atomic<int> last_threads{1};
+
+int threads_of(const Structure& structure, index_t least) {
+    const index_t elements = elements_of(structure), forced = shared_from.load(std::memory_order_relaxed);
+    if (forced > 0)
+        return elements < forced ? 1 : num_threads();
+    return elements < least ? 1 : threads_for(elements);
+}
+
+// Rows of about kBetweenPolls numbers, whole blocks and at most a chunk.
+index_t rows_between_polls(const Structure& structure) {
+    const index_t per_block = kBlock * (3 + structure.slots / std::max<index_t>(structure.blocks, 1));
+    return std::min(kChunk, std::max<index_t>(kBetweenPolls / per_block, 1) * kBlock);
+}
+
+// Rows are places here, those between the colors among them.
+template <class T>
+struct Sweeper {
+    const System<T>& system;
+    Step<T> step;
+    const T* b;
+    T* x;
+    Blocks<T> a = system.blocks();
+    blocks_sweep_fn<T>* kernel = sor_blocks_sweep(kernels(), T());
+    index_t rows = system.in_natural_order() ? system.structure->rows : system.structure->padded_rows();
+
+    // Rows [first, last) of one chunk; changes are told in scratch, 0 for places without a row.
+    void chunk(index_t first, index_t last, SquaresScratch* scratch, InterruptPoll* poll) const {
+        Step<T> now = step;
+        if (scratch != nullptr) {
+            now.change = scratch->numbers.data();
+            now.change_first = first;
+            std::fill_n(now.change, last - first, 0.0);
+        }
+        const index_t at_once = rows_between_polls(*system.structure);
+        const index_t pieces = ceil_div(last - first, at_once);
+        for (index_t k = 0; k < pieces; ++k) {
+            const Range piece = nth_range(last - first, at_once, step.backward ? pieces - 1 - k : k);
+            if (poll != nullptr)
+                (*poll)();
+            kernel(a, now, b, x, first + piece.begin, first + piece.end);
+        }
+        if (scratch != nullptr)
+            sor_squares_add(kernels(), double())(now.change, last - first, scratch->squares);
+    }
+
+    // Rows [first, last) that do not depend on each other, or by one thread.
+    void stage(index_t first, index_t last, std::vector<SquaresScratch>& scratch, int threads,
+               InterruptPoll& poll) const {
+        const index_t base = first / kChunk * kChunk, chunks = ceil_div(last - base, kChunk);
+        const auto run = [&](index_t task, int slot, InterruptPoll* own) {
+            const index_t at = base + (step.backward ? chunks - 1 - task : task) * kChunk;
+            chunk(std::max(first, at), std::min(last, at + kChunk),
+                  scratch.empty() ? nullptr : &scratch[static_cast<std::size_t>(slot)], own);
+        };
+        if (threads == 1) {
+            for (index_t task = 0; task < chunks; ++task)
+                run(task, 0, &poll);
+        } else {
+            poll();
+            parallel_for(chunks, threads, [&](index_t task, int slot) { run(task, slot, nullptr); });
+        }
+    }
+};
+
+struct alignas(64) Progress {
+    std::atomic<index_t> row;  // forward: the first one that is not done; backward: the last one that is
+};
+
+// All rows in natural order by several threads (api/sor/schedule.h).
+template <class T>
+class Runs {
+public:
+    Runs(Sweeper<T>& sweeper, const Schedule& schedule, int threads, InterruptPoll& poll)
+        : sweeper_(sweeper),
+          schedule_(schedule),
+          needs_(sweeper.step.backward ? schedule.backward : schedule.forward),
+          progress_(new Progress[static_cast<std::size_t>(schedule.runs())]),
+          took_part_(static_cast<std::size_t>(threads)),
+          threads_(threads),
+          poll_(poll) {
+        for (index_t run = 0; run < schedule.runs(); ++run)
+            progress_[static_cast<std::size_t>(run)].row =
+                schedule.first_row[static_cast<std::size_t>(run) + (sweeper.step.backward ? 1 : 0)];
+    }
+
+    void sweep() {
+        const index_t runs = schedule_.runs();
+        poll_();
+        parallel_for(runs, threads_, [&](index_t task, int slot) {
+            took_part_[static_cast<std::size_t>(slot)] = 1;
+            one(sweeper_.step.backward ? runs - 1 - task : task, slot);
+        });
+        last_threads = static_cast<int>(std::count(took_part_.begin(), took_part_.end(), 1));
+    }
+
+private:
+    void one(index_t run, int slot) {
+        const bool backward = sweeper_.step.backward;
+        const index_t first = schedule_.first_piece[static_cast<std::size_t>(run)];
+        const index_t last = schedule_.first_piece[static_cast<std::size_t>(run) + 1];
+        std::atomic<index_t>& progress = progress_[static_cast<std::size_t>(run)].row;
+        for (index_t k = first; k < last; ++k) {
+            const auto piece = static_cast<std::size_t>(backward ? first + (last - 1 - k) : k);
+            if (!wait_for(piece, slot))
+                return;
+            const index_t begin = schedule_.piece_row[piece], end = schedule_.piece_row[piece + 1];
+            sweeper_.kernel(sweeper_.a, sweeper_.step, sweeper_.b, sweeper_.x, begin, end);
+            progress.store(backward ? begin : end, std::memory_order_release);
+        }
+    }
+
+    // False if the sweep is to end.
+    bool wait_for(std::size_t piece, int slot) {
+        for (index_t k = needs_.first[piece]; k < needs_.first[piece + 1]; ++k) {
+            const Need& need = needs_.all[static_cast<std::size_t>(k)];
+            const std::atomic<index_t>& progress = progress_[static_cast<std::size_t>(need.run)].row;
+            for (int looks = 0;; ++looks) {
+                const index_t row = progress.load(std::memory_order_acquire);
+                if (sweeper_.step.backward ? row <= need.row : row > need.row)
+                    break;
+                if (tasks_stopped())
+                    return false;
+                if (looks < kLooks)
+                    continue;
+                looks = 0;
+                if (slot == 0)
+                    poll_();
+                std::this_thread::yield();
+            }
+        }
+        return true;
+    }
+
+    Sweeper<T>& sweeper_;
+    const Schedule& schedule_;
+    const Needs& needs_;
+    std::unique_ptr<Progress[]> progress_;
+    std::vector<char> took_part_;
+    int threads_;
+    InterruptPoll& poll_;
+};
+
+// The squares of n numbers that are there, chunk by chunk.
+void add_squares(const double* numbers, index_t n, int threads, SquaresSum& to) {
+    std::vector<SquaresScratch> scratch(static_cast<std::size_t>(threads));
+    parallel_for_ranges(n, kChunk, threads, [&](index_t begin, index_t end, int slot) {
+        sor_squares_add(kernels(), double())(numbers + begin, end - begin,
+                                             scratch[static_cast<std::size_t>(slot)].squares);
+    });
+    merge(scratch, to);
+}
+
+}  // namespace
+
+void share_from(index_t elements) { shared_from = elements; }
+int threads_of_last_sweep() { return last_threads; }
+
+template <class T>
+void sweep(const System<T>& system, Step<T> step, const T* b, T* x, SquaresSum* squares, InterruptPoll& poll) {
+    step.change = nullptr;
+    step.change_first = 0;
+    Sweeper<T> sweeper = {system, step, b, x};
+    const Structure& structure = *system.structure;
+    last_threads = 1;
+    if (!system.in_natural_order()) {
+        const int threads = threads_of(structure, 0);
+        std::vector<SquaresScratch> scratch = scratch_for(squares == nullptr ? 0 : threads);
+        const std::vector<index_t>& first = structure.places.first_of_color;
+        const index_t colors = static_cast<index_t>(first.size()) - 1;
+        for (index_t k = 0; k < colors; ++k) {
+            const auto color = static_cast<std::size_t>(step.backward ? colors - 1 - k : k);
+            sweeper.stage(first[color] * kBlock, first[color + 1] * kBlock, scratch, threads, poll);
+        }
+        if (squares != nullptr)
+            merge(scratch, *squares);
+        return;
+    }
+    const int threads = threads_of(structure, kWaking);
+    if (threads > 1 && system.schedule->of(structure).runs() > 1) {
+        AlignedArray<double> change;
+        if (squares != nullptr) {
+            change.reserve(structure.rows);
+            sweeper.step.change = change.data();
+        }
+        Runs<T>(sweeper, system.schedule->of(structure), threads, poll).sweep();
+        if (squares != nullptr)
+            add_squares(change.data(), structure.rows, threads, *squares);
+        return;
+    }
+    std::vector<SquaresScratch> scratch = scratch_for(squares == nullptr ? 0 : 1);
+    sweeper.stage(0, structure.rows, scratch, 1, poll);
+    if (squares != nullptr)
+        merge(scratch, *squares);
+}
+
+template void sweep(const System<float>&, Step<float>, const float*, float*, SquaresSum*, InterruptPoll&);
+template void sweep(const System<double>&, Step<double>, const double*, double*, SquaresSum*, InterruptPoll&);
+
+}  // namespace sorgum::sor
