@@ -274,8 +274,11 @@ SORGUM_INLINE void residual_of_block(const Blocks<T>& a, const T* b, const T* x,
 
 template <class T>
 void blocks_residual_kernel(const Blocks<T>& a, const T* b, const T* x, index_t first, index_t last, double* r) {
-    for (index_t block = first; block < last; ++block)
+    for (index_t block = first; block < last; ++block) {
+        if (block + kBlocksAhead < a.count)
+            fetch_block(a, block + kBlocksAhead);
         residual_of_block(a, b, x, block, r + (block - first) * kBlock);
+    }
 }
 
 SORGUM_ISA_END

@@ -204,6 +204,11 @@ def _jax(case: Case, ring: Sequence[Slot], threads: int) -> list[Call]:
     return [call(slot) for slot in ring]
 
 
+def _of_own_cases(case: Case, ring: Sequence[Slot], threads: int) -> list[Call]:
+    """Stand for a peer that only cases with buffers of their own are compared with."""
+    raise AssertionError(f"{case.name} has no rival of this name")
+
+
 Maker = Callable[[Case, Sequence[Slot], int], list[Call]]
 PEERS: dict[str, Maker] = {
     "NumPy": _numpy,
@@ -211,8 +216,18 @@ PEERS: dict[str, Maker] = {
     "PyTorch": _torch,
     "ONNX Runtime": _onnxruntime,
     "JAX": _jax,
+    "PyAMG": _of_own_cases,
+    "Numba": _of_own_cases,
 }
-DISTRIBUTIONS = {"NumPy": "numpy", "SciPy": "scipy", "PyTorch": "torch", "ONNX Runtime": "onnxruntime", "JAX": "jax"}
+DISTRIBUTIONS = {
+    "NumPy": "numpy",
+    "SciPy": "scipy",
+    "PyTorch": "torch",
+    "ONNX Runtime": "onnxruntime",
+    "JAX": "jax",
+    "PyAMG": "pyamg",
+    "Numba": "numba",
+}
 _NEEDED_TOO = {"ONNX Runtime": "onnx"}  # makes its models
 
 
@@ -240,6 +255,8 @@ def rivals(case: Case, threads: int) -> list[str]:
 
 
 def _has(name: str, case: Case) -> bool:
+    if PEERS[name] is _of_own_cases:
+        return False
     if case.operation in GRADIENTS:
         return name == "PyTorch"
     if case.dtype == "bfloat16":

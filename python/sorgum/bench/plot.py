@@ -27,6 +27,8 @@ _STYLES = {
     "PyTorch": ("#D55E00", "^"),
     "ONNX Runtime": ("#009E73", "D"),
     "JAX": ("#CC79A7", "v"),
+    "PyAMG": ("#F0E442", "<"),
+    "Numba": ("#56B4E9", ">"),
     "sorgum, two passes": ("black", "o"),
     "sorgum, three passes (recompute)": ("#56B4E9", "P"),
     "sorgum, three passes (reload)": ("0.55", "X"),

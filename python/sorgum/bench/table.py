@@ -8,10 +8,11 @@ from sorgum.bench.case import THREE_PASS, TOLD_DATA
 from sorgum.bench.peers import OURS
 from sorgum.bench.settings import thread_count
 
-__all__ = ["WIDTH", "Row", "explain", "format_limits", "format_table", "rounded", "rows_of"]
+__all__ = ["FEW_HAVE", "WIDTH", "Row", "explain", "format_limits", "format_table", "rounded", "rows_of"]
 
 Row = dict[str, Any]
 WIDTH = 120  # columns of the table, at most
+FEW_HAVE = frozenset({"PyAMG", "Numba"})  # peers of rows that make a table of their own
 _LEADING = ("operation", "shape", "dtype", "where", "ns/elem", "GB/s", "limit")
 _SHORT = {"ONNX Runtime": "ONNX"}
 _NOISY = 1.5  # quartiles of a ratio that are further apart are marked
@@ -126,10 +127,17 @@ def format_table(rows: Sequence[Row]) -> str:
         A line per row; the columns named for an implementation hold its time divided by ours.
     """
     shown = _shown(rows)
-    return "\n\n".join(
-        _one_table([row for row in shown if row["threads"] == threads], threads)
+    tables = [
+        [row for row in shown if row["threads"] == threads and _stands_apart(row) == apart]
         for threads in sorted({row["threads"] for row in shown})
-    )
+        for apart in (False, True)
+    ]
+    return "\n\n".join(_one_table(table, table[0]["threads"]) for table in tables if table)
+
+
+def _stands_apart(row: Row) -> bool:
+    """Return whether a row has peers that few others have: a table of all of them would be too wide."""
+    return not FEW_HAVE.isdisjoint(row["peers"])
 
 
 def _one_table(rows: Sequence[Row], threads: int) -> str:

@@ -1,4 +1,4 @@
-"""Residual norms of grids beside SciPy's `norm(b - A @ x)`."""
+"""Residual norms of grids beside SciPy's `norm(b - A @ x)`, and sweeps beside PyAMG's, a loop of Numba and SciPy's."""
 
 import importlib
 from collections.abc import Callable, Iterator
@@ -13,7 +13,7 @@ from sorgum import sor
 from sorgum._data.matrices import Matrix, grid
 from sorgum.bench.case import OwnCase, Slot
 
-__all__ = ["GridCase", "cases"]
+__all__ = ["GridCase", "SweepCase", "cases"]
 
 Array = NDArray[Any]
 
@@ -75,15 +75,82 @@ class GridCase(OwnCase):
         return lambda: np.linalg.norm(b - theirs @ x)
 
 
+OMEGA = 0.75  # below 1, so that nothing cancels, and peers agree in every element
+
+
+@dataclass(frozen=True)
+class SweepCase(GridCase):
+    """A forward sweep of over-relaxation on a grid. The limit is that of reading compressed rows and both vectors once.
+
+    SciPy, which has no sweep, solves with the lower triangle; PyAMG is called as its documentation shows, and Numba
+    compiles the loop that users write.
+    """
+
+    peers = ("SciPy", "PyAMG", "Numba")
+
+    def call(self, name: str, slot: Slot) -> Callable[[], Any]:
+        """Return a call that sweeps an x of its own and returns it."""
+        assert isinstance(slot, GridSlot)
+        a, (start, b) = slot.matrix, slot.vectors
+        x = start.copy()
+        if name == "Numba":
+            loop = _numba_sweep()
+            return lambda: loop(a.indptr, a.indices, a.data, x, b, x.dtype.type(OMEGA))
+        if name not in ("SciPy", "PyAMG"):
+            relaxation = sor.Relaxation(a)
+
+            def sweep() -> Array:
+                relaxation.sweep(x, b, OMEGA)
+                return x
+
+            return sweep
+        sparse = importlib.import_module("scipy.sparse")
+        theirs = sparse.csr_matrix((a.data, a.indices, a.indptr), a.shape, copy=False)
+        if name == "PyAMG":
+            relaxed = importlib.import_module("pyamg.relaxation.relaxation").sor
+
+            def pyamg() -> Array:
+                relaxed(theirs, x, b, OMEGA)
+                return x
+
+            return pyamg
+        lower = sparse.csr_matrix(sparse.tril(theirs, -1) + sparse.diags(theirs.diagonal() / OMEGA))
+        solve = importlib.import_module("scipy.sparse.linalg").spsolve_triangular
+
+        def scipy() -> Array:
+            x[...] += solve(lower, b - theirs @ x)
+            return x
+
+        return scipy
+
+
+@lru_cache(1)
+def _numba_sweep() -> Callable[..., Array]:
+    def sweep(indptr: Array, indices: Array, data: Array, x: Array, b: Array, omega: Any) -> Array:
+        for i in range(len(b)):
+            rest, diagonal = b[i], data[0]
+            for k in range(indptr[i], indptr[i + 1]):
+                j = indices[k]
+                if j == i:
+                    diagonal = data[k]
+                else:
+                    rest -= data[k] * x[j]
+            x[i] += omega * (rest / diagonal - x[i])
+        return x
+
+    compiled: Callable[..., Array] = importlib.import_module("numba").njit(sweep)
+    return compiled
+
+
 @lru_cache(1)
 def _arrays(case: GridCase) -> tuple[Array, ...]:
     a = grid(case.points, len(case.points) == 3, case.dtype, np.int32)
     rng = np.random.default_rng(20180617)
-    return a.indptr, a.indices, a.data, *(rng.standard_normal(a.shape[0]).astype(case.dtype) for _ in range(2))
+    return a.indptr, a.indices, a.data, *(rng.uniform(1, 2, a.shape[0]).astype(case.dtype) for _ in range(2))
 
 
 def cases(level: str) -> Iterator[GridCase]:
-    """Return grids of five and of 27 points.
+    """Return grids of five and of 27 points; sweeps from ten rows on to more than caches hold.
 
     Parameters
     ----------
@@ -97,3 +164,8 @@ def cases(level: str) -> Iterator[GridCase]:
     for dtype in ("float64", "float32"):
         yield GridCase("residual_norm", (square**2, 5), dtype, points=(square, square))
         yield GridCase("residual_norm", (cube**3, 27), dtype, points=(cube, cube, cube))
+    small = ((2, 5), (32, 32), (square, square))
+    grids = (*small, (3000, 3000)) if level == "full" else small
+    for points in (*grids, (cube, cube, cube)):
+        for dtype in ("float64", "float32"):
+            yield SweepCase("sweep", (int(np.prod(points)), 5 if len(points) == 2 else 27), dtype, points=points)
