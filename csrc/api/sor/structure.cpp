@@ -53,6 +53,7 @@ public:
 
     void finish() {
         to_.gathered = gathered_slots();
+        to_.block.push_back({0, to_.slots, to_.gathered});
         to_.columns.reserve(to_.gathered * kBlock + 1);
         std::copy(columns_.begin(), columns_.end(), to_.columns.data());
     }

@@ -32,7 +32,7 @@ struct Structure {
     index_t slots = 0, gathered = 0;
     std::vector<Slot> slot;
     std::vector<Pattern> pattern;
-    std::vector<Block> block;
+    std::vector<Block> block;          // and one behind them
     std::vector<index_t> first_entry;  // of each block's, as the sources are counted
     AlignedArray<std::int32_t> columns;
     Places places;

@@ -54,8 +54,8 @@ struct Blocks {
     using value = T;
     const Slot* slots;
     const Pattern* patterns;
-    const Block* blocks;
-    index_t count;  // of blocks
+    const Block* blocks;  // and one behind them, where the last one's values and columns end
+    index_t count;        // of blocks
     const T* values;
     const std::int32_t* columns;
     const T* diagonal;

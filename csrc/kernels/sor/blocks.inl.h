@@ -211,12 +211,17 @@ SORGUM_INLINE void sweep_chain(const Blocks<T>& a, const Step<T>& step, const T*
 inline constexpr index_t kBlocksAhead = 16, kMostLines = 64;
 
 template <class T>
-SORGUM_INLINE void fetch_block(const Blocks<T>& a, index_t block) {
-    const Pattern& pattern = a.patterns[a.blocks[block].pattern];
-    const char* const from = reinterpret_cast<const char*>(a.values + a.blocks[block].values * kBlock);
-    const index_t lines = (pattern.left + pattern.right) * index_t(sizeof(T)) / 4;
+SORGUM_INLINE void fetch_lines(const T* from, index_t slots) {
+    const index_t lines = slots * kBlock * index_t(sizeof(T)) / 64;
     for (index_t k = 0; k < (lines < kMostLines ? lines : kMostLines); ++k)
-        prefetch(from + 64 * k);
+        prefetch(reinterpret_cast<const char*>(from) + 64 * k);
+}
+
+template <class T>
+SORGUM_INLINE void fetch_block(const Blocks<T>& a, index_t block) {
+    const Block &at = a.blocks[block], &next = a.blocks[block + 1];
+    fetch_lines(a.values + at.values * kBlock, next.values - at.values);
+    fetch_lines(a.columns + at.columns * kBlock, next.columns - at.columns);
 }
 
 template <class T>
