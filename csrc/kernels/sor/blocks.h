@@ -7,8 +7,8 @@
 //           multiplication on modern processors with wide SIMD units" (SELL); deviations: slots of neighbouring columns
 //           store no index, and what couples the rows of a block is subtracted row by row
 // shapes    blocks_sweep: rows [first, last), of blocks that need not be whole; blocks_residual: blocks [first, last),
-//           which go to r[0], r[1], ...; vectors have an element per row; x overlaps neither b nor the matrix, but x may
-//           be b where `half` is set
+//           which go to r[0], r[1], ...; vectors have an element per row; x overlaps neither b nor the matrix, but x
+//           may be b where `half` is set
 // order     s = fma(a_ij, x_j, s) from +0 over the columns of a row, ascending, but those of the block on the side that
 //           the sweep comes from; c = fma(omega d, b_i - s, (1 - omega) x_i), where d = 1 / a_ii; then, over the
 //           columns that were left out, towards the diagonal, c = fma(-(omega (a_ij d)), x_j, c); x_i = c

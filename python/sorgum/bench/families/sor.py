@@ -4,7 +4,7 @@ import importlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,7 +37,7 @@ class GridCase(OwnCase):
     """
 
     points: tuple[int, ...] = ()
-    peers = ("SciPy",)
+    peers: ClassVar[tuple[str, ...]] = ("SciPy",)
 
     @property
     def traffic(self) -> tuple[int, int]:
@@ -86,7 +86,7 @@ class SweepCase(GridCase):
     compiles the loop that users write.
     """
 
-    peers = ("SciPy", "PyAMG", "Numba")
+    peers: ClassVar[tuple[str, ...]] = ("SciPy", "PyAMG", "Numba")
 
     def call(self, name: str, slot: Slot) -> Callable[[], Any]:
         """Return a call that sweeps an x of its own and returns it."""
