@@ -45,6 +45,12 @@ def test_every_public_function_stands_in_the_lists() -> None:
     assert "- `softmax`: Softmax along one axis" in (ROOT / "docs" / "functions.md").read_text()
 
 
+def test_the_jobs_of_by_task_are_its_sections() -> None:
+    text = (ROOT / "docs" / "by_task.md").read_text()
+    listed = re.findall(r"^\| \[(.*?)\]\(#", text, flags=re.MULTILINE)
+    assert listed == re.findall(r"^## (.*)$", text, flags=re.MULTILINE)
+
+
 def test_every_example_stands_in_a_document() -> None:
     texts = "".join(path.read_text() for path in DOCUMENTS)
     assert [path.name for path in EXAMPLES if f"examples/{path.name})" not in texts] == []
