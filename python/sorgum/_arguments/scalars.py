@@ -66,12 +66,14 @@ def options_of(function: str, empty: object, algorithm: object) -> tuple[str, st
     raise TypeError(f"{function}: {name} must be a string, got {shown(value)}")
 
 
-def require_option(function: str, argument: str, value: object, first: str, second: str) -> None:
-    """Refuse what is neither of two strings."""
+def require_option(function: str, argument: str, value: object, *known: str) -> None:
+    """Refuse what is none of some strings."""
     if not isinstance(value, str):
         raise TypeError(f"{function}: {argument} must be a string, got {shown(value)}")
-    if value not in (first, second):
-        raise ValueError(f"{function}: {argument} must be {first!r} or {second!r}, got {shown(value)}")
+    if value not in known:
+        names = [repr(name) for name in known]
+        text = f"{', '.join(names[:-1])} or {names[-1]}"
+        raise ValueError(f"{function}: {argument} must be {text}, got {shown(value)}")
 
 
 def axes_of(function: str, axis: Axis) -> Sequence[int] | None:

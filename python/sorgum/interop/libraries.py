@@ -248,7 +248,8 @@ def _given_back(result: Any, home: Callable[[npt.NDArray[Any]], Any], originals:
         return originals[id(result)][1]
     if isinstance(result, tuple):
         items = [_given_back(item, home, originals) for item in result]
-        return type(result)(*items) if hasattr(result, "_fields") else tuple(items)
+        names = getattr(result, "_fields", None)  # _replace: it keeps what the tuple has beside its items
+        return result._replace(**dict(zip(names, items, strict=True))) if names else tuple(items)  # type: ignore[attr-defined]
     is_array = isinstance(result, np.ndarray | np.generic)
     if not is_array or (result.dtype.names and result.dtype != bfloat16.bits):
         return result

@@ -1,19 +1,43 @@
-"""Low-rank adapters: applied beside a layer or merged into its weight, with the same bits everywhere.
+"""Low-rank adapters, applied or merged with the same bits everywhere, and the singular values that they come from.
 
 Orientation is that of PyTorch and PEFT: A has shape (rank, in), B (out, rank), W (out, in); an adapter adds
 scale * B A to W, and scale * (x A^T) B^T to x W^T.
 
-Results have the type of the first argument, float16 and bfloat16 rounded once; booleans and integers become float64.
-Products are sums of one documented order (docs/numerics/linalg.md): results have the same bits on the scalar, AVX2 and
-AVX-512 kernels, for any number of threads, any layout, and whatever rows stand beside a row (tier: bitwise).
+`apply` and `merge` return the type of their first argument, float16 and bfloat16 rounded once; booleans and integers
+become float64. Products are sums of one documented order (docs/numerics/linalg.md): results have the same bits on the
+scalar, AVX2 and AVX-512 kernels, for any number of threads, any layout, and whatever rows stand beside a row (tier:
+bitwise).
+
+Singular values and what is built on them (`truncated_svd`, `extract`, `range_finder`, `cholesky_qr`, `polar`,
+`small_svd`) are computed with NumPy's BLAS and LAPACK: the same bits with the same build of them, processor and number
+of their threads (tier: deterministic). float16 and bfloat16 count as float32 there, and so do the results.
 """
 
 from sorgum.interop.libraries import open_to_libraries
 from sorgum.lowrank import peft
 from sorgum.lowrank._apply import apply
 from sorgum.lowrank._combine import combine
+from sorgum.lowrank._extract import extract
 from sorgum.lowrank._merge import merge
+from sorgum.lowrank._orthogonal import QR, Polar, cholesky_qr, polar, range_finder, small_svd
+from sorgum.lowrank._results import Factors, TruncatedSVD
+from sorgum.lowrank._svd import truncated_svd
 
-__all__ = ["apply", "combine", "merge", "peft"]
+__all__ = [
+    "QR",
+    "Factors",
+    "Polar",
+    "TruncatedSVD",
+    "apply",
+    "cholesky_qr",
+    "combine",
+    "extract",
+    "merge",
+    "peft",
+    "polar",
+    "range_finder",
+    "small_svd",
+    "truncated_svd",
+]
 
 open_to_libraries(globals())

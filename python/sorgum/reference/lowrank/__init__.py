@@ -5,7 +5,25 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["apply", "merge"]
+from sorgum.reference.lowrank.decompositions import (
+    cholesky_qr,
+    extract,
+    polar,
+    range_finder,
+    small_svd,
+    truncated_svd,
+)
+
+__all__ = [
+    "apply",
+    "cholesky_qr",
+    "extract",
+    "merge",
+    "polar",
+    "range_finder",
+    "small_svd",
+    "truncated_svd",
+]
 
 Array = npt.NDArray[Any]
 
