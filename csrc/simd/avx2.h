@@ -123,15 +123,15 @@ SORGUM_INLINE f32x16 select_bytes(const void* p, f32x16 a, f32x16 b) {
     const __m256 hi = _mm256_castsi256_ps(_mm256_cvtepi8_epi32(_mm_srli_si128(absent, 8)));
     return {{_mm256_blendv_ps(a.v[0], b.v[0], lo), _mm256_blendv_ps(a.v[1], b.v[1], hi)}};
 }
+// Lanes whose bit of m is set, of those that stand in `bit`.
+SORGUM_INLINE __m256 lanes_set(__m256i m, __m256i bit) {
+    return _mm256_castsi256_ps(_mm256_cmpeq_epi32(_mm256_and_si256(m, bit), bit));
+}
 SORGUM_INLINE f32x16 select_bits(unsigned m, f32x16 a, f32x16 b) {
     const __m256i all = _mm256_set1_epi32(static_cast<int>(m));
-    f32x16 r;
-    for (int h = 0; h < 2; ++h) {
-        const __m256i bit = _mm256_slli_epi32(_mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128), 8 * h);
-        const __m256i set = _mm256_cmpeq_epi32(_mm256_and_si256(all, bit), bit);
-        r.v[h] = _mm256_blendv_ps(b.v[h], a.v[h], _mm256_castsi256_ps(set));
-    }
-    return r;
+    const __m256 lo = lanes_set(all, _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128));
+    const __m256 hi = lanes_set(all, _mm256_setr_epi32(256, 512, 1024, 2048, 4096, 8192, 16384, 32768));
+    return {{_mm256_blendv_ps(b.v[0], a.v[0], lo), _mm256_blendv_ps(b.v[1], a.v[1], hi)}};
 }
 SORGUM_INLINE f32x16 zero_where(mask32x16 m, f32x16 a) {
     return {{_mm256_andnot_ps(m.v[0], a.v[0]), _mm256_andnot_ps(m.v[1], a.v[1])}};
@@ -200,10 +200,9 @@ SORGUM_INLINE f64x16 splat<f64x16>(double x) {
     return {{v, v, v, v}};
 }
 SORGUM_INLINE f64x16 gather(const double* p, const std::int32_t* i) {
-    f64x16 r;
-    for (int q = 0; q < 4; ++q, i += 4)
-        r.v[q] = _mm256_setr_pd(p[i[0]], p[i[1]], p[i[2]], p[i[3]]);
-    return r;
+    return {{_mm256_setr_pd(p[i[0]], p[i[1]], p[i[2]], p[i[3]]), _mm256_setr_pd(p[i[4]], p[i[5]], p[i[6]], p[i[7]]),
+             _mm256_setr_pd(p[i[8]], p[i[9]], p[i[10]], p[i[11]]),
+             _mm256_setr_pd(p[i[12]], p[i[13]], p[i[14]], p[i[15]])}};
 }
 SORGUM_INLINE f64x16 load(const double* p) {
     return {{_mm256_loadu_pd(p), _mm256_loadu_pd(p + 4), _mm256_loadu_pd(p + 8), _mm256_loadu_pd(p + 12)}};
@@ -268,15 +267,15 @@ SORGUM_INLINE f64x16 select_bytes(const void* p, f64x16 a, f64x16 b) {
     return {{_mm256_blendv_pd(a.v[0], b.v[0], m0), _mm256_blendv_pd(a.v[1], b.v[1], m1),
              _mm256_blendv_pd(a.v[2], b.v[2], m2), _mm256_blendv_pd(a.v[3], b.v[3], m3)}};
 }
+SORGUM_INLINE __m256d select_four(__m256i m, __m256i bit, __m256d a, __m256d b) {
+    return _mm256_blendv_pd(b, a, _mm256_castsi256_pd(_mm256_cmpeq_epi64(_mm256_and_si256(m, bit), bit)));
+}
 SORGUM_INLINE f64x16 select_bits(unsigned m, f64x16 a, f64x16 b) {
     const __m256i all = _mm256_set1_epi64x(m);
-    f64x16 r;
-    for (int q = 0; q < 4; ++q) {
-        const __m256i bit = _mm256_slli_epi64(_mm256_setr_epi64x(1, 2, 4, 8), 4 * q);
-        const __m256i set = _mm256_cmpeq_epi64(_mm256_and_si256(all, bit), bit);
-        r.v[q] = _mm256_blendv_pd(b.v[q], a.v[q], _mm256_castsi256_pd(set));
-    }
-    return r;
+    return {{select_four(all, _mm256_setr_epi64x(1, 2, 4, 8), a.v[0], b.v[0]),
+             select_four(all, _mm256_setr_epi64x(16, 32, 64, 128), a.v[1], b.v[1]),
+             select_four(all, _mm256_setr_epi64x(256, 512, 1024, 2048), a.v[2], b.v[2]),
+             select_four(all, _mm256_setr_epi64x(4096, 8192, 16384, 32768), a.v[3], b.v[3])}};
 }
 SORGUM_INLINE f64x16 zero_where(mask64x16 m, f64x16 a) {
     return {{_mm256_andnot_pd(m.v[0], a.v[0]), _mm256_andnot_pd(m.v[1], a.v[1]), _mm256_andnot_pd(m.v[2], a.v[2]),

@@ -23,6 +23,18 @@ struct AtSlot {
     }
 };
 
+// What masks are needed for is rare, and they cost more than the branch.
+template <class T>
+SORGUM_INLINE vec<T> load_rows(const T* p, index_t rows) {
+    return rows == kBlock ? load(p) : load_first(p, rows, T(0));
+}
+
+// The column of a row's entry in a slot, counted from the block's first row.
+template <class T>
+SORGUM_INLINE index_t column_of(const AtSlot<T>& at, index_t i) {
+    return at.slot->offset == kGathered ? at.columns[i] : i + at.slot->offset;
+}
+
 // x in the columns of a slot; `x` points to the block's first row.
 template <class T>
 SORGUM_INLINE vec<T> columns_of(const AtSlot<T>& at, const T* x) {
@@ -49,9 +61,8 @@ SORGUM_INLINE void keep_inner(const AtSlot<T>& at, T omega, vec<T> inverse, Inne
     const unsigned lanes = at.slot->inner;
     const vec<T> product = splat<vec<T>>(-omega) * (load(at.values) * inverse);
     store(inner.coefficient[inner.slots], select_bits(lanes, product, splat<vec<T>>(T(-0.0))));
-    const bool gathered = at.slot->offset == kGathered;
     for (int i = 0; i < kBlock; ++i) {
-        const index_t row = gathered ? at.columns[i] : i + at.slot->offset;
+        const index_t row = column_of(at, i);
         inner.row[inner.slots][i] = static_cast<std::int32_t>((lanes >> i & 1) != 0 ? row : kBlock);
     }
     ++inner.slots;
@@ -92,7 +103,7 @@ SORGUM_INLINE void keep_change(const Blocks<T>& a, index_t row, index_t low, ind
 // visit(slot, s) for slots that reach into the block from the side that the sweep comes from.
 template <bool backward, class T, class Visit>
 SORGUM_INLINE vec<T> relax_outer(const Blocks<T>& a, const Step<T>& step, const T* b, const T* x, index_t block,
-                                 vec<T>& before, Visit&& visit) {
+                                 index_t rows, vec<T>& before, Visit&& visit) {
     using V = vec<T>;
     const Block& at_block = a.blocks[block];
     const Pattern& pattern = a.patterns[at_block.pattern];
@@ -123,9 +134,9 @@ SORGUM_INLINE vec<T> relax_outer(const Blocks<T>& a, const Step<T>& step, const 
         add_inner(pattern.inner_right);
         add(pattern.right - pattern.inner_right);
     }
-    before = step.half ? splat<V>(T(0)) : load_first(here, pattern.rows, T(0));
+    before = step.half ? splat<V>(T(0)) : load_rows(here, rows);
     const V kept = splat<V>(T(1) - step.omega) * before;
-    return fma(splat<V>(step.omega) * load(a.inverse + row), load_first(b + row, pattern.rows, T(0)) - s, kept);
+    return fma(splat<V>(step.omega) * load(a.inverse + row), load_rows(b + row, rows) - s, kept);
 }
 
 // Any block, of which the rows [low, high) are relaxed.
@@ -144,11 +155,12 @@ SORGUM_INLINE void sweep_block(const Blocks<T>& a, const Step<T>& step, const T*
         return outer != 0 ? add_slot(at, here, outer, s) : s;
     };
     T y[kBlock + 1];
-    store(y, relax_outer<backward>(a, step, b, x, block, before, visit));
+    const index_t rows = a.patterns[a.blocks[block].pattern].rows;
+    store(y, relax_outer<backward>(a, step, b, x, block, rows, before, visit));
     y[kBlock] = T(1);
     for (index_t i = 0; i < low; ++i)
         y[i] = here[i];
-    for (index_t i = high; i < a.patterns[a.blocks[block].pattern].rows; ++i)
+    for (index_t i = high; i < rows; ++i)
         y[i] = here[i];
     subtract_inner<backward>(inner, step, row, low, high, y);
     store_first(here + low, load_first(y + low, high - low, T(0)), high - low);
@@ -156,72 +168,113 @@ SORGUM_INLINE void sweep_block(const Blocks<T>& a, const Step<T>& step, const T*
         keep_change(a, row, low, high, load(y) - before, change);
 }
 
+// Of a row that is computed by itself at most so many entries may stand behind its neighbour: more take longer one by
+// one than waiting for the row before does.
+inline constexpr index_t kFewOthers = 4;
+
 // The same where a row has at most its neighbour, the row before it in the order of the sweep, for a column of the
-// block: one fma per row is all that rows wait for each other. The neighbour of the first row is in the block before.
+// block: one fma per row is all that rows wait for each other. The first row's neighbour is the last one of the block
+// before. That row alone is computed by itself where that is no long work, so that nothing of what is done for 16 rows
+// at a time has to wait for it. `last` is what the row before is now, if that is known; then what the block's last row
+// is.
 template <bool backward, class T>
-SORGUM_INLINE void sweep_chain(const Blocks<T>& a, const Step<T>& step, const T* b, T* x, index_t block,
-                               double* change) {
+SORGUM_INLINE void sweep_chain(const Blocks<T>& a, const Step<T>& step, const T* b, T* x, index_t block, bool known,
+                               T& last, double* change) {
     using V = vec<T>;
     constexpr index_t first = backward ? kBlock - 1 : 0, ahead = backward ? -1 : 1;
     constexpr unsigned first_lane = 1u << first;
     const index_t row = block * kBlock;
     T* const here = x + row;
     const V inverse = load(a.inverse + row);
+    const Pattern& pattern = a.patterns[a.blocks[block].pattern];
+    const index_t others = backward ? pattern.right - 1 : step.half ? 0 : pattern.right;
     unsigned linked = 0;
-    alignas(64) T coefficient[kBlock], y[kBlock];
+    AtSlot<T> link = {nullptr, nullptr, nullptr};
+    alignas(64) T coefficient[kBlock], sums[kBlock], y[kBlock];
     V before;
     const auto visit = [&](const AtSlot<T>& at, V s) SORGUM_LAMBDA {
-        const V values = load(at.values);
+        link = at;
         linked = at.slot->inner;
+        const V values = load(at.values);
         store(coefficient, splat<V>(-step.omega) * (values * inverse));
-        if ((at.slot->present & first_lane) == 0)
-            return s;
-        return select_bits(first_lane, fma(values, splat<V>(here[first - ahead]), s), s);
+        if (others > kFewOthers && (at.slot->present & first_lane) != 0)
+            return select_bits(first_lane, fma(values, splat<V>(known ? last : here[first - ahead]), s), s);
+        store(sums, s);
+        return s;
     };
-    const V c = relax_outer<backward>(a, step, b, x, block, before, visit);
-    if (linked == 0) {
+    const V c = relax_outer<backward>(a, step, b, x, block, kBlock, before, visit);
+    if (link.slot == nullptr) {
         store(here, c);
+        last = backward ? here[0] : here[kBlock - 1];
         if (change != nullptr)
             keep_change(a, row, 0, kBlock, c - before, change);
         return;
     }
     store(y, c);
-    T last = y[first];
-    here[first] = last;
+    T now = y[first];
+    if (others <= kFewOthers && (link.slot->present & first_lane) != 0) {
+        T s = fma(link.values[first], known ? last : here[first - ahead], sums[first]);
+        for (index_t k = 0; k < others; ++k) {
+            link.next();
+            if ((link.slot->present & first_lane) != 0)
+                s = fma(link.values[first], here[column_of(link, first)], s);
+        }
+        const T old = step.half ? T(0) : here[first];
+        now = fma(step.omega * a.inverse[row + first], b[row + first] - s, (T(1) - step.omega) * old);
+    }
+    here[first] = now;
     if (linked == (kAllLanes & ~first_lane)) {
 #pragma GCC unroll 15
         for (index_t k = 1; k < kBlock; ++k) {
             const index_t i = first + k * ahead;
-            last = fma(coefficient[i], last, y[i]);
-            here[i] = last;
+            now = fma(coefficient[i], now, y[i]);
+            here[i] = now;
         }
     } else {
         for (index_t k = 1; k < kBlock; ++k) {
             const index_t i = first + k * ahead;
-            last = (linked >> i & 1) != 0 ? fma(coefficient[i], last, y[i]) : y[i];
-            here[i] = last;
+            now = (linked >> i & 1) != 0 ? fma(coefficient[i], now, y[i]) : y[i];
+            here[i] = now;
         }
     }
+    last = now;
     if (change != nullptr)
         keep_change(a, row, 0, kBlock, load(here) - before, change);
 }
 
-// Processors see what is read from low to high addresses coming, but not from high to low where the lines of a block
-// are read the other way. A block of grids takes 4 to 30 lines.
+// Blocks are fetched so many ahead of the one that is swept, by hand: the chains keep the processor from looking ahead
+// by itself, and what is read block by block from high to low addresses it hardly sees coming. A block of a grid takes
+// 4 to 30 lines; long rows lie in few streams of memory, which it finds.
 inline constexpr index_t kBlocksAhead = 16, kMostLines = 64;
 
 template <class T>
-SORGUM_INLINE void fetch_lines(const T* from, index_t slots) {
+SORGUM_INLINE void fetch_lines(const T* base, index_t first, index_t slots) {
     const index_t lines = slots * kBlock * index_t(sizeof(T)) / 64;
+    const std::uintptr_t from = reinterpret_cast<std::uintptr_t>(base) +
+                                static_cast<std::uintptr_t>(first) * sizeof(T);  // beyond the array, perhaps
     for (index_t k = 0; k < (lines < kMostLines ? lines : kMostLines); ++k)
-        prefetch(reinterpret_cast<const char*>(from) + 64 * k);
+        prefetch(reinterpret_cast<const void*>(from + 64 * static_cast<std::uintptr_t>(k)));
 }
 
 template <class T>
 SORGUM_INLINE void fetch_block(const Blocks<T>& a, index_t block) {
     const Block &at = a.blocks[block], &next = a.blocks[block + 1];
-    fetch_lines(a.values + at.values * kBlock, next.values - at.values);
-    fetch_lines(a.columns + at.columns * kBlock, next.columns - at.columns);
+    fetch_lines(a.values, at.values * kBlock, next.values - at.values);
+    fetch_lines(a.columns, at.columns * kBlock, next.columns - at.columns);
+}
+
+// Of x what no earlier block of the sweep has read: the farthest columns on the side that lies ahead.
+template <class T>
+SORGUM_INLINE void fetch_vectors(const Blocks<T>& a, bool backward, const T* b, const T* x, index_t block) {
+    const Pattern& pattern = a.patterns[a.blocks[block].pattern];
+    const index_t slots = pattern.left + pattern.right, row = block * kBlock;
+    fetch_lines(b, row, 1);
+    fetch_lines(a.inverse, row, 1);
+    if (slots == 0)
+        return;
+    const index_t offset = a.slots[pattern.slots + (backward ? 0 : slots - 1)].offset;
+    if (offset != kGathered)
+        fetch_lines(x, row + offset, 1);
 }
 
 template <class T>
@@ -237,23 +290,28 @@ SORGUM_INLINE bool is_chain(const Blocks<T>& a, const Step<T>& step, index_t blo
 template <class T>
 void blocks_sweep_kernel(const Blocks<T>& a, const Step<T>& step, const T* b, T* x, index_t first, index_t last) {
     const index_t first_block = first / kBlock, blocks = (last + kBlock - 1) / kBlock - first_block;
+    T before = T(0);
+    bool known = false;
     for (index_t k = 0; k < blocks; ++k) {
         const index_t block = first_block + (step.backward ? blocks - 1 - k : k), row = block * kBlock;
         const index_t rows = a.patterns[a.blocks[block].pattern].rows;
         const index_t low = first > row ? first - row : 0, high = last - row < rows ? last - row : rows;
         double* const change = step.change == nullptr ? nullptr : step.change + (row - step.change_first);
         const index_t ahead = step.backward ? block - kBlocksAhead : block + kBlocksAhead;
-        if (ahead >= 0 && ahead < a.count)
+        if (ahead >= 0 && ahead < a.count) {
             fetch_block(a, ahead);
-        if (high - low == kBlock && is_chain(a, step, block)) {
-            if (step.backward)
-                sweep_chain<true>(a, step, b, x, block, change);
-            else
-                sweep_chain<false>(a, step, b, x, block, change);
-        } else if (step.backward)
+            fetch_vectors(a, step.backward, b, x, ahead);
+        }
+        const bool chain = high - low == kBlock && is_chain(a, step, block);
+        if (chain && step.backward)
+            sweep_chain<true>(a, step, b, x, block, known, before, change);
+        else if (chain)
+            sweep_chain<false>(a, step, b, x, block, known, before, change);
+        else if (step.backward)
             sweep_block<true>(a, step, b, x, block, low, high, change);
         else
             sweep_block<false>(a, step, b, x, block, low, high, change);
+        known = chain;
     }
 }
 
@@ -272,9 +330,9 @@ SORGUM_INLINE void residual_of_block(const Blocks<T>& a, const T* b, const T* x,
         }
     };
     add(pattern.left);
-    s = fma(wide(load(a.diagonal + row) + splat<vec<T>>(a.shift)), wide(load_first(x + row, pattern.rows, T(0))), s);
+    s = fma(wide(load(a.diagonal + row) + splat<vec<T>>(a.shift)), wide(load_rows(x + row, pattern.rows)), s);
     add(pattern.right);
-    store(r, wide(load_first(b + row, pattern.rows, T(0))) - s);
+    store(r, wide(load_rows(b + row, pattern.rows)) - s);
 }
 
 template <class T>
