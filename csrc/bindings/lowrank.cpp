@@ -1,6 +1,11 @@
 // The family lowrank.
 #include <pybind11/stl.h>
 
+#include <memory>
+#include <tuple>
+#include <vector>
+
+#include "api/lowrank/adapter_set.h"
 #include "api/lowrank/lowrank.h"
 #include "bindings/common/array.h"
 
@@ -8,11 +13,12 @@ namespace sorgum {
 
 namespace {
 
-// Whether `out` can be written as an array like another one, before it is seen as a matrix.
-void check_result(const std::string& function, const py::array& out, const py::array& like) {
-    const ArrayView model = view_of(like, function.c_str(), "W");
+// Whether `out` can be written as an array of this shape and the type of another one, before it is seen as a matrix.
+void check_result(const std::string& function, const py::array& out, const std::vector<index_t>& shape,
+                  const py::array& like) {
+    const ArrayView model = view_of(like, function.c_str(), "x");
     check_out(function.c_str(), "out", view_of(out, function.c_str(), "out", dtype_text(model.dtype)), model.dtype,
-              model.shape, model.ndim);
+              shape.data(), static_cast<int>(shape.size()));
 }
 
 void merge(const py::array& w, const py::array& a, const py::array& b, double scale, bool hadamard,
@@ -53,15 +59,44 @@ void apply(const py::array& x, const py::array& a, const py::array& b, double sc
     without_gil([&] { lowrank::apply(given); });
 }
 
+using Adapter = std::tuple<py::array, py::array, double>;
+
+std::unique_ptr<lowrank::AdapterSet> adapter_set(const std::vector<Adapter>& adapters, bool wide) {
+    constexpr const char* name = "AdapterSet";
+    std::vector<lowrank::AdapterArguments> given;
+    for (const auto& [a, b, scale] : adapters)
+        given.push_back({view_of(a, name, "A"), view_of(b, name, "B"), scale});
+    std::unique_ptr<lowrank::AdapterSet> made;
+    without_gil([&] { made = std::make_unique<lowrank::AdapterSet>(given, wide); });
+    return made;
+}
+
+void apply_set(const lowrank::AdapterSet& self, const py::array& x, const py::array& ids,
+               const std::optional<py::array>& base, const py::array& out) {
+    constexpr const char* name = "apply_adapters";
+    lowrank::SetApplyArguments given;
+    given.x = view_of(x, name, "x");
+    given.ids = view_of(ids, name, "ids");
+    given.out = view_of(out, name, "out", dtype_text(given.x.dtype));
+    given.base = optional_view(base, name, "base");
+    without_gil([&] { self.apply(given); });
+}
+
 }  // namespace
 
 void register_lowrank(py::module_& module) {
-    module.def("check_out", &check_result, py::arg("function"), py::arg("out"), py::arg("like"));
+    module.def("check_out", &check_result, py::arg("function"), py::arg("out"), py::arg("shape"), py::arg("like"));
     module.def("apply", &apply, py::arg("x"), py::arg("a"), py::arg("b"), py::arg("scale"), py::arg("activation"),
                py::arg("mid"), py::arg("gate"), py::arg("base"), py::arg("wide"), py::arg("out"));
     module.def("merge", &merge, py::arg("w"), py::arg("a"), py::arg("b"), py::arg("scale"), py::arg("hadamard"),
                py::arg("mask"), py::arg("magnitude"), py::arg("transposed"), py::arg("rounded_twice"),
                py::arg("check_finite"), py::arg("wide"), py::arg("out"));
+    py::class_<lowrank::AdapterSet>(module, "AdapterSet")
+        .def(py::init(&adapter_set), py::arg("adapters"), py::arg("wide"))
+        .def("apply", &apply_set, py::arg("x"), py::arg("ids"), py::arg("base"), py::arg("out"))
+        .def_property_readonly("inputs", &lowrank::AdapterSet::inputs)
+        .def_property_readonly("outputs", &lowrank::AdapterSet::outputs)
+        .def_property_readonly("wide", &lowrank::AdapterSet::is_wide);
 }
 
 }  // namespace sorgum

@@ -62,9 +62,9 @@ void PackedRows<T>::pack(const Matrix& x, index_t first, index_t rows) {
         memory_.reserve(rows * pitch_);
         data_ = memory_.data();
         if (along)
-            linalg_pack(kernels(), pair)(from, x.row_stride, rows, n, memory_.data(), pitch_);
+            linalg_pack(kernels(), pair)(from, x.row_stride, rows, n, memory_.data(), pitch_, kPanel);
         else
-            linalg_pack_transposed(kernels(), pair)(from, x.column_stride, n, rows, memory_.data(), pitch_);
+            linalg_pack_transposed(kernels(), pair)(from, x.column_stride, n, rows, memory_.data(), pitch_, kPanel);
     });
 }
 
@@ -77,18 +77,17 @@ void PackedColumns<T>::pack(const Matrix& y) {
         using S = typename decltype(pair)::stored;
         const bool along = y.has_rows();
         const KernelTable& table = kernels();
-        const index_t deep = std::max<index_t>(1, kPackedAtOnce / kPanel);
-        parallel_for_row_ranges(ceil_div(columns_, kPanel), depth_, deep, threads_for(columns_ * depth_),
-                                [&](index_t panel, index_t begin, index_t end, int) {
-                                    const index_t column = panel * kPanel, n = std::min(kPanel, columns_ - column);
-                                    const S* const from = element<S>(y, begin, column);
-                                    T* const to = memory_.data() + column * depth_ + begin * kPanel;
-                                    if (along)
-                                        linalg_pack(table, pair)(from, y.row_stride, end - begin, n, to, kPanel);
-                                    else
-                                        linalg_pack_transposed(table, pair)(from, y.column_stride, n, end - begin, to,
-                                                                            kPanel);
-                                });
+        const index_t panels = std::max<index_t>(1, kPackedAtOnce / std::max<index_t>(1, depth_ * kPanel));
+        const index_t step = depth_ * kPanel;
+        parallel_for_ranges(
+            columns_, panels * kPanel, threads_for(columns_ * depth_), [&](index_t begin, index_t end, int) {
+                const S* const from = element<S>(y, 0, begin);
+                T* const to = memory_.data() + begin * depth_;
+                if (along)
+                    linalg_pack(table, pair)(from, y.row_stride, depth_, end - begin, to, kPanel, step);
+                else
+                    linalg_pack_transposed(table, pair)(from, y.column_stride, end - begin, depth_, to, kPanel, step);
+            });
     });
 }
 

@@ -20,6 +20,7 @@ using linalg::End;
 using linalg::Matrix;
 
 constexpr const char* kName = "merge";
+constexpr index_t kPanel = 16;              // outputs whose norms are formed at once
 constexpr index_t kRows = 48;               // of a task: whole tiles on every instruction set
 constexpr index_t kPackedElements = 65536;  // of the panels that stay in a cache while rows pass
 
@@ -105,6 +106,29 @@ public:
         scratch_.resize(static_cast<std::size_t>(threads_));
     }
 
+    // Divides the magnitude of each output by the norm of its merged weight: the factors of all that follows.
+    void normalise(const T* magnitude, bool transposed) {
+        const index_t outputs = transposed ? w_.columns : w_.rows;
+        factors_.reserve(outputs);
+        parallel_for_ranges(outputs, kPanel, threads_, [&](index_t begin, index_t end, int slot) {
+            Scratch& scratch = scratch_[static_cast<std::size_t>(slot)];
+            const index_t depth = transposed ? w_.rows : w_.columns;
+            scratch.panel.reserve(depth * kPanel);
+            scratch.levels.reserve(linalg::sums_for(depth) + linalg::kTileElements);
+            merge_panel(begin, end - begin, transposed, scratch);
+            double sums[kPanel];
+            linalg_panel_squares(kernels(), double())(scratch.panel.data(), depth, scratch.levels.data(), sums);
+            for (index_t i = begin; i < end; ++i)
+                factors_.data()[i] = static_cast<T>(static_cast<double>(magnitude[i]) / std::sqrt(sums[i - begin]));
+        });
+        (transposed ? p_.column_factors : row_factors_) = factors_.data();
+    }
+
+    // The largest magnitude of a factor; 1 where there are none.
+    double largest_factor(index_t outputs) const {
+        return factors_.data() == nullptr ? 1.0 : linalg_largest_magnitude(kernels(), T())(factors_.data(), outputs);
+    }
+
     void write() {
         p_.streaming = out_.data != w_.data && sizeof(S) == sizeof(T) && is_aligned(out_) &&
                        w_.rows * w_.columns * static_cast<index_t>(sizeof(S)) >= kStreamingBytes;
@@ -134,11 +158,45 @@ private:
         linalg::PackedRows<T> rows;
         AlignedArray<T> sums;
         AlignedArray<S> results;
+        AlignedArray<T> merged;
+        AlignedArray<double> panel, levels;
     };
 
     static bool is_aligned(const Matrix& m) {
         return reinterpret_cast<std::uintptr_t>(m.data) % 64 == 0 &&
                m.row_stride * static_cast<index_t>(sizeof(S)) % 64 == 0;
+    }
+
+    // The merged weight of some outputs, at most a panel of them, as a panel of float64: not rounded to W's type.
+    void merge_panel(index_t first, index_t outputs, bool transposed, Scratch& scratch) {
+        using Same = linalg::Pair<T, T>;
+        const KernelTable& table = kernels();
+        const index_t rows = transposed ? w_.rows : outputs, columns = transposed ? outputs : w_.columns;
+        const index_t row = transposed ? 0 : first, column = transposed ? first : 0, pitch = whole_vectors(columns);
+        scratch.merged.reserve(rows * pitch);
+        T* const merged = scratch.merged.data();
+        const auto* const from = reinterpret_cast<const S*>(w_.data) + row * w_.row_stride + column;
+        linalg_pack(table, P())(from, w_.row_stride, rows, columns, merged, pitch, kPanel);
+        scratch.rows.pack(left_, row, rows);
+        scratch.sums.reserve(linalg::sums_for(p_.depth));
+        linalg::Product<Same> p = {};
+        p.x = scratch.rows.data();
+        p.x_pitch = scratch.rows.pitch();
+        p.y = columns_.panels(column);
+        p.rows = rows;
+        p.columns = columns;
+        p.depth = p_.depth;
+        p.sums = scratch.sums.data();
+        p.end = p_.end;
+        p.scale = p_.scale;
+        p.base = p.out = merged;
+        p.base_pitch = p.out_pitch = pitch;
+        linalg_product(table, Same())(p);
+        using Wide = linalg::Pair<double, T>;
+        if (transposed)
+            linalg_pack(table, Wide())(merged, pitch, rows, columns, scratch.panel.data(), kPanel, kPanel);
+        else
+            linalg_pack_transposed(table, Wide())(merged, pitch, rows, columns, scratch.panel.data(), kPanel, kPanel);
     }
 
     template <class Body>
@@ -158,6 +216,8 @@ private:
             p.sums = scratch.sums.data();
             p.base = reinterpret_cast<const S*>(w_.data) + begin * w_.row_stride + columns.begin;
             p.base_pitch = w_.row_stride;
+            p.row_factors = row_factors_ == nullptr ? nullptr : row_factors_ + begin;
+            p.column_factors = p.column_factors == nullptr ? nullptr : p.column_factors + columns.begin;
             p.mask = mask_ == nullptr ? nullptr : mask_ + begin * p.mask_pitch + columns.begin;
             body(p, begin, columns.begin, scratch);
         });
@@ -167,6 +227,8 @@ private:
     linalg::PackedColumns<T> columns_;
     linalg::Product<P> p_;
     const bool* mask_ = nullptr;
+    AlignedArray<T> factors_;
+    const T* row_factors_ = nullptr;
     index_t block_;
     int threads_;
     std::vector<Scratch> scratch_;
@@ -192,13 +254,21 @@ template <class T>
 void merge_as(const MergeArguments& given, const Factors& factors) {
     linalg::with_stored<T>(given.w.dtype, [&](auto pair) {
         Merge<decltype(pair)> merging(given, factors);
+        const index_t outputs = factors.b.rows;
+        if (given.magnitude)
+            merging.normalise(vector_of<T>(kName, "magnitude", *given.magnitude, outputs), given.transposed);
         if (given.check_finite) {
             const double a = finite_magnitude("A", factors.a), b = finite_magnitude("B", factors.b);
             const double w = finite_magnitude("W", linalg::matrix_of(kName, "W", given.w));
             // A bound of all results, with room for every rounding; where it is too high, a look at them.
             const double difference = std::fabs(given.scale) * static_cast<double>(factors.rank()) * a * b * 1.01;
             const double most = given.hadamard ? w * (1.01 + difference) : w * 1.01 + difference;
-            if (!(most * 1.01 < largest_of(given.w.dtype)) && !merging.is_finite())
+            const double factor = merging.largest_factor(outputs);
+            if (!std::isfinite(factor))
+                throw ValueError(std::string(kName) +
+                                 ": magnitude must be finite and go with weights that are not zero, got a factor of " +
+                                 number_text(factor));
+            if (!(most * factor * 1.01 < largest_of(given.w.dtype)) && !merging.is_finite())
                 throw ValueError(std::string(kName) + ": W must stay finite in " + dtype_text(given.w.dtype) +
                                  ", got sums beyond its range");
         }

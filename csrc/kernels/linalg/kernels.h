@@ -4,3 +4,4 @@
 #include "kernels/linalg/magnitude.h"
 #include "kernels/linalg/pack.h"
 #include "kernels/linalg/product.h"
+#include "kernels/linalg/squares.h"

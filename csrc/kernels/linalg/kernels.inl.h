@@ -4,3 +4,4 @@
 #include "kernels/linalg/magnitude.inl.h"
 #include "kernels/linalg/pack.inl.h"
 #include "kernels/linalg/product.inl.h"
+#include "kernels/linalg/squares.inl.h"

@@ -23,10 +23,15 @@ SORGUM_INLINE vec<typename P::computed> load_as(const typename P::stored* p, ind
 
 template <class P>
 void pack_kernel(const typename P::stored* x, index_t stride, index_t rows, index_t n, typename P::computed* y,
-                 index_t pitch) {
-    for (index_t i = 0; i < rows; ++i)
-        for (index_t j = 0; j < n; j += kLanes)
-            store(y + i * pitch + j, load_as<P>(x + i * stride + j, n - j));
+                 index_t pitch, index_t step) {
+    for (index_t i = 0; i < rows; ++i) {
+        index_t j = 0;
+        typename P::computed* to = y + i * pitch;
+        for (; j + kLanes <= n; j += kLanes, to += step)
+            store(to, load_as<P>(x + i * stride + j));
+        if (j < n)
+            store(to, load_as<P>(x + i * stride + j, n - j));
+    }
 }
 
 // Sixteen rows, or fewer and zeros, become sixteen columns, of which n are written.
@@ -47,14 +52,14 @@ SORGUM_INLINE void pack_square(const typename P::stored* x, index_t stride, inde
 
 template <class P>
 void pack_transposed_kernel(const typename P::stored* x, index_t stride, index_t rows, index_t n,
-                            typename P::computed* y, index_t pitch) {
-    for (index_t i = 0; i < rows; i += kLanes) {
+                            typename P::computed* y, index_t pitch, index_t step) {
+    for (index_t i = 0; i < rows; i += kLanes, y += step) {
         index_t j = 0;
         if (rows - i >= kLanes)
             for (; j + kLanes <= n; j += kLanes)
-                pack_square<P>(x + i * stride + j, stride, kLanes, kLanes, y + j * pitch + i, pitch);
+                pack_square<P>(x + i * stride + j, stride, kLanes, kLanes, y + j * pitch, pitch);
         for (; j < n; j += kLanes)
-            pack_square<P>(x + i * stride + j, stride, rows - i, n - j, y + j * pitch + i, pitch);
+            pack_square<P>(x + i * stride + j, stride, rows - i, n - j, y + j * pitch, pitch);
     }
 }
 

@@ -1,10 +1,12 @@
 // The product of two matrices with an end that writes it where it belongs: the tile kernel.
 //
-// computes  out = end(x y), x of rows x depth, y of depth x columns, where end is one of the forms of `End`, then times
-//           a factor per row or column, and base where a mask is not set
+// computes  product: out = end(x y), x of rows x depth, y of depth x columns, where end is one of the forms of `End`,
+//           then times a factor per row or column, and base where a mask is not set;
+//           row_product: the same for one row, y as it lies in memory, so that it need not be packed for one use
 // source    lanes of output columns over packed panels: Goto and van de Geijn 2008, "Anatomy of High-Performance Matrix
 //           Multiplication"; deviation: the order of the sum is a definition, not a choice
-// shapes    x: rows at a distance of x_pitch; y: panels of 16 columns, each depth x 16, one after the other; base, out
+// shapes    x: rows at a distance of x_pitch; y: panels of 16 columns, each depth x 16, one after the other; of
+//           row_product, columns that are contiguous, at a distance of y_pitch; base, out
 //           and mask: rows at their pitch, columns contiguous; out may be base
 // order     one accumulator per element; k ascends by fma from +0 within a chunk of 512; the sums of chunks are added
 //           by a binary counter: those of chunks 2 i and 2 i + 1, then pairs of such sums, and so on; in the end what
@@ -49,10 +51,13 @@ struct Product {
     index_t mask_pitch;
     S* out;
     index_t out_pitch;
-    bool streaming;  // ends with a fence then
+    const index_t* row_numbers;  // the rows of base and out, where they are not those of x
+    bool streaming;              // ends with a fence then
 };
 
 template <class P>
 using product_fn = void(const Product<P>& p);
+template <class P>
+using row_product_fn = void(const Product<P>& p, index_t y_pitch);
 
 }  // namespace sorgum::linalg

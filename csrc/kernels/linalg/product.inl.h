@@ -10,14 +10,19 @@ using namespace sorgum::linalg;
 
 // ---- sums ----
 
-// The sums of `side` chunks of `terms` terms that follow each other: chains that do not wait for one another.
+// The sums of `side` chunks of `terms` terms that follow each other: chains that do not wait for one another. They are
+// copied in the end: what other functions see of `s` would be kept in memory in every step.
 template <int tall, int wide, int side, class T>
 SORGUM_INLINE void chains(const T* x, index_t x_pitch, const T* y, index_t panel, index_t terms,
                           vec<T> (&s)[side][tall][wide]) {
-    for (auto& chunk : s)
-        for (auto& row : chunk)
-            for (vec<T>& sum : row)
-                sum = splat<vec<T>>(T(0));
+    vec<T> sum[side][tall][wide];
+#pragma GCC unroll 8
+    for (int c = 0; c < side; ++c)
+#pragma GCC unroll 12
+        for (int r = 0; r < tall; ++r)
+#pragma GCC unroll 2
+            for (int v = 0; v < wide; ++v)
+                sum[c][r][v] = splat<vec<T>>(T(0));
     for (index_t k = 0; k < terms; ++k) {
 #pragma GCC unroll 8
         for (int c = 0; c < side; ++c) {
@@ -31,10 +36,17 @@ SORGUM_INLINE void chains(const T* x, index_t x_pitch, const T* y, index_t panel
                 const vec<T> element = splat<vec<T>>(x[r * x_pitch + at]);
 #pragma GCC unroll 2
                 for (int v = 0; v < wide; ++v)
-                    s[c][r][v] = fma(element, columns[v], s[c][r][v]);
+                    sum[c][r][v] = fma(element, columns[v], sum[c][r][v]);
             }
         }
     }
+#pragma GCC unroll 8
+    for (int c = 0; c < side; ++c)
+#pragma GCC unroll 12
+        for (int r = 0; r < tall; ++r)
+#pragma GCC unroll 2
+            for (int v = 0; v < wide; ++v)
+                s[c][r][v] = sum[c][r][v];
 }
 
 // Adds the sums of the chunk of this number to the binary counter: level l holds the sum of 2^l chunks.
@@ -130,9 +142,10 @@ SORGUM_INLINE void end_vector(const Product<P>& p, End end, bool plain, index_t 
                               vec<typename P::computed> s) {
     using V = vec<typename P::computed>;
     const V scale = splat<V>(p.scale);
+    const index_t place = p.row_numbers == nullptr ? row : p.row_numbers[row];
     V b = s, value;
     if (end != End::scaled)
-        b = load_as<P>(p.base + row * p.base_pitch + column, n);
+        b = load_as<P>(p.base + place * p.base_pitch + column, n);
     switch (end) {
         case End::scaled:
             value = scale * s;
@@ -158,7 +171,7 @@ SORGUM_INLINE void end_vector(const Product<P>& p, End end, bool plain, index_t 
             value = select_bytes(set, value, b);
         }
     }
-    store_as<P>(p.out + row * p.out_pitch + column, canonicalise_nan(value), n, p.streaming);
+    store_as<P>(p.out + place * p.out_pitch + column, canonicalise_nan(value), n, p.streaming);
 }
 
 template <int tall, int wide, class P>
@@ -206,6 +219,75 @@ SORGUM_INLINE void row_of_tiles(const Product<P>& p, index_t row) {
     if constexpr (wide > 1)
         for (; column < p.columns; column += kLanes)
             tile<tall, 1, side>(p, row, column);
+}
+
+// ---- one row ----
+
+// The sums of `side` chunks that follow each other, for 16 columns or fewer: squares of y are transposed in registers.
+template <int side, class T>
+SORGUM_INLINE void row_chains(const T* x, const T* y, index_t y_pitch, index_t terms, index_t n,
+                              vec<T> (&s)[side][1][1]) {
+    using P = Pair<T, T>;
+    vec<T> sum[side];
+#pragma GCC unroll 8
+    for (int c = 0; c < side; ++c)
+        sum[c] = splat<vec<T>>(T(0));
+    index_t k = 0;
+    for (; n >= kLanes && k + kLanes <= terms; k += kLanes) {
+#pragma GCC unroll 8
+        for (int c = 0; c < side; ++c) {
+            const index_t at = k + c * kDepthChunk;
+            vec<T> square[kLanes];
+#pragma GCC unroll 16
+            for (int i = 0; i < kLanes; ++i)
+                square[i] = load(y + i * y_pitch + at);
+            transpose(square);
+#pragma GCC unroll 16
+            for (int j = 0; j < kLanes; ++j)
+                sum[c] = fma(splat<vec<T>>(x[at + j]), square[j], sum[c]);
+        }
+    }
+    for (; k < terms; k += kLanes) {
+        const index_t left = terms - k < kLanes ? terms - k : kLanes;
+        for (int c = 0; c < side; ++c) {
+            const index_t at = k + c * kDepthChunk;
+            T square[kLanes * kLanes];
+            pack_square<P>(y + at, y_pitch, n, left, square, kLanes);
+            for (index_t j = 0; j < left; ++j)
+                sum[c] = fma(splat<vec<T>>(x[at + j]), load(square + j * kLanes), sum[c]);
+        }
+    }
+#pragma GCC unroll 8
+    for (int c = 0; c < side; ++c)
+        s[c][0][0] = sum[c];
+}
+
+template <class P>
+void row_product_kernel(const Product<P>& p, index_t y_pitch) {
+    using T = typename P::computed;
+    constexpr int side = 4;
+    for (index_t column = 0; column < p.columns; column += kLanes) {
+        const T* const y = p.y + column * y_pitch;
+        const index_t n = p.columns - column;
+        vec<T> s[1][1][1];
+        if (p.depth <= kDepthChunk) {
+            row_chains(p.x, y, y_pitch, p.depth, n, s);
+        } else {
+            index_t chunk = 0, k = 0;
+            for (; k + side * kDepthChunk <= p.depth; k += side * kDepthChunk) {
+                vec<T> several[side][1][1];
+                row_chains(p.x + k, y + k, y_pitch, kDepthChunk, n, several);
+                for (int c = 0; c < side; ++c)
+                    count(p.sums, chunk++, several[c]);
+            }
+            for (; k < p.depth; k += kDepthChunk) {
+                row_chains(p.x + k, y + k, y_pitch, p.depth - k < kDepthChunk ? p.depth - k : kDepthChunk, n, s);
+                count(p.sums, chunk++, s[0]);
+            }
+            counted(p.sums, chunk, s[0]);
+        }
+        end_vector(p, p.end, false, 0, column, n, s[0][0][0]);
+    }
 }
 
 template <class P>

@@ -4,7 +4,7 @@ from numpy.typing import NDArray
 
 Array = NDArray[Any]
 
-def check_out(function: str, out: Array, like: Array) -> None: ...
+def check_out(function: str, out: Array, shape: list[int], like: Array) -> None: ...
 def merge(
     w: Array,
     a: Array,
@@ -31,3 +31,10 @@ def apply(
     wide: bool,
     out: Array,
 ) -> None: ...
+
+class AdapterSet:
+    inputs: int
+    outputs: int
+    wide: bool
+    def __init__(self, adapters: list[tuple[Array, Array, float]], wide: bool) -> None: ...
+    def apply(self, x: Array, ids: Array, base: Array | None, out: Array) -> None: ...

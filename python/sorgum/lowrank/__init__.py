@@ -15,6 +15,7 @@ of their threads (tier: deterministic). float16 and bfloat16 count as float32 th
 
 from sorgum.interop.libraries import open_to_libraries
 from sorgum.lowrank import peft
+from sorgum.lowrank._adapters import AdapterSet, apply_adapters
 from sorgum.lowrank._apply import apply
 from sorgum.lowrank._combine import combine
 from sorgum.lowrank._extract import extract
@@ -22,13 +23,16 @@ from sorgum.lowrank._merge import merge
 from sorgum.lowrank._orthogonal import QR, Polar, cholesky_qr, polar, range_finder, small_svd
 from sorgum.lowrank._results import Factors, TruncatedSVD
 from sorgum.lowrank._svd import truncated_svd
+from sorgum.lowrank._unmerge import unmerge
 
 __all__ = [
     "QR",
+    "AdapterSet",
     "Factors",
     "Polar",
     "TruncatedSVD",
     "apply",
+    "apply_adapters",
     "cholesky_qr",
     "combine",
     "extract",
@@ -38,6 +42,7 @@ __all__ = [
     "range_finder",
     "small_svd",
     "truncated_svd",
+    "unmerge",
 ]
 
 open_to_libraries(globals())

@@ -4,15 +4,23 @@ from __future__ import annotations
 
 from typing import Literal
 
-import numpy as np
 import numpy.typing as npt
 
 from sorgum._arguments.arrays import Array, floats_of
-from sorgum._arguments.results import apart, result_for
+from sorgum._arguments.results import apart
 from sorgum._core import lowrank as compiled
-from sorgum.interop import bfloat16
 from sorgum.interop.arrays import shown
-from sorgum.lowrank._operands import as_matrix, compact, dense, factors_of, finite_number, has_rows, is_wide, numbers_of
+from sorgum.lowrank._operands import (
+    as_matrix,
+    dense,
+    factors_of,
+    finite_number,
+    is_wide,
+    numbers_of,
+    rows_for,
+    rows_of_base,
+    written,
+)
 
 __all__ = ["apply"]
 
@@ -98,33 +106,13 @@ def apply(
     if array.ndim == 0:
         raise ValueError("apply: x must have an axis, got a scalar")
     shape = (*array.shape[:-1], b.shape[0])
-    added = None if base is None else _base_of(base, array, shape)
     middle, gates = numbers_of("apply", "mid", mid, wide), numbers_of("apply", "gate", gate, wide)
     if gates is not None and gates.shape != array.shape[:-1]:
         raise ValueError(f"apply: gate must have the shape of x without its last axis, {array.shape[:-1]}, "
                          f"got {gates.shape}")  # fmt: skip
-    result = result_for("apply", out, shape, array.dtype)
-    if result is out:
-        compiled.check_out("apply", result, np.broadcast_to(np.empty((), array.dtype), shape))
+    added = rows_of_base("apply", base, array, shape, out)
+    result, target = rows_for("apply", out, shape, array)
     array, a, b = (dense(as_matrix(apart(one, out), one.ndim - 1)) for one in (array, a, b))
-    flat = as_matrix(result, result.ndim - 1)
-    target = flat if has_rows(flat) and np.may_share_memory(flat, result) else np.empty(flat.shape, flat.dtype)
-    if added is not None:
-        added = as_matrix(apart(added, out), added.ndim - 1)
-        added = added if has_rows(added) else compact(added)
     gates = None if gates is None else gates.reshape(-1)
     compiled.apply(array, a, b, factor, _ACTIVATIONS[activation], middle, gates, added, wide, target)
-    if target is not flat:
-        result[...] = target.reshape(shape)
-    return result
-
-
-def _base_of(base: npt.ArrayLike, x: Array, shape: tuple[int, ...]) -> Array:
-    array = floats_of("apply", "base", base)
-    if array.dtype != x.dtype:
-        raise TypeError(
-            f"apply: base must have the dtype of x, {bfloat16.name(x.dtype)}, got {bfloat16.name(array.dtype)}"
-        )
-    if array.shape != shape:
-        raise ValueError(f"apply: base must have shape {shape}, got {array.shape}")
-    return array
+    return written(result, target)

@@ -13,7 +13,16 @@ from sorgum._arguments.scalars import flag_of, require_option
 from sorgum._core import lowrank as compiled
 from sorgum.interop import bfloat16
 from sorgum.interop.arrays import plain
-from sorgum.lowrank._operands import as_matrix, compact, dense, factors_of, finite_number, has_rows, is_wide
+from sorgum.lowrank._operands import (
+    as_matrix,
+    compact,
+    dense,
+    factors_of,
+    finite_number,
+    has_rows,
+    is_wide,
+    numbers_of,
+)
 
 __all__ = ["merge"]
 
@@ -26,6 +35,7 @@ def merge(
     scale: float = 1.0,
     form: Literal["add", "hadamard"] = "add",
     mask: npt.ArrayLike | None = None,
+    magnitude: npt.ArrayLike | None = None,
     fan_in_fan_out: bool = False,
     rounding: Literal["once", "peft"] = "once",
     check_finite: bool = True,
@@ -48,6 +58,8 @@ def merge(
         "hadamard": W (1 + scale * B A), element by element, as HiRA has it.
     mask : array_like of bool, of the shape of `W`, optional
         Where it is False, the elements of `W` stay as they are.
+    magnitude : array_like of shape (out,), or with further axes of length 1, optional
+        DoRA: each output's merged weight is divided by its norm and multiplied by its magnitude.
     fan_in_fan_out : bool, optional
         `W` and the result have shape (in, out), as the layers of GPT-2 and embeddings have it.
     rounding : {"once", "peft"}, optional
@@ -76,8 +88,12 @@ def merge(
     rounded once, and so is the result where its type is a half type. Bound: u |w'| + (rank + 1) u |scale| (|B| |A|)
     with u = 2^-24 or 2^-53, and half a ULP of a half type. Tier: bitwise.
 
-    LoRA: Hu et al. 2022, "LoRA: Low-Rank Adaptation of Large Language Models", section 4.1. HiRA: Huang et al. 2025,
-    "HiRA: Parameter-Efficient Hadamard High-Rank Adaptation for Large Language Models".
+    With `magnitude` m, w' is multiplied by m_i / ||w'_i||, whose norm is formed in float64: one rounding of the factor
+    and one of the product more.
+
+    LoRA: Hu et al. 2022, "LoRA: Low-Rank Adaptation of Large Language Models", section 4.1. DoRA: Liu et al. 2024,
+    "DoRA: Weight-Decomposed Low-Rank Adaptation", equation 5. HiRA: Huang et al. 2025, "HiRA: Parameter-Efficient
+    Hadamard High-Rank Adaptation for Large Language Models".
 
     Examples
     --------
@@ -97,11 +113,14 @@ def merge(
     a, b = factors_of("merge", A, B)
     wide = w.dtype.itemsize == 2 or is_wide(w, a, b)  # what is rounded to a half type is all but exact
     set_at = None if mask is None else _mask_of(mask, w)
+    magnitudes = numbers_of("merge", "magnitude", magnitude, wide)
+    if magnitudes is not None and magnitudes.size == max(magnitudes.shape, default=1):
+        magnitudes = magnitudes.reshape(-1)
     _check_axes(w, a, b, transposed)
     a, b = (dense(as_matrix(apart(array, out))) for array in (a, b))
     result = result_for("merge", out, w.shape, w.dtype)
     if result is out:
-        compiled.check_out("merge", result, w)
+        compiled.check_out("merge", result, list(w.shape), w)
     w, flat = as_matrix(apart(w, out)), as_matrix(result)
     set_at = None if set_at is None else as_matrix(set_at)
     target = flat
@@ -115,7 +134,7 @@ def merge(
     if set_at is not None and (not has_rows(set_at) or np.may_share_memory(set_at, target)):
         set_at = np.array(set_at, order="C")
     compiled.merge(
-        w, a, b, factor, form == "hadamard", set_at, None, transposed, rounding == "peft", finite, wide, target
+        w, a, b, factor, form == "hadamard", set_at, magnitudes, transposed, rounding == "peft", finite, wide, target
     )
     if not np.may_share_memory(target, result):
         result[...] = target.reshape(result.shape)

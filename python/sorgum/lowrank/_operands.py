@@ -8,10 +8,24 @@ import numpy as np
 import numpy.typing as npt
 
 from sorgum._arguments.arrays import Array, floats_of
+from sorgum._arguments.results import apart, result_for
 from sorgum._arguments.scalars import number_of
+from sorgum._core import lowrank as compiled
 from sorgum.interop import bfloat16
 
-__all__ = ["as_matrix", "compact", "dense", "factors_of", "finite_number", "has_rows", "is_wide", "numbers_of"]
+__all__ = [
+    "as_matrix",
+    "compact",
+    "dense",
+    "factors_of",
+    "finite_number",
+    "has_rows",
+    "is_wide",
+    "numbers_of",
+    "rows_for",
+    "rows_of_base",
+    "written",
+]
 
 
 def finite_number(function: str, argument: str, value: object) -> float:
@@ -43,6 +57,9 @@ def numbers_of(function: str, argument: str, value: npt.ArrayLike | None, wide: 
 
 def has_rows(array: Array) -> bool:
     """Return whether the elements of each row of a matrix lie side by side, at addresses that fit them."""
+    flags = array.flags
+    if flags.c_contiguous and flags.aligned and array.dtype.kind == "f":  # the common case, in a fifth of the time
+        return True
     in_rows = array.shape[1] <= 1 or array.strides[1] == array.itemsize
     return _is_at_home(array) and (array.size == 0 or (in_rows and _is_whole(array)))
 
@@ -68,4 +85,42 @@ def _is_whole(array: Array) -> bool:
 
 def as_matrix(array: Array, axes: int = 1) -> Array:
     """Return an array with its first axes as one, and the others as one: a view if that is possible."""
+    if array.ndim == 2 and axes == 1:
+        return array
     return array.reshape(math.prod(array.shape[:axes]), math.prod(array.shape[axes:]))
+
+
+def rows_of_base(
+    function: str, base: npt.ArrayLike | None, x: Array, shape: tuple[int, ...], out: Array | None
+) -> Array | None:
+    """Return what results are added to as a matrix with contiguous rows."""
+    if base is None:
+        return None
+    array = floats_of(function, "base", base)
+    if array.dtype != x.dtype:
+        wanted, got = bfloat16.name(x.dtype), bfloat16.name(array.dtype)
+        raise TypeError(f"{function}: base must have the dtype of x, {wanted}, got {got}")
+    if array.shape != shape:
+        raise ValueError(f"{function}: base must have shape {shape}, got {array.shape}")
+    rows = as_matrix(apart(array, out), array.ndim - 1)
+    return rows if has_rows(rows) else compact(rows)
+
+
+def rows_for(function: str, out: Array | None, shape: tuple[int, ...], x: Array) -> tuple[Array, Array]:
+    """Return the result, of the type of x, and the matrix of contiguous rows that is written for it.
+
+    They share memory if they can.
+    """
+    result = result_for(function, out, shape, x.dtype)
+    if result is out:
+        compiled.check_out(function, result, list(shape), x)
+    flat = as_matrix(result, result.ndim - 1)
+    here = has_rows(flat) and (flat.size == 0 or np.may_share_memory(flat, result))
+    return result, flat if here else np.empty(flat.shape, x.dtype)
+
+
+def written(result: Array, rows: Array) -> Array:
+    """Return the result, with what was written for it in its place."""
+    if rows.size and not np.may_share_memory(rows, result):
+        result[...] = rows.reshape(result.shape)
+    return result

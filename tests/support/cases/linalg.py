@@ -44,10 +44,21 @@ def magnitudes(dtype: np.dtype[Any]) -> Iterator[Array]:
                 yield np.frombuffer(str(error).encode(), np.uint8)
 
 
+def norms(dtype: np.dtype[Any]) -> Iterator[Array]:
+    for shape in SHAPES:
+        for stored in (np.dtype(np.float32), dtype):
+            w, (a, b) = numbers(shape[:2], stored, seed=1), adapter(*shape, stored)
+            m = numbers((shape[0],), stored, seed=2)
+            yield lowrank.merge(w, a, b, scale=0.5, magnitude=m)
+            yield lowrank.merge(w.T.copy(), a, b, magnitude=m, fan_in_fan_out=True)
+
+
 # Kernel -> what exercises it.
 CASES: dict[str, Callable[..., Iterator[Array]]] = {
     "pack": products,
     "pack_transposed": products,
     "product": products,
+    "row_product": products,
     "largest_magnitude": magnitudes,
+    "panel_squares": norms,
 }

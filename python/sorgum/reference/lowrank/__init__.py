@@ -16,6 +16,7 @@ from sorgum.reference.lowrank.decompositions import (
 
 __all__ = [
     "apply",
+    "apply_adapters",
     "cholesky_qr",
     "extract",
     "merge",
@@ -23,6 +24,7 @@ __all__ = [
     "range_finder",
     "small_svd",
     "truncated_svd",
+    "unmerge",
 ]
 
 Array = npt.NDArray[Any]
@@ -84,6 +86,7 @@ def merge(
     scale: float = 1.0,
     form: str = "add",
     mask: npt.ArrayLike | None = None,
+    magnitude: npt.ArrayLike | None = None,
     fan_in_fan_out: bool = False,
     dtype: npt.DTypeLike = np.float64,
 ) -> Array:
@@ -93,7 +96,7 @@ def merge(
     ----------
     W, A, B : array_like
         As `sorgum.lowrank.merge` takes them.
-    scale, form, mask, fan_in_fan_out : optional
+    scale, form, mask, magnitude, fan_in_fan_out : optional
         Likewise.
     dtype : dtype, optional
         Computed in and returned.
@@ -114,4 +117,85 @@ def merge(
     if fan_in_fan_out:
         change = change.T
     merged = w * (1 + change) if form == "hadamard" else w + change
+    if magnitude is not None:
+        axes = 0 if fan_in_fan_out else tuple(range(1, w.ndim))
+        factors = np.ravel(np.asarray(magnitude, dtype=dtype)) / np.sqrt(np.sum(merged**2, axis=axes))
+        merged = merged * factors.reshape((1, -1) if fan_in_fan_out else (-1,) + (1,) * (w.ndim - 1))
     return np.asarray(merged if mask is None else np.where(mask, merged, w), dtype=dtype)
+
+
+def unmerge(
+    W: npt.ArrayLike,
+    A: npt.ArrayLike,
+    B: npt.ArrayLike,
+    *,
+    scale: float = 1.0,
+    mask: npt.ArrayLike | None = None,
+    fan_in_fan_out: bool = False,
+    dtype: npt.DTypeLike = np.float64,
+) -> Array:
+    """Return a weight without an adapter that was added to it.
+
+    Parameters
+    ----------
+    W, A, B : array_like
+        As `sorgum.lowrank.unmerge` takes them.
+    scale, mask, fan_in_fan_out : optional
+        Likewise.
+    dtype : dtype, optional
+        Computed in and returned.
+
+    Returns
+    -------
+    array
+        Of the shape of `W`.
+
+    Examples
+    --------
+    >>> from sorgum import reference
+    >>> reference.lowrank.unmerge([[2.5, 3.0]], [[1.0, 2.0]], [[3.0]], scale=0.5)
+    array([[1., 0.]])
+    """
+    return merge(W, A, B, scale=-scale, mask=mask, fan_in_fan_out=fan_in_fan_out, dtype=dtype)
+
+
+def apply_adapters(
+    x: npt.ArrayLike,
+    adapters: Any,
+    ids: npt.ArrayLike,
+    *,
+    base: npt.ArrayLike | None = None,
+    dtype: npt.DTypeLike = np.float64,
+) -> Array:
+    """Return what adapters add to a layer, each row of x with an adapter of its own.
+
+    Parameters
+    ----------
+    x : array_like
+        As `sorgum.lowrank.apply_adapters` takes it.
+    adapters : sequence of tuples (A, B, scale)
+        What `sorgum.lowrank.AdapterSet` is made of.
+    ids, base : optional
+        Likewise.
+    dtype : dtype, optional
+        Computed in and returned.
+
+    Returns
+    -------
+    array
+        Of shape (..., out).
+
+    Examples
+    --------
+    >>> from sorgum import reference
+    >>> reference.lowrank.apply_adapters([[1.0], [1.0]], [([[2.0]], [[3.0]], 1.0)], [0, -1])
+    array([[6.],
+           [0.]])
+    """
+    rows = np.asarray(x, dtype=dtype)
+    places = np.broadcast_to(np.asarray(ids), rows.shape[:-1])
+    shape = (*rows.shape[:-1], np.shape(adapters[0][1])[0])
+    y = np.zeros(shape, dtype) if base is None else np.array(base, dtype=dtype)
+    for place, (a, b, scale) in enumerate(adapters):
+        y[places == place] += apply(rows[places == place], a, b, scale=scale, dtype=dtype)
+    return y
