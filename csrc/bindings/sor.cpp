@@ -79,6 +79,12 @@ void shift(Relaxation& self, double c) {
     without_gil([&] { self.shift(c); });
 }
 
+std::pair<double, double> magnitude(const Relaxation& self) {
+    Relaxation::Magnitude found = {};
+    without_gil([&] { found = self.magnitude(); });
+    return {found.largest_row, found.off_diagonal};
+}
+
 py::array diagonal(const Relaxation& self) {
     py::array out(py::dtype(self.value_type() == DType::f32 ? "float32" : "float64"),
                   std::vector<py::ssize_t>{self.rows()});
@@ -109,6 +115,7 @@ void register_sor(py::module_& module) {
         .def("half_solve", &half_solve, py::arg("b"), py::arg("omega"), py::arg("half"), py::arg("out"))
         .def("update_values", &update_values, py::arg("data"))
         .def("shift", &shift, py::arg("c"))
+        .def("magnitude", &magnitude)
         .def("diagonal", &diagonal)
         .def("colors", &colors)
         .def_property_readonly("rows", &Relaxation::rows)

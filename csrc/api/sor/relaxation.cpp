@@ -240,6 +240,33 @@ void Relaxation::shift(double c) {
     });
 }
 
+Relaxation::Magnitude Relaxation::magnitude() const {
+    return with_type([&](auto tag) {
+        using T = decltype(tag);
+        const System<T> of = system<T>();
+        const FpGuard guard;
+        InterruptPoll poll;
+        Magnitude found = {0, 0};
+        for (index_t block = 0; block < of.structure->blocks; ++block) {
+            if (block % 4096 == 0)
+                poll();
+            double sums[kBlock] = {};
+            const Pattern& pattern = of.structure->pattern_of(block);
+            const T* const slots =
+                of.values->slots.data() + of.structure->block[static_cast<std::size_t>(block)].values * kBlock;
+            for (index_t k = 0; k < (pattern.left + pattern.right) * kBlock; ++k)
+                sums[k % kBlock] += std::abs(static_cast<double>(slots[k]));
+            for (index_t i = 0; i < pattern.rows; ++i) {
+                const T d = std::abs(of.values->diagonal.data()[block * kBlock + i] + of.inverse->shift);
+                found.largest_row = std::max(found.largest_row, sums[i] + static_cast<double>(d));
+                found.off_diagonal += sums[i] / static_cast<double>(d);
+            }
+        }
+        found.off_diagonal /= static_cast<double>(std::max<index_t>(rows(), 1));
+        return found;
+    });
+}
+
 void Relaxation::diagonal(const ArrayView& out) const {
     with_type([&](auto tag) {
         using T = decltype(tag);

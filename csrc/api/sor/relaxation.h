@@ -51,6 +51,12 @@ public:
     void update_values(const ArrayView& data);
     void shift(double c);
 
+    // The largest sum of |a_ij| in a row, and the mean over rows of the sum of |a_ij| / |a_ii| over j != i; of A + c I.
+    struct Magnitude {
+        double largest_row, off_diagonal;
+    };
+    Magnitude magnitude() const;
+
     void diagonal(const ArrayView& out) const;  // of A + c I
     void colors(const ArrayView& out) const;    // int32; all 0 in natural order
 

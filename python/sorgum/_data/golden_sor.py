@@ -15,7 +15,7 @@ __all__ = ["FUNCTIONS", "HALF_FUNCTIONS", "outputs", "quick", "result_dtype"]
 Array = NDArray[Any]
 
 HALF_FUNCTIONS: tuple[str, ...] = ()
-FUNCTIONS = ("residual_norm", "sweep")
+FUNCTIONS = ("residual_norm", "sweep", "sor")
 INDEX_TYPES = (np.int32, np.int64)
 SCALES = (0.0, 1.0, 2.0**-520, 2.0**520)  # of b: squares that under- and overflow, in float64
 
@@ -45,6 +45,20 @@ def swept(a: Matrix) -> Iterator[Array]:
             yield x
 
 
+def solved(dtype: np.dtype[Any]) -> Iterator[Array]:
+    """Whole solves: solutions, and how the factor went."""
+    for shape, box in (((30, 41), False), ((9, 10, 11), True)):
+        a = grid(shape, box, dtype, np.int32)
+        b = logits(a.shape[0], dtype, seed=5)
+        for order in ("natural", "multicolor"):
+            for sweep in ("forward", "symmetric"):
+                result = sor.sor_result(a, b, order=order, sweep=sweep, rtol=1e-4)
+                yield from (result.x, result.norms.astype(dtype), result.omegas.astype(dtype))
+    a = dominant(700, 9, dtype, np.int32, seed=3)
+    for omega in ("adaptive", "young", 1.1):
+        yield sor.sor(a, logits(700, dtype, seed=6), omega=omega)[0]
+
+
 def outputs(function: str, dtype: np.dtype[Any]) -> Iterator[Array]:
     """Return what the digest of a function is taken over.
 
@@ -60,6 +74,9 @@ def outputs(function: str, dtype: np.dtype[Any]) -> Iterator[Array]:
     iterator of arrays
         Outputs of the function.
     """
+    if function == "sor":
+        yield from solved(dtype)
+        return
     if function == "sweep":
         for n in LENGTHS[:-1]:
             yield from sweeps(n, dtype)
@@ -83,4 +100,4 @@ def quick(dtype: np.dtype[Any]) -> Iterator[Array]:
 
 def result_dtype(function: str, dtype: np.dtype[Any]) -> np.dtype[Any]:
     """Return the type of all outputs of a function."""
-    return dtype if function == "sweep" else np.dtype(np.float64)
+    return dtype if function in ("sweep", "sor") else np.dtype(np.float64)

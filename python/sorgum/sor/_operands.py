@@ -16,13 +16,23 @@ _INDEX_TYPES = (np.dtype(np.int32), np.dtype(np.int64))
 
 
 class Csr(NamedTuple):
-    """A matrix in compressed rows, not yet checked."""
+    """A matrix in compressed rows, not yet checked; with the attributes of one of scipy.sparse."""
 
     indptr: Array
     indices: Array
     data: Array
     rows: int
     columns: int
+
+    @property
+    def format(self) -> str:
+        """That of compressed rows."""
+        return "csr"
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+        return self.rows, self.columns
 
 
 def csr_of(function: str, argument: str, value: Any) -> Csr:

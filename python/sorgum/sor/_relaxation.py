@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from sorgum._arguments.scalars import float_dtype_of, int_of, number_of
 from sorgum._core import sor as compiled
 from sorgum.interop.arrays import kind_of, shown
 from sorgum.sor._operands import contiguous, csr_of, vector_of
+from sorgum.sor._solve import SolveResult, columns_of, solve
 
 __all__ = ["Relaxation"]
 
@@ -203,6 +205,68 @@ class Relaxation:
         """
         name = "Relaxation.residual_norm"
         return self._compiled.residual(self._vector(name, "x", x), self._vector(name, "b", b))
+
+    def solve(
+        self,
+        b: npt.ArrayLike,
+        x0: npt.ArrayLike | None = None,
+        *,
+        omega: float | str = "adaptive",
+        rtol: float = 1e-5,
+        atol: float = 0.0,
+        maxiter: int | None = None,
+        sweep: str = "forward",
+        bounds: tuple[npt.ArrayLike | None, npt.ArrayLike | None] | None = None,
+        nullspace: str | npt.ArrayLike | None = None,
+        callback: Callable[[Array], Any] | None = None,
+        progress: bool = False,
+    ) -> SolveResult:
+        """Solve A x = b, again and again for the one matrix.
+
+        Parameters
+        ----------
+        b, x0 : array_like of shape (n,) or (n, k)
+            Of the dtype of the object, or one that it holds exactly.
+        omega, rtol, atol, maxiter, sweep, bounds, nullspace, callback, progress
+            As those of `sor`.
+
+        Returns
+        -------
+        SolveResult
+            As `sor_result` returns it: `x`, `info` and how it went. Each call meets its own tolerance and finds its own
+            factor; nothing is remembered.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument has another type, shape or range.
+
+        Examples
+        --------
+        >>> import sorgum as sg
+        >>> relaxation = sg.sor.Relaxation([[4.0, -1.0], [-1.0, 4.0]])
+        >>> relaxation.solve([3.0, 3.0], rtol=1e-10).x.round(6)
+        array([1., 1.])
+        """
+        name = "Relaxation.solve"
+        right = columns_of(name, "b", b, self.shape[0], self._dtype)
+        start = None if x0 is None else columns_of(name, "x0", x0, self.shape[0], self._dtype)
+        if start is not None and start.shape != right.shape:
+            raise ValueError(f"{name}: x0 must have the shape of b, {right.shape}, got {start.shape}")
+        return solve(
+            self._compiled,
+            right,
+            start,
+            self._bounds(name, bounds),
+            omega=omega,
+            rtol=rtol,
+            atol=atol,
+            maxiter=maxiter,
+            sweep=sweep,
+            nullspace=nullspace,
+            callback=callback,
+            progress=progress,
+        )
 
     def update_values(self, data: npt.ArrayLike) -> None:
         """Give the entries other values, in the places where they are.

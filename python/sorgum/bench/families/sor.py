@@ -1,4 +1,4 @@
-"""Residual norms of grids beside SciPy's `norm(b - A @ x)`, and sweeps beside PyAMG's, a loop of Numba and SciPy's."""
+"""Residual norms of grids beside SciPy's, sweeps and solves beside PyAMG's, SciPy's and a loop of Numba."""
 
 import importlib
 from collections.abc import Callable, Iterator
@@ -13,7 +13,7 @@ from sorgum import sor
 from sorgum._data.matrices import Matrix, grid
 from sorgum.bench.case import OwnCase, Slot
 
-__all__ = ["GridCase", "SweepCase", "cases"]
+__all__ = ["GridCase", "SolveCase", "SweepCase", "cases"]
 
 Array = NDArray[Any]
 
@@ -124,6 +124,44 @@ class SweepCase(GridCase):
         return scipy
 
 
+SOLVED = 1e-6  # of ||b||
+
+
+@dataclass(frozen=True)
+class SolveCase(GridCase):
+    """A solve to a residual of 1e-6. The limit is that of reading the matrix once, as if one sweep were enough.
+
+    Ours finds its factor while solving. PyAMG's sweeps are given Young's, and their residual is looked at after every
+    tenth. SciPy solves by conjugate gradients, another method.
+    """
+
+    peers: ClassVar[tuple[str, ...]] = ("SciPy", "PyAMG")
+
+    def call(self, name: str, slot: Slot) -> Callable[[], Any]:
+        """Return a call that returns 1 if the system is solved."""
+        assert isinstance(slot, GridSlot)
+        a, (_, b) = slot.matrix, slot.vectors
+        enough = SOLVED * float(np.linalg.norm(b))
+        if name not in ("SciPy", "PyAMG"):
+            relaxation = sor.Relaxation(a)
+            return lambda: float(relaxation.solve(b, rtol=SOLVED).info == 0)
+        sparse = importlib.import_module("scipy.sparse")
+        theirs = sparse.csr_matrix((a.data, a.indices, a.indptr), a.shape, copy=False)
+        if name == "SciPy":
+            gradients = importlib.import_module("scipy.sparse.linalg").cg
+            return lambda: float(gradients(theirs, b, rtol=SOLVED)[1] == 0)
+        relaxed = importlib.import_module("pyamg.relaxation.relaxation").sor
+        omega = 2 / (1 + np.sin(np.pi / (self.points[0] + 1)))
+
+        def pyamg() -> float:
+            x = np.zeros_like(b)
+            while np.linalg.norm(b - theirs @ x) > enough:
+                relaxed(theirs, x, b, omega, iterations=10)
+            return 1.0
+
+        return pyamg
+
+
 @lru_cache(1)
 def _numba_sweep() -> Callable[..., Array]:
     def sweep(indptr: Array, indices: Array, data: Array, x: Array, b: Array, omega: Any) -> Array:
@@ -150,7 +188,7 @@ def _arrays(case: GridCase) -> tuple[Array, ...]:
 
 
 def cases(level: str) -> Iterator[GridCase]:
-    """Return grids of five and of 27 points; sweeps from ten rows on to more than caches hold.
+    """Return grids of five and of 27 points; sweeps from ten rows on to more than caches hold; solves.
 
     Parameters
     ----------
@@ -164,6 +202,9 @@ def cases(level: str) -> Iterator[GridCase]:
     for dtype in ("float64", "float32"):
         yield GridCase("residual_norm", (square**2, 5), dtype, points=(square, square))
         yield GridCase("residual_norm", (cube**3, 27), dtype, points=(cube, cube, cube))
+    yield SolveCase("solve", (100**2, 5), "float64", points=(100, 100))
+    if level == "full":
+        yield SolveCase("solve", (square**2, 5), "float64", points=(square, square))
     small = ((2, 5), (32, 32), (square, square))
     grids = (*small, (3000, 3000)) if level == "full" else small
     for points in (*grids, (cube, cube, cube)):

@@ -5,7 +5,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["residual_norm"]
+from sorgum.reference.sor._sweeps import sor, sweep
+
+__all__ = ["residual_norm", "sor", "sweep"]
 
 
 def residual_norm(A: Any, x: npt.ArrayLike, b: npt.ArrayLike, *, dtype: npt.DTypeLike = np.float64) -> Any:

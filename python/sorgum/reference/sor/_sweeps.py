@@ -1,0 +1,116 @@
+"""Relaxation, row by row, and the solve that is made of it."""
+
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["sor", "sweep"]
+
+_Array = npt.NDArray[Any]
+
+
+def _rows(A: Any) -> list[tuple[_Array, _Array]]:
+    """Return columns and values of each row, in float64; several entries in one place stay so."""
+    if isinstance(getattr(A, "format", None), str):
+        A = A if A.format == "csr" else A.tocsr()
+        ends = np.asarray(A.indptr)
+        return [(np.asarray(A.indices)[i:j], np.asarray(A.data, np.float64)[i:j]) for i, j in pairwise(ends)]
+    dense = np.asarray(A, dtype=np.float64)
+    return [(np.flatnonzero(row), row[np.flatnonzero(row)]) for row in dense]
+
+
+def sweep(
+    A: Any,
+    x: npt.ArrayLike,
+    b: npt.ArrayLike,
+    omega: float = 1.0,
+    *,
+    sweep: str = "forward",
+    iterations: int = 1,
+    bounds: tuple[Any, Any] | None = None,
+) -> _Array:
+    """Relax all rows, one after the other, in natural order.
+
+    Parameters
+    ----------
+    A : array_like or sparse matrix of shape (n, n)
+        Of scipy.sparse, or with its attributes.
+    x, b : array_like of shape (n,)
+        `x` is not changed.
+    omega : float, default 1.0
+    sweep : {"forward", "backward", "symmetric"}, default "forward"
+    iterations : int, default 1
+    bounds : pair of array_like or None, optional
+
+    Returns
+    -------
+    array of float64
+        x after the sweeps.
+
+    Examples
+    --------
+    >>> A = [[5.0, -2.0, 0.0], [-2.0, 6.0, -1.0], [0.0, -1.0, 3.0]]
+    >>> sweep(A, np.zeros(3), [1.0, -4.0, 2.0], 1.3).round(7)
+    array([ 0.26     , -0.754    ,  0.5399333])
+    """
+    x, b, rows = np.array(x, dtype=np.float64), np.asarray(b, dtype=np.float64), _rows(A)
+    lower, upper = (-np.inf, np.inf) if bounds is None else bounds
+    low = np.broadcast_to(-np.inf if lower is None else lower, x.shape)
+    high = np.broadcast_to(np.inf if upper is None else upper, x.shape)
+    there, back = list(range(x.size)), list(range(x.size - 1, -1, -1))
+    for _ in range(iterations):
+        for i in {"forward": there, "backward": back, "symmetric": there + back}[sweep]:
+            columns, values = rows[i]
+            diagonal = values[columns == i].sum()
+            x[i] += omega * (b[i] - values @ x[columns]) / diagonal
+            x[i] = min(max(x[i], low[i]), high[i])
+    return x
+
+
+def sor(
+    A: Any,
+    b: npt.ArrayLike,
+    x0: npt.ArrayLike | None = None,
+    *,
+    omega: float = 1.0,
+    rtol: float = 1e-5,
+    atol: float = 0.0,
+    maxiter: int = 10000,
+    sweep: str = "forward",
+) -> tuple[_Array, int]:
+    """Solve A x = b with a factor that stays.
+
+    Parameters
+    ----------
+    A : array_like or sparse matrix of shape (n, n)
+    b, x0 : array_like of shape (n,)
+    omega : float, default 1.0
+    rtol, atol : float
+        Until ||b - A x|| <= max(rtol ||b||, atol).
+    maxiter : int
+    sweep : {"forward", "backward", "symmetric"}, default "forward"
+
+    Returns
+    -------
+    x : array of float64
+    sweeps : int
+
+    Examples
+    --------
+    >>> x, sweeps = sor([[4.0, -1.0], [-1.0, 4.0]], [3.0, 3.0], rtol=1e-10)
+    >>> x.round(6), sweeps
+    (array([1., 1.]), 9)
+    """
+    b = np.asarray(b, dtype=np.float64)
+    x, rows = np.array(np.zeros_like(b) if x0 is None else x0, dtype=np.float64), _rows(A)
+    tolerance = max(rtol * float(np.linalg.norm(b)), atol)
+    for done in range(maxiter):
+        if np.linalg.norm([b[i] - values @ x[columns] for i, (columns, values) in enumerate(rows)]) <= tolerance:
+            return x, done
+        x = _sweep(A, x, b, omega, sweep=sweep)
+    return x, maxiter
+
+
+_sweep = sweep
