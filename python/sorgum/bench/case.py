@@ -164,10 +164,12 @@ class Slot:
 class OwnCase(Case, ABC):
     """A case that has buffers and rivals of its own: what a module of `sorgum.bench.families` gives.
 
-    `peers` are those of `sorgum.bench.peers.PEERS` that it is compared with.
+    `peers` are those of `sorgum.bench.peers.PEERS` that it is compared with, whose results differ by at most
+    `difference` of ours: by default 100 units of rounding.
     """
 
     peers: ClassVar[tuple[str, ...]] = ()
+    difference: ClassVar[float | None] = None
 
     @abstractmethod
     def make_slot(self) -> Slot:

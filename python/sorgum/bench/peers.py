@@ -218,6 +218,7 @@ PEERS: dict[str, Maker] = {
     "JAX": _jax,
     "PyAMG": _of_own_cases,
     "Numba": _of_own_cases,
+    "scikit-learn": _of_own_cases,
 }
 DISTRIBUTIONS = {
     "NumPy": "numpy",
@@ -227,6 +228,7 @@ DISTRIBUTIONS = {
     "JAX": "jax",
     "PyAMG": "pyamg",
     "Numba": "numba",
+    "scikit-learn": "sklearn",
 }
 _NEEDED_TOO = {"ONNX Runtime": "onnx"}  # makes its models
 

@@ -29,6 +29,7 @@ _STYLES = {
     "JAX": ("#CC79A7", "v"),
     "PyAMG": ("#F0E442", "<"),
     "Numba": ("#56B4E9", ">"),
+    "scikit-learn": ("0.35", "p"),
     "sorgum, two passes": ("black", "o"),
     "sorgum, three passes (recompute)": ("#56B4E9", "P"),
     "sorgum, three passes (reload)": ("0.55", "X"),
