@@ -1,4 +1,4 @@
-"""csrc/simd/README.md, the back ends and the C++ test name the same operations."""
+"""csrc/simd/README.md, the back ends and the C++ tests name the same operations."""
 
 import re
 from pathlib import Path
@@ -48,5 +48,5 @@ def test_no_back_end_has_an_operation_of_its_own(header: str) -> None:
 
 
 def test_each_operation_is_tested() -> None:
-    text = (ROOT / "tests" / "cpp" / "common" / "test_simd.cpp").read_text()
+    text = "".join(path.read_text() for path in (ROOT / "tests" / "cpp" / "common").glob("test_simd*.cpp"))
     assert [name for name in OPERATIONS if not re.search(rf"\b{name}(?:<\w+>)?\(", text)] == []
