@@ -7,6 +7,7 @@
 #include "api/sor/norm.h"
 #include "api/sor/sor.h"
 #include "core/fp_env.h"
+#include "core/interrupt.h"
 #include "dispatch/dispatch.h"
 #include "dispatch/sor.h"
 
@@ -14,7 +15,8 @@ namespace sorgum::sor {
 
 namespace {
 
-constexpr index_t kRowsAtOnce = 32;  // whose indices are still in cache when the kernel comes to them
+constexpr index_t kRowsAtOnce = 32;   // whose indices are still in cache when the kernel comes to them
+constexpr index_t kLongWork = 65536;  // entries of so many rows that are worth a question whether to go on
 
 struct Scratch {
     AlignedArray<double> residuals;
@@ -31,16 +33,18 @@ SquaresSum squares_of_residuals(const CheckedCsr& checked, const Matrix& a, cons
     for (Scratch& s : scratch)
         s.residuals.reserve(kChunk);
     std::atomic<bool> holds{true};
+    InterruptPoll poll;
     const KernelTable& table = kernels();
     parallel_for_ranges(rows, kChunk, threads, [&](index_t begin, index_t end, int slot) {
         Scratch& s = scratch[static_cast<std::size_t>(slot)];
         for_each_range(begin, end, kRowsAtOnce, [&](index_t first, index_t last) {
             if (!holds.load(std::memory_order_relaxed))
                 return;
-            if (checked.holds(first, last - first))
-                sor_csr_residual(table, a)(a, x, b, first, last - first, s.residuals.data() + (first - begin));
-            else
-                holds.store(false, std::memory_order_relaxed);
+            if (!checked.holds(first, last - first))
+                return holds.store(false, std::memory_order_relaxed);
+            sor_csr_residual(table, a)(a, x, b, first, last - first, s.residuals.data() + (first - begin));
+            if (slot == 0 && a.indptr[last] - a.indptr[first] >= kLongWork)  // the caller's thread
+                poll();
         });
         if (holds.load(std::memory_order_relaxed))
             sor_squares_add(table, double())(s.residuals.data(), end - begin, s.squares);
