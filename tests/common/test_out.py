@@ -1,31 +1,23 @@
 """`out`: what is refused, with the whole message, and results over their own inputs."""
 
-import re
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 from cases import placed
-from cases.special import ROW_FUNCTIONS
+from cases.special import ELEMENTWISE, NORMALISED, ROW_FUNCTIONS
+from errors import raises
 
 from sorgum import special
 from sorgum._data.inputs import logits
 
 pytestmark = pytest.mark.sanitize
 
-Function = Callable[..., Any]
-ELEMENTWISE: dict[str, Function] = {"exp": special.exp, "log": special.log}
-NORMALISED: dict[str, Function] = {"softmax": special.softmax, "log_softmax": special.log_softmax}
 FUNCTIONS = ELEMENTWISE | ROW_FUNCTIONS
 
 each = pytest.mark.parametrize("name", FUNCTIONS)
 each_row_function = pytest.mark.parametrize("name", ROW_FUNCTIONS)
 with_whole_out = pytest.mark.parametrize("name", ELEMENTWISE | NORMALISED)
-
-
-def raises(kind: type[Exception], message: str) -> Any:
-    return pytest.raises(kind, match="^" + re.escape(message) + "$")
 
 
 X = logits((4, 7), np.float32)

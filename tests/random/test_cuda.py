@@ -3,9 +3,6 @@
 The index logic of the kernels is tested by tests/cpp/random/test_cuda_random.cpp.
 """
 
-import importlib
-import importlib.util
-import os
 import re
 import sys
 from types import ModuleType, SimpleNamespace
@@ -13,7 +10,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from cuda_module import compiled_module, stand_in_module, view
 from cuda_stand_in import Capsule, Interface, Module, Undisclosed, of_bfloat16, to_bfloat16
+from errors import error_of
 
 import sorgum as sg
 from sorgum.interop import cuda
@@ -26,9 +25,7 @@ THERE = "on a CUDA device"
 @pytest.fixture
 def module(monkeypatch: pytest.MonkeyPatch) -> Module:
     """Give the stand-in in the place of the compiled module."""
-    stand_in = Module()
-    monkeypatch.setattr(cuda, "_module", lambda: (stand_in, ""))
-    return stand_in
+    return stand_in_module(monkeypatch)
 
 
 @pytest.fixture
@@ -58,12 +55,6 @@ def brain(words: np.ndarray) -> Tensor:
 
 def logits(*shape: int) -> np.ndarray:
     return (np.arange(np.prod(shape)) * 7 % 11 - 3).reshape(shape).astype(np.float32) / 4
-
-
-def error_of(call: Any) -> tuple[type, str]:
-    with pytest.raises((TypeError, ValueError, RuntimeError)) as caught:
-        call()
-    return caught.type, str(caught.value)
 
 
 # ---- noise ----
@@ -309,15 +300,7 @@ def test_temperatures_are_checked_as_on_the_cpu(torch: None, module: Module, tem
 @pytest.fixture(scope="module")
 def compiled() -> ModuleType:
     """Give the compiled module."""
-    if importlib.util.find_spec("sorgum._cuda") is None:
-        if os.environ.get("SORGUM_REQUIRE_CUDA"):
-            pytest.fail("sorgum._cuda is not built")
-        pytest.skip("sorgum._cuda is not built (SORGUM_CUDA=1)")
-    return importlib.import_module("sorgum._cuda")
-
-
-def view(array: np.ndarray) -> tuple[int, tuple[int, ...], tuple[int, ...], bool]:
-    return array.ctypes.data, array.shape, array.strides, array.flags.writeable
+    return compiled_module()
 
 
 def test_errors_of_the_compiled_module(compiled: ModuleType) -> None:

@@ -18,8 +18,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from cuda_module import compiled_module, stand_in_module, view
 from cuda_stand_in import Capsule, Interface, Module, Undisclosed
 from dlpack_stand_in import Fields, Managed, Versioned, new_capsule
+from errors import error_of
 
 import sorgum as sg
 from sorgum.interop import cuda, dlpack
@@ -32,9 +34,7 @@ ROOT = Path(__file__).resolve().parents[2]
 @pytest.fixture
 def module(monkeypatch: pytest.MonkeyPatch) -> Module:
     """Give the stand-in in the place of the compiled module."""
-    stand_in = Module()
-    monkeypatch.setattr(cuda, "_module", lambda: (stand_in, ""))
-    return stand_in
+    return stand_in_module(monkeypatch)
 
 
 def logits(*shape: int) -> np.ndarray:
@@ -229,12 +229,6 @@ def test_libraries_allocate_and_name_their_stream(
 # ---- errors ----
 
 
-def error_of(call: Any) -> tuple[type, str]:
-    with pytest.raises((TypeError, ValueError, RuntimeError)) as caught:
-        call()
-    return caught.type, str(caught.value)
-
-
 def test_errors(module: Module) -> None:
     x, y, b = Interface(logits(2, 3)), Interface(np.zeros((2, 3), np.float32)), Interface(np.zeros((2, 3), bool))
     s, lse = sg.special.softmax, sg.special.logsumexp
@@ -388,15 +382,7 @@ def test_not_loaded_before_it_is_needed() -> None:
 @pytest.fixture(scope="module")
 def compiled() -> ModuleType:
     """Give the compiled module."""
-    if importlib.util.find_spec("sorgum._cuda") is None:
-        if os.environ.get("SORGUM_REQUIRE_CUDA"):
-            pytest.fail("sorgum._cuda is not built")
-        pytest.skip("sorgum._cuda is not built (SORGUM_CUDA=1)")
-    return importlib.import_module("sorgum._cuda")
-
-
-def view(array: np.ndarray) -> tuple[int, tuple[int, ...], tuple[int, ...], bool]:
-    return array.ctypes.data, array.shape, array.strides, array.flags.writeable
+    return compiled_module()
 
 
 def test_compiled_as_promised(compiled: ModuleType) -> None:

@@ -12,6 +12,7 @@ import mpmath
 import numpy as np
 import pytest
 from cases import CHUNK, DTYPES, HALVES, layouts
+from errors import raises
 from hypothesis import strategies as st
 
 import sorgum as sg
@@ -379,10 +380,6 @@ def test_the_reference(temperature: float) -> None:
 
 
 # Hostile records
-
-
-def raises(kind: type[Exception], message: str) -> Any:
-    return pytest.raises(kind, match="^" + re.escape(message) + "$")
 
 
 def uses(p: Array) -> list[tuple[str, Callable[[], Any]]]:

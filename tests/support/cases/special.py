@@ -9,11 +9,9 @@ from cases import CHUNK, Array
 from sorgum import special
 from sorgum._data.inputs import hashed, logits, words
 
-ROW_FUNCTIONS: dict[str, Callable[..., Any]] = {
-    "softmax": special.softmax,
-    "log_softmax": special.log_softmax,
-    "logsumexp": special.logsumexp,
-}
+ELEMENTWISE: dict[str, Callable[..., Any]] = {"exp": special.exp, "log": special.log}
+NORMALISED: dict[str, Callable[..., Any]] = {"softmax": special.softmax, "log_softmax": special.log_softmax}
+ROW_FUNCTIONS = NORMALISED | {"logsumexp": special.logsumexp}
 ALGORITHMS = ("auto", "two_pass", "three_pass_recompute", "three_pass_reload")
 
 
