@@ -461,7 +461,7 @@ void test_masks() {
     Random r(5);
     for (const Kind kind : {Kind::logits, Kind::nan, Kind::equal})
         for (const index_t n : {1, 7, 105, 1029, 9002})
-            for (const std::uint64_t kept : {0, 2, 90}) {
+            for (const std::uint64_t kept : {0u, 2u, 90u}) {
                 Call c = make_call(kind, 3, n, 1);
                 for (const index_t size : {3 * n, n}) {
                     c.mask.clear();
