@@ -43,7 +43,7 @@ struct ReferenceLanes {
     bool irregular[16];
 };
 template <class T>
-SORGUM_NOINLINE void make_reference_lanes(vec<T> m, const ExpScale<T>& scale, ReferenceLanes<T>& r) {
+SORGUM_INLINE void reference_lanes(vec<T> m, const ExpScale<T>& scale, ReferenceLanes<T>& r) {
     using V = vec<T>;
     using D = f64x16;
     const D zero = splat<D>(0.0), lowest = splat<D>(Format<T>::exponent_bias + kHeadroom<T>);
@@ -65,6 +65,12 @@ SORGUM_NOINLINE void make_reference_lanes(vec<T> m, const ExpScale<T>& scale, Re
     store(is_regular, select(regular, splat<D>(scale.prescale == T(1) ? 1.0 : 0.0), zero));
     for (int i = 0; i < 16; ++i)
         r.irregular[i] = is_regular[i] == 0.0;
+}
+
+// The same as a call, for columns.
+template <class T>
+SORGUM_NOINLINE void make_reference_lanes(vec<T> m, const ExpScale<T>& scale, ReferenceLanes<T>& r) {
+    reference_lanes<T>(m, scale, r);
 }
 
 // A sum that is NaN makes its row irregular.
