@@ -128,10 +128,10 @@ Array logits_of(const Choice& c, Bytes& bytes) {
     Array stored(c.wide_words ? DType::f16 : DType::bf16, {c.rows, c.length}, c.shift, c.across);
     const float* const from = computed.data<float>();
     if (c.wide_words)
-        sorgum::memory_narrow(sorgum::kernels(), sorgum::float16())(from, stored.data<sorgum::float16>(),
+        sorgum::common_narrow(sorgum::kernels(), sorgum::float16())(from, stored.data<sorgum::float16>(),
                                                                     c.rows * c.length, false);
     else
-        sorgum::memory_narrow(sorgum::kernels(), sorgum::bfloat16())(from, stored.data<sorgum::bfloat16>(),
+        sorgum::common_narrow(sorgum::kernels(), sorgum::bfloat16())(from, stored.data<sorgum::bfloat16>(),
                                                                      c.rows * c.length, false);
     return stored;
 }
