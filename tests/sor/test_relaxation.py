@@ -12,6 +12,7 @@ import pytest
 
 import sorgum as sg
 from sorgum import _core
+from sorgum._data import load
 from sorgum._data.inputs import logits, words
 from sorgum._data.matrices import Matrix, dominant, grid
 
@@ -155,6 +156,7 @@ def test_bounds(dtype: Any, isa: str) -> None:
 @each_dtype
 def test_error_bound_of_rows(dtype: Any) -> None:
     """Zeros and shuffled results are far beyond it."""
+    bound = load("bounds")[f"sor.sweep.{'f32' if dtype == np.float32 else 'f64'}"]["bound"]
     worst = 0.0
     for _, a in matrices(dtype):
         n = a.shape[0]
@@ -166,7 +168,7 @@ def test_error_bound_of_rows(dtype: Any) -> None:
             for wrong in (np.zeros_like(after), after[::-1].copy()) if n > 2 else ():
                 errors, bounds = exact_sweeps.row_bounds(a, before, wrong, b, omega)
                 assert max(e / s for e, s in zip(errors, bounds, strict=True)) > 1000
-    assert 0 < worst <= 1
+    assert 0 < worst <= bound
 
 
 @each_dtype

@@ -5,13 +5,15 @@ from fractions import Fraction
 from math import isqrt
 from typing import Any
 
+import exact_sweeps
 import numpy as np
 
 import sorgum as sg
 from sorgum._data.inputs import logits
-from sorgum._data.matrices import Matrix, grid, scattered
+from sorgum._data.matrices import Matrix, dominant, grid, scattered
 
 System = tuple[str, Matrix, Any, Any]
+SWEEP_UNIT = "(m + 5) u (omega (|b_i| + sum |a_ij x_j|) / |a_ii| + |1 - omega| |x_i|)"
 UNIT = "u (||(m + 1) (|b| + |A| |x|)|| + 22 ||r||)"
 
 
@@ -51,9 +53,29 @@ def relative_to_bound(a: Matrix, x: Any, b: Any, got: float) -> float:
     return float(abs(Fraction(got) - exact) / bound)
 
 
+def sweeps(dtype: Any) -> Iterator[tuple[float, str]]:
+    """Errors of rows in units of their bounds, of sweeps below, at and above omega = 1."""
+    matrices = {
+        "a grid of 5 points": grid((9, 20), False, dtype, np.int32),
+        "a grid of 27 points": grid((4, 5, 6), True, dtype, np.int32),
+        "rows of up to 40": dominant(120, 40, dtype, np.int32),
+        "rows of up to 3": dominant(300, 3, dtype, np.int32),
+    }
+    for what, a in matrices.items():
+        n = a.shape[0]
+        relaxation = sg.sor.Relaxation(a)
+        for seed, omega in enumerate((0.3, 1.0, 1.5, 1.9)):
+            before, b = logits(n, dtype, seed=seed), logits(n, dtype, seed=seed + 50)
+            relaxation.sweep(after := before.copy(), b, omega)
+            errors, bounds = exact_sweeps.row_bounds(a, before, after, b, omega)
+            yield max(float(error / bound) for error, bound in zip(errors, bounds, strict=True)), what
+
+
 def measured() -> Iterator[tuple[str, dict[str, Any]]]:
     """Entries of bounds.json."""
     for suffix, dtype in (("f32", np.float32), ("f64", np.float64)):
         found = [(relative_to_bound(a, x, b, sg.sor.residual_norm(a, x, b)), what) for what, a, x, b in systems(dtype)]
         largest, where = max(found)
         yield f"residual_norm.{suffix}", {"bound": 1.0, "unit": UNIT, "largest": round(largest, 4), "where": where}
+        largest, where = max(sweeps(np.dtype(dtype)))
+        yield f"sweep.{suffix}", {"bound": 1.0, "unit": SWEEP_UNIT, "largest": round(largest, 4), "where": where}

@@ -49,7 +49,8 @@ struct Sweeper {
         if (scratch != nullptr) {
             now.change = scratch->numbers.data();
             now.change_first = first;
-            std::fill_n(now.change, last - first, 0.0);
+            if (!system.in_natural_order())  // there all places are rows
+                std::fill_n(now.change, last - first, 0.0);
         }
         const index_t at_once = rows_between_polls(*system.structure);
         const index_t pieces = ceil_div(last - first, at_once);

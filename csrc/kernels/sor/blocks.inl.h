@@ -90,13 +90,31 @@ SORGUM_INLINE void subtract_inner(const Inner<T>& inner, const Step<T>& step, in
 SORGUM_INLINE f64x16 wide(f64x16 a) { return a; }
 SORGUM_INLINE f64x16 wide(f32x16 a) { return widen(a); }
 
-// Of rows that the step leaves alone nothing is told.
+// What x was in the rows of a block, until what has become of it is told. That is done a block later: rows are stored
+// one by one, and a vector is not to be read from them before they are in the cache.
 template <class T>
-SORGUM_INLINE void keep_change(const Blocks<T>& a, index_t row, index_t low, index_t high, vec<T> change, double* to) {
+struct Pending {
+    T before[kBlock];
+    index_t row, low, high = 0;
+};
+
+template <class T>
+SORGUM_INLINE void tell_change(const Blocks<T>& a, const Step<T>& step, const T* x, const Pending<T>& pending) {
+    if (pending.high == 0)
+        return;
+    const index_t row = pending.row, low = pending.low, count = pending.high - low;
     const vec<T> diagonal = load(a.diagonal + row) + splat<vec<T>>(a.shift);
-    double scaled[kBlock];
-    store(scaled, wide(diagonal) * wide(change));
-    store_first(to + low, load_first(scaled + low, high - low, 0.0), high - low);
+    const bool whole = count == kBlock;
+    const vec<T> now = whole ? load(x + row) : load_first(x + row, pending.high, T(0));
+    const f64x16 change = wide(diagonal) * wide(now - load(pending.before));
+    double* const to = step.change + (row - step.change_first);
+    if (whole) {
+        store(to, change);
+        return;
+    }
+    double lanes[kBlock];
+    store(lanes, change);
+    store_first(to + low, load_first(lanes + low, count, 0.0), count);
 }
 
 // The sums of the rows of a block, and b - s with x: what rows are before the block's own columns are subtracted. Calls
@@ -142,13 +160,12 @@ SORGUM_INLINE vec<T> relax_outer(const Blocks<T>& a, const Step<T>& step, const 
 // Any block, of which the rows [low, high) are relaxed.
 template <bool backward, class T>
 SORGUM_INLINE void sweep_block(const Blocks<T>& a, const Step<T>& step, const T* b, T* x, index_t block, index_t low,
-                               index_t high, double* change) {
+                               index_t high, vec<T>& before) {
     using V = vec<T>;
     const index_t row = block * kBlock;
     T* const here = x + row;
     const V inverse = load(a.inverse + row);
     Inner<T> inner;
-    V before;
     const auto visit = [&](const AtSlot<T>& at, V s) SORGUM_LAMBDA {
         keep_inner(at, step.omega, inverse, inner);
         const unsigned outer = at.slot->present & ~unsigned(at.slot->inner);
@@ -164,8 +181,6 @@ SORGUM_INLINE void sweep_block(const Blocks<T>& a, const Step<T>& step, const T*
         y[i] = here[i];
     subtract_inner<backward>(inner, step, row, low, high, y);
     store_first(here + low, load_first(y + low, high - low, T(0)), high - low);
-    if (change != nullptr)
-        keep_change(a, row, low, high, load(y) - before, change);
 }
 
 // Of a row that is computed by itself at most so many entries may stand behind its neighbour: more take longer one by
@@ -179,7 +194,7 @@ inline constexpr index_t kFewOthers = 4;
 // is.
 template <bool backward, class T>
 SORGUM_INLINE void sweep_chain(const Blocks<T>& a, const Step<T>& step, const T* b, T* x, index_t block, bool known,
-                               T& last, double* change) {
+                               T& last, vec<T>& before) {
     using V = vec<T>;
     constexpr index_t first = backward ? kBlock - 1 : 0, ahead = backward ? -1 : 1;
     constexpr unsigned first_lane = 1u << first;
@@ -191,7 +206,6 @@ SORGUM_INLINE void sweep_chain(const Blocks<T>& a, const Step<T>& step, const T*
     unsigned linked = 0;
     AtSlot<T> link = {nullptr, nullptr, nullptr};
     alignas(64) T coefficient[kBlock], sums[kBlock], y[kBlock];
-    V before;
     const auto visit = [&](const AtSlot<T>& at, V s) SORGUM_LAMBDA {
         link = at;
         linked = at.slot->inner;
@@ -206,8 +220,6 @@ SORGUM_INLINE void sweep_chain(const Blocks<T>& a, const Step<T>& step, const T*
     if (link.slot == nullptr) {
         store(here, c);
         last = backward ? here[0] : here[kBlock - 1];
-        if (change != nullptr)
-            keep_change(a, row, 0, kBlock, c - before, change);
         return;
     }
     store(y, c);
@@ -238,8 +250,6 @@ SORGUM_INLINE void sweep_chain(const Blocks<T>& a, const Step<T>& step, const T*
         }
     }
     last = now;
-    if (change != nullptr)
-        keep_change(a, row, 0, kBlock, load(here) - before, change);
 }
 
 // Blocks are fetched so many ahead of the one that is swept, by hand: the chains keep the processor from looking ahead
@@ -292,27 +302,37 @@ void blocks_sweep_kernel(const Blocks<T>& a, const Step<T>& step, const T* b, T*
     const index_t first_block = first / kBlock, blocks = (last + kBlock - 1) / kBlock - first_block;
     T before = T(0);
     bool known = false;
+    Pending<T> pending;
     for (index_t k = 0; k < blocks; ++k) {
         const index_t block = first_block + (step.backward ? blocks - 1 - k : k), row = block * kBlock;
         const index_t rows = a.patterns[a.blocks[block].pattern].rows;
         const index_t low = first > row ? first - row : 0, high = last - row < rows ? last - row : rows;
-        double* const change = step.change == nullptr ? nullptr : step.change + (row - step.change_first);
         const index_t ahead = step.backward ? block - kBlocksAhead : block + kBlocksAhead;
         if (ahead >= 0 && ahead < a.count) {
             fetch_block(a, ahead);
             fetch_vectors(a, step.backward, b, x, ahead);
         }
         const bool chain = high - low == kBlock && is_chain(a, step, block);
+        vec<T> old;
         if (chain && step.backward)
-            sweep_chain<true>(a, step, b, x, block, known, before, change);
+            sweep_chain<true>(a, step, b, x, block, known, before, old);
         else if (chain)
-            sweep_chain<false>(a, step, b, x, block, known, before, change);
+            sweep_chain<false>(a, step, b, x, block, known, before, old);
         else if (step.backward)
-            sweep_block<true>(a, step, b, x, block, low, high, change);
+            sweep_block<true>(a, step, b, x, block, low, high, old);
         else
-            sweep_block<false>(a, step, b, x, block, low, high, change);
+            sweep_block<false>(a, step, b, x, block, low, high, old);
+        if (step.change != nullptr) {
+            tell_change(a, step, x, pending);
+            store(pending.before, old);
+            pending.row = row;
+            pending.low = low;
+            pending.high = high;
+        }
         known = chain;
     }
+    if (step.change != nullptr)
+        tell_change(a, step, x, pending);
 }
 
 template <class T>
