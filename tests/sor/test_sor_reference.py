@@ -94,7 +94,7 @@ def test_an_interrupt_ends_a_solve(omega: Any) -> None:
         relaxation.solve(b, rtol=1e-14, omega=omega, maxiter=100000)
     assert time.perf_counter() - sent[0] < 1
     timer.join()
-    assert relaxation.solve(b, rtol=0.5).info == 0
+    assert relaxation.solve(b, maxiter=3).iterations == 3
 
 
 def test_python_threads_solve_at_the_same_time() -> None:
