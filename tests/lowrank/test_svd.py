@@ -110,6 +110,19 @@ def test_flat_spectra_against_the_exact_values(dtype: Any) -> None:
         assert (more.s / exact[:16]).min() > 0.998
 
 
+def test_large_ranks() -> None:
+    """From a tenth of the dimension on three blocks are enough; where they would hold everything, LAPACK is taken."""
+    a = np.random.default_rng(8).standard_normal((500, 400))
+    exact = np.linalg.svd(a, compute_uv=False)
+    for rank, least in ((40, 0.95), (100, 0.95), (200, 1 - 1e-12), (400, 1 - 1e-12)):
+        found = sg.lowrank.truncated_svd(a, rank)
+        check(a, found, rank)
+        assert least <= (found.s / exact[:rank]).min() <= 1 + 1e-12
+    three = sg.lowrank.truncated_svd(a, 40, method="krylov", n_iter=2)
+    assert three.s.tobytes() == sg.lowrank.truncated_svd(a, 40).s.tobytes()
+    assert (sg.lowrank.truncated_svd(a, 40, method="krylov", n_iter=1).s / exact[:40]).min() < 0.95
+
+
 @pytest.mark.parametrize("scale", [1e-44, 1e-40, 1e-38, 1e-30, 1.0, 1e15, 1e30, 3e33])
 @pytest.mark.parametrize("method", ["krylov", "randomized", "gram", "exact"])
 def test_no_power_overflows(scale: float, method: Any) -> None:

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from sorgum._arguments.arrays import floats_of
 from sorgum.lowrank._bases import wanted_rows
-from sorgum.lowrank._factorization import STEPS, Triplets, krylov, promise_of, with_signs
+from sorgum.lowrank._factorization import Triplets, blocks_for, krylov, promise_of, with_signs
 from sorgum.lowrank._matrices import Difference
 from sorgum.lowrank._results import Factors, factors_with_error
 from sorgum.random import Key
@@ -90,7 +90,8 @@ def extract(
     with np.errstate(all="ignore"):
         matrix = Difference(first.reshape(rows, columns), second.reshape(rows, columns))
         matrix.require_finite("extract", "W1 - W0")
-        found = krylov(matrix, promise, wanted_rows(promise.rank or 0, _MORE), STEPS, key)
+        wanted = promise.rank or 0
+        found = krylov(matrix, promise, wanted_rows(wanted, _MORE), blocks_for(wanted, matrix.shape), key)
         return _adapter(found, matrix.exponent, matrix.dtype, axes)
 
 

@@ -12,7 +12,16 @@ from sorgum._arguments.halves import wide_floats_of
 from sorgum._arguments.scalars import int_of, require_option
 from sorgum.interop.arrays import shown
 from sorgum.lowrank._bases import gram_rows, projection, range_rows, wanted_rows
-from sorgum.lowrank._factorization import STEPS, Promise, Triplets, exact, krylov, of_projection, promise_of, with_signs
+from sorgum.lowrank._factorization import (
+    Promise,
+    Triplets,
+    blocks_for,
+    exact,
+    krylov,
+    of_projection,
+    promise_of,
+    with_signs,
+)
 from sorgum.lowrank._matrices import Dense
 from sorgum.lowrank._results import TruncatedSVD, svd_with_error
 from sorgum.random import Key
@@ -68,8 +77,8 @@ def truncated_svd(
     n_oversamples : int, optional
         How many random rows are used beyond `rank` ("krylov": rounded up to a multiple of 16).
     n_iter : int or "auto", optional
-        "krylov": blocks after the first, "auto" 3; with `rtol` or `energy` as many as it takes. "randomized": products
-        with a and its transpose after the first, "auto" 7 for ranks below a tenth of min(m, n), else 4.
+        "krylov": blocks after the first, "auto" 3 for ranks below a tenth of min(m, n), else 2; with `rtol` or `energy`
+        as many as it takes. "randomized": products with a and its transpose after the first, "auto" 7 or 4.
     rng : Key, int or numpy.random.Generator, optional
         What random rows are drawn with, by `sorgum.random.normal`.
 
@@ -172,9 +181,9 @@ def _largest(matrix: Dense, promise: Promise, method: str, more: int, iterations
     smaller = min(matrix.shape)
     rank = promise.rank
     block = wanted_rows(rank or 0, more)
-    steps = STEPS if iterations is None else iterations + 1
+    steps = blocks_for(rank or 0, matrix.shape) if iterations is None else iterations + 1
     if method == "auto":
-        is_large = rank is not None and 2 * block * steps > smaller
+        is_large = rank is not None and block * steps > smaller
         method = "exact" if smaller < _ALWAYS_EXACT or is_large else "krylov"
     if matrix.norm == 0 or rank == 0:
         method = "krylov"  # nothing is multiplied
