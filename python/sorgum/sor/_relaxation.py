@@ -46,6 +46,9 @@ class Relaxation:
     -----
     An object may be used by several threads at once, each with an x of its own. Tier: bitwise.
 
+    Rows are kept 16 at a time, padded to the longest of them. On grids that takes little more than the values; a row
+    much longer than those around it takes 16 times its memory.
+
     References
     ----------
     D. M. Young, *Iterative Solution of Large Linear Systems*, Academic Press 1971, chapter 3.
