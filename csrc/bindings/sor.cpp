@@ -5,6 +5,7 @@
 
 #include "api/sor/relaxation.h"
 #include "api/sor/sor.h"
+#include "api/sor/ssor_cg.h"
 #include "bindings/common/array.h"
 
 namespace sorgum {
@@ -70,6 +71,12 @@ void half_solve(const Relaxation& self, const py::array& b, double omega, const 
     without_gil([&] { self.half_solve(from, omega, known, to); });
 }
 
+void precondition(const Relaxation& self, const py::array& r, double omega, const py::array& out) {
+    constexpr const char* name = "Relaxation.precondition";
+    const ArrayView from = view_of(r, name, "r"), to = view_of(out, name, "out");
+    without_gil([&] { self.precondition(from, omega, to); });
+}
+
 void update_values(Relaxation& self, const py::array& data) {
     const ArrayView from = view_of(data, "Relaxation.update_values", "data");
     without_gil([&] { self.update_values(from); });
@@ -98,6 +105,21 @@ py::array colors(const Relaxation& self) {
     return out;
 }
 
+std::unique_ptr<sor::SsorCg> ssor_cg(const Relaxation& a, const py::array& b, const py::array& x, double omega,
+                                     bool adaptive, double rtol, double atol, index_t maxiter) {
+    constexpr const char* name = "ssor_cg";
+    const ArrayView from = view_of(b, name, "b"), to = view_of(x, name, "x");
+    std::unique_ptr<sor::SsorCg> made;
+    without_gil([&] {
+        made = std::make_unique<sor::SsorCg>(a, from, to, sor::SsorCgOptions{omega, adaptive, rtol, atol, maxiter});
+    });
+    return made;
+}
+
+void run(sor::SsorCg& self, index_t iterations) {
+    without_gil([&] { self.run(iterations); });
+}
+
 }  // namespace
 
 void register_sor(py::module_& module) {
@@ -113,6 +135,7 @@ void register_sor(py::module_& module) {
              py::arg("norms") = py::none())
         .def("residual", &residual, py::arg("x"), py::arg("b"), py::arg("out") = py::none())
         .def("half_solve", &half_solve, py::arg("b"), py::arg("omega"), py::arg("half"), py::arg("out"))
+        .def("precondition", &precondition, py::arg("r"), py::arg("omega"), py::arg("out"))
         .def("update_values", &update_values, py::arg("data"))
         .def("shift", &shift, py::arg("c"))
         .def("magnitude", &magnitude)
@@ -120,6 +143,19 @@ void register_sor(py::module_& module) {
         .def("colors", &colors)
         .def_property_readonly("rows", &Relaxation::rows)
         .def_property_readonly("memory", &Relaxation::memory);
+    using sor::SsorCg;
+    py::class_<SsorCg>(module, "SsorCg")
+        .def(py::init(&ssor_cg), py::arg("a"), py::arg("b"), py::arg("x"), py::arg("omega"), py::arg("adaptive"),
+             py::arg("rtol"), py::arg("atol"), py::arg("maxiter"), py::keep_alive<1, 2>(), py::keep_alive<1, 3>(),
+             py::keep_alive<1, 4>())
+        .def("run", &run, py::arg("iterations"))
+        .def_property_readonly("finished", [](const SsorCg& s) { return s.progress().finished; })
+        .def_property_readonly("info", [](const SsorCg& s) { return s.progress().info; })
+        .def_property_readonly("iterations", [](const SsorCg& s) { return s.progress().iterations; })
+        .def_property_readonly("residual", [](const SsorCg& s) { return s.progress().residual; })
+        .def_property_readonly("tolerance", [](const SsorCg& s) { return s.progress().tolerance; })
+        .def_property_readonly("residuals", [](const SsorCg& s) { return s.progress().residuals; })
+        .def_property_readonly("omegas", [](const SsorCg& s) { return s.progress().omegas; });
 }
 
 }  // namespace sorgum

@@ -69,6 +69,8 @@ OWN: dict[tuple[str, str], Any] = {
     ("sor", "b"): X[1],
     ("sor_result", "A"): 4 * np.eye(4, dtype=np.float32) + np.eye(4, k=1, dtype=np.float32),
     ("sor_result", "b"): X[1],
+    **{(name, "A"): np.eye(4, dtype=np.float32) for name in ("SSOR", "ssor_cg", "ssor_cg_result")},
+    **{(name, "b"): np.zeros(4) for name in ("ssor_cg", "ssor_cg_result")},  # at once, without a callback
     ("softmax_from_partial", "p"): PARTS,
     ("flow_velocity", "probabilities"): P,
 }

@@ -2,11 +2,13 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
 
 #include "api/sor/norm.h"
+#include "api/sor/vectors.h"
 #include "core/error.h"
 #include "core/fp_env.h"
+#include "dispatch/dispatch.h"
+#include "dispatch/sor.h"
 
 namespace sorgum::sor {
 
@@ -25,60 +27,6 @@ Choice choice_of(const char* argument, const std::string& name,
     }
     throw ValueError(std::string(kClass) + ": " + argument + " must be " + names + ", got '" + name + "'");
 }
-
-std::string number_text(double value) {
-    char text[40];
-    std::snprintf(text, sizeof text, "%.17g", value);
-    return text;
-}
-
-template <class T>
-T omega_of(const char* function, double omega) {
-    const T rounded = static_cast<T>(omega);
-    if (!(rounded > T(0) && rounded < T(2)))
-        throw ValueError(std::string(function) + ": omega must be between 0 and 2 and neither of them, got " +
-                         number_text(omega));
-    return rounded;
-}
-
-template <class T>
-const T* vector_of(const char* function, const char* argument, const ArrayView& view, index_t n) {
-    return static_cast<const T*>(vector_data(function, argument, view, sizeof(T) == 4 ? DType::f32 : DType::f64, n));
-}
-
-void check_writable(const char* function, const char* argument, const ArrayView& view) {
-    if (!view.writable)
-        throw ValueError(std::string(function) + ": " + argument + " must be writable, got a read-only array");
-}
-
-// Vectors of one length.
-void check_apart(const char* function, const char* written, const void* x, const char* read, const void* b,
-                 index_t bytes) {
-    const auto *const p = static_cast<const char*>(x), *const q = static_cast<const char*>(b);
-    if (bytes > 0 && p < q + bytes && q < p + bytes)
-        throw ValueError(std::string(function) + ": " + written + " must not overlap " + read +
-                         ", got arrays that share memory");
-}
-
-// A vector of rows as one of places: itself in natural order, else a copy.
-template <class T>
-class AtPlaces {
-public:
-    AtPlaces(const Structure& structure, const T* rows) {
-        if (rows == nullptr || structure.places.rows.empty()) {
-            data_ = const_cast<T*>(rows);
-        } else {
-            copy_.reserve(structure.padded_rows());
-            to_places(structure, rows, copy_.data());
-            data_ = copy_.data();
-        }
-    }
-    T* data() const { return data_; }
-
-private:
-    AlignedArray<T> copy_;
-    T* data_;
-};
 
 template <class T>
 System<T> with_values(System<T> system, const T* data) {
@@ -213,6 +161,39 @@ void Relaxation::half_solve(const ArrayView& b, double omega, Half half, const A
         InterruptPoll poll;
         T* const ys = of.in_natural_order() ? to : bs.data();
         sorgum::sor::sweep(of, step, bs.data(), ys, nullptr, poll);
+        if (ys != to)
+            from_places(structure, ys, to);
+    });
+}
+
+void Relaxation::precondition(const ArrayView& r, double omega, const ArrayView& out) const {
+    constexpr const char* name = "Relaxation.precondition";
+    with_type([&](auto tag) {
+        using T = decltype(tag);
+        const System<T> of = system<T>();
+        const Structure& structure = *of.structure;
+        const T* const from = vector_of<T>(name, "r", r, structure.rows);
+        T* const to = const_cast<T*>(vector_of<T>(name, "out", out, structure.rows));
+        check_writable(name, "out", out);
+        if (from != to)
+            check_apart(name, "out", to, "r", from, structure.rows * static_cast<index_t>(sizeof(T)));
+        const T factor = omega_of<T>(name, omega);
+        const T sigma = (T(2) - factor) / factor;
+        const FpGuard guard;
+        const AtPlaces<T> rs(structure, from);
+        InterruptPoll poll;
+        T* const ys = of.in_natural_order() ? to : rs.data();
+        const auto half = [&](bool upper, const T* b) {
+            sorgum::sor::sweep(of, {factor, upper, true, nullptr, nullptr, nullptr, 0}, b, ys, nullptr, poll);
+        };
+        half(false, rs.data());
+        const index_t places = of.in_natural_order() ? structure.rows : structure.padded_rows();
+        parallel_for_ranges(places, kChunk, threads_for(places), [&](index_t i, index_t end, int) {
+            T* const y = ys + i;
+            sor_combine(kernels(), T())(sigma, of.values->diagonal.data() + i, y, sigma * of.inverse->shift, y, y,
+                                        end - i);
+        });
+        half(true, ys);
         if (ys != to)
             from_places(structure, ys, to);
     });

@@ -47,6 +47,9 @@ public:
     // out = (D / omega + L)^-1 b, or with U; out may be b.
     void half_solve(const ArrayView& b, double omega, Half half, const ArrayView& out) const;
 
+    // out = M^-1 r with M = omega / (2 - omega) (D / omega + L) D^-1 (D / omega + U); out may be r.
+    void precondition(const ArrayView& r, double omega, const ArrayView& out) const;
+
     // The matrix has other values in its places, and no shift; or it is A + c I, whatever it was before.
     void update_values(const ArrayView& data);
     void shift(double c);
@@ -66,11 +69,13 @@ public:
         return std::get<System<T>>(system_);
     }
 
-private:
+    // Calls body with a number of the type of the values.
     template <class Body>
     auto with_type(Body&& body) const {
         return value_type_ == DType::f32 ? body(float()) : body(double());
     }
+
+private:
     template <class T>
     void replace(System<T> by) {
         const std::lock_guard<std::mutex> lock(mutex_);

@@ -5,3 +5,4 @@
 #include "kernels/sor/csr.h"
 #include "kernels/sor/diagonal.h"
 #include "kernels/sor/squares.h"
+#include "kernels/sor/vectors.h"

@@ -5,3 +5,4 @@
 #include "kernels/sor/csr.inl.h"
 #include "kernels/sor/diagonal.inl.h"
 #include "kernels/sor/squares.inl.h"
+#include "kernels/sor/vectors.inl.h"

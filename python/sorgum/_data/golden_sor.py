@@ -15,7 +15,7 @@ __all__ = ["FUNCTIONS", "HALF_FUNCTIONS", "outputs", "quick", "result_dtype"]
 Array = NDArray[Any]
 
 HALF_FUNCTIONS: tuple[str, ...] = ()
-FUNCTIONS = ("residual_norm", "sweep", "sor")
+FUNCTIONS = ("residual_norm", "sweep", "sor", "ssor_cg", "precondition")
 INDEX_TYPES = (np.int32, np.int64)
 SCALES = (0.0, 1.0, 2.0**-520, 2.0**520)  # of b: squares that under- and overflow, in float64
 
@@ -59,6 +59,22 @@ def solved(dtype: np.dtype[Any]) -> Iterator[Array]:
         yield sor.sor(a, logits(700, dtype, seed=6), omega=omega)[0]
 
 
+def by_gradients(a: Matrix) -> Iterator[Array]:
+    b = logits(a.shape[0], a.data.dtype, seed=2)
+    for omega in ("adaptive", 1.0, 1.6):
+        result = sor.ssor_cg_result(a, b, omega=omega, rtol=1e-4)
+        yield result.x
+        yield np.concatenate((result.residuals.ravel(), result.omegas.ravel(), [result.info])).astype(b.dtype)
+
+
+def preconditioned(a: Matrix) -> Iterator[Array]:
+    r = logits(a.shape[0], a.data.dtype, seed=2)
+    for order in ("natural", "multicolor"):
+        relaxation = sor.Relaxation(a, order=order)
+        for omega in (0.7, 1.0, 1.6):
+            yield relaxation.precondition(r, omega)
+
+
 def outputs(function: str, dtype: np.dtype[Any]) -> Iterator[Array]:
     """Return what the digest of a function is taken over.
 
@@ -83,6 +99,11 @@ def outputs(function: str, dtype: np.dtype[Any]) -> Iterator[Array]:
         yield from swept(grid((60, 70), False, dtype, np.int32))
         yield from swept(grid((20, 21, 22), True, dtype, np.int32))
         return
+    if function in ("ssor_cg", "precondition"):
+        of_matrix = by_gradients if function == "ssor_cg" else preconditioned
+        for shape, box in (((1,), False), ((3, 5), False), ((90, 70), False), ((14, 15, 16), True)):
+            yield from of_matrix(grid(shape, box, dtype, np.int32))
+        return
     for n in LENGTHS:
         yield np.array(list(norms(n, dtype)))
     for shape, box in (((1,), False), ((60, 70), False), ((20, 21, 22), True)):
@@ -96,8 +117,9 @@ def quick(dtype: np.dtype[Any]) -> Iterator[Array]:
     for n in QUICK_LENGTHS:
         yield np.array(list(norms(n, dtype)))
         yield from sweeps(n, dtype)
+    yield from by_gradients(grid((9, 8), False, dtype, np.int32))
 
 
 def result_dtype(function: str, dtype: np.dtype[Any]) -> np.dtype[Any]:
     """Return the type of all outputs of a function."""
-    return dtype if function in ("sweep", "sor") else np.dtype(np.float64)
+    return np.dtype(np.float64) if function == "residual_norm" else dtype

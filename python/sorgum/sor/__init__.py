@@ -1,4 +1,4 @@
-"""Sparse linear systems: solved by relaxation, single sweeps, and norms of residuals, with the same bits everywhere.
+"""Sparse linear systems: solved by relaxation, or by conjugate gradients with it, with the same bits everywhere.
 
 A matrix is a two-dimensional array, or any object with `format`, `shape`, `indptr`, `indices` and `data`: matrices and
 arrays of scipy.sparse, which need not be installed. Compressed rows (format "csr") are read where they are, without a
@@ -13,9 +13,23 @@ kernels and for any number of threads (tier: bitwise); docs/numerics/sor.md has 
 from sorgum.interop.libraries import open_to_libraries
 from sorgum.sor._relaxation import Relaxation
 from sorgum.sor._residual import residual_norm
+from sorgum.sor._smoother import smoother
 from sorgum.sor._solve import SolveResult
 from sorgum.sor._solver import sor, sor_result
+from sorgum.sor._ssor import SSOR
+from sorgum.sor._ssor_cg import SsorCgResult, ssor_cg, ssor_cg_result
 
-__all__ = ["Relaxation", "SolveResult", "residual_norm", "sor", "sor_result"]
+__all__ = [
+    "SSOR",
+    "Relaxation",
+    "SolveResult",
+    "SsorCgResult",
+    "residual_norm",
+    "smoother",
+    "sor",
+    "sor_result",
+    "ssor_cg",
+    "ssor_cg_result",
+]
 
 open_to_libraries(globals())

@@ -271,6 +271,46 @@ class Relaxation:
             progress=progress,
         )
 
+    def precondition(self, r: npt.ArrayLike, omega: float = 1.0) -> Array:
+        """Apply the inverse of M = omega / (2 - omega) (D / omega + L) D^-1 (D / omega + U), A = L + D + U.
+
+        Parameters
+        ----------
+        r : array_like of shape (n,)
+            Of the dtype of the object, or one that it holds exactly.
+        omega : float, default 1.0
+            Between 0 and 2; rounded to the dtype.
+
+        Returns
+        -------
+        array of shape (n,)
+            M^-1 r: where a sweep forward and one backward take 0 with the right-hand side r.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument has another type or shape, or `omega` is out of range.
+
+        Notes
+        -----
+        Each half reads only its half of the matrix, see docs/numerics/sor.md. Tier: bitwise.
+
+        See Also
+        --------
+        SSOR : the same for SciPy's solvers.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import sorgum as sg
+        >>> sg.sor.Relaxation(np.diag([2.0, 4.0])).precondition([1.0, 1.0])
+        array([0.5 , 0.25])
+        """
+        name = "Relaxation.precondition"
+        out = np.empty(self.shape[0], self._dtype)
+        self._compiled.precondition(self._vector(name, "r", r), number_of(name, "omega", omega), out)
+        return out
+
     def update_values(self, data: npt.ArrayLike) -> None:
         """Give the entries other values, in the places where they are.
 

@@ -50,14 +50,35 @@ def relaxed(dtype: np.dtype[Any]) -> Iterator[Array]:
                     yield np.float64(relaxation.residual_norm(there, right))
 
 
+def solved(dtype: np.dtype[Any]) -> Iterator[Array]:
+    """Systems of several chunks and of few rows, easy and hard ones, and vectors of any encodings."""
+    for shape, box in (((1,), False), ((13, 17), False), ((66, 63), False), ((9, 10, 11), True)):
+        a = grid(shape, box, dtype, np.int32)
+        b = logits(a.shape[0], dtype, seed=1)
+        for right in (b, b * dtype.type(2.0**-100), b * dtype.type(2.0**100)):
+            for omega in ("adaptive", 1.7):
+                result = sor.ssor_cg_result(a, right, omega=omega, rtol=1e-4)
+                yield result.x
+                yield result.residuals
+                yield result.omegas
+        for seed in range(2):
+            result = sor.ssor_cg_result(a, words(a.shape[0], dtype, seed), maxiter=5)
+            yield result.x
+            yield np.float64(result.info)
+        for order in ("natural", "multicolor"):
+            yield sor.Relaxation(a, order=order).precondition(b, 1.4)
+
+
 # Kernel -> what exercises it.
 CASES: dict[str, Callable[..., Iterator[Array]]] = {
     "blocks_residual": relaxed,
     "blocks_sweep": relaxed,
+    "combine": solved,
     "csr_holds": lambda index: residual_norm(np.dtype(np.float32), index),
     "csr_residual": residual_norm,
     "magnitude": relaxed,
     "reciprocals": relaxed,
+    "products_add": solved,
     "squares_add": residual_norm,
     "squares_merge": residual_norm,
     "squares_total": residual_norm,

@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from sorgum.reference.sor._sweeps import sor, sweep
 
-__all__ = ["residual_norm", "sor", "sweep"]
+__all__ = ["precondition", "residual_norm", "sor", "ssor_cg", "sweep"]
 
 
 def residual_norm(A: Any, x: npt.ArrayLike, b: npt.ArrayLike, *, dtype: npt.DTypeLike = np.float64) -> Any:
@@ -43,3 +43,80 @@ def residual_norm(A: Any, x: npt.ArrayLike, b: npt.ArrayLike, *, dtype: npt.DTyp
     if largest == 0 or not np.isfinite(largest):
         return np.asarray(largest, dtype=dtype)[()]
     return largest * np.sqrt(np.sum((r / largest) ** 2))
+
+
+def precondition(A: Any, r: npt.ArrayLike, omega: float = 1.0, *, dtype: npt.DTypeLike = np.float64) -> Any:
+    """Apply M^-1 of symmetric successive over-relaxation.
+
+    Parameters
+    ----------
+    A : array_like or sparse matrix of shape (n, n)
+        Of scipy.sparse, or with its attributes.
+    r : array_like of shape (n,)
+    omega : float, optional
+        The relaxation factor.
+    dtype : dtype, optional
+        The type to compute in.
+
+    Returns
+    -------
+    array of shape (n,)
+
+    Examples
+    --------
+    >>> precondition(np.diag([2.0, 4.0]), [1.0, 1.0])
+    array([0.5 , 0.25])
+    """
+    a, y = _dense(A, dtype), np.asarray(r, dtype=dtype)
+    d = np.diag(a)
+    y = np.linalg.solve(np.diag(d / omega) + np.tril(a, -1), y)
+    return np.linalg.solve(np.diag(d / omega) + np.triu(a, 1), (2 / omega - 1) * d * y).astype(dtype)
+
+
+def ssor_cg(
+    A: Any, b: npt.ArrayLike, omega: float = 1.0, rtol: float = 1e-5, *, dtype: npt.DTypeLike = np.float64
+) -> tuple[Any, int]:
+    """Solve A x = b by conjugate gradients with SSOR at one omega, from 0.
+
+    Parameters
+    ----------
+    A : array_like or sparse matrix of shape (n, n)
+        Symmetric positive definite.
+    b : array_like of shape (n,)
+    omega : float, optional
+        The relaxation factor.
+    rtol : float, optional
+        The norm of the residual has to come below rtol ||b||.
+    dtype : dtype, optional
+        The type to compute in.
+
+    Returns
+    -------
+    x : array of shape (n,)
+    iterations : int
+
+    Examples
+    --------
+    >>> ssor_cg(np.diag([2.0, 4.0]), [1.0, 1.0])
+    (array([0.5 , 0.25]), 1)
+    """
+    a, b = _dense(A, dtype), np.asarray(b, dtype=dtype)
+    x, r, iterations = np.zeros_like(b), b, 0
+    z = p = precondition(a, r, omega, dtype=dtype)
+    while not np.linalg.norm(r) < rtol * np.linalg.norm(b) and iterations < 10 * b.size:
+        alpha = (r @ z) / (p @ (a @ p))
+        x, after = x + alpha * p, r - alpha * (a @ p)
+        z_after = precondition(a, after, omega, dtype=dtype)
+        p = z_after + (after @ z_after) / (r @ z) * p
+        r, z, iterations = after, z_after, iterations + 1
+    return x, iterations
+
+
+def _dense(A: Any, dtype: npt.DTypeLike) -> Any:
+    if not isinstance(getattr(A, "format", None), str):
+        return np.asarray(A, dtype=dtype)
+    A = A if A.format == "csr" else A.tocsr()
+    dense = np.zeros(A.shape, dtype)
+    entries = slice(0, A.indptr[-1])
+    np.add.at(dense, (np.repeat(np.arange(A.shape[0]), np.diff(A.indptr)), A.indices[entries]), A.data[entries])
+    return dense
