@@ -1,6 +1,8 @@
 """ssor_cg: against dense and SciPy's solutions, how many iterations it takes, and every way in which it ends."""
 
 import re
+import signal
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -9,6 +11,7 @@ import numpy as np
 import pytest
 
 import sorgum as sg
+from sorgum import _core
 from sorgum._data.inputs import logits
 from sorgum._data.matrices import Matrix, grid
 from sorgum.reference import sor as reference
@@ -373,6 +376,54 @@ def test_a_relaxation_in_colors_is_refused() -> None:
     message = "ssor_cg: A must be in natural order, got a Relaxation in another one"
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         ssor_cg(sg.sor.Relaxation(P, order="multicolor"), B)
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no timers")
+def test_ctrl_c_ends_it() -> None:
+    a = grid((500, 500), False, np.float64, np.int32)
+    b = logits(250000, np.float64)
+    relaxation = sg.sor.Relaxation(a)
+    rung: list[float] = []
+
+    def ring(*_: Any) -> None:
+        rung.append(time.perf_counter())
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGALRM, ring)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.1)
+        with pytest.raises(KeyboardInterrupt):
+            ssor_cg(relaxation, b, omega=0.01, rtol=1e-14, maxiter=10**9)
+        waited = time.perf_counter() - rung[0]
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert waited < 1.0  # a tenth of a second, on a machine that does nothing else
+    assert ssor_cg_result(relaxation, b, rtol=1e-2).info == 0
+
+
+# Memory
+
+
+@pytest.mark.sanitize
+@each_dtype
+def test_nothing_beyond_the_vectors_is_touched(dtype: Any) -> None:
+    from guarded import Guarded
+
+    x_room, b_room = Guarded(1 << 14), Guarded(1 << 14)
+    for n in (*range(1, 36), 255, 257, 1000):
+        a = grid((n,), False, dtype, np.int32)
+        relaxation = sg.sor.Relaxation(a)
+        expected = ssor_cg_result(relaxation, logits(n, dtype), rtol=1e-3)
+        for end in (True, False):
+            x, b = ((room.at_end if end else room.at_start)((n,), dtype) for room in (x_room, b_room))
+            x[...], b[...] = 0, logits(n, dtype)
+            solver = _core.sor.SsorCg(relaxation._compiled, b, x, 1.0, True, 1e-3, 0.0, 1000)
+            solver.run(1000)
+            assert solver.info == 0
+            assert np.array_equal(x, expected.x)
+            relaxation._compiled.precondition(b, 1.3, x)
+            assert np.array_equal(x, relaxation.precondition(logits(n, dtype), 1.3))
 
 
 # Bits
