@@ -1,4 +1,4 @@
-"""Residual norms of grids beside SciPy's, sweeps and solves beside PyAMG's, SciPy's and a loop of Numba."""
+"""Residual norms, sweeps and solves on grids, beside SciPy's, PyAMG's and a loop of Numba."""
 
 import importlib
 from collections.abc import Callable, Iterator
@@ -13,7 +13,7 @@ from sorgum import sor
 from sorgum._data.matrices import Matrix, grid
 from sorgum.bench.case import OwnCase, Slot
 
-__all__ = ["GridCase", "SolveCase", "SweepCase", "cases"]
+__all__ = ["GradientsCase", "GridCase", "SolveCase", "SweepCase", "cases"]
 
 Array = NDArray[Any]
 
@@ -162,6 +162,38 @@ class SolveCase(GridCase):
         return pyamg
 
 
+@dataclass(frozen=True)
+class GradientsCase(GridCase):
+    """A whole solve to a residual of 1e-8 by `ssor_cg`, which finds its factor, beside SciPy's conjugate gradients.
+
+    They are alone as "SciPy", and with PyAMG's symmetric Gauss-Seidel sweep as the preconditioner as "PyAMG". The
+    matrix has been set up; the limit of memory is that of one iteration.
+    """
+
+    peers: ClassVar[tuple[str, ...]] = ("SciPy", "PyAMG")
+
+    def call(self, name: str, slot: Slot) -> Callable[[], Any]:
+        """Return a call that solves from 0 and returns 1 if the system is solved."""
+        assert isinstance(slot, GridSlot)
+        a, (_, b) = slot.matrix, slot.vectors
+        if name not in ("SciPy", "PyAMG"):
+            relaxation = sor.Relaxation(a)
+            return lambda: float(sor.ssor_cg(relaxation, b, rtol=1e-8)[1] == 0)
+        linalg = importlib.import_module("scipy.sparse.linalg")
+        theirs = importlib.import_module("scipy.sparse").csr_matrix((a.data, a.indices, a.indptr), a.shape, copy=False)
+        if name == "SciPy":
+            return lambda: float(linalg.cg(theirs, b, rtol=1e-8)[1] == 0)
+        sweep = importlib.import_module("pyamg.relaxation.relaxation").gauss_seidel
+
+        def preconditioned(r: Array) -> Array:
+            z = np.zeros_like(r)
+            sweep(theirs, z, r, sweep="symmetric")
+            return z
+
+        inverse = linalg.LinearOperator(a.shape, preconditioned, dtype=b.dtype)
+        return lambda: float(linalg.cg(theirs, b, rtol=1e-8, M=inverse)[1] == 0)
+
+
 @lru_cache(1)
 def _numba_sweep() -> Callable[..., Array]:
     def sweep(indptr: Array, indices: Array, data: Array, x: Array, b: Array, omega: Any) -> Array:
@@ -210,3 +242,5 @@ def cases(level: str) -> Iterator[GridCase]:
     for points in (*grids, (cube, cube, cube)):
         for dtype in ("float64", "float32"):
             yield SweepCase("sweep", (int(np.prod(points)), 5 if len(points) == 2 else 27), dtype, points=points)
+    for points in ((square // 3, square // 3), (cube, cube, cube)):
+        yield GradientsCase("ssor_cg", (int(np.prod(points)), 5 if len(points) == 2 else 27), "float64", points=points)
