@@ -172,6 +172,23 @@ def test_convolutions_and_embeddings() -> None:
     assert same(sg.lowrank.merge(w, a, b, fan_in_fan_out=True), sg.lowrank.merge(w.T.copy(), a, b).T.copy())
 
 
+@pytest.mark.parametrize("argument", ["W", "A", "B"])
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_what_is_not_finite_is_found_wherever_it_stands(argument: str, value: float) -> None:
+    """Also before rows that are finite, and in more rows than one thread takes."""
+    arguments = {"W": np.ones((70, 5)), "A": np.ones((3, 5)), "B": np.ones((70, 3))}
+    out = np.full((70, 5), 7.0)
+    rows, columns = arguments[argument].shape
+    for i in {0, 1, rows // 2, rows - 1}:
+        for j in range(columns):
+            given = {name: array.copy() for name, array in arguments.items()}
+            given[argument][i, j] = value
+            got = "NaN" if np.isnan(value) else "an infinity"
+            with pytest.raises(ValueError, match=rf"^merge: {argument} must be finite, got {got}$"):
+                sg.lowrank.merge(**given, out=out)
+    assert (out == 7.0).all()
+
+
 def test_bits_of_bfloat16_at_odd_addresses() -> None:
     """As in a mapped file: NumPy calls them aligned, since their type is a structure."""
     bytes_of = np.zeros(1 + 3 * 4 * 2, np.uint8)

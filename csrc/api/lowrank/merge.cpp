@@ -66,14 +66,14 @@ double finite_magnitude(const char* argument, const Matrix& given) {
                                 for (index_t i = begin; i < end; ++i) {
                                     const auto* const row = reinterpret_cast<const S*>(m.data) + i * m.row_stride;
                                     const double found = linalg_largest_magnitude(table, S())(row, m.columns);
-                                    if (!(found <= largest))  // a NaN stays
+                                    if (std::isnan(found) || found > largest)  // a NaN stays: nothing is greater
                                         largest = found;
                                 }
                             });
     });
     double largest = 0;
     for (const double found : of_task)
-        if (!(found <= largest))
+        if (std::isnan(found) || found > largest)
             largest = found;
     if (!std::isfinite(largest))
         throw ValueError(std::string(kName) + ": " + argument + " must be finite, got " +
