@@ -16,7 +16,7 @@ try:
     import ml_dtypes  # first: without it safetensors' NumPy side refuses bfloat16
     from safetensors.numpy import load_file, save_file
 except ImportError as error:
-    sys.stderr.write(f"needs {error.name}: pip install 'sorgum[peft]'\n")
+    sys.stderr.write(f'{error.name} not installed: in the sources, pip install ".[peft]"\n')
     sys.exit(77)
 
 WIDTH, TOKENS, RANK, ALPHA = 256, 1000, 8, 16
@@ -100,7 +100,7 @@ with tempfile.TemporaryDirectory() as place:
         twice += int((W + delta.astype(ml_dtypes.bfloat16) == exact).sum())
         total += W.size
     print(f"{equal / total:.4%} of the merged entries are the exact sum, rounded once;")
-    print(f"rounding the difference first, as is usual, gets {twice / total:.1%} of them")
+    print(f"rounding the difference first, too, gets {twice / total:.1%} of them")
     assert equal >= 0.9999 * total
 
     try:

@@ -145,6 +145,7 @@ def test_other_files_are_carried_along(tmp_path: Path, rng: np.random.Generator)
         (base / name).write_text(name)
     os.mkfifo(base / "pipe")
     (base / "gone").symlink_to("nowhere")
+    (base / "loop").symlink_to("loop")
     (base / "elsewhere").symlink_to(tmp_path)
     done = peft.merge_checkpoint(base, write_adapter(tmp_path / "adapter", factors(rng, "q")), tmp_path / "out")
     after = files(tmp_path / "out")
@@ -159,7 +160,7 @@ def test_other_files_are_carried_along(tmp_path: Path, rng: np.random.Generator)
     assert after["vocab.txt"] == b"a link is followed"
     assert not (tmp_path / "out" / "vocab.txt").is_symlink()
     assert sorted(done.left_out) == [
-        ".git", ".gitattributes", "adapter_config.json", "consolidated.safetensors", "elsewhere", "gone",
+        ".git", ".gitattributes", "adapter_config.json", "consolidated.safetensors", "elsewhere", "gone", "loop",
         "model.onnx", "original/consolidated.00.pth", "pipe", "pytorch_model.bin",
     ]  # fmt: skip
 

@@ -93,12 +93,22 @@ def test_what_is_not_finite_changes_no_byte(
     assert files(tmp_path) == before
 
 
+def test_a_base_that_is_not_finite_is_refused_where_it_is_merged(tmp_path: Path, rng: np.random.Generator) -> None:
+    base = {"q.weight": whole(rng, 6, 5), "k.weight": whole(rng, 6, 5)}
+    base["k.weight"][2, 3] = np.nan
+    assert merged(tmp_path / "kept", base, factors(rng, "q"))["k.weight"].shape == (6, 5)
+    with refuses("base must allow a merge into k.weight, where W must be finite, got NaN"):
+        merged(tmp_path / "merged", base, factors(rng, "k"))
+    assert sorted(path.name for path in (tmp_path / "merged").iterdir()) == ["adapter", "base"]
+
+
 def test_a_sum_beyond_the_range_is_refused(tmp_path: Path) -> None:
     base = write_base(tmp_path / "base", {"q.weight": np.full((2, 3), 60000, np.float16)})
     adapter = {"q.lora_A.weight": np.full((1, 3), 100, np.float16), "q.lora_B.weight": np.float16([[0], [100]])}
     source = write_adapter(tmp_path / "adapter", adapter, r=1, lora_alpha=1)
     before = files(tmp_path)
-    with refuses("base must stay finite in float16 in q.weight, got sums beyond its range"):
+    rule = "where W must stay finite in float16"
+    with refuses(f"base must allow a merge into q.weight, {rule}, got sums beyond its range"):
         peft.merge_checkpoint(base, source, tmp_path / "out")
     assert files(tmp_path) == before
 
@@ -218,11 +228,19 @@ def test_tensors_without_a_place(tmp_path: Path, rng: np.random.Generator) -> No
     base = write_base(tmp_path / "base", {"q.weight": whole(rng, 6, 5)})
     adapter = factors(rng, "q") | factors(rng, "k") | {"score.weight": whole(rng, 2, 2)}
     source = write_adapter(tmp_path / "adapter", adapter)
-    with refuses("adapters must belong to the base, which has no tensor for all of it, got 'score.weight'"):
+    with refuses("adapters must name only modules and tensors of the base, got 'score.weight'"):
         peft.merge_checkpoint(base, source, tmp_path / "out")
     assert not (tmp_path / "out").exists()
     done = peft.merge_checkpoint(base, source, tmp_path / "out", strict=False)
     assert done == (["q.weight"], [], ["score.weight", "k"], [])
+
+
+@pytest.mark.parametrize(("ours", "theirs"), [("model.q", "q"), ("q", "model.q")])
+def test_a_prefix_too_many_is_pointed_at(tmp_path: Path, rng: np.random.Generator, ours: str, theirs: str) -> None:
+    """The adapter of a model with a head, and a checkpoint without one, or the other way round."""
+    rule = "adapters must name only modules and tensors of the base"
+    with refuses(f"{rule}, got '{theirs}' (the base has '{ours}.weight')"):
+        merged(tmp_path, {f"{ours}.weight": whole(rng, 6, 5)}, factors(rng, theirs))
 
 
 @pytest.mark.parametrize(

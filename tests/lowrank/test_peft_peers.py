@@ -155,6 +155,34 @@ def test_rounding_as_peft_rounds(tmp_path: Path) -> None:
     assert once < 0.97 * total
 
 
+def test_transformers_load_what_is_merged(tmp_path: Path) -> None:
+    """A small Llama in shards, from `save_pretrained` to `from_pretrained`: the logits are those of PEFT's model."""
+    transformers = pytest.importorskip("transformers")
+    torch.manual_seed(20180617)
+    sizes = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4}
+    model = transformers.LlamaForCausalLM(transformers.LlamaConfig(vocab_size=100, num_key_value_heads=2, **sizes))
+    model.save_pretrained(str(tmp_path / "base"), max_shard_size="20KB")
+    assert (tmp_path / "base" / "model.safetensors.index.json").exists()
+    targets = ["q_proj", "v_proj", "down_proj", "embed_tokens"]
+    config = library.LoraConfig(r=RANK, target_modules=targets, modules_to_save=["lm_head"], use_rslora=True)
+    adapted = library.get_peft_model(model, config)
+    with torch.no_grad():
+        for name, value in adapted.named_parameters():
+            if "lora_" in name or "modules_to_save" in name:
+                value.add_(0.1 * torch.randn_like(value))
+    adapted.save_pretrained(str(tmp_path / "adapter"))
+    done = peft.merge_checkpoint(tmp_path / "base", tmp_path / "adapter", tmp_path / "out")
+    assert len(done.merged) == 7
+    assert "lm_head.weight" in done.replaced
+    tokens = torch.arange(20)[None] * 5
+    with torch.no_grad():
+        theirs = adapted.merge_and_unload()(tokens).logits
+        ours = transformers.AutoModelForCausalLM.from_pretrained(str(tmp_path / "out"))(tokens).logits
+        before = transformers.AutoModelForCausalLM.from_pretrained(str(tmp_path / "base"))(tokens).logits
+    assert (before - theirs).abs().max() > 0.1
+    assert (ours - theirs).abs().max() < 1e-5  # weights differ in their last places, logits of order 1 likewise
+
+
 def test_peft_loads_what_is_written(tmp_path: Path) -> None:
     _, adapter, before, expected = saved(tmp_path, torch.float32, **CASES["patterns"])
     peft.write_adapter(tmp_path / "again", peft.read_adapter(adapter))

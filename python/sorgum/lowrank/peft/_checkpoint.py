@@ -100,7 +100,7 @@ class Checkpoint:
             if entry.is_dir(follow_symlinks=False) and not hidden:
                 yield from self._files(name)
             else:
-                yield name, entry.is_file() and not hidden
+                yield name, not hidden and os.path.isfile(entry.path)  # a link in a loop is none
 
     def _refuse_if_quantised(self) -> None:
         path = os.path.join(self.directory, "config.json")

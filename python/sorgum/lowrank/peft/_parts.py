@@ -71,10 +71,11 @@ def _weight(argument: Argument, name: str, terms: Sequence[Term], old: Array, dt
     magnitude = bfloat16.widened(magnitude).astype(np.float64)
     of_columns = terms[0].factors.kind != "linear"
     if of_columns:  # a pass of its own: norms go along the rows of memory
-        squares = np.zeros((1, W.shape[1]))
+        squares = np.zeros(W.shape[1])
         for V in _sums(argument, name, terms, W, np.dtype(np.float64)):
-            squares = np.cumsum(np.concatenate((squares, V * V)), axis=0)[-1:]
-        factors = _quotient(argument, name, magnitude, squares[0])[None]
+            for row in V * V:
+                squares += row
+        factors = _quotient(argument, name, magnitude, squares)[None]
     begin = 0
     for V in _sums(argument, name, terms, W, np.dtype(np.float64)):
         if not of_columns:
@@ -95,8 +96,8 @@ def _sums(argument: Argument, name: str, terms: Sequence[Term], W: Array, dtype:
         try:
             yield merge(_in_type(W[rows], dtype), a, b, scale=scale, fan_in_fan_out=transposed)
         except ValueError as error:  # shapes were looked at: it is a number
-            rule, _, got = str(error).removeprefix("merge: W must ").partition(", got ")
-            raise argument.refusal(f"{rule} in {name}", got) from None
+            rule, _, got = str(error).removeprefix("merge: ").rpartition(", got ")
+            raise argument.refusal(f"allow a merge into {name}, where {rule}", got) from None
 
 
 def _quotient(argument: Argument, name: str, magnitude: Array, squares: Array) -> Array:

@@ -93,7 +93,9 @@ def _has_place(base: Checkpoint, argument: Argument, plan: Plan, name: str, what
     if name in base:
         return True
     if strict:
-        raise argument.refusal("belong to the base, which has no tensor for all of it", f"{shown(what)}")
+        alike = (known for known in base.home if known.endswith(f".{name}") or name.endswith(f".{known}"))
+        hint = next((f" (the base has {shown(known)})" for known in alike), "")
+        raise argument.refusal("name only modules and tensors of the base", f"{shown(what)}{hint}")
     plan.unmatched.append(what)
     return False
 
