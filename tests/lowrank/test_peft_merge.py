@@ -182,7 +182,8 @@ def test_weights_without_elements(
     adapter |= {"q.lora_magnitude_vector": np.ones(rows, np.float32)} if more else {}
     W = whole(rng, *((columns, rows) if more else (rows, columns)))
     if more and rows:  # norms of nothing
-        with refuses("base must be finite in the magnitude over the norm in q.weight, got inf at (0,)"):
+        rule = "where magnitude must be finite and go with weights that are not zero"
+        with refuses(f"base must allow a merge into q.weight, {rule}, got a factor of inf"):
             merged(tmp_path, {"q.weight": W}, adapter, **more)
     else:
         assert merged(tmp_path, {"q.weight": W}, adapter, **more)["q.weight"].shape == W.shape

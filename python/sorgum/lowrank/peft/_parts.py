@@ -62,50 +62,26 @@ def _parts(argument: Argument, name: str, change: Change, old: Array, dtype: np.
 
 
 def _weight(argument: Argument, name: str, terms: Sequence[Term], old: Array, dtype: np.dtype[Any]) -> Iterator[Array]:
-    """Yield W + sum of weight * scale * B A, where there is a magnitude with its norms."""
-    W = as_matrix(old)
-    magnitude = terms[0].factors.magnitude
-    if magnitude is None:
-        yield from _sums(argument, name, terms, W, dtype)
-        return
-    magnitude = bfloat16.widened(magnitude).astype(np.float64)
-    of_columns = terms[0].factors.kind != "linear"
-    if of_columns:  # a pass of its own: norms go along the rows of memory
-        squares = np.zeros(W.shape[1])
-        for V in _sums(argument, name, terms, W, np.dtype(np.float64)):
-            for row in V * V:
-                squares += row
-        factors = _quotient(argument, name, magnitude, squares)[None]
-    begin = 0
-    for V in _sums(argument, name, terms, W, np.dtype(np.float64)):
-        if not of_columns:
-            squares = np.cumsum(V * V, axis=1)[:, -1]
-            factors = _quotient(argument, name, magnitude[begin : begin + len(V)], squares)[:, None]
-            begin += len(V)
-        yield V * factors
-
-
-def _sums(argument: Argument, name: str, terms: Sequence[Term], W: Array, dtype: np.dtype[Any]) -> Iterator[Array]:
-    """Yield W + sum of weight * scale * B A in a type that holds the results."""
+    """Yield W + sum of weight * scale * B A, with its norms where there is a magnitude."""
     transposed = terms[0].factors.kind != "linear"
     A, B, scale = _joined(terms)
-    if dtype == np.float64:
-        A, B = A.astype(np.float64, copy=False), B.astype(np.float64, copy=False)
-    for rows in _blocks(len(W), W.shape[1] * dtype.itemsize):
-        a, b = (A[:, rows], B) if transposed else (A, B[rows])
+    magnitude = terms[0].factors.magnitude
+    magnitude = None if magnitude is None else bfloat16.widened(magnitude)
+    W = as_matrix(old)
+    whole = transposed and magnitude is not None  # norms go across all rows of W then
+    for rows in [slice(0, len(W))] if whole else _blocks(len(W), W.shape[1] * dtype.itemsize):
         try:
-            yield merge(_in_type(W[rows], dtype), a, b, scale=scale, fan_in_fan_out=transposed)
+            yield merge(
+                _in_type(W[rows], dtype),
+                A[:, rows] if transposed else A,
+                B if transposed else B[rows],
+                scale=scale,
+                magnitude=magnitude if transposed or magnitude is None else magnitude[rows],
+                fan_in_fan_out=transposed,
+            )
         except ValueError as error:  # shapes were looked at: it is a number
             rule, _, got = str(error).removeprefix("merge: ").rpartition(", got ")
             raise argument.refusal(f"allow a merge into {name}, where {rule}", got) from None
-
-
-def _quotient(argument: Argument, name: str, magnitude: Array, squares: Array) -> Array:
-    """Return magnitudes over norms; squares were summed one after the other, in the same order on every machine."""
-    with np.errstate(all="ignore"):
-        quotient = magnitude / np.sqrt(squares)
-    refuse_unless_finite(argument, f"the magnitude over the norm in {name}", quotient)
-    return quotient
 
 
 def _joined(terms: Sequence[Term]) -> tuple[Array, Array, float]:
