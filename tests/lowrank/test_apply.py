@@ -113,6 +113,18 @@ def test_layouts(name: str) -> None:
     assert same(sg.lowrank.apply(square, square, square, out=square), alone)  # out is every operand
 
 
+def test_arrays_of_no_size_that_memory_has() -> None:
+    """Strides of 0 make arrays of any size: what has no room for their packed copy is refused, and nothing wraps."""
+    one = np.float32(1)
+    for n in (2**40, 2**58, 2**61 - 1):
+        wide = np.broadcast_to(one, (1, n))
+        for x, a, b in ((wide, wide, np.ones((1, 1))), (np.ones((1, 1)), wide.T, wide), (wide, wide, wide.T)):
+            with pytest.raises(MemoryError):
+                sg.lowrank.apply(x, a, b)
+        with pytest.raises(MemoryError):
+            sg.lowrank.AdapterSet([(wide, np.ones((1, 1), np.float32), 1.0)])
+
+
 X, A, B = np.zeros((5, 4)), np.zeros((2, 4)), np.zeros((3, 2))
 
 

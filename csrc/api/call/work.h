@@ -85,6 +85,8 @@ public:
     void reserve(index_t n) {
         if (n <= size_)
             return;
+        if (n > INT64_MAX / static_cast<index_t>(sizeof(T)))  // of arrays whose strides are 0
+            throw std::bad_alloc();
         const std::size_t bytes = static_cast<std::size_t>(n) * sizeof(T);
         std::size_t capacity = 0;
         void* const memory = bytes < kKeptFrom ? ::operator new(bytes, kAlignment) : take_memory(bytes, capacity);

@@ -59,7 +59,7 @@ void PackedRows<T>::pack(const Matrix& x, index_t first, index_t rows) {
             }
         }
         pitch_ = whole_vectors(n);
-        memory_.reserve(rows * pitch_);
+        memory_.reserve(saturated_product(rows, pitch_));
         data_ = memory_.data();
         if (along)
             linalg_pack(kernels(), pair)(from, x.row_stride, rows, n, memory_.data(), pitch_, kPanel);
@@ -72,22 +72,23 @@ template <class T>
 void PackedColumns<T>::pack(const Matrix& y) {
     depth_ = y.rows;
     columns_ = y.columns;
-    memory_.reserve(whole_vectors(columns_) * depth_);
+    memory_.reserve(saturated_product(whole_vectors(columns_), depth_));
     with_stored<T>(y.dtype, [&](auto pair) {
         using S = typename decltype(pair)::stored;
         const bool along = y.has_rows();
         const KernelTable& table = kernels();
         const index_t panels = std::max<index_t>(1, kPackedAtOnce / std::max<index_t>(1, depth_ * kPanel));
         const index_t step = depth_ * kPanel;
-        parallel_for_ranges(
-            columns_, panels * kPanel, threads_for(columns_ * depth_), [&](index_t begin, index_t end, int) {
-                const S* const from = element<S>(y, 0, begin);
-                T* const to = memory_.data() + begin * depth_;
-                if (along)
-                    linalg_pack(table, pair)(from, y.row_stride, depth_, end - begin, to, kPanel, step);
-                else
-                    linalg_pack_transposed(table, pair)(from, y.column_stride, end - begin, depth_, to, kPanel, step);
-            });
+        parallel_for_ranges(columns_, panels * kPanel, threads_for(saturated_product(columns_, depth_)),
+                            [&](index_t begin, index_t end, int) {
+                                const S* const from = element<S>(y, 0, begin);
+                                T* const to = memory_.data() + begin * depth_;
+                                if (along)
+                                    linalg_pack(table, pair)(from, y.row_stride, depth_, end - begin, to, kPanel, step);
+                                else
+                                    linalg_pack_transposed(table, pair)(from, y.column_stride, end - begin, depth_, to,
+                                                                        kPanel, step);
+                            });
     });
 }
 

@@ -14,8 +14,8 @@ __all__ = ["FUNCTIONS", "HALF_FUNCTIONS", "adapter", "numbers", "outputs", "quic
 
 Array = NDArray[Any]
 
-FUNCTIONS = ("apply", "merge")
-HALF_FUNCTIONS = FUNCTIONS
+FUNCTIONS = ("apply", "merge", "magnitude", "apply_adapters", "apply_grad")
+HALF_FUNCTIONS = FUNCTIONS[:2]
 # out, in and rank: below a tile and a vector, at their borders, of one chunk and of several.
 SHAPES = ((1, 1, 1), (3, 17, 2), (12, 32, 16), (25, 70, 5), (49, 513, 17), (37, 100, 513), (5, 40, 2600), (13, 5000, 8))
 
@@ -52,6 +52,28 @@ def applied(out: int, inner: int, rank: int, dtype: np.dtype[Any]) -> Iterator[A
             yield lowrank.apply(x, a, b, scale=2.0, activation=activation, mid=mid, gate=gate, base=base)
 
 
+def normalised(out: int, inner: int, rank: int, dtype: np.dtype[Any]) -> Iterator[Array]:
+    a, b = adapter(out, inner, rank, dtype)
+    w, magnitude = numbers((out, inner), dtype, seed=3), abs(numbers((out,), dtype, seed=8))
+    yield lowrank.merge(w, a, b, scale=0.5, magnitude=magnitude)
+    yield lowrank.merge(w.T, a, b, scale=0.25, magnitude=magnitude, fan_in_fan_out=True)
+
+
+def adapted(out: int, inner: int, rank: int, dtype: np.dtype[Any]) -> Iterator[Array]:
+    several = [(*adapter(out, inner, one, dtype), 0.5) for one in (rank, 1, 0)]
+    ids = np.arange(37) * 5 % 4 - 1
+    x, base = numbers((37, inner), dtype, seed=9), numbers((37, out), dtype, seed=5)
+    yield lowrank.apply_adapters(x, lowrank.AdapterSet(several), ids, base=base)
+
+
+def graded(out: int, inner: int, rank: int, dtype: np.dtype[Any]) -> Iterator[Array]:
+    a, b = adapter(out, inner, rank, dtype)
+    x, dy = numbers((26, inner), dtype, seed=9), numbers((26, out), dtype, seed=5)
+    mid, gate = numbers((rank,), dtype, seed=6), numbers((26,), dtype, seed=7)
+    grads = lowrank.apply_grad(x, a, b, dy=dy, scale=0.5, activation="silu", mid=mid, gate=gate)
+    yield from (grad for grad in grads if grad is not None)
+
+
 def outputs(function: str, dtype: np.dtype[Any]) -> Iterator[Array]:
     """Return what the digest of a function is taken over.
 
@@ -67,7 +89,13 @@ def outputs(function: str, dtype: np.dtype[Any]) -> Iterator[Array]:
     iterator of arrays
         Outputs of the function.
     """
-    of = {"merge": merged, "apply": applied}[function]
+    of = {
+        "merge": merged,
+        "apply": applied,
+        "magnitude": normalised,
+        "apply_adapters": adapted,
+        "apply_grad": graded,
+    }[function]
     for shape in SHAPES:
         if dtype.itemsize == 2 and shape[0] * shape[1] > 5000:  # bfloat16 has too few numbers for so many results
             continue

@@ -19,6 +19,7 @@ from sorgum.lowrank._adapters import AdapterSet, apply_adapters
 from sorgum.lowrank._apply import apply
 from sorgum.lowrank._combine import combine
 from sorgum.lowrank._extract import extract
+from sorgum.lowrank._grad import ApplyGrad, apply_grad
 from sorgum.lowrank._merge import merge
 from sorgum.lowrank._orthogonal import QR, Polar, cholesky_qr, polar, range_finder, small_svd
 from sorgum.lowrank._results import Factors, TruncatedSVD
@@ -28,11 +29,13 @@ from sorgum.lowrank._unmerge import unmerge
 __all__ = [
     "QR",
     "AdapterSet",
+    "ApplyGrad",
     "Factors",
     "Polar",
     "TruncatedSVD",
     "apply",
     "apply_adapters",
+    "apply_grad",
     "cholesky_qr",
     "combine",
     "extract",

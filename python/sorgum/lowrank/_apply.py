@@ -22,9 +22,9 @@ from sorgum.lowrank._operands import (
     written,
 )
 
-__all__ = ["apply"]
+__all__ = ["ACTIVATIONS", "apply", "checked_activation"]
 
-_ACTIVATIONS = {None: 0, "relu": 1, "silu": 2}
+ACTIVATIONS = {None: 0, "relu": 1, "silu": 2}
 
 
 def apply(
@@ -92,10 +92,7 @@ def apply(
     >>> sg.lowrank.apply(x, A, B, scale=2.0)
     array([6., 3., 0.], dtype=float32)
     """
-    if activation is not None and not isinstance(activation, str):
-        raise TypeError(f"apply: activation must be a string or None, got {shown(activation)}")
-    if activation not in _ACTIVATIONS:
-        raise ValueError(f"apply: activation must be 'relu', 'silu' or None, got {shown(activation)}")
+    kind = checked_activation("apply", activation)
     factor = finite_number("apply", "scale", scale)
     array = floats_of("apply", "x", x)
     a, b = factors_of("apply", A, B)
@@ -114,5 +111,14 @@ def apply(
     result, target = rows_for("apply", out, shape, array)
     array, a, b = (dense(as_matrix(apart(one, out), one.ndim - 1)) for one in (array, a, b))
     gates = None if gates is None else gates.reshape(-1)
-    compiled.apply(array, a, b, factor, _ACTIVATIONS[activation], middle, gates, added, wide, target)
+    compiled.apply(array, a, b, factor, kind, middle, gates, added, wide, target)
     return written(result, target)
+
+
+def checked_activation(function: str, activation: object) -> int:
+    """Return the number by which an activation is known to the kernels."""
+    if activation is not None and not isinstance(activation, str):
+        raise TypeError(f"{function}: activation must be a string or None, got {shown(activation)}")
+    if activation not in ACTIVATIONS:
+        raise ValueError(f"{function}: activation must be 'relu', 'silu' or None, got {shown(activation)}")
+    return ACTIVATIONS[activation]
