@@ -150,7 +150,7 @@ def test_what_the_readme_says_of_the_plots_is_in_the_results() -> None:
 
     lost = {case for case, threads, *_ in wins_in_the_readme() if threads == 2}
     alone = [row["peers"]["1 thread"]["ratio"] for row in rows if row["case"] in lost and row["threads"] == 2]
-    assert f"one alone takes {min(alone):.2f} to {max(alone):.2f} times as long as two" in README
+    assert f"one thread takes {min(alone):.2f} to {max(alone):.2f} times as long as two" in README
 
 
 def test_what_the_readme_says_of_the_curve_is_in_the_results() -> None:
