@@ -13,6 +13,7 @@ from sorgum._arguments.scalars import require_option
 from sorgum._core import lowrank as compiled
 from sorgum.interop import bfloat16
 from sorgum.lowrank._merge import merge
+from sorgum.lowrank._operands import finite_number
 
 __all__ = ["unmerge"]
 
@@ -80,9 +81,7 @@ def unmerge(
         for name, needs in (("form 'hadamard'", form == "hadamard"), ("magnitude", magnitude is not None)):
             if needs:
                 raise ValueError(f"unmerge: base must be given with {name}, which nothing else undoes, got None")
-        if isinstance(scale, int | float) and not isinstance(scale, bool):
-            scale = -scale
-        return merge(W, A, B, scale=scale, out=out, **options)
+        return merge(W, A, B, scale=-finite_number("unmerge", "scale", scale), out=out, **options)
     w, before = floats_of("unmerge", "W", W), floats_of("unmerge", "base", base)
     if before.dtype != w.dtype:
         wanted, got = bfloat16.name(w.dtype), bfloat16.name(before.dtype)
