@@ -85,6 +85,26 @@ def test_half_types_become_float32(rng: np.random.Generator) -> None:
         assert (one.A.dtype, one.B.dtype) == (np.float32, np.float32)
 
 
+@pytest.mark.parametrize("exponent", [-450, -300, 300, 450])
+def test_sizes_do_not_matter(rng: np.random.Generator, exponent: int) -> None:
+    """Products of the factors are beyond the range of float64, or below it; their roots are not."""
+    A, B, size = rng.standard_normal((3, 5)), rng.standard_normal((4, 3)), 2.0**exponent
+    expected = sg.lowrank.combine([(A, B, 1.0), (A[:2], B[:, :2], 0.5)], [1, 1], rank=2)
+    got = sg.lowrank.combine([(A * size, B * size, 1.0), (A[:2] * size, B[:, :2] * size, 0.5)], [1, 1], rank=2)
+    assert got.error == expected.error > 0
+    np.testing.assert_array_equal(got.A, expected.A * size)
+    np.testing.assert_array_equal(got.B, expected.B * size)
+
+
+def test_what_leaves_the_range_is_refused() -> None:
+    A, B = np.ones((1, 2), np.float32), np.full((3, 1), 1e10, np.float32)
+    message = "^combine: adapters must stay finite in float32 with their weights, got factors beyond its range$"
+    with pytest.raises(ValueError, match=message):
+        sg.lowrank.combine([(A, B, 1e30), (A, B, 1.0)], [1, 1])
+    with pytest.raises(ValueError, match=message.replace("32", "64")):
+        sg.lowrank.combine([(np.full((1, 2), 1e200), np.full((3, 1), 1e200), 1e200)], [1], rank=1)
+
+
 def test_empty_factors() -> None:
     nothing = np.ones((0, IN)), np.ones((OUT, 0)), 1.0
     for options in ({}, {"rank": 3}, {"rtol": 0.1}):

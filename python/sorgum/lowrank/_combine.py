@@ -97,10 +97,16 @@ def combine(
         raise ValueError(f"combine: rtol must be in [0, 1), got {least}")
     A, B, scale = beside([A for A, _ in factors], [B for _, B in factors], scales)
     dtype = np.result_type(*(array for pair in factors for array in pair))
-    if most is None and least is None:
-        with np.errstate(over="ignore"):
-            return Combined(A.astype(dtype, copy=False), B.astype(dtype, copy=False), scale, 0.0)
-    return _cut(A, scale * B.astype(np.float64), dtype, most, least)
+    with np.errstate(over="ignore"):
+        if most is None and least is None:
+            combined = Combined(A.astype(dtype, copy=False), B.astype(dtype, copy=False), scale, 0.0)
+        else:
+            scaled = scale * B.astype(np.float64)
+            _refuse_unless_finite(scaled, np.dtype(np.float64))
+            combined = _cut(A, scaled, dtype, most, least)
+    for factor in combined[:2]:
+        _refuse_unless_finite(factor, dtype)
+    return combined
 
 
 def beside(As: Sequence[Array], Bs: Sequence[Array], scales: Sequence[float]) -> tuple[Array, Array, float]:
@@ -124,7 +130,8 @@ def beside(As: Sequence[Array], Bs: Sequence[Array], scales: Sequence[float]) ->
     if len({abs(scale) for scale in scales}) == 1:
         signed = [B if scale == scales[0] else -B for B, scale in zip(Bs, scales, strict=True)]
         return np.concatenate(As), np.concatenate(signed, axis=1), scales[0]
-    scaled = [scale * B.astype(np.float64) for B, scale in zip(Bs, scales, strict=True)]
+    with np.errstate(over="ignore"):
+        scaled = [scale * B.astype(np.float64) for B, scale in zip(Bs, scales, strict=True)]
     return np.concatenate(As), np.concatenate(scaled, axis=1), 1.0
 
 
@@ -178,17 +185,32 @@ def _checked(adapters: Any, weights: Any) -> tuple[list[tuple[Array, Array]], li
     return factors, scales
 
 
+def _refuse_unless_finite(factor: Array, dtype: np.dtype[Any]) -> None:
+    if not np.isfinite(factor).all():
+        raise ValueError(
+            f"combine: adapters must stay finite in {dtype} with their weights, got factors beyond its range"
+        )
+
+
+def _near_one(array: Array) -> tuple[Array, int]:
+    """Return an array divided by a power of two, and the exponent of that: products of two such do not overflow."""
+    exponent = int(np.frexp(np.abs(array).max(initial=0.0))[1])
+    return np.ldexp(array, -exponent), exponent
+
+
 def _cut(A: Array, B: Array, dtype: np.dtype[Any], most: int | None, rtol: float | None) -> Combined:
     """Return the best approximation of B A of a rank."""
+    (B, of_b), (A, of_a) = _near_one(B), _near_one(A.astype(np.float64))
     q_b, r_b = np.linalg.qr(B)
-    q_a, r_a = np.linalg.qr(A.astype(np.float64).T)
+    q_a, r_a = np.linalg.qr(A.T)
     u, s, vh = np.linalg.svd(r_b @ r_a.T, full_matrices=False)
     kept = len(s) if most is None else min(most, len(s))
     if rtol is not None and len(s):
         kept = min(kept, max(1, int(np.count_nonzero(s > rtol * s[0]))))
     left = q_b @ u[:, :kept]
     signs = np.copysign(1.0, np.take_along_axis(left, np.abs(left).argmax(0)[None], 0)[0]) if left.size else 1.0
-    root = np.sqrt(s[:kept])
+    exponent = of_a + of_b
+    root = np.ldexp(np.sqrt(np.ldexp(s[:kept], exponent % 2)), exponent // 2)
     B = left * (signs * root)
     A = (signs * root)[:, None] * (vh[:kept] @ q_a.T)
     total = float(np.sqrt((s * s).sum()))
