@@ -134,6 +134,32 @@ def test_results_beyond_the_range_are_refused_before_anything_is_written() -> No
     assert np.isinf(sg.lowrank.merge(w, a, b, check_finite=False)[17]).all()
 
 
+def test_products_beyond_the_range_are_found_where_the_result_should_be_within() -> None:
+    """The bound of the results says nothing of the sums that are multiplied by a small scale."""
+    w, a, b = np.eye(2, dtype=np.float32), np.float32([[1e30, 0.0]]), np.float32([[1e30], [1.0]])
+    before = w.tobytes()
+    with pytest.raises(ValueError, match=r"^merge: W must stay finite in float32, got sums beyond its range$"):
+        sg.lowrank.merge(w, a, b, scale=1e-30, out=w)
+    assert w.tobytes() == before
+    with pytest.raises(ValueError, match=r"^merge: W must stay finite in float64, got sums beyond its range$"):
+        sg.lowrank.merge(w, a.astype(np.float64) * 1e130, b.astype(np.float64) * 1e130, scale=1e-300)
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_scales_beyond_the_type_that_is_computed_in(rank: int) -> None:
+    """An infinity times 0 is NaN, which neither a merge with A = 0 nor one of rank 0 may write."""
+    w, a, b = np.eye(2, dtype=np.float32), np.zeros((rank, 2), np.float32), np.ones((2, rank), np.float32)
+    for function, call in (
+        ("merge", lambda scale: sg.lowrank.merge(w, a, b, scale=scale)),
+        ("apply", lambda scale: sg.lowrank.apply(w, a, b, scale=scale)),
+        ("AdapterSet", lambda scale: sg.lowrank.AdapterSet([(a, b, scale)])),
+    ):
+        with pytest.raises(ValueError, match=rf"^{function}: scale must be finite in float32, got 1e\+39$"):
+            call(1e39)
+        call(1e38)
+    assert same(sg.lowrank.merge(w.astype(np.float64), a, b, scale=1e39), w.astype(np.float64))
+
+
 @each_dtype
 def test_layouts_and_threads(name: str, isa: str, threads: Callable[[int], None]) -> None:
     assert sg.isa() == isa

@@ -48,6 +48,24 @@ def test_magnitude(name: str, isa: str, threads: Callable[[int], None]) -> None:
         assert same(sg.lowrank.merge(w, a, b, scale=0.7, magnitude=magnitude[:, None]), got)
 
 
+def test_norms_whose_squares_leave_the_range(isa: str) -> None:
+    """Each output by itself, so that a huge one takes no digits from a tiny one beside it."""
+    assert sg.isa() == isa
+    w, a, b, magnitude = case((33, 700), np.dtype(np.float64))
+    expected = sg.lowrank.merge(w, a, b, magnitude=magnitude)
+    powers = np.array([2.0**-1000, 2.0**1000, 1.0])[np.arange(33) % 3][:, None]
+    for transposed in (False, True):
+        given = np.ascontiguousarray((w * powers).T) if transposed else w * powers
+        got = sg.lowrank.merge(given, a, b * powers, magnitude=magnitude, fan_in_fan_out=transposed)
+        np.testing.assert_allclose(got.T if transposed else got, expected, rtol=8 * 2.0**-53)
+
+
+@pytest.mark.parametrize("kind", [int, float, np.int64, np.float16, np.float32, np.float64])
+def test_unmerge_subtracts_whatever_type_the_scale_has(kind: Any) -> None:
+    w, a, b = np.eye(2), np.float64([[1, 2]]), np.float64([[1], [3]])
+    assert same(sg.lowrank.unmerge(sg.lowrank.merge(w, a, b, scale=2), a, b, scale=kind(2)), w)
+
+
 @each_dtype
 @pytest.mark.parametrize("shape", [(6, 6), (6, 4), (40, 600), (600, 40)])
 def test_fan_in_fan_out_is_the_transposed_weight(name: str, shape: tuple[int, int]) -> None:

@@ -1,5 +1,7 @@
 #include "api/lowrank/adapter.h"
 
+#include <cmath>
+
 #include "api/call/stored.h"
 
 namespace sorgum::lowrank {
@@ -22,6 +24,12 @@ Factors factors_of(const char* function, const ArrayView& a, const ArrayView& b,
         throw ValueError(std::string(function) + ": B must have shape (out, " + std::to_string(factors.a.rows) +
                          ") with A of shape " + shape_text(a.shape, a.ndim) + ", got " + shape_text(b.shape, b.ndim));
     return factors;
+}
+
+void check_scale(const char* function, double scale, DType computed) {
+    if (!std::isfinite(computed == DType::f32 ? static_cast<double>(static_cast<float>(scale)) : scale))
+        throw ValueError(std::string(function) + ": scale must be finite in " + dtype_text(computed) + ", got " +
+                         number_text(scale));
 }
 
 void check_matrix(const char* function, const char* argument, const ArrayView& view, DType dtype,

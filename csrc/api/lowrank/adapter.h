@@ -15,6 +15,9 @@ struct Factors {
 // Throws unless both have floating-point types that are computed with as this one, and equal ranks.
 Factors factors_of(const char* function, const ArrayView& a, const ArrayView& b, DType computed);
 
+// Throws unless a scale is finite in the type that is computed in: an infinity times 0 would spoil what it is added to.
+void check_scale(const char* function, double scale, DType computed);
+
 // Throws unless a matrix has this type and shape.
 void check_matrix(const char* function, const char* argument, const ArrayView& view, DType dtype, const index_t* shape);
 

@@ -69,6 +69,7 @@ AdapterSet::AdapterSet(const std::vector<AdapterArguments>& given, bool wide) : 
     const FpGuard guard;
     for (const AdapterArguments& one : given) {
         const Factors factors = factors_of(kMake, one.a, one.b, wide ? DType::f64 : DType::f32);
+        check_scale(kMake, one.scale, wide ? DType::f64 : DType::f32);
         const index_t shape[] = {factors.b.rows, factors.a.columns};
         if (count() == 0) {
             outputs_ = shape[0];

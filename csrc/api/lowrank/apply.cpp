@@ -38,6 +38,7 @@ void apply(const ApplyArguments& given) {
     check_float(kName, "x", given.x);
     const bool wide = given.wide || given.x.dtype == DType::f64;
     const Factors factors = factors_of(kName, given.a, given.b, wide ? DType::f64 : DType::f32);
+    check_scale(kName, given.scale, wide ? DType::f64 : DType::f32);
     const linalg::Matrix x =
         checked_rows(kName, given.x, given.base, given.out, given.a, factors.a.columns, factors.b.rows);
     const FpGuard guard;

@@ -81,6 +81,22 @@ double finite_magnitude(const char* argument, const Matrix& given) {
     return largest;
 }
 
+// Divides a column of a panel by a power of two, whose exponent it returns, where its squares left the range of
+// float64, or digits of them did.
+int bring_near_one(double* column, index_t depth, double squares) {
+    if (squares >= 0x1p-900 && squares <= std::numeric_limits<double>::max())
+        return 0;
+    double largest = 0;
+    for (index_t k = 0; k < depth; ++k)
+        largest = std::max(largest, std::fabs(column[k * kPanel]));
+    if (largest == 0 || !std::isfinite(largest))
+        return 0;
+    const int exponent = std::ilogb(largest);
+    for (index_t k = 0; k < depth; ++k)
+        column[k * kPanel] = std::ldexp(column[k * kPanel], -exponent);
+    return exponent;
+}
+
 template <class P>
 class Merge {
     using T = typename P::computed;
@@ -118,8 +134,14 @@ public:
             merge_panel(begin, end - begin, transposed, scratch);
             double sums[kPanel];
             linalg_panel_squares(kernels(), double())(scratch.panel.data(), depth, scratch.levels.data(), sums);
-            for (index_t i = begin; i < end; ++i)
-                factors_.data()[i] = static_cast<T>(static_cast<double>(magnitude[i]) / std::sqrt(sums[i - begin]));
+            for (index_t i = begin; i < end; ++i) {
+                double* const column = scratch.panel.data() + (i - begin);
+                const int exponent = bring_near_one(column, depth, sums[i - begin]);
+                if (exponent != 0)
+                    linalg_panel_squares(kernels(), double())(scratch.panel.data(), depth, scratch.levels.data(), sums);
+                const double quotient = static_cast<double>(magnitude[i]) / std::sqrt(sums[i - begin]);
+                factors_.data()[i] = static_cast<T>(std::ldexp(quotient, -exponent));
+            }
         });
         (transposed ? p_.column_factors : row_factors_) = factors_.data();
     }
@@ -261,14 +283,17 @@ void merge_as(const MergeArguments& given, const Factors& factors) {
             const double a = finite_magnitude("A", factors.a), b = finite_magnitude("B", factors.b);
             const double w = finite_magnitude("W", linalg::matrix_of(kName, "W", given.w));
             // A bound of all results, with room for every rounding; where it is too high, a look at them.
-            const double difference = std::fabs(given.scale) * static_cast<double>(factors.rank()) * a * b * 1.01;
+            const double product = static_cast<double>(factors.rank()) * a * b * 1.01;
+            const double difference = std::fabs(given.scale) * product;
             const double most = given.hadamard ? w * (1.01 + difference) : w * 1.01 + difference;
             const double factor = merging.largest_factor(outputs);
             if (!std::isfinite(factor))
                 throw ValueError(std::string(kName) +
                                  ": magnitude must be finite and go with weights that are not zero, got a factor of " +
                                  number_text(factor));
-            if (!(most * factor * 1.01 < largest_of(given.w.dtype)) && !merging.is_finite())
+            const bool in_range = product < std::numeric_limits<T>::max() && most < std::numeric_limits<T>::max() &&
+                                  most * factor * 1.01 < largest_of(given.w.dtype);
+            if (!in_range && !merging.is_finite())
                 throw ValueError(std::string(kName) + ": W must stay finite in " + dtype_text(given.w.dtype) +
                                  ", got sums beyond its range");
         }
@@ -285,6 +310,7 @@ void merge(const MergeArguments& given) {
     check_out(kName, "out", given.out, given.w.dtype, given.w.shape, given.w.ndim);
     check_rows(kName, "out", given.out);
     const Factors factors = factors_of(kName, given.a, given.b, computed);
+    check_scale(kName, given.scale, computed);
     check_shapes(given, factors);
     const FpGuard guard;
     if (computed == DType::f64)

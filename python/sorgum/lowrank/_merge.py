@@ -85,8 +85,8 @@ def merge(
     Notes
     -----
     An element of B A is one chain of fused multiply-adds over the rank (docs/numerics/linalg.md), w + scale * s is
-    rounded once, and so is the result where its type is a half type. Bound: u |w'| + (rank + 1) u |scale| (|B| |A|)
-    with u = 2^-24 or 2^-53, and half a ULP of a half type. Tier: bitwise.
+    rounded once, and so is the result where its type is a narrower one. Bound: u |w'| + (rank + 1) u |scale| (|B| |A|)
+    with u = 2^-24 or 2^-53, and half a ULP of the type of `W` if that is narrower. Tier: bitwise.
 
     With `magnitude` m, w' is multiplied by m_i / ||w'_i||, whose norm is formed in float64: one rounding of the factor
     and one of the product more.
