@@ -142,7 +142,7 @@ def test_products_beyond_the_range_are_found_where_the_result_should_be_within()
         sg.lowrank.merge(w, a, b, scale=1e-30, out=w)
     assert w.tobytes() == before
     with pytest.raises(ValueError, match=r"^merge: W must stay finite in float64, got sums beyond its range$"):
-        sg.lowrank.merge(w, a.astype(np.float64) * 1e130, b.astype(np.float64) * 1e130, scale=1e-300)
+        sg.lowrank.merge(w.astype(np.float64), a.astype(np.float64) * 1e130, b.astype(np.float64) * 1e130, scale=1e-300)
 
 
 @pytest.mark.parametrize("rank", [0, 1])
