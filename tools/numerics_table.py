@@ -14,7 +14,7 @@ DOCUMENT = ROOT / "docs" / "numerics.md"
 BOUNDS = ROOT / "python" / "sorgum" / "_data" / "bounds.json"
 BEGIN, END = "<!-- bounds: begin -->\n", "<!-- bounds: end -->\n"
 
-TYPES = {"f32": "float32", "f64": "float64"}
+TYPES = {"f16": "float16", "bf16": "bfloat16", "f32": "float32", "f64": "float64"}
 THREE_PASS = "_three_pass"
 
 
