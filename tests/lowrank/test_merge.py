@@ -121,6 +121,17 @@ def test_results_beyond_the_range_are_refused_before_anything_is_written() -> No
     with pytest.raises(ValueError, match=r"^merge: W must stay finite in float16, got sums beyond its range$"):
         sg.lowrank.merge(w, a, b, out=w)
     assert w.tobytes() == before
+    zeros = np.zeros((60, 80), np.float16)
+    for out in (zeros[:30, :40], zeros[:40, :30].T, zeros[::2, ::2]):
+        with pytest.raises(ValueError, match=r"^merge: W must stay finite in float16, got sums beyond its range$"):
+            sg.lowrank.merge(w, a, b, out=out)
+        assert not out.any()
+    with pytest.raises(ValueError, match=r"^merge: W must stay finite in float16, got sums beyond its range$"):
+        sg.lowrank.merge(w, a, b)
+    w[0, 0] = np.nan  # what is not finite is named before what would not stay so
+    with pytest.raises(ValueError, match=r"^merge: W must be finite, got NaN$"):
+        sg.lowrank.merge(w, a, b)
+    w[0, 0] = 60000
     assert np.isinf(sg.lowrank.merge(w, a, b, check_finite=False)[17]).all()
 
 
@@ -202,6 +213,8 @@ def test_what_is_not_finite_is_found_wherever_it_stands(argument: str, value: fl
             got = "NaN" if np.isnan(value) else "an infinity"
             with pytest.raises(ValueError, match=rf"^merge: {argument} must be finite, got {got}$"):
                 sg.lowrank.merge(**given, out=out)
+            with pytest.raises(ValueError, match=rf"^merge: {argument} must be finite, got {got}$"):
+                sg.lowrank.merge(**given)
     assert (out == 7.0).all()
 
 

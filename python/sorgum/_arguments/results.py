@@ -29,6 +29,8 @@ def result_for(function: str, out: Array | None, shape: tuple[int, ...], dtype: 
     """Return where the result goes: a new array, or `out`, whose shape and dtype are checked where it is written."""
     if out is None:
         return new_array(shape, dtype)
+    if type(out) is np.ndarray:  # the common case, quickly
+        return out
     if not isinstance(out, np.ndarray) or isinstance(out, np.ma.MaskedArray):
         raise TypeError(f"{function}: out must be a numpy array, got {kind_of(out)}")
     refuse_unless_plain(f"{function}: out", type(out))

@@ -26,6 +26,8 @@ def flag_of(function: str, argument: str, value: object) -> bool:
 
 
 def number_of(function: str, argument: str, value: object) -> float:
+    if type(value) is float:  # the common case, quickly
+        return value
     if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
         raise TypeError(f"{function}: {argument} must be a real number, got {kind_of(value)}")
     try:

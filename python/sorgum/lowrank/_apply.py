@@ -109,7 +109,8 @@ def apply(
                          f"got {gates.shape}")  # fmt: skip
     added = rows_of_base("apply", base, array, shape, out)
     result, target = rows_for("apply", out, shape, array)
-    array, a, b = (dense(as_matrix(apart(one, out), one.ndim - 1)) for one in (array, a, b))
+    array = dense(as_matrix(apart(array, out), array.ndim - 1))
+    a, b = dense(apart(a, out)), dense(apart(b, out))
     gates = None if gates is None else gates.reshape(-1)
     compiled.apply(array, a, b, factor, kind, middle, gates, added, wide, target)
     return written(result, target)

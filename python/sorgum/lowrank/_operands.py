@@ -115,12 +115,12 @@ def rows_for(function: str, out: Array | None, shape: tuple[int, ...], x: Array)
     if result is out:
         compiled.check_out(function, result, list(shape), x)
     flat = as_matrix(result, result.ndim - 1)
-    here = has_rows(flat) and (flat.size == 0 or np.may_share_memory(flat, result))
+    here = has_rows(flat) and (flat is result or flat.size == 0 or np.may_share_memory(flat, result))
     return result, flat if here else np.empty(flat.shape, x.dtype)
 
 
 def written(result: Array, rows: Array) -> Array:
     """Return the result, with what was written for it in its place."""
-    if rows.size and not np.may_share_memory(rows, result):
+    if rows is not result and rows.size and not np.may_share_memory(rows, result):
         result[...] = rows.reshape(result.shape)
     return result
