@@ -166,10 +166,12 @@ class Adaptive:
         self._lost += loss * sweeps
         if kind == "above":
             self._ceiling = self.omega, FORGET * self._total, speed if settled else -math.inf
+        elif kind == "calm" and old.omega > 1:  # there it grew, and here, too: Gauss-Seidel is what is left
+            self._ceiling = self.omega, math.inf, -math.inf
         else:
             self._floor_until = FORGET * self._total
         self._trial = self._best = None
-        self._change(old.omega, self._need)
+        self._change(min(old.omega, 1.0) if kind == "calm" else old.omega, self._need)
         return "undo" if undo else None
 
     def _propose(self, last: float, before: float, long: float, short: int) -> Action:
@@ -180,7 +182,8 @@ class Adaptive:
         below = self._guarded and self._total > self._floor_until
         if last < -STILL and long < -STILL:
             lower = 0.7 * omega if omega <= 1 else 1 + (omega - 1) / 2
-            if below and max(_settling(lower), at_least) <= budget:
+            affordable = below and max(_settling(lower), at_least) <= budget
+            if self._guarded and (affordable or omega > 1):  # nothing costs as much as to stay where it grows
                 self._ceiling = omega, math.inf, -math.inf
                 return self._try("calm", lower, long, at_least)
         elif last > 0 and before > 0 and last < 1.25 * before and not self._dense:
