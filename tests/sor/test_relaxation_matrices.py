@@ -160,7 +160,7 @@ def test_types() -> None:
 def test_arguments_of_a_sweep() -> None:
     relaxation = sg.sor.Relaxation(P)
     x, before = np.ones(3), np.ones(3)
-    frozen = np.zeros(3)
+    frozen, apart = np.zeros(3), np.ones(6)
     frozen.flags.writeable = False
     cases: list[tuple[type[Exception], str, Callable[[], None]]] = [
         (TypeError, "x must be an array, which is overwritten, got list", lambda: relaxation.sweep([0.0], B)),  # type: ignore[arg-type]
@@ -181,8 +181,23 @@ def test_arguments_of_a_sweep() -> None:
         ),
         (
             ValueError,
-            "bounds[0] must not be NaN, got NaN in row 1",
+            "bounds[0] must not be NaN or inf, got nan in row 1",
             lambda: relaxation.sweep(x, B, bounds=([0.0, np.nan, 1.0], None)),
+        ),
+        (
+            ValueError,
+            "bounds[1] must not be NaN or -inf, got -inf in row 2",
+            lambda: relaxation.sweep(x, B, bounds=(-np.inf, [0.0, np.inf, -np.inf])),
+        ),
+        (
+            ValueError,
+            "x must not overlap b, got arrays that share memory",
+            lambda: relaxation.sweep(apart[::2], apart[::2]),
+        ),
+        (
+            ValueError,
+            "x must not overlap bounds[1], got arrays that share memory",
+            lambda: relaxation.sweep(apart[:3], B, bounds=(None, apart[1::2])),
         ),
     ]
     for kind, message, call in cases:
@@ -195,6 +210,8 @@ def test_arguments_of_a_sweep() -> None:
     with raises(TypeError, "b must have dtype float32, got float64", "Relaxation.sweep"):
         sg.sor.Relaxation(P, dtype=np.float32).sweep(np.zeros(3, np.float32), B)
     assert np.array_equal(x, before)
+    assert np.array_equal(apart, np.ones(6))
+    relaxation.sweep(apart[::2], apart[1::2])  # side by side is not in one place
     relaxation.sweep(x, B, iterations=0)
     assert np.array_equal(x, before)
     relaxation.sweep(x, [1, -4, 2], 2 - 2.0**-52, sweep="symmetric")

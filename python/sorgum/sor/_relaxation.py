@@ -138,12 +138,14 @@ class Relaxation:
             How many sweeps, or pairs of them.
         bounds : pair of array_like, optional
             Arrays of shape (n,) or numbers, or None, that no element of x falls below or exceeds: projected relaxation,
-            which later rows of the same sweep see. Where the lower bound is above the upper one, the upper one holds.
+            which later rows of the same sweep see. A bound may be infinite where it bounds nothing. Where the lower
+            one is above the upper one, the upper one holds.
 
         Raises
         ------
         TypeError, ValueError
-            If an argument has another type or shape, `omega` is out of range, or `x` overlaps `b` or a bound.
+            If an argument has another type or shape, `omega` is out of range, a bound leaves nothing finite, or `x`
+            overlaps `b` or a bound.
 
         Notes
         -----
@@ -168,11 +170,11 @@ class Relaxation:
         if not isinstance(sweep, str):
             raise TypeError(f"{name}: sweep must be a string, got {shown(sweep)}")
         right, factor, count = (
-            self._vector(name, "b", b),
+            self._vector(name, "b", b, x),
             number_of(name, "omega", omega),
             int_of(name, "iterations", iterations),
         )
-        lower, upper = self._bounds(name, bounds)
+        lower, upper = self._bounds(name, bounds, x)
         self._compiled.sweep(target, right, factor, sweep, min(count, 2**63 - 1), lower, upper)
         if target is not x:
             x[...] = target
@@ -371,29 +373,36 @@ class Relaxation:
             raise ValueError(f"{name}: x must be writable, got a read-only array")
         return x if x.flags.c_contiguous and x.flags.aligned else np.array(x, order="C")
 
-    def _vector(self, name: str, argument: str, value: npt.ArrayLike) -> Array:
+    def _vector(self, name: str, argument: str, value: npt.ArrayLike, x: Array | None = None) -> Array:
+        """Return a vector as the kernels take it; x is what they write into, which must be somewhere else."""
         vector = vector_of(name, argument, value)
         if not np.can_cast(vector.dtype, self._dtype, "safe"):
             raise TypeError(f"{name}: {argument} must have dtype {self._dtype}, got {vector.dtype}")
+        if x is not None and vector.ndim <= 1 and np.shares_memory(x, vector):
+            raise ValueError(f"{name}: x must not overlap {argument}, got arrays that share memory")
         return contiguous(vector.astype(self._dtype, copy=False))
 
-    def _bounds(self, name: str, bounds: object) -> tuple[Array | None, Array | None]:
+    def _bounds(self, name: str, bounds: object, x: Array | None = None) -> tuple[Array | None, Array | None]:
         if bounds is None:
             return None, None
         if not isinstance(bounds, tuple | list) or len(bounds) != 2:
             raise TypeError(f"{name}: bounds must be a pair of arrays, numbers or None, got {shown(bounds)}")
-        lower, upper = (self._bound(name, f"bounds[{k}]", bound) for k, bound in enumerate(bounds))
-        return lower, upper
+        return self._bound(name, "bounds[0]", bounds[0], np.inf, x), self._bound(
+            name, "bounds[1]", bounds[1], -np.inf, x
+        )
 
-    def _bound(self, name: str, argument: str, bound: Any) -> Array | None:
+    def _bound(self, name: str, argument: str, bound: Any, never: float, x: Array | None) -> Array | None:
+        """Return a bound of all rows: any numbers but NaN and `never`, beyond which there is none."""
         if bound is None:
             return None
         values = vector_of(name, argument, bound)
-        values = self._vector(name, argument, values if values.ndim else values.astype(self._dtype))
+        values = self._vector(name, argument, values if values.ndim else values.astype(self._dtype), x)
         if values.ndim == 0:
             values = np.full(self.shape[0], values, self._dtype)
         if values.shape != self.shape[:1]:
             raise ValueError(f"{name}: {argument} must have shape {self.shape[:1]}, got {values.shape}")
-        if np.isnan(values).any():
-            raise ValueError(f"{name}: {argument} must not be NaN, got NaN in row {int(np.argmax(np.isnan(values)))}")
+        wrong = np.isnan(values) | (values == never)
+        if wrong.any():
+            row = int(np.argmax(wrong))
+            raise ValueError(f"{name}: {argument} must not be NaN or {never}, got {values[row]} in row {row}")
         return values
