@@ -83,7 +83,7 @@ def iterate(problem: Problem, rule: Rule, at: Progress, after: Callable[[Progres
     problem : Problem
     rule : Rule
     at : Progress
-        With the x to begin with, which is overwritten.
+        With the x to begin with, which is overwritten, and its residual.
     after : callable
         Called after each window.
     longest : int
@@ -94,7 +94,6 @@ def iterate(problem: Problem, rule: Rule, at: Progress, after: Callable[[Progres
     int
         As `sor` returns it.
     """
-    at.residual = problem.residual(at.x)
     if at.residual <= problem.tolerance:
         return CONVERGED
     kept, safe = at.x.copy(), at.x.copy()
@@ -111,10 +110,10 @@ def iterate(problem: Problem, rule: Rule, at: Progress, after: Callable[[Progres
         at.norms += seen
         at.omegas += [omega] * window
         at.sweeps += window
-        action = rule.observe(seen)
         begin, norm = norm, seen[-1]
         factor = _factor(begin, seen)
         grown = not norm <= problem.limit
+        action = rule.observe([*seen[:-1], math.inf] if grown else seen)
         if action == "undo":
             at.x[...] = kept
             norm, factor = math.inf, 1.0

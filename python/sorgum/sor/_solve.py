@@ -114,29 +114,35 @@ def solve(
     null = _nullspace_of(name, nullspace, n)
     wanted = flag_of(name, "progress", progress)
     largest_row, weight = matrix.magnitude()
+    if null is not None:
+        _check_nullspace(name, matrix, null.astype(b.dtype), largest_row)
+    lower, upper = bounds
+    free = lower is None and upper is None
+    if lower is not None and upper is not None:
+        bounds = np.minimum(lower, upper), upper  # where they cross the upper one holds
     x = np.zeros_like(b) if x0 is None else x0.copy()
     infos, residuals, ways = [], [], []
     for column in range(1 if b.ndim == 1 else b.shape[1]):
         right, start = (v if v.ndim == 1 else np.ascontiguousarray(v[:, column]) for v in (b, x))
         size = norm_of(right)
-        free = bounds[0] is None and bounds[1] is None
-        problem = Problem(
-            matrix, right, sweep, *bounds, max(relative * size, absolute), _limit(right.dtype, size), largest_row, most
+        for bound, within in zip(bounds, (np.maximum, np.minimum), strict=True):
+            if bound is not None:
+                within(start, bound, out=start)
+        problem = Problem(matrix, right, sweep, *bounds, 0.0, 0.0, largest_row, most)
+        at = Progress(start, residual=problem.residual(start))
+        # With bounds, b = 0 is no trivial system: what is to be solved is counted from where that begins.
+        scale = at.residual if size == 0 and not free else size
+        problem = replace(
+            problem,
+            tolerance=_tolerance(relative, scale, absolute),
+            limit=_limit(right.dtype, max(size, at.residual)),
         )
-        at = Progress(start)
-        if not free:
-            for bound, within in zip(bounds, (np.maximum, np.minimum), strict=True):
-                if bound is not None:
-                    within(start, bound, out=start)
-            if size == 0:  # the bounds make what is to be solved: it is counted from where that begins
-                first = problem.residual(start)
-                problem = replace(problem, tolerance=max(relative * first, absolute), limit=_limit(b.dtype, first))
         rule: Rule = Fixed(choice) if isinstance(choice, float) else _rule(choice, weight, sweep)
         if size == 0 and free:
             at.x[...], at.residual = 0, 0.0
             info = 0
-        elif null is not None and abs(dot(null, right.astype(np.float64))) > problem.tolerance * norm_of(null):
-            at.residual, info = problem.residual(at.x), INCONSISTENT
+        elif free and null is not None and not _is_consistent(null, right, problem.tolerance):
+            info = INCONSISTENT
         else:
             with _bar(wanted, most) as show:
 
@@ -147,7 +153,7 @@ def solve(
 
                 info = iterate(problem, rule, at, after, 1 if callback is not None else LONGEST_WINDOW)
         if null is not None and free:
-            at.x -= (dot(null, at.x.astype(np.float64)) / norm_of(null) ** 2 * null).astype(at.x.dtype)
+            _take_away(null, problem, at)
         if x.ndim > 1:
             x[:, column] = at.x
         infos.append(info)
@@ -224,13 +230,18 @@ def _tolerance_of(name: str, argument: str, value: Any) -> float:
     return number
 
 
+def _tolerance(relative: float, scale: float, absolute: float) -> float:
+    """Return the residual to come down to. No part of a norm that overflows is known."""
+    return min(max(relative * scale if scale < math.inf else 0.0, absolute), sys.float_info.max)
+
+
 def _nullspace_of(name: str, nullspace: Any, n: int) -> Array | None:
     if nullspace is None:
         return None
     if isinstance(nullspace, str):
         if nullspace != "constant":
             raise ValueError(f"{name}: nullspace must be 'constant' or a vector, got {shown(nullspace)}")
-        return np.ones(n)
+        return np.ones(n) if n > 0 else None
     vector = vector_of(name, "nullspace", nullspace).astype(np.float64)
     if vector.shape != (n,):
         raise ValueError(f"{name}: nullspace must have shape ({n},), got {vector.shape}")
@@ -239,6 +250,30 @@ def _nullspace_of(name: str, nullspace: Any, n: int) -> Array | None:
     if largest == 0:
         raise ValueError(f"{name}: nullspace must not be zero, got a vector of zeros")
     return contiguous(np.ldexp(vector, 1 - int(np.frexp(largest)[1])))
+
+
+def _check_nullspace(name: str, matrix: compiled.Relaxation, null: Array, largest_row: float) -> None:
+    """Refuse a vector that A does not map to zero: what is taken away along it would change the residual."""
+    image, size = matrix.residual(null, np.zeros_like(null)), largest_row * norm_of(null)
+    if not image <= math.sqrt(np.finfo(null.dtype).eps) * size:
+        raise ValueError(
+            f"{name}: nullspace must be a vector v that A maps to zero, got ||A v|| = {image:.3g} where ||A|| ||v|| is "
+            f"{size:.3g}"
+        )
+
+
+def _is_consistent(null: Array, b: Array, tolerance: float) -> bool:
+    return abs(dot(null, b.astype(np.float64))) <= tolerance * norm_of(null)
+
+
+def _take_away(null: Array, problem: Problem, at: Progress) -> None:
+    """Take what x has along the null space away, unless roundings of that make the residual too large."""
+    with np.errstate(all="ignore"):
+        part = dot(null, at.x.astype(np.float64)) / norm_of(null) ** 2
+        x = (at.x - part * null).astype(at.x.dtype)
+    residual = problem.residual(x)
+    if residual < math.inf and residual <= max(at.residual, problem.tolerance):
+        at.x[...], at.residual = x, residual
 
 
 def _limit(dtype: np.dtype[Any], size: float) -> float:

@@ -58,8 +58,9 @@ def sor(
         As in `Relaxation.sweep`: projected relaxation, for linear complementarity problems. The residual is then
         counted without what a bound holds back; where b = 0, `rtol` is relative to its first value.
     nullspace : "constant" or array_like of shape (n,), optional
-        The vector v that a singular symmetric A maps to zero. A right-hand side whose part along v exceeds the
-        tolerance is inconsistent; else the solution without such a part is returned.
+        The vector v that a singular symmetric A maps to zero; one that it does not is refused. A right-hand side whose
+        part along v exceeds the tolerance is inconsistent; else the solution without such a part is returned. With
+        bounds, which choose the solution themselves, it has no effect.
     callback : callable, optional
         Called as `callback(x)` after each sweep with the array that is being worked on: copy it to keep it.
     progress : bool, default False
@@ -71,8 +72,9 @@ def sor(
         Finite in every case.
     info : int, or array of shape (k,)
         0: converged. Positive: the sweeps done, `maxiter`. -1: diverged. -2: singular and inconsistent. -4: the limit
-        of the dtype, the residual lies below 8 u (||A|| ||x|| + ||b||) and has not fallen by 2 percent in the last
-        quarter of all sweeps, with ||A|| the largest sum of magnitudes in a row and u = 2^-53 (float32: 2^-24).
+        of the dtype, no element changes any more, or the residual lies below 8 u (||A|| ||x|| + ||b||) and has not
+        fallen by 2 percent in the last quarter of all sweeps, with ||A|| the largest sum of magnitudes in a row and
+        u = 2^-53 (float32: 2^-24).
 
     Raises
     ------
