@@ -9,6 +9,7 @@ import argparse
 import ast
 import importlib
 import inspect
+import re
 import sys
 from pathlib import Path
 from typing import TypeAlias
@@ -67,7 +68,7 @@ def in_double_quotes(node: ast.expr | None) -> str:
 def shown(annotation: str) -> str:
     """Return a parameter's annotation by the stub's own short names."""
     names = {"npt.ArrayLike": "_Numbers", "Array": "_Array"}
-    return " | ".join(names.get(part, part) for part in annotation.split(" | "))
+    return re.sub(r"npt\.ArrayLike|\bArray\b", lambda found: names[found[0]], annotation)
 
 
 class Signature:
@@ -110,7 +111,8 @@ def declarations(signature: Signature) -> list[str]:
     """Return the overloads of a function, or its one declaration."""
     first, (annotation, default) = next(iter(signature.parameters.items()))
     returns, pair = signature.returns, signature.returns in ("tuple[Array, Array]", "tuple[Any, Array]")
-    if signature.name in RECORDS or not (pair or returns in ("Any", "Array")):
+    unknown = annotation == returns == "Any"  # what is made of an object that is no array
+    if signature.name in RECORDS or unknown or not (pair or returns in ("Any", "Array")):
         return [signature.text({}, shown(returns))]
     no_out: Changes = {"out": ("None", "None")} if "out" in signature.parameters else {}
     cases: list[tuple[Changes, str]] = [({"out": ("_Out", None)}, "_Out")] if no_out else []
@@ -138,7 +140,7 @@ def stub(family: str) -> str:
             origins |= {alias.name: node.module or "" for alias in node.names if alias.name in package.__all__}
     imports: dict[str, set[str]] = {
         "collections.abc": {"Sequence"},
-        "typing": {"Any", "Protocol", "TypeAlias", "TypeVar", "overload"},
+        "typing": {"Any", "Protocol", "TypeAlias", "TypeVar"},
     }
     body = ""
     for name in package.__all__:
@@ -153,12 +155,15 @@ def stub(family: str) -> str:
             for word in used & source.homes.keys() - {"Array", "overload"}:
                 if word not in package.__all__:
                     imports.setdefault(source.homes[word], set()).add(word)
+    if "@overload\n" in body:
+        imports["typing"].add("overload")
     lines = []
     for module, names in imports.items():
         lines += [f"from {module} import {name}" for name in names if " as " in name]
         if plain := sorted((name for name in names if " as " not in name), key=lambda name: (name.islower(), name)):
             lines.append(f"from {module} import {', '.join(plain)}")
-    own = sorted(line for line in lines if line.startswith("from sorgum"))
+    own = [line for line in lines if line.startswith("from sorgum")]
+    own.sort(key=lambda line: (line.split()[1], not line.split()[3].isupper(), line))  # constants first, as ruff has it
     standard = sorted(line for line in lines if not line.startswith("from sorgum"))
     text = HEADER.format(family=family) + "\n".join(standard) + "\n\nimport numpy as np\nimport numpy.typing as npt\n\n"
     text += "\n".join(own) + "\n\n__all__ = [\n" + "".join(f'    "{name}",\n' for name in package.__all__) + "]\n"

@@ -1,0 +1,94 @@
+"""The types of sorgum.sor, made from its sources by tools/make_stubs.py."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol, TypeAlias, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from sorgum.sor._relaxation import Relaxation as Relaxation
+from sorgum.sor._smoother import smoother as smoother
+from sorgum.sor._solve import SolveResult as SolveResult
+from sorgum.sor._ssor_cg import SsorCgResult as SsorCgResult
+
+__all__ = [
+    "SSOR",
+    "Relaxation",
+    "SolveResult",
+    "SsorCgResult",
+    "residual_norm",
+    "smoother",
+    "sor",
+    "sor_result",
+    "ssor_cg",
+    "ssor_cg_result",
+]
+
+class _SupportsDLPack(Protocol):
+    def __dlpack__(self, *args: Any, **kwargs: Any) -> Any: ...
+    def __dlpack_device__(self) -> tuple[Any, Any]: ...
+
+_Array: TypeAlias = npt.NDArray[Any]
+_Numbers: TypeAlias = npt.ArrayLike | _SupportsDLPack
+_Plain: TypeAlias = npt.NDArray[Any] | np.generic | bool | int | float | Sequence[Any]
+_A = TypeVar("_A", bound=_SupportsDLPack)
+_Out = TypeVar("_Out", bound=_SupportsDLPack)
+
+def SSOR(A: Any, omega: float = 1.0, *, order: str = "natural") -> Any: ...
+def residual_norm(A: Any, x: _Numbers, b: _Numbers) -> float: ...
+def sor(
+    A: Any,
+    b: _Numbers,
+    x0: _Numbers | None = None,
+    *,
+    omega: float | str = "adaptive",
+    rtol: float = 1e-05,
+    atol: float = 0.0,
+    maxiter: int | None = None,
+    sweep: str = "forward",
+    order: str = "natural",
+    bounds: tuple[_Numbers | None, _Numbers | None] | None = None,
+    nullspace: str | _Numbers | None = None,
+    callback: Callable[[_Array], Any] | None = None,
+    progress: bool = False,
+) -> tuple[_Array, Any]: ...
+def sor_result(
+    A: Any,
+    b: _Numbers,
+    x0: _Numbers | None = None,
+    *,
+    omega: float | str = "adaptive",
+    rtol: float = 1e-05,
+    atol: float = 0.0,
+    maxiter: int | None = None,
+    sweep: str = "forward",
+    order: str = "natural",
+    bounds: tuple[_Numbers | None, _Numbers | None] | None = None,
+    nullspace: str | _Numbers | None = None,
+    callback: Callable[[_Array], Any] | None = None,
+    progress: bool = False,
+) -> SolveResult: ...
+def ssor_cg(
+    A: Any,
+    b: _Numbers,
+    x0: _Numbers | None = None,
+    *,
+    omega: float | str = "adaptive",
+    rtol: float = 1e-05,
+    atol: float = 0.0,
+    maxiter: int | None = None,
+    callback: Callable[[_Array], Any] | None = None,
+    progress: bool = False,
+) -> tuple[_Array, int]: ...
+def ssor_cg_result(
+    A: Any,
+    b: _Numbers,
+    x0: _Numbers | None = None,
+    *,
+    omega: float | str = "adaptive",
+    rtol: float = 1e-05,
+    atol: float = 0.0,
+    maxiter: int | None = None,
+    callback: Callable[[_Array], Any] | None = None,
+    progress: bool = False,
+) -> SsorCgResult: ...
