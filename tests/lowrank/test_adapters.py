@@ -33,6 +33,7 @@ def several(dtype: np.dtype[Any], out: int = 50, inner: int = 70) -> list[tuple[
     ]
 
 
+@pytest.mark.sanitize
 @each_dtype
 def test_each_row_has_the_bits_of_its_adapter(name: str, isa: str, threads: Callable[[int], None]) -> None:
     assert sg.isa() == isa
@@ -101,6 +102,7 @@ A, B, X = np.zeros((2, 4), np.float32), np.zeros((3, 2), np.float32), np.zeros((
         (3, TypeError, "adapters must be a sequence of (A, B, scale), got int"),
     ],
 )  # fmt: skip
+@pytest.mark.sanitize
 def test_refusals_of_sets(given: Any, error: type[Exception], message: str) -> None:
     with pytest.raises(error) as caught:
         sg.lowrank.AdapterSet(given)

@@ -60,6 +60,7 @@ def test_agrees_with_the_reference(name: str, activation: Any) -> None:
         assert not np.all(abs(got[::-1].astype(np.float64) - expected) <= tolerance * size)
 
 
+@pytest.mark.sanitize
 @each_dtype
 def test_a_row_alone_has_the_bits_of_the_row_in_a_batch(name: str, isa: str, threads: Callable[[int], None]) -> None:
     assert sg.isa() == isa
@@ -77,6 +78,7 @@ def test_a_row_alone_has_the_bits_of_the_row_in_a_batch(name: str, isa: str, thr
         assert same(sg.lowrank.apply(x[some], a, b, scale=0.5, base=base[some]), batch[some])
 
 
+@pytest.mark.sanitize
 @each_dtype
 def test_layouts(name: str) -> None:
     dtype = DTYPES[name]

@@ -161,6 +161,7 @@ def test_scales_beyond_the_type_that_is_computed_in(rank: int) -> None:
     assert same(sg.lowrank.merge(w.astype(np.float64), a, b, scale=1e39), w.astype(np.float64))
 
 
+@pytest.mark.sanitize
 @each_dtype
 def test_layouts_and_threads(name: str, isa: str, threads: Callable[[int], None]) -> None:
     assert sg.isa() == isa
@@ -185,6 +186,7 @@ def test_layouts_and_threads(name: str, isa: str, threads: Callable[[int], None]
     assert same(w, expected)
 
 
+@pytest.mark.sanitize
 def test_convolutions_and_embeddings() -> None:
     a, b = numbers((4, 5, 3, 3), np.dtype(np.float32), seed=1), numbers((6, 4, 1, 1), np.dtype(np.float32), seed=2)
     w = numbers((6, 5, 3, 3), np.dtype(np.float32), seed=3)
@@ -218,6 +220,7 @@ def test_what_is_not_finite_is_found_wherever_it_stands(argument: str, value: fl
     assert (out == 7.0).all()
 
 
+@pytest.mark.sanitize
 def test_bits_of_bfloat16_at_odd_addresses() -> None:
     """As in a mapped file: NumPy calls them aligned, since their type is a structure."""
     bytes_of = np.zeros(1 + 3 * 4 * 2, np.uint8)

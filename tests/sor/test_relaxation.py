@@ -195,6 +195,7 @@ def test_norms_of_what_has_changed(dtype: Any, order: str, isa: str) -> None:
 # What must not show
 
 
+@pytest.mark.sanitize
 def test_instruction_sets_threads_and_alignments(isa: str, threads: Callable[[int], None]) -> None:
     for dtype in DTYPES:
         for a in (
@@ -222,6 +223,7 @@ def test_instruction_sets_threads_and_alignments(isa: str, threads: Callable[[in
                     assert bits(norms) == bits(expected)
 
 
+@pytest.mark.sanitize
 @each_dtype
 @each_order
 def test_any_order_of_entries_and_any_types_of_indices(dtype: Any, order: str) -> None:
@@ -302,6 +304,7 @@ SHARED = {
 ONE_RUN = ("lines of 7", "entries anywhere")  # a row always depends on one shortly before it
 
 
+@pytest.mark.sanitize
 @pytest.mark.parametrize("what", SHARED)
 def test_several_threads_in_natural_order(what: str, shared: Callable[[int], None]) -> None:
     """Every row waits for those before it that it is coupled with, whatever the threads do."""
@@ -340,6 +343,7 @@ def test_several_threads_in_natural_order(what: str, shared: Callable[[int], Non
 # Other values and shifts
 
 
+@pytest.mark.sanitize
 @each_dtype
 @each_order
 def test_other_values(dtype: Any, order: str) -> None:
@@ -353,6 +357,7 @@ def test_other_values(dtype: Any, order: str) -> None:
         assert bits(now) == bits(relaxed(other, x, b, 1.3, order))
 
 
+@pytest.mark.sanitize
 @each_dtype
 @each_order
 def test_shifts(dtype: Any, order: str) -> None:
@@ -394,6 +399,7 @@ def test_a_refused_change_changes_nothing() -> None:
 # Residuals
 
 
+@pytest.mark.sanitize
 @each_dtype
 @each_order
 def test_residuals(dtype: Any, order: str, isa: str) -> None:
@@ -412,6 +418,7 @@ def test_residuals(dtype: Any, order: str, isa: str) -> None:
         assert relaxation.residual_norm(x, b) == norm
 
 
+@pytest.mark.sanitize
 def test_the_compiled_class_trusts_nobody() -> None:
     compiled = sg.sor.Relaxation(P)._compiled
     x = np.zeros(3)
