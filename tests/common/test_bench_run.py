@@ -186,4 +186,17 @@ def test_peers_are_held_to_what_the_environment_holds_us_to(monkeypatch: pytest.
     assert runner.parse(["--quick"]).isa is None
     monkeypatch.setenv("SORGUM_ISA", "scalar")
     assert runner.parse(["--quick"]).isa == "scalar"
-    assert runner._environment(runner.parse(["--quick"]).isa)["ATEN_CPU_CAPABILITY"] == "default"
+    assert runner._environment(runner.parse(["--quick"]).isa, 1)["ATEN_CPU_CAPABILITY"] == "default"
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_blas_has_as_many_threads_as_the_worker_has_cpus(threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """NumPy is imported before the worker is confined to its CPUs."""
+    if len(os.sched_getaffinity(0)) < 2:
+        pytest.skip("needs two CPUs")
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "3")
+    code = "import numpy, threadpoolctl; print(*(d['num_threads'] for d in threadpoolctl.threadpool_info()))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=runner._environment(None, threads), capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == [str(threads)]

@@ -32,6 +32,10 @@ _PEER_ISAS = {
     "avx2": {"ATEN_CPU_CAPABILITY": "avx2", "XLA_FLAGS": "--xla_cpu_max_isa=AVX2"},
 }
 
+# BLAS counts its threads when NumPy is imported, before the worker is confined to its CPUs: more threads than CPUs wait
+# for each other, and products take tens of times as long.
+_BLAS_THREADS = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
+
 
 def _threads(text: str) -> int:
     if text == "all":
@@ -72,8 +76,8 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     return options
 
 
-def _environment(isa: str | None) -> dict[str, str]:
-    environment = dict(os.environ)
+def _environment(isa: str | None, threads: int) -> dict[str, str]:
+    environment = dict(os.environ) | dict.fromkeys(_BLAS_THREADS, str(threads))
     if isa is not None:
         environment["SORGUM_ISA"] = isa
         for name, value in _PEER_ISAS.get(isa, {}).items():
@@ -113,7 +117,9 @@ def _work(settings: Settings, isa: str | None, folder: str) -> _Outcome:
     result = Path(folder, f"{settings.threads}.jsonl")
     command = [sys.executable, "-m", "sorgum.bench.worker", settings.to_json(), str(result)]
     error = output = ""
-    with subprocess.Popen(command, env=_environment(isa), stdout=subprocess.PIPE, text=True) as worker:
+    with subprocess.Popen(
+        command, env=_environment(isa, settings.threads), stdout=subprocess.PIPE, text=True
+    ) as worker:
         try:
             output, _ = worker.communicate()
         except KeyboardInterrupt:
