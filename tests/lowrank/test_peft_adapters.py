@@ -320,6 +320,27 @@ def test_arrays_that_are_not_contiguous(tmp_path: Path) -> None:
          "A of q must be float16, bfloat16, float32, float64, bool or integer, got dtype dtype('complex128')"),
         (("out", peft.Adapter({"q": low_rank(4, 1.0), "k": low_rank(4, 1.0, bias=ROWS)})), ValueError,
          "adapter must have modules that agree in lora_bias, got some with and some without"),
+        (("out", peft.Adapter({"q": low_rank(4, 1e305)})), ValueError,
+         "adapter must have a finite number as lora_alpha, got 4e+305"),
+        (("out", peft.Adapter({"q": low_rank(4, 1.0), "k": low_rank(4, 1.0), "v": low_rank(4, 1e305)})), ValueError,
+         "adapter must have a finite number as alpha_pattern['^v'], got 4e+305"),
+        (("out", peft.Adapter({"q": low_rank(4, 1e308)})), ValueError,
+         "adapter must have a config that JSON holds, got Out of range float values are not JSON compliant: inf"),
+        (("out", peft.Adapter({}, {}, {"lora_dropout": np.nan})), ValueError,
+         "adapter must have a config that JSON holds, got Out of range float values are not JSON compliant: nan"),
+        (("out", peft.Adapter({}, {}, {"task_type": {1}})), ValueError,
+         "adapter must have a config that JSON holds, got Object of type set is not JSON serializable"),
+        (("out", peft.Adapter({"q": low_rank(4, 1.0)}, {"q.lora_A.weight": np.ones((4, 5))})), ValueError,
+         "adapter must replace tensors whose names are not those of factors, got 'q.lora_A.weight'"),
+        (("out", peft.Adapter({}, {"q.base_layer.bias": ROWS})), ValueError,
+         "adapter must replace tensors whose names are not those of factors, got 'q.base_layer.bias'"),
+        (("out", peft.Adapter({"\ud800": low_rank(4, 1.0)})), ValueError,
+         "adapter must have names that are text, got '\\ud800'"),
+        (("out", peft.Adapter({1: low_rank(4, 1.0)})), TypeError,  # type: ignore[dict-item]
+         "adapter must have names that are strings, got int"),
+        (("out", peft.Adapter([1])), TypeError, "adapter must have a dict as modules, got list"),  # type: ignore[arg-type]
+        (("out", peft.Adapter({"q": 1})), TypeError,  # type: ignore[dict-item]
+         "adapter must have a LowRank for q, got int"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_written(

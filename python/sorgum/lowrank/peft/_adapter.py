@@ -148,9 +148,28 @@ def read_adapter_of(argument: Argument, directory: object) -> Adapter:
 
 def checked(argument: Argument, adapter: Adapter) -> Adapter:
     """Return an adapter that anybody may have made, its arrays as arrays of types of `HALF_AND_FULL`."""
+    for part in ("modules", "replaced", "config"):
+        if not isinstance(getattr(adapter, part), Mapping):
+            got = kind_of(getattr(adapter, part))
+            raise TypeError(f"{argument.function}: {argument.name} must have a dict as {part}, got {got}")
+    for name in (*adapter.modules, *adapter.replaced):
+        _refuse_unless_text(argument, name)
+    for name, factors in adapter.modules.items():
+        if not isinstance(factors, LowRank):
+            got = kind_of(factors)
+            raise TypeError(f"{argument.function}: {argument.name} must have a LowRank for {name}, got {got}")
     modules = {name: _checked(argument, name, factors) for name, factors in adapter.modules.items()}
     replaced = {name: _array(argument, name, array) for name, array in adapter.replaced.items()}
     return Adapter(modules, replaced, adapter.config)
+
+
+def _refuse_unless_text(argument: Argument, name: object) -> None:
+    if not isinstance(name, str):
+        raise TypeError(f"{argument.function}: {argument.name} must have names that are strings, got {kind_of(name)}")
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        raise argument.refusal("have names that are text", shown(name)) from None
 
 
 def _place(
@@ -260,19 +279,28 @@ def write_adapter(directory: str | os.PathLike[str], adapter: Adapter, *, base_m
     config = _config_of(argument, adapter)
     if base_model is not None:
         config["base_model_name_or_path"] = base_model
-    arrays = _tensors_of(adapter)
+    try:
+        text = (json.dumps(config, indent=2, sort_keys=True, allow_nan=False) + "\n").encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        raise argument.refusal("have a config that JSON holds", str(error)) from None
+    ranks_and_scales(argument, Options.of(argument, config), adapter.modules)  # what is refused when it is read
+    arrays = _tensors_of(argument, adapter)
     tensors = laid_out({name: (dtype_name(array.dtype) or "", array.shape) for name, array in arrays.items()})
     with NewDirectory(place, path) as new:
         with new.file(_CONFIG) as file:
-            file.write((json.dumps(config, indent=2, sort_keys=True) + "\n").encode())
+            file.write(text)
         with new.file(_TENSORS) as file:
             file.write(header_bytes(tensors, {"format": "pt"}))
             for array in arrays.values():
                 file.write(np.ascontiguousarray(array))
 
 
-def _tensors_of(adapter: Adapter) -> dict[str, Array]:
-    arrays = {}
+def _tensors_of(argument: Argument, adapter: Adapter) -> dict[str, Array]:
+    arrays: dict[str, Array] = {}
+    for name in adapter.replaced:
+        others: dict[str, Array] = {}
+        if _place(argument, _PREFIX + name, collections.defaultdict(dict), others) != (others, name):
+            raise argument.refusal("replace tensors whose names are not those of factors", shown(name))
     for module, factors in adapter.modules.items():
         A, B = (
             ("lora_embedding_A", "lora_embedding_B")
