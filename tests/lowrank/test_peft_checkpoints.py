@@ -240,6 +240,15 @@ def test_the_command_line(tmp_path: Path, rng: np.random.Generator) -> None:
     )
 
 
+def test_weights_of_the_command_line_may_be_tiny(tmp_path: Path, rng: np.random.Generator) -> None:
+    """argparse takes -5e-1 for an option."""
+    base, source, _, _ = three_shards(tmp_path, rng)
+    peft.merge_checkpoint(base, [source, source], tmp_path / "out", weights=[-0.5, -2e-300])
+    done = command("base", "adapter", "adapter", "-o", "new", "--weights", "-5E-1", "-2e-300", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (0, "new: 2 tensors merged, 0 replaced\n")
+    assert files(tmp_path / "new") == files(tmp_path / "out")
+
+
 def test_the_progress_bar_counts_the_bytes(
     tmp_path: Path, rng: np.random.Generator, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from collections.abc import Sequence
+from decimal import Decimal
 
 from sorgum.lowrank.peft._merge import merge_checkpoint
 
 __all__ = ["main"]
+
+_NEGATIVE_WITH_EXPONENT = re.compile(r"-(\d+\.?\d*|\.\d+)[eE][+-]?\d{1,3}")  # argparse takes these for options
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -37,7 +41,9 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--dtype", choices=types, help="type of the tensors that are changed (that of the base)")
     parser.add_argument("--not-strict", action="store_true", help="leave out tensors that the base has no place for")
     parser.add_argument("--quiet", action="store_true", help="no progress bar and no summary")
-    given = parser.parse_args(arguments)
+    given = parser.parse_args(
+        [f"{Decimal(text):f}" if _NEGATIVE_WITH_EXPONENT.fullmatch(text) else text for text in arguments]
+    )
     try:
         done = merge_checkpoint(
             given.base,
