@@ -255,6 +255,8 @@ FROZEN.flags.writeable = False
         ({"scale": np.inf}, ValueError, "scale must be finite, got inf"),
         ({"scale": "1"}, TypeError, "scale must be a real number, got str"),
         ({"form": "times"}, ValueError, "form must be 'add' or 'hadamard', got 'times'"),
+        ({"form": "hadamard", "rounding": "peft"}, ValueError, "rounding must be 'once' where form is 'hadamard', got "
+         "'peft'"),
         ({"rounding": 1}, TypeError, "rounding must be a string, got 1"),
         ({"mask": np.ones((3, 3), bool)}, ValueError, "mask must have the shape of W, (3, 4), got (3, 3)"),
         ({"mask": np.ones((3, 4))}, TypeError, "mask must be boolean, got dtype dtype('float64')"),

@@ -63,7 +63,7 @@ def merge(
     fan_in_fan_out : bool, optional
         `W` and the result have shape (in, out), as the layers of GPT-2 and embeddings have it.
     rounding : {"once", "peft"}, optional
-        "peft": scale * B A is rounded to the type of `W` before it is added, as PEFT does it.
+        "peft": scale * B A is rounded to the type of `W` before it is added, as PEFT does it; with "add" alone.
     check_finite : bool, optional
         Refuse, before anything is written, if an argument or the result is not finite.
     out : ndarray, optional
@@ -106,6 +106,8 @@ def merge(
     """
     require_option("merge", "form", form, "add", "hadamard")
     require_option("merge", "rounding", rounding, "once", "peft")
+    if form == "hadamard" and rounding != "once":
+        raise ValueError(f"merge: rounding must be 'once' where form is 'hadamard', got {rounding!r}")
     transposed = flag_of("merge", "fan_in_fan_out", fan_in_fan_out)
     finite = flag_of("merge", "check_finite", check_finite)
     factor = finite_number("merge", "scale", scale)
