@@ -168,6 +168,17 @@ def test_relative_error_holds(dtype: Any) -> None:
                 assert rtol < 1e-4 or len(energy.s) == len(found.s)
 
 
+@pytest.mark.parametrize("shape", [(1, 30), (30, 1), (50, 40), (130, 90)])
+@pytest.mark.parametrize("method", ["auto", "krylov", "exact"])
+def test_an_error_of_one_takes_no_values(shape: tuple[int, int], method: Any, rng: np.random.Generator) -> None:
+    """LAPACK's values, rounded, have a norm a little above that of the matrix or below it."""
+    for dtype in (np.float32, np.float64):
+        for _ in range(5):
+            a = rng.standard_normal(shape).astype(dtype)
+            assert len(sg.lowrank.truncated_svd(a, rtol=1, method=method).s) == 0
+            assert len(sg.lowrank.truncated_svd(a, energy=0, method=method).s) == 0
+
+
 def test_relative_error_of_noise() -> None:
     """Values that are all alike: the space grows until it holds enough of them."""
     a = np.random.default_rng(5).standard_normal((500, 400))

@@ -40,9 +40,10 @@ def extract(
     rank : int, optional
         The rank of the adapter: 0 to the smaller dimension. Exactly one of `rank`, `rtol` and `energy` is given.
     rtol : float, optional
-        The least rank for which ||W1 - W0 - B A|| <= rtol ||W1 - W0|| in the Frobenius norm: 0 to 1.
+        As many as make ||W1 - W0 - B A|| <= rtol ||W1 - W0|| in the Frobenius norm: 0 to 1. Where singular values are
+        close, that may be a few more than the least rank that would.
     energy : float, optional
-        The least rank that holds this part of ||W1 - W0||^2: 0 to 1.
+        As many as hold this part of ||W1 - W0||^2: 0 to 1; the same as ``rtol=sqrt(1 - energy)``.
     rng : Key, int or numpy.random.Generator, optional
         What random rows are drawn with.
 

@@ -107,7 +107,7 @@ def exact(matrix: Dense, promise: Promise, *, smallest: bool = False) -> Triplet
     values = s.astype(np.float64)
     rank = promise.rank
     if rank is None:
-        rank = _least_rank(values, 0.0, promise.rtol * matrix.norm)
+        rank = 0 if promise.rtol >= 1 else _least_rank(values, 0.0, promise.rtol * matrix.norm)
     kept = slice(len(s) - 1, len(s) - 1 - rank if rank < len(s) else None, -1) if smallest else slice(0, rank)
     rest = values[: len(s) - rank] if smallest else values[rank:]
     error = math.sqrt(_sum_of_squares(rest)) / matrix.norm if matrix.norm else 0.0
