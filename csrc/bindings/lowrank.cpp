@@ -45,6 +45,10 @@ void apply(const py::array& x, const py::array& a, const py::array& b, double sc
            const std::optional<py::array>& mid, const std::optional<py::array>& gate,
            const std::optional<py::array>& base, bool wide, const py::array& out) {
     constexpr const char* name = "apply";
+    constexpr int most = static_cast<int>(lowrank::Activation::silu);
+    if (activation < 0 || activation > most)
+        throw ValueError(std::string(name) + ": activation must be in [0, " + std::to_string(most) + "], got " +
+                         std::to_string(activation));
     lowrank::ApplyArguments given;
     given.x = view_of(x, name, "x");
     given.a = view_of(a, name, "A");

@@ -9,6 +9,7 @@ from bounds_lowrank import DTYPES, apply_error
 
 import sorgum as sg
 from sorgum import reference
+from sorgum._core import lowrank as compiled
 from sorgum._data import load
 from sorgum._data.golden_lowrank import adapter, numbers
 
@@ -110,6 +111,27 @@ def test_arrays_of_no_size_that_memory_has() -> None:
                 sg.lowrank.apply(x, a, b)
         with pytest.raises(MemoryError):
             sg.lowrank.AdapterSet([(wide, np.ones((1, 1), np.float32), 1.0)])
+
+
+@pytest.mark.parametrize("n", [2**50, 2**59])
+def test_dimensions_without_elements_are_no_work(n: int) -> None:
+    """However long: pieces of nothing would keep a processor busy for hours."""
+    with pytest.raises(MemoryError):  # the middle would have n elements
+        sg.lowrank.apply(np.zeros((1, 0)), np.zeros((n, 0)), np.broadcast_to(0.0, (1, n)))
+    assert sg.lowrank.apply(np.zeros((0, n)), np.zeros((0, n)), np.zeros((2, 0))).shape == (0, 2)
+    for check in (False, True):
+        got = sg.lowrank.merge(np.zeros((0, n)), np.zeros((0, n)), np.zeros((0, 0)), check_finite=check)
+        assert got.shape == (0, n)
+        got = sg.lowrank.merge(np.zeros((0, n)), np.zeros((0, 0)), np.zeros((n, 0)), fan_in_fan_out=True)
+        assert got.shape == (0, n)
+
+
+@pytest.mark.parametrize("code", [-1, 3, 256])
+def test_codes_that_the_compiled_function_does_not_know(code: int) -> None:
+    x, out = np.ones((2, 2)), np.zeros((2, 2))
+    with pytest.raises(ValueError, match=rf"^apply: activation must be in \[0, 2\], got {code}$"):
+        compiled.apply(x, x, x, 1.0, code, None, None, None, True, out)
+    assert not out.any()
 
 
 X, A, B = np.zeros((5, 4)), np.zeros((2, 4)), np.zeros((3, 2))

@@ -72,6 +72,8 @@ template <class T>
 void PackedColumns<T>::pack(const Matrix& y) {
     depth_ = y.rows;
     columns_ = y.columns;
+    if (depth_ == 0 || columns_ == 0)  // 2^60 columns of no elements are no work
+        return;
     memory_.reserve(saturated_product(whole_vectors(columns_), depth_));
     with_stored<T>(y.dtype, [&](auto pair) {
         using S = typename decltype(pair)::stored;

@@ -56,6 +56,8 @@ void with_elements(DType dtype, Body&& body) {
 // The largest magnitude; refuses what is not finite.
 double finite_magnitude(const char* argument, const Matrix& given) {
     const Matrix m = given.has_rows() ? given : given.transposed();
+    if (m.rows == 0 || m.columns == 0)
+        return 0;
     std::vector<double> of_task(static_cast<std::size_t>(ceil_div(m.rows, kRows)), 0.0);
     const KernelTable& table = kernels();
     with_elements(m.dtype, [&](auto tag) {
@@ -223,7 +225,7 @@ private:
 
     template <class Body>
     void for_each_block(Body&& body) {
-        const index_t blocks = ceil_div(w_.columns, block_);
+        const index_t blocks = w_.rows == 0 ? 0 : ceil_div(w_.columns, block_);
         parallel_for_row_ranges(blocks, w_.rows, kRows, threads_, [&](index_t b, index_t begin, index_t end, int slot) {
             Scratch& scratch = scratch_[static_cast<std::size_t>(slot)];
             scratch.rows.pack(left_, begin, end - begin);
