@@ -126,6 +126,18 @@ def test_dimensions_without_elements_are_no_work(n: int) -> None:
         assert got.shape == (0, n)
 
 
+def test_one_row_has_one_gate() -> None:
+    """A number, as its row has no axis but the last; NumPy's contiguous arrays have one axis at least."""
+    x, a, b = np.ones(2), np.ones((1, 2)), np.ones((3, 1))
+    for gate in (0.5, np.array(0.5)):
+        np.testing.assert_array_equal(sg.lowrank.apply(x, a, b, gate=gate), [1.0, 1.0, 1.0])
+        grad = sg.lowrank.apply_grad(x, a, b, dy=np.ones(3), gate=gate)
+        np.testing.assert_array_equal(grad.x, [1.5, 1.5])
+        assert grad.gate == 6.0
+    with pytest.raises(ValueError, match=r"without its last axis, \(\), got \(1,\)$"):
+        sg.lowrank.apply(x, a, b, gate=[0.5])
+
+
 @pytest.mark.parametrize("code", [-1, 3, 256])
 def test_codes_that_the_compiled_function_does_not_know(code: int) -> None:
     x, out = np.ones((2, 2)), np.zeros((2, 2))

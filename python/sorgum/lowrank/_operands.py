@@ -52,7 +52,7 @@ def numbers_of(function: str, argument: str, value: npt.ArrayLike | None, wide: 
         return None
     array = bfloat16.widened(floats_of(function, argument, value))
     with np.errstate(over="ignore"):
-        return np.ascontiguousarray(array, dtype=np.float64 if wide else np.float32)
+        return np.asarray(array, dtype=np.float64 if wide else np.float32, order="C")  # of no axes, too
 
 
 def has_rows(array: Array) -> bool:
