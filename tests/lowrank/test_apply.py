@@ -126,6 +126,19 @@ def test_dimensions_without_elements_are_no_work(n: int) -> None:
         assert got.shape == (0, n)
 
 
+@pytest.mark.parametrize("name", ["x", "A", "B", "mid", "gate", "base"])
+def test_every_argument_may_share_memory_with_out(name: str) -> None:
+    """What is written for the first rows is not what the last ones are computed from."""
+    shapes = {"x": (60, 4), "A": (3, 4), "B": (4, 3), "mid": (3,), "gate": (60,), "base": (60, 4)}
+    given = {key: numbers(shape, DTYPES["f64"], seed=i) for i, (key, shape) in enumerate(shapes.items())}
+    expected = sg.lowrank.apply(**given)
+    memory = np.zeros(300)
+    shared = memory[5 : 5 + given[name].size].reshape(shapes[name])
+    shared[...] = given[name]
+    out = memory[3:243].reshape(60, 4)
+    assert same(sg.lowrank.apply(**given | {name: shared}, out=out), expected)
+
+
 def test_one_row_has_one_gate() -> None:
     """A number, as its row has no axis but the last; NumPy's contiguous arrays have one axis at least."""
     x, a, b = np.ones(2), np.ones((1, 2)), np.ones((3, 1))

@@ -111,7 +111,8 @@ def apply(
     result, target = rows_for("apply", out, shape, array)
     array = dense(as_matrix(apart(array, out), array.ndim - 1))
     a, b = dense(apart(a, out)), dense(apart(b, out))
-    gates = None if gates is None else gates.reshape(-1)
+    middle = None if middle is None else apart(middle, out)
+    gates = None if gates is None else apart(gates.reshape(-1), out)
     compiled.apply(array, a, b, factor, kind, middle, gates, added, wide, target)
     return written(result, target)
 
