@@ -87,6 +87,21 @@ def test_a_shape_of_65_axes(tmp_path: Path) -> None:
     refused_base(tmp_path, header({"a": entry(0, 4, [1] * 65)}) + bytes(4), f"{SIZES} [1, 1, 1, 1, 1, 1, 1, 1, ...")
 
 
+def test_shapes_that_no_array_can_have(tmp_path: Path) -> None:
+    """They have no elements: a base may keep such a tensor, and no adapter may have one."""
+    shape = (2**62, 2**62, 0)
+    adapter = write_adapter(tmp_path / "adapter", {})
+    (adapter / "adapter_model.safetensors").write_bytes(header({"z": entry(0, 0, shape)}))
+    rule = "have tensors of less than 2**60 elements, sizes of 0 not counted, where they are merged"
+    message = f"read_adapter: directory must {rule}, got shape {shape} for 'z' in adapter_model.safetensors"
+    with pytest.raises(ValueError, match="^" + re.escape(message) + "$"):
+        peft.read_adapter(adapter)
+    base = write_base(tmp_path / "base", {"q.weight": np.ones((2, 2), np.float32)})
+    (base / "model.safetensors").write_bytes(header({"z": entry(0, 0, shape)}))
+    peft.merge_checkpoint(base, peft.Adapter({}), tmp_path / "out")
+    assert (tmp_path / "out" / "model.safetensors").read_bytes() == (base / "model.safetensors").read_bytes()
+
+
 LENGTH = "have headers of at most 100000000 bytes and no longer than their file, got"
 JSON = "have files of valid JSON, got the header of model.safetensors"
 

@@ -137,6 +137,9 @@ class SafetensorsFile:
         if self._map is None:
             self._map = mmap.mmap(self.descriptor, self._size, access=mmap.ACCESS_READ)
         tensor = self.tensors[name]
+        if math.prod(max(1, size) for size in tensor.shape) >= 2**60:  # NumPy counts the bytes beside a size of 0, too
+            rule = "have tensors of less than 2**60 elements, sizes of 0 not counted, where they are merged"
+            raise self._refusal(rule, f"shape {tensor.shape} for {shown(name)}")
         return np.ndarray(tensor.shape, dtype_of(tensor.dtype), self._map, self.position(tensor))
 
     def _refusal(self, rule: str, got: str) -> ValueError:
