@@ -4,6 +4,7 @@ import contextlib
 import decimal
 import fractions
 import functools
+import importlib
 import inspect
 import re
 import sys
@@ -15,6 +16,7 @@ import numpy as np
 import pytest
 
 import sorgum as sg
+from sorgum import _core
 from sorgum.interop import bfloat16, dlpack
 
 s, r = sg.special, sg.random
@@ -77,6 +79,8 @@ OWN: dict[tuple[str, str], Any] = {
     ("softmax_from_partial", "p"): PARTS,
     ("flow_velocity", "probabilities"): P,
 }
+for _family in _core.families():  # what a family has in tests/support/cases
+    OWN |= getattr(importlib.import_module(f"cases.{_family}"), "ARGUMENTS", {})
 
 
 class Indexed:
@@ -177,7 +181,7 @@ except ModuleNotFoundError:
 
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     f"{home}.{name}": function
-    for home, module in (("special", s), ("random", r), ("sor", sg.sor), ("lowrank", sg.lowrank), ("sorgum", sg))
+    for home, module in (*((family, getattr(sg, family)) for family in _core.families()), ("sorgum", sg))
     for name in module.__all__
     if callable(function := getattr(module, name)) and not isinstance(function, type)
 }
