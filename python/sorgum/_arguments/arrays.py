@@ -34,6 +34,16 @@ def floats_of(function: str, argument: str, value: npt.ArrayLike) -> Array:
     )
 
 
+def compact(array: Array) -> Array:
+    """Return an array that is contiguous in C order, at an address that fits its elements."""
+    return np.ascontiguousarray(array) if is_at_home(array) else np.array(array, order="C")
+
+
+def is_at_home(array: Array) -> bool:
+    """Return whether the address is a multiple of the size; NumPy's own flag is always set for bits of bfloat16."""
+    return bool(array.__array_interface__["data"][0] % array.itemsize == 0)
+
+
 def float64s_of(function: str, argument: str, value: npt.ArrayLike) -> Array:
     """Return `value` as a new array of float64."""
     array = bfloat16.widened(plain(function, argument, value))

@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from sorgum._arguments.arrays import Array, floats_of
+from sorgum._arguments.arrays import Array, compact, floats_of
 from sorgum._arguments.results import apart, result_for
 from sorgum._arguments.scalars import flag_of, require_option
 from sorgum._core import lowrank as compiled
@@ -15,7 +15,6 @@ from sorgum.interop import bfloat16
 from sorgum.interop.arrays import plain
 from sorgum.lowrank._operands import (
     as_matrix,
-    compact,
     dense,
     factors_of,
     finite_number,

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from sorgum._arguments.arrays import Array, floats_of
+from sorgum._arguments.arrays import Array, compact, floats_of, is_at_home
 from sorgum._arguments.results import apart, result_for
 from sorgum._arguments.scalars import number_of
 from sorgum._core import lowrank as compiled
@@ -15,7 +15,6 @@ from sorgum.interop import bfloat16
 
 __all__ = [
     "as_matrix",
-    "compact",
     "dense",
     "factors_of",
     "finite_number",
@@ -61,22 +60,12 @@ def has_rows(array: Array) -> bool:
     if array.size and flags.c_contiguous and flags.aligned and array.dtype.kind == "f":  # most cases, quickly
         return True
     in_rows = array.shape[1] <= 1 or array.strides[1] == array.itemsize
-    return _is_at_home(array) and (array.size == 0 or (in_rows and _is_whole(array)))
+    return is_at_home(array) and (array.size == 0 or (in_rows and _is_whole(array)))
 
 
 def dense(array: Array) -> Array:
     """Return a matrix whose rows or columns are contiguous: the array itself, if it is so."""
     return array if has_rows(array) or has_rows(array.T) else compact(array)
-
-
-def compact(array: Array) -> Array:
-    """Return a matrix that is contiguous, at an address that fits its elements."""
-    return np.ascontiguousarray(array) if _is_at_home(array) else np.array(array, order="C")
-
-
-def _is_at_home(array: Array) -> bool:
-    """Return whether the address is a multiple of the size; NumPy's own flag is always set for bits of bfloat16."""
-    return bool(array.__array_interface__["data"][0] % array.itemsize == 0)
 
 
 def _is_whole(array: Array) -> bool:
