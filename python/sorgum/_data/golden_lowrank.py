@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sorgum import lowrank
-from sorgum._data.inputs import logits
+from sorgum._data.inputs import logits, numbers
 from sorgum.interop import bfloat16
 
 __all__ = ["FUNCTIONS", "HALF_FUNCTIONS", "adapter", "numbers", "outputs", "quick", "result_dtype"]
@@ -18,14 +18,6 @@ FUNCTIONS = ("apply", "merge", "magnitude", "apply_adapters", "apply_grad")
 HALF_FUNCTIONS = FUNCTIONS[:2]
 # out, in and rank: below a tile and a vector, at their borders, of one chunk and of several.
 SHAPES = ((1, 1, 1), (3, 17, 2), (12, 32, 16), (25, 70, 5), (49, 513, 17), (37, 100, 513), (5, 40, 2600), (13, 5000, 8))
-
-
-def numbers(shape: tuple[int, ...], dtype: np.dtype[Any], scale: float = 1.0, seed: int = 0) -> Array:
-    """Return numbers of any of the four types."""
-    if dtype.itemsize > 2:
-        return logits(shape, dtype, scale, seed)
-    x = logits(shape, np.float32, scale, seed)
-    return bfloat16.rounded(x, dtype) if bfloat16.is_bfloat16(dtype) else x.astype(dtype)
 
 
 def adapter(out: int, inner: int, rank: int, dtype: np.dtype[Any]) -> tuple[Array, Array]:

@@ -5,7 +5,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-__all__ = ["LENGTHS", "QUICK_LENGTHS", "SPECIALS", "hashed", "logits", "words"]
+from sorgum.interop import bfloat16
+
+__all__ = ["LENGTHS", "QUICK_LENGTHS", "SPECIALS", "hashed", "logits", "numbers", "words"]
 
 Array = NDArray[Any]
 
@@ -79,6 +81,29 @@ def logits(shape: int | tuple[int, ...], dtype: DTypeLike, scale: float = 3.0, s
     # The variance of one 16-bit integer is (2^32 - 1) / 12; of four of them, with standard deviation 2^16 / sqrt(3).
     unit = float.fromhex("0x1.bb67ae8584caap-16")
     return (total.astype(np.float64) * (unit * scale)).astype(dtype).reshape(shape)
+
+
+def numbers(shape: tuple[int, ...], dtype: np.dtype[Any], scale: float = 1.0, seed: int = 0) -> Array:
+    """Return numbers like those of `logits`, of any of the four types.
+
+    Parameters
+    ----------
+    shape : tuple of int
+    dtype : dtype
+        float16, bfloat16 (`sorgum.interop.bfloat16`), float32 or float64.
+    scale : float, optional
+        Of their distribution.
+    seed : int, optional
+        Another seed, other numbers.
+
+    Returns
+    -------
+    array
+    """
+    if dtype.itemsize > 2:
+        return logits(shape, dtype, scale, seed)
+    x = logits(shape, np.float32, scale, seed)
+    return bfloat16.rounded(x, dtype) if bfloat16.is_bfloat16(dtype) else x.astype(dtype)
 
 
 def words(n: int, dtype: DTypeLike, seed: int = 0) -> Array:
