@@ -166,7 +166,8 @@ def stub(family: str) -> str:
     own.sort(key=lambda line: (line.split()[1], not line.split()[3].isupper(), line))  # constants first, as ruff has it
     standard = sorted(line for line in lines if not line.startswith("from sorgum"))
     text = HEADER.format(family=family) + "\n".join(standard) + "\n\nimport numpy as np\nimport numpy.typing as npt\n\n"
-    text += "\n".join(own) + "\n\n__all__ = [\n" + "".join(f'    "{name}",\n' for name in package.__all__) + "]\n"
+    text += "".join(f"{line}\n" for line in [*own, ""] if own)
+    text += "__all__ = [\n" + "".join(f'    "{name}",\n' for name in package.__all__) + "]\n"
     return text + DEFINITIONS + body
 
 
