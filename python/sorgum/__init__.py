@@ -1,9 +1,9 @@
 """Numerical kernels for NumPy arrays with the same bits on every instruction set and number of threads.
 
 Functions live in modules by family: `sorgum.special` (exp, log, softmax, log_softmax, logsumexp), `sorgum.random`
-(keyed noise and what is drawn with it), `sorgum.sor` (sparse linear systems) and `sorgum.lowrank` (adapters). Beside
-them stand the controls of the process: `isa`, `available_isas`, `set_isa`, `get_num_threads`, `set_num_threads`,
-`get_memory_pool`, `set_memory_pool` and `show_config`.
+(keyed noise and what is drawn with it), `sorgum.sor` (sparse linear systems), `sorgum.lowrank` (adapters)
+and `sorgum.tucker` (mode products of tensors). Beside them stand the controls of the process: `isa`, `available_isas`,
+`set_isa`, `get_num_threads`, `set_num_threads`, `get_memory_pool`, `set_memory_pool` and `show_config`.
 
 Examples
 --------
@@ -13,7 +13,7 @@ Examples
 array([0.25, 0.25, 0.25, 0.25], dtype=float32)
 """
 
-from sorgum import lowrank, random, sor, special
+from sorgum import lowrank, random, sor, special, tucker
 from sorgum._core import __version__
 from sorgum.interop import threadpoolctl as _threadpoolctl
 from sorgum.runtime import (
@@ -41,6 +41,7 @@ __all__ = [
     "show_config",
     "sor",
     "special",
+    "tucker",
 ]
 
 _threadpoolctl.register_on_import()

@@ -1,0 +1,25 @@
+// The functions of the family for the bindings: they check all that they are given.
+#pragma once
+
+#include <vector>
+
+#include "core/types.h"
+
+namespace sorgum::tucker {
+
+// tensor (..., n, ...), contiguous in C order, with n elements along `mode`, which counts from the end where it is
+// negative; matrix (rank, n), or (n, rank) if transposed, or a vector (n,).
+struct ModeDotArguments {
+    ArrayView tensor, matrix;
+    index_t mode;
+    bool transposed;
+};
+
+// The shape of the product: `rank` takes the place of n, or nothing does for a vector.
+std::vector<index_t> mode_dot_shape(const ModeDotArguments& arguments);
+
+// out has that shape and the tensor's type, any layout, and shares no memory with the arguments. float64 is computed in
+// where an argument has it.
+void mode_dot(const ModeDotArguments& arguments, const ArrayView& out);
+
+}  // namespace sorgum::tucker

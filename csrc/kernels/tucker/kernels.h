@@ -1,0 +1,2 @@
+// The signature of every kernel of the family.
+#pragma once

@@ -1,0 +1,2 @@
+// Every kernel of the family, for the units in csrc/isa.
+#pragma once

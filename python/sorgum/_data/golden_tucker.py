@@ -1,0 +1,64 @@
+"""What the golden digests of the family `tucker` are digests of."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sorgum import tucker
+from sorgum._data.inputs import numbers
+from sorgum.interop import bfloat16
+
+__all__ = ["FUNCTIONS", "HALF_FUNCTIONS", "SHAPES", "outputs", "quick", "result_dtype"]
+
+Array = NDArray[Any]
+
+FUNCTIONS = ("mode_dot",)
+HALF_FUNCTIONS = FUNCTIONS
+# Below a tile and a vector, at their borders, a chunk of the sum and several.
+SHAPES = ((3,), (1, 1), (13, 17), (2, 3, 5), (16, 33, 12), (4, 2, 3, 5), (5, 513, 3), (600, 7), (3, 1200))
+RANKS = (1, 5, 13, 33)
+
+
+def products(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Iterator[Array]:
+    """Return products along all modes, with matrices and vectors."""
+    x = numbers(shape, dtype)
+    for mode, n in enumerate(shape):
+        for rank in RANKS:
+            yield tucker.mode_dot(x, numbers((rank, n), dtype, seed=rank), mode)
+        yield tucker.mode_dot(x, numbers((n, 3), dtype, seed=1), mode, transpose=True)
+        yield np.asarray(tucker.mode_dot(x, numbers((n,), dtype, seed=2), mode))
+
+
+def outputs(function: str, dtype: np.dtype[Any]) -> Iterator[Array]:
+    """Return what the digest of a function is taken over.
+
+    Parameters
+    ----------
+    function : str
+        One of `FUNCTIONS`.
+    dtype : dtype
+        Of all arrays.
+
+    Returns
+    -------
+    iterator of arrays
+        Outputs of the function.
+    """
+    for shape in SHAPES:
+        if dtype.itemsize == 2 and np.prod(shape) > 1000:  # bfloat16 has too few numbers for so many results
+            continue
+        for result in products(shape, dtype):
+            yield result["bfloat16"] if dtype == bfloat16.bits else result
+
+
+def quick(dtype: np.dtype[Any]) -> Iterator[Array]:
+    """Return outputs of small inputs."""
+    for shape in SHAPES[:4]:
+        yield from products(shape, dtype)
+
+
+def result_dtype(function: str, dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """Return the type of all outputs of a function."""
+    return np.dtype(np.uint16) if dtype == bfloat16.bits else dtype

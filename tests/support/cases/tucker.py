@@ -1,0 +1,16 @@
+"""What exercises each kernel of the family `tucker`, which has none of its own: its products are linalg's."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from cases import Array
+
+CASES: dict[str, Callable[..., Iterator[Array]]] = {}
+# What tests/common/test_refusals.py gives the functions where another argument is in question.
+ARGUMENTS: dict[tuple[str, str], Any] = {
+    ("mode_dot", "tensor"): np.linspace(-2.0, 2.0, 12, dtype=np.float32).reshape(3, 4),
+    ("mode_dot", "matrix_or_vector"): np.eye(4, dtype=np.float32),
+    ("mode_dot", "mode"): 1,
+}
