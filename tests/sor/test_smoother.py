@@ -26,6 +26,20 @@ def test_it_sweeps_as_a_relaxation_does() -> None:
         assert not np.array_equal(x, np.ones(3))
 
 
+def test_arrays_at_an_address_that_others_had() -> None:
+    """Values that are replaced twice may lie where the first ones did: they are others all the same."""
+    sparse = pytest.importorskip("scipy.sparse")
+    a, smooth = sparse.csr_array(2 * np.eye(3)), sg.sor.smoother()
+    smooth(a, np.zeros(3), B)
+    first = id(a.data)
+    for _ in range(50):
+        a.data = a.data * 2.0
+        if id(a.data) == first:
+            break
+    smooth(a, x := np.zeros(3), B)
+    assert np.array_equal(x, B / a.data)
+
+
 def test_columns_and_other_types() -> None:
     smooth = sg.sor.smoother(1.2)
     x, column = np.zeros(3), np.zeros((3, 1))

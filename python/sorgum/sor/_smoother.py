@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import weakref
 from typing import Any
 
@@ -68,7 +69,7 @@ class smoother:
             if not isinstance(value, str):
                 raise TypeError(f"smoother: {argument} must be a string, got {shown(value)}")
         self._sweep, self._order = sweep, order
-        self._kept: dict[int, tuple[Any, tuple[int, ...], Relaxation]] = {}
+        self._kept: dict[int, tuple[Any, tuple[Any, ...], Relaxation]] = {}
 
     def __call__(self, A: Any, x: Array, b: Array) -> None:
         """Smooth x in place.
@@ -100,9 +101,9 @@ class smoother:
         if isinstance(A, Relaxation):
             return A
         parts = () if isinstance(A, np.ndarray) else ("data", "indices", "indptr")
-        arrays = tuple(id(getattr(A, part, None)) for part in parts)
+        arrays = tuple(getattr(A, part, None) for part in parts)
         kept = self._kept.get(id(A))
-        if kept is not None and kept[0]() is A and kept[1] == arrays and kept[2].dtype == dtype:
+        if kept is not None and kept[0]() is A and kept[2].dtype == dtype and all(map(operator.is_, kept[1], arrays)):
             return kept[2]
         relaxation = Relaxation(A, order=self._order, dtype=dtype)
         key, all_kept = id(A), self._kept
