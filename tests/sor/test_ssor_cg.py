@@ -263,7 +263,7 @@ def finite(result: Any) -> bool:
 
 def test_too_few_iterations() -> None:
     a, b = grid((30, 30), False, np.float64, np.int32), logits(900, np.float64)
-    for maxiter in (0, 1, 7):
+    for maxiter in (1, 7):
         result = ssor_cg_result(a, b, rtol=1e-10, maxiter=maxiter)
         assert (result.info, result.iterations) == (maxiter, maxiter)
         assert result.residual_norm == sg.sor.residual_norm(a, result.x, b)
@@ -307,12 +307,19 @@ def test_no_more_accuracy_than_the_type_has(dtype: Any) -> None:
 
 
 def test_what_is_not_finite() -> None:
-    for b in ([1.0, np.nan, 2.0], [np.inf, 1.0, 2.0]):
-        result = ssor_cg_result(P, b)
-        assert (result.info, result.x.tolist()) == (-1, [0, 0, 0])
+    for start in (np.zeros(3), np.full(3, 1e308)):
+        result = ssor_cg_result(P, np.full(3, 1.7e308), start)  # the norm of b is beyond the range: no tolerance
+        assert result.info == -1
+        assert finite(result)
     far = ssor_cg_result(P * 1e-200, B * 1e200)  # the solution is beyond the range
     assert far.info == -1
     assert finite(far)
+
+
+def test_no_right_hand_side() -> None:
+    """b = 0 gives zeros, wherever x begins."""
+    x, info = ssor_cg(P, np.zeros(3), np.ones(3))
+    assert (x.tolist(), info) == ([0, 0, 0], 0)
 
 
 def test_not_symmetric() -> None:
@@ -357,7 +364,10 @@ def test_an_error_in_the_callback_is_the_callers() -> None:
         ({"rtol": -1e-5}, ValueError, "rtol must not be negative, got -1.0000000000000001e-05"),
         ({"rtol": np.nan}, ValueError, "rtol must not be negative, got nan"),
         ({"atol": -1.0}, ValueError, "atol must not be negative, got -1"),
-        ({"maxiter": -1}, ValueError, "maxiter must not be negative, got -1"),
+        ({"maxiter": -1}, ValueError, "maxiter must be at least 1, got -1"),
+        ({"maxiter": 0}, ValueError, "maxiter must be at least 1, got 0"),
+        ({"b": [1.0, np.nan, 2.0]}, ValueError, "b must be finite, got nan in row 1"),
+        ({"x0": [1.0, 2.0, np.inf]}, ValueError, "x0 must be finite, got inf in row 2"),
         ({"callback": 3}, TypeError, "callback must be callable, got 3"),
         ({"b": B[:2]}, ValueError, "b must have shape (3,), got (2,)"),
         ({"b": P}, ValueError, "b must have shape (3,), got (3, 3)"),

@@ -1,6 +1,7 @@
 #include "api/sor/ssor_cg.h"
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 
 #include "api/sor/ssor_passes.h"
@@ -28,7 +29,11 @@ public:
     SolverOf(const Relaxation& a, const T* b, T* x, const SsorCgOptions& options)
         : passes_(a.system<T>(), b, x), x_(x), n_(a.rows()), options_(options), omega_(options.omega) {
         kept_.reserve(n_);
-        progress.tolerance = std::max(options.atol, options.rtol * passes_.right_side());
+        const double size = passes_.right_side();
+        if (size == 0)
+            std::fill_n(x, n_, T(0));
+        // No part of a norm that overflows is known.
+        progress.tolerance = std::max(options.atol, std::isfinite(size) ? options.rtol * size : 0.0);
         progress.omegas.emplace_back(0, omega_);
         begin();
         const T* const d = passes_.diagonal();

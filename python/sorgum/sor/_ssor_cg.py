@@ -17,6 +17,7 @@ from sorgum._core import sor as compiled
 from sorgum.interop.arrays import shown
 from sorgum.sor._operands import csr_of, vector_of
 from sorgum.sor._relaxation import Relaxation
+from sorgum.sor._solve import finite
 
 __all__ = ["SsorCgResult", "ssor_cg", "ssor_cg_result"]
 
@@ -78,16 +79,16 @@ def ssor_cg(
         Symmetric, which is not checked, and positive definite, or positive semidefinite where b is in its range. As for
         `Relaxation`, which checks and copies it; one that exists already, in natural order, saves that work.
     b : array_like of shape (n,) or (n, 1)
-        float32 or float64, or bool and integers. Where the types of A, b and x0 differ all are converted to float64; to
-        that of a Relaxation.
+        float32 or float64, or bool and integers; finite. Where the types of A, b and x0 differ all are converted to
+        float64; to that of a Relaxation.
     x0 : array_like of shape (n,) or (n, 1), optional
-        The first guess, 0 by default; left as it is.
+        The first guess, finite, 0 by default; left as it is.
     omega : float or "adaptive", default "adaptive"
         The relaxation factor, between 0 and 2. "adaptive" begins with 1 and changes it when that pays, see below.
     rtol, atol : float, default 1e-5 and 0.0
         The norm of the residual has to come below max(atol, rtol ||b||).
     maxiter : int, optional
-        By default min(max(10 n, 1000), 100000).
+        At least 1; by default min(max(10 n, 1000), 100000).
     callback : callable, optional
         Called as callback(x) after every iteration, with the x that is being worked on: copy it to keep it.
     progress : bool, default False
@@ -208,6 +209,8 @@ def _solved(
     factor = 1.0 if adaptive else number_of(name, "omega", omega)
     relative, absolute = number_of(name, "rtol", rtol), number_of(name, "atol", atol)
     limit = None if maxiter is None else int_of(name, "maxiter", maxiter)
+    if limit is not None and limit < 1:
+        raise ValueError(f"{name}: maxiter must be at least 1, got {limit}")
     if callback is not None and not callable(callback):
         raise TypeError(f"{name}: callback must be callable, got {shown(callback)}")
     bar = _bar(name) if flag_of(name, "progress", progress) else None
@@ -218,17 +221,19 @@ def _solved(
     for argument, vector in (("b", right), ("x0", first)):
         if vector is not None and vector.shape != (n,):
             raise ValueError(f"{name}: {argument} must have shape ({n},), got {vector.shape}")
+        if vector is not None:
+            finite(name, argument, vector)
     right = np.ascontiguousarray(right, dtype)
     x = np.zeros(n, dtype) if first is None else np.array(first, dtype, order="C")
     began = time.perf_counter()
-    limit = min(max(10 * n, 1000), 100000) if limit is None else max(min(limit, 2**63 - 1), -(2**63))
+    limit = min(max(10 * n, 1000), 100000) if limit is None else min(limit, 2**63 - 1)
     solver = compiled.SsorCg(relaxation._compiled, right, x, factor, adaptive, relative, absolute, limit)
     step = 1 if callback is not None else _BETWEEN_BARS if bar is not None else 2**62
     while not solver.finished:
         before = solver.iterations
         solver.run(step)
         if callback is not None and solver.iterations > before:
-            callback(x)
+            callback(x[:])  # which nobody can resize
         if bar is not None:
             bar.update(solver.iterations - before)
     if bar is not None:
