@@ -51,7 +51,10 @@ void sweep(const Relaxation& self, const py::array& x, const py::array& b, doubl
                                    optional_view(lower, name, "lower"),
                                    optional_view(upper, name, "upper"),
                                    optional_view(norms, name, "norms")};
-    without_gil(a.x, [&] { self.sweep(a); });
+    if (iterations > 16)  // long work, however short x is
+        without_gil([&] { self.sweep(a); });
+    else
+        without_gil(a.x, [&] { self.sweep(a); });
 }
 
 double residual(const Relaxation& self, const py::array& x, const py::array& b, const OptionalArray& out) {

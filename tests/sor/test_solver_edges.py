@@ -1,5 +1,9 @@
 """Solves at the edges of what they are given: huge numbers, wrong null spaces, bounds that cross, factors that grow."""
 
+import signal
+import threading
+import time
+
 import numpy as np
 import pytest
 
@@ -84,3 +88,30 @@ def test_adaptive_comes_back_from_cycles(parts: int, dtype: type) -> None:
         ours = sg.sor.sor_result(a, b, rtol=1e-4)
         assert theirs.info == ours.info == 0
         assert ours.iterations <= 4 * theirs.iterations + 50
+
+
+def test_many_sweeps_of_few_rows_can_be_ended() -> None:
+    """Also of none; and other threads go on meanwhile: one of them sends the signal."""
+    for n in (0, 3):
+        for order in ("natural", "multicolor"):
+            relaxation = sg.sor.Relaxation(np.eye(n), order=order)
+            timer = threading.Timer(0.05, signal.raise_signal, (signal.SIGINT,))
+            with pytest.raises(KeyboardInterrupt):
+                timer.start()
+                relaxation.sweep(np.zeros(n), np.ones(n), iterations=10**9)
+            timer.join()
+
+
+def test_an_interrupt_ends_the_coloring() -> None:
+    """Within 100 milliseconds on an idle machine; the whole takes much longer."""
+    a = grid((1200, 1000), False, np.float64, np.int32)
+    begin = time.monotonic()
+    sg.sor.Relaxation(a, order="multicolor")
+    whole = time.monotonic() - begin
+    timer = threading.Timer(0.05 * whole, signal.raise_signal, (signal.SIGINT,))
+    begin = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        timer.start()
+        sg.sor.Relaxation(a, order="multicolor")
+    assert time.monotonic() - begin < 0.7 * whole
+    timer.join()

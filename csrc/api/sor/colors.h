@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "api/sor/structure.h"
+#include "core/interrupt.h"
 
 namespace sorgum::sor {
 
@@ -20,9 +21,13 @@ struct Transposed {
         for (std::size_t i = 1; i < indptr.size(); ++i)
             indptr[i] += indptr[i - 1];
         std::vector<index_t> next(indptr.begin(), indptr.end() - 1);
-        for (index_t i = 0; i < n; ++i)
+        InterruptPoll poll;
+        for (index_t i = 0; i < n; ++i) {
+            if (i % kRowsBetweenPolls == 0)
+                poll();
             for (index_t k = a.indptr[i]; k < a.indptr[i + 1]; ++k)
                 columns[static_cast<std::size_t>(next[static_cast<std::size_t>(a.indices[k])]++)] = i;
+        }
     }
 };
 
@@ -32,7 +37,10 @@ std::vector<std::int32_t> first_fit(const Matrix& a, index_t n) {
     const Transposed<Matrix> transposed(a, n);
     std::vector<std::int32_t> colors(static_cast<std::size_t>(n), -1);
     std::vector<index_t> taken_by;  // the last row that a color was refused for
+    InterruptPoll poll;
     for (index_t i = 0; i < n; ++i) {
+        if (i % kRowsBetweenPolls == 0)
+            poll();
         const auto take = [&](index_t neighbour) {
             const std::int32_t color = colors[static_cast<std::size_t>(neighbour)];
             if (color >= 0)

@@ -16,7 +16,7 @@ void refuse_row(const std::string& prefix, const Index* indptr, const Index* ind
                 index_t row) {
     const std::string in_row = " in row " + std::to_string(row);
     const index_t begin = indptr[row], end = indptr[row + 1];
-    if (end < begin)
+    if (begin < 0 || end < begin)  // negative: others have changed it meanwhile
         throw ValueError(prefix + ".indptr must not decrease, got " + std::to_string(begin) + " and then " +
                          std::to_string(end) + in_row);
     if (end > entries)

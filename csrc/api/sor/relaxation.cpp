@@ -65,6 +65,7 @@ void sweep_rows(const System<T>& system, const SweepArguments& a) {
     const AtPlaces<T> xs(structure, x), bs(structure, b), lower(structure, bound[0]), upper(structure, bound[1]);
     InterruptPoll poll;
     for (index_t k = 0; k < a.iterations; ++k) {
+        poll();  // also where there are no rows
         SquaresSum squares = kNoSquares;
         const auto half = [&](bool backward, bool last) {
             const Step<T> step = {omega, backward, false, lower.data(), upper.data(), nullptr, 0};

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "core/interrupt.h"
+
 namespace sorgum::sor {
 
 namespace {
@@ -33,13 +35,17 @@ void for_each_slot(const Structure& structure, index_t block, Visit&& visit) {
 // How far each row is from the last one before it that it is coupled with.
 std::vector<index_t> reaches(const Structure& structure) {
     std::vector<index_t> reach(static_cast<std::size_t>(structure.rows), INT64_MAX);
-    for (index_t block = 0; block < structure.blocks; ++block)
+    InterruptPoll poll;
+    for (index_t block = 0; block < structure.blocks; ++block) {
+        if (block % kRowsBetweenPolls == 0)
+            poll();
         for_each_slot(structure, block, [&](const Slot& slot, const std::int32_t*& columns) {
             for_each_pair(slot, block, columns, [&](index_t row, index_t column) {
                 index_t& of = reach[static_cast<std::size_t>(std::max(row, column))];
                 of = std::min(of, std::abs(row - column));
             });
         });
+    }
     return reach;
 }
 
@@ -47,7 +53,9 @@ std::vector<index_t> reaches(const Structure& structure) {
 std::vector<index_t> beginnings(const Structure& structure) {
     const std::vector<index_t> reach = reaches(structure);
     std::vector<index_t> found;
+    InterruptPoll poll;
     for (index_t least = index_t(1) << 40; least >= kLeastReach; least /= 2) {
+        poll();
         found = {0};
         for (index_t i = 1; i < structure.rows; ++i)
             if (reach[static_cast<std::size_t>(i)] >= least && i - found.back() >= kLeastReach)
@@ -77,7 +85,10 @@ public:
 
     void plan() {
         index_t run = 0;
+        InterruptPoll poll;
         for (index_t block = 0; block < structure_.blocks; ++block) {
+            if (block % kRowsBetweenPolls == 0)
+                poll();
             while (run_end(run) <= block * kBlock)
                 ++run;
             for_each_slot(structure_, block, [&](const Slot& slot, const std::int32_t*& columns) {

@@ -7,6 +7,7 @@
 #include "api/call/rows.h"
 #include "api/sor/colors.h"
 #include "core/error.h"
+#include "core/interrupt.h"
 
 namespace sorgum::sor {
 
@@ -297,10 +298,13 @@ private:
 template <class Index, class See>
 bool build(const char* function, Structure& to, const Rows<Index>& from, See&& see) {
     Builder<Index> builder(function, to, from);
+    InterruptPoll poll;
     to.block.reserve(static_cast<std::size_t>(to.blocks));
     to.first_entry.reserve(static_cast<std::size_t>(to.blocks));
     for (index_t block = 0; block < to.blocks; ++block) {
         const index_t first = block * kBlock, all = std::min(kBlock, to.rows - first);
+        if (first % kRowsBetweenPolls == 0)
+            poll();
         if (first % kRowsAtOnce == 0)
             see(first, std::min(kRowsAtOnce, to.rows - first));
         if (!builder.add_block(block, to.places.rows.empty() ? all : to.places.rows[static_cast<std::size_t>(block)])) {
@@ -334,7 +338,10 @@ Sorted sorted(const Matrix& a, Structure& to) {
         index_t column, source;
     };
     std::vector<Entry> row;
+    InterruptPoll poll;
     for (const index_t i : row_at) {
+        if (rows.indptr.size() % kRowsBetweenPolls == 0)
+            poll();
         row.clear();
         for (index_t k = i < 0 ? 0 : a.indptr[i]; i >= 0 && k < a.indptr[i + 1]; ++k)
             row.push_back({place(a.indices[k]), k});

@@ -10,6 +10,8 @@
 
 namespace sorgum::sor {
 
+inline constexpr index_t kRowsBetweenPolls = 256;  // that take microseconds where a matrix is not read in order
+
 enum class Order { natural, multicolor };
 
 // The places of rows: those of a color lie side by side and begin with a block of their own, so that blocks may have

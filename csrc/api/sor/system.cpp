@@ -41,8 +41,12 @@ SquaresSum residual(const System<T>& system, const T* b, const T* x, double* r, 
 template <class T>
 void to_places(const Structure& structure, const T* rows, T* places) {
     std::fill_n(places, structure.padded_rows(), T(0));
-    for (index_t i = 0; i < structure.rows; ++i)
+    InterruptPoll poll;
+    for (index_t i = 0; i < structure.rows; ++i) {
+        if (i % kChunk == 0)
+            poll();
         places[structure.places.of_row[static_cast<std::size_t>(i)]] = rows[i];
+    }
 }
 
 template <class T>
