@@ -90,6 +90,11 @@ def test_adaptive_comes_back_from_cycles(parts: int, dtype: type) -> None:
         assert ours.iterations <= 4 * theirs.iterations + 50
 
 
+def sweep_for_ever(relaxation: sg.sor.Relaxation, n: int, timer: threading.Timer) -> None:
+    timer.start()
+    relaxation.sweep(np.zeros(n), np.ones(n), iterations=10**9)
+
+
 def test_many_sweeps_of_few_rows_can_be_ended() -> None:
     """Also of none; and other threads go on meanwhile: one of them sends the signal."""
     for n in (0, 3):
@@ -97,8 +102,7 @@ def test_many_sweeps_of_few_rows_can_be_ended() -> None:
             relaxation = sg.sor.Relaxation(np.eye(n), order=order)
             timer = threading.Timer(0.05, signal.raise_signal, (signal.SIGINT,))
             with pytest.raises(KeyboardInterrupt):
-                timer.start()
-                relaxation.sweep(np.zeros(n), np.ones(n), iterations=10**9)
+                sweep_for_ever(relaxation, n, timer)
             timer.join()
 
 
@@ -110,8 +114,12 @@ def test_an_interrupt_ends_the_coloring() -> None:
     whole = time.monotonic() - begin
     timer = threading.Timer(0.05 * whole, signal.raise_signal, (signal.SIGINT,))
     begin = time.monotonic()
-    with pytest.raises(KeyboardInterrupt):
+
+    def interrupted() -> None:
         timer.start()
         sg.sor.Relaxation(a, order="multicolor")
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
     assert time.monotonic() - begin < 0.7 * whole
     timer.join()
