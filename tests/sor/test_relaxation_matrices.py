@@ -303,3 +303,39 @@ def test_an_interrupt_ends_a_sweep_and_all_threads(threads: Callable[[int], None
                 timer.join()
             relaxation.sweep(x, b, 1.5, iterations=2)
             assert np.isfinite(x).all()
+
+
+@pytest.mark.parametrize("order", ["natural", "multicolor"])
+def test_indices_that_another_thread_changes_meanwhile(order: str) -> None:
+    """They are read where nobody else writes: every matrix is refused, or one that sweeps."""
+    n, width = 20000, 12
+    columns = np.sort(np.random.default_rng(0).integers(0, n, (n, width)), axis=1)
+    columns[:, width // 2] = np.arange(n)
+    good = columns.ravel().astype(np.int32)
+    diagonal = good == np.repeat(np.arange(n), width)
+    matrix = Matrix(np.arange(n + 1, dtype=np.int32) * width, good.copy(), np.where(diagonal, 50.0, 0.1), (n, n))
+    done = threading.Event()
+
+    def change() -> None:
+        at = 0
+        while not done.is_set():
+            at = (at + 100003) % good.size
+            matrix.indices[at] = 2**31 - 1
+            matrix.indices[at] = good[at]
+
+    changing = threading.Thread(target=change)
+    changing.start()
+    refusals = []
+    try:
+        for _ in range(25):
+            x = np.zeros(n)
+            try:
+                sg.sor.Relaxation(matrix, order=order).sweep(x, np.ones(n))
+            except ValueError as refused:
+                refusals.append(str(refused))
+            else:
+                assert np.abs(x).max() < 1
+    finally:
+        done.set()
+        changing.join()
+    assert all("A.indices must" in refusal for refusal in refusals)

@@ -1,5 +1,6 @@
 #include "api/sor/csr.h"
 
+#include <cstring>
 #include <type_traits>
 
 #include "api/call/rows.h"
@@ -83,6 +84,18 @@ CheckedCsr::CheckedCsr(const char* function, const char* argument, const CsrArra
         if (a.indptr[0] != 0)
             throw ValueError(prefix_ + ".indptr must begin with 0, got " + std::to_string(a.indptr[0]));
     });
+}
+
+OwnIndices::OwnIndices(const CsrArrays& given) : arrays_(given) {
+    const auto copy = [](ArrayView& view, AlignedArray<char>& to) {
+        const index_t bytes = view.shape[0] * element_size(view.dtype);
+        to.reserve(bytes + 1);
+        if (bytes > 0)
+            std::memcpy(to.data(), view.data, static_cast<std::size_t>(bytes));
+        view.data = to.data();
+    };
+    copy(arrays_.indptr, indptr_);
+    copy(arrays_.indices, indices_);
 }
 
 bool CheckedCsr::holds(index_t first, index_t count) const {

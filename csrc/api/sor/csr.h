@@ -4,6 +4,7 @@
 
 #include <string>
 
+#include "api/call/work.h"
 #include "core/types.h"
 #include "kernels/sor/csr.h"
 
@@ -60,6 +61,20 @@ private:
     const void *indptr_, *indices_, *data_;
     index_t rows_, columns_, entries_;
     DType value_type_, index_type_;
+};
+
+// The same matrix with index arrays of our own, for who reads them again after they were checked: another thread of the
+// caller may change his meanwhile.
+class OwnIndices {
+public:
+    // Of arrays that CheckedCsr has taken.
+    explicit OwnIndices(const CsrArrays& given);
+
+    const CsrArrays& arrays() const { return arrays_; }
+
+private:
+    AlignedArray<char> indptr_, indices_;
+    CsrArrays arrays_;
 };
 
 }  // namespace sorgum::sor

@@ -96,7 +96,9 @@ Half half_of(const std::string& name) {
 }
 
 Relaxation::Relaxation(const CsrArrays& a, Order order) : order_(order), value_type_(a.data.dtype) {
-    const CheckedCsr checked(kClass, "A", a);
+    CheckedCsr(kClass, "A", a);  // types and lengths
+    const OwnIndices own(a);
+    const CheckedCsr checked(kClass, "A", own.arrays());
     const FpGuard guard;
     structure_ = std::make_shared<Structure>(structure_of(kClass, checked, order));
     checked.with_type([&](const auto& matrix) {
