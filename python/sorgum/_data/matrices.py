@@ -124,7 +124,7 @@ def dominant(n: int, most: int, dtype: npt.DTypeLike, index: npt.DTypeLike, seed
     values = other.data[beside][first]
     diagonal = 1.0 + np.ceil(np.bincount(places // max(n, 1), np.abs(values), n))
     places = np.concatenate((places, np.arange(n) * (n + 1)))
-    order = np.argsort(places)
+    order = np.argsort(places, kind="stable")  # without vectors, which one emulator of processors gets wrong
     data = np.concatenate((values, diagonal))[order].astype(dtype)
     indptr = np.concatenate(([0], np.cumsum(np.bincount(places // max(n, 1), minlength=n)))).astype(index)
     return Matrix(indptr, (places[order] % max(n, 1)).astype(index), data, (n, n))
