@@ -22,7 +22,7 @@ def load(name: str) -> Any:
 
     Examples
     --------
-    >>> sorted(load("golden"))[-1]
-    'special.softmax_three_pass.f64'
+    >>> sorted(load("golden"))[0]
+    'lowrank.apply.bf16'
     """
     return json.loads(resources.files(__name__).joinpath(f"{name}.json").read_text())
