@@ -92,7 +92,7 @@ def ssor_cg(
     callback : callable, optional
         Called as callback(x) after every iteration, with the x that is being worked on: copy it to keep it.
     progress : bool, default False
-        Show a bar of iterations; tqdm must be installed.
+        Whether to show a bar of iterations, if tqdm is installed.
 
     Returns
     -------
@@ -109,8 +109,6 @@ def ssor_cg(
     ------
     TypeError, ValueError
         As `Relaxation`, or if another argument has a wrong type, shape or range.
-    ImportError
-        If `progress` is true and tqdm is not installed.
 
     See Also
     --------
@@ -213,7 +211,7 @@ def _solved(
         raise ValueError(f"{name}: maxiter must be at least 1, got {limit}")
     if callback is not None and not callable(callback):
         raise TypeError(f"{name}: callback must be callable, got {shown(callback)}")
-    bar = _bar(name) if flag_of(name, "progress", progress) else None
+    bar = _bar(name) if flag_of(name, "progress", progress) else None  # None where tqdm is not installed
     right = _column(name, "b", b)
     first = None if x0 is None else _column(name, "x0", x0)
     relaxation = A if isinstance(A, Relaxation) else _relaxation(name, A, right, first)
@@ -266,5 +264,5 @@ def _bar(name: str) -> Any:
     try:
         tqdm = importlib.import_module("tqdm").tqdm
     except ImportError:
-        raise ImportError(f"{name}: tqdm must be installed for progress, got none: pip install tqdm") from None
+        return None
     return tqdm(unit="iteration", desc=name)
