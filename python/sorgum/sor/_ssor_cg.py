@@ -170,7 +170,7 @@ def ssor_cg_result(
 
     Raises
     ------
-    TypeError, ValueError, ImportError
+    TypeError, ValueError
         As `ssor_cg`.
 
     Examples
