@@ -194,6 +194,7 @@ def test_blas_has_as_many_threads_as_the_worker_has_cpus(threads: int, monkeypat
     """NumPy is imported before the worker is confined to its CPUs."""
     if len(os.sched_getaffinity(0)) < 2:
         pytest.skip("needs two CPUs")
+    pytest.importorskip("threadpoolctl", reason="not in the extra bench")
     monkeypatch.setenv("OPENBLAS_NUM_THREADS", "3")
     code = "import numpy, threadpoolctl; print(*(d['num_threads'] for d in threadpoolctl.threadpool_info()))"
     done = subprocess.run(
