@@ -17,6 +17,7 @@ __all__ = [
     "DRAWS",
     "GRADIENTS",
     "LEVELS",
+    "SHORT_SHAPES",
     "THREE_PASS",
     "TOLD_DATA",
     "Case",
@@ -38,6 +39,9 @@ SHAPES = ((1, 1 << 26), (64, 131072), (512, 32000), (16384, 1024), (262144, 64))
 HALF_SHAPES = tuple((rows, n // 2) for rows, n in SHAPES)  # the same bytes in float64
 CACHED_SHAPES = ((64, 1024), (16384,))
 CALL_SHAPE = (64,)  # what a call costs
+# Rows of classifiers, of routers to experts, of short attention: 16384 elements, or a few less, that stay in cache.
+SHORT_LENGTHS = (2, 8, 10, 16, 32, 64, 100, 128, 1000)
+SHORT_SHAPES = tuple((16384 // n, n) for n in SHORT_LENGTHS)
 GRADIENTS = ("softmax_grad", "log_softmax_grad")
 TOLD_DATA = ("peaked", *real.DATA)  # what tables and names mention
 # Categorical draws by Gumbel-max and by inversion, of what top_p = 0.9 keeps, and of what top_k = 50 keeps of that.
@@ -114,6 +118,7 @@ class Case:
         words = [self.operation, "x".join(map(str, self.shape)), self.dtype]
         words += [self.data] if self.data in TOLD_DATA else []
         words += ["axis0"] if self.axis == 0 else []
+        words += ["short"] if self.cached and self.shape in SHORT_SHAPES else []
         words += ["curve"] if self.curve else []
         return "-".join(words)
 
@@ -232,6 +237,13 @@ def _default_cases() -> Iterator[Case]:
     yield from _draw_cases((64, 131072), (1, 32000))
 
 
+def _short_rows() -> Iterator[Case]:
+    for dtype in ("float32", "bfloat16"):
+        for shape in SHORT_SHAPES:
+            for operation in ("softmax", "log_softmax", "logsumexp", *GRADIENTS):
+                yield Case(operation, shape, dtype, cached=True)
+
+
 def _curve() -> Iterator[Case]:
     for length in (1 << k for k in range(6, 27)):
         yield Case("softmax", (max(1, (1 << 24) // length), length), algorithms=THREE_PASS, curve=True)
@@ -252,7 +264,7 @@ def cases(level: str) -> list[Case]:
 
     if level == "quick":
         return [*_quick_cases(), *own_cases(level)]
-    return [*_default_cases(), *own_cases(level), *(_curve() if level == "full" else ())]
+    return [*_default_cases(), *own_cases(level), *((*_short_rows(), *_curve()) if level == "full" else ())]
 
 
 def _aligned(shape: tuple[int, ...], dtype: str) -> Array:

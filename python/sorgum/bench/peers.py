@@ -92,15 +92,6 @@ def _torch(case: Case, ring: Sequence[Slot], threads: int) -> list[Call]:
     torch: Any = importlib.import_module("torch")
     torch.set_num_threads(threads)
     torch.set_grad_enabled(False)
-    if case.operation in GRADIENTS:  # what autograd calls, with its form for an `out`
-        backward = getattr(torch.ops.aten, f"_{case.operation.removesuffix('_grad')}_backward_data").out
-        key = "grad_input" if case.operation == "softmax_grad" else "out"
-
-        def gradient(slot: Slot) -> Call:
-            y, dy, out = (torch.from_numpy(array) for array in (_forward(case, slot), slot.x, slot.out))
-            return partial(backward, dy, y, case.axis, dy.dtype, **{key: out})
-
-        return [gradient(slot) for slot in ring]
 
     def tensor(array: Array) -> Any:
         return (
@@ -108,6 +99,16 @@ def _torch(case: Case, ring: Sequence[Slot], threads: int) -> list[Call]:
             if case.dtype == "bfloat16"
             else (torch.from_numpy(array))
         )
+
+    if case.operation in GRADIENTS:  # what autograd calls, with its form for an `out`
+        backward = getattr(torch.ops.aten, f"_{case.operation.removesuffix('_grad')}_backward_data").out
+        key = "grad_input" if case.operation == "softmax_grad" else "out"
+
+        def gradient(slot: Slot) -> Call:
+            y, dy, out = (tensor(array) for array in (_forward(case, slot), slot.x, slot.out))
+            return partial(backward, dy, y, case.axis, dy.dtype, **{key: out})
+
+        return [gradient(slot) for slot in ring]
 
     function = getattr(torch, case.operation)
     options: dict[str, Any] = {} if case.operation in ("exp", "log") else {"dim": case.axis}
