@@ -18,6 +18,7 @@ import pytest
 import sorgum as sg
 from sorgum import _core
 from sorgum.interop import bfloat16, dlpack
+from sorgum.interop.libraries import open_to_libraries
 
 s, r = sg.special, sg.random
 
@@ -369,6 +370,17 @@ def test_a_function_that_calls_others_speaks_for_itself() -> None:
         with pytest.raises((TypeError, ValueError)) as caught:
             call()
         assert str(caught.value) == message
+
+
+def test_a_renamed_refusal_keeps_the_class_that_numpy_has_for_it() -> None:
+    def decompose(a: Any) -> None:
+        sg.lowrank.small_svd(a)
+
+    names = {"__name__": "here", "__all__": ["decompose"], "decompose": decompose}
+    open_to_libraries(names)
+    with pytest.raises(np.linalg.LinAlgError) as caught:
+        names["decompose"](np.full((2, 2), np.nan))  # type: ignore[operator]
+    assert str(caught.value) == "decompose: a must be finite, got NaN or an infinity"
 
 
 def test_a_generator_is_left_alone_unless_it_was_drawn_from() -> None:

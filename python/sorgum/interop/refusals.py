@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
+import numpy as np
+
 from sorgum import _core
 
 __all__ = ["refusal"]
@@ -62,7 +64,7 @@ def refusal(function: _core.Function, args: tuple[Any, ...], kwargs: dict[str, A
     if text == str(error):
         return error
     kind = next(kind for kind in (TypeError, ValueError, RuntimeError, MemoryError) if isinstance(error, kind))
-    if type(error) is not kind:  # one of NumPy's, whose text is made of something else than its arguments
+    if type(error) not in (kind, np.linalg.LinAlgError):  # one of NumPy's, whose text is not made of its arguments
         return kind(text)
     error.args = (text,)
     return error
