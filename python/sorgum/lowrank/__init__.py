@@ -14,7 +14,7 @@ of their threads (tier: deterministic). float16 and bfloat16 count as float32 th
 """
 
 from sorgum.interop.libraries import open_to_libraries
-from sorgum.lowrank import peft
+from sorgum.lowrank import adapters, peft
 from sorgum.lowrank._adapters import AdapterSet, apply_adapters
 from sorgum.lowrank._apply import apply
 from sorgum.lowrank._combine import combine
@@ -33,6 +33,7 @@ __all__ = [
     "Factors",
     "Polar",
     "TruncatedSVD",
+    "adapters",
     "apply",
     "apply_adapters",
     "apply_grad",

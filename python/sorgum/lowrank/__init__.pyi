@@ -6,6 +6,7 @@ from typing import Any, Literal, Protocol, TypeAlias, TypeVar, overload
 import numpy as np
 import numpy.typing as npt
 
+from sorgum.lowrank import adapters as adapters
 from sorgum.lowrank import peft as peft
 from sorgum.lowrank._adapters import AdapterSet as AdapterSet
 from sorgum.lowrank._combine import Combined
@@ -23,6 +24,7 @@ __all__ = [
     "Factors",
     "Polar",
     "TruncatedSVD",
+    "adapters",
     "apply",
     "apply_adapters",
     "apply_grad",

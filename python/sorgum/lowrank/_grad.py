@@ -11,7 +11,8 @@ from sorgum._arguments.arrays import Array, floats_of
 from sorgum._core import lowrank as compiled
 from sorgum.interop import bfloat16
 from sorgum.lowrank._apply import ACTIVATIONS, checked_activation
-from sorgum.lowrank._operands import as_matrix, dense, factors_of, finite_number, is_wide, numbers_of
+from sorgum.lowrank._operands import as_matrix, factors_of, finite_number, is_wide, numbers_of
+from sorgum.lowrank._products import product
 
 __all__ = ["ApplyGrad", "apply_grad"]
 
@@ -112,36 +113,28 @@ def apply_grad(
             f"{a.shape} and {b.shape}"
         )
     with np.errstate(over="ignore", under="ignore", invalid="ignore", divide="ignore"):
-        u = _product(x2, a.T, 1.0, computed)
+        u = product(x2, a.T, 1.0, computed)
         active, slope = _activated(u, kind)
         factors = np.ones((), computed) if middle is None else middle
         if gates is not None:
             factors = factors * gates.reshape(-1, 1)
-        w = _product(dy2, b, factor, computed)
+        w = product(dy2, b, factor, computed)
         du = w * factors * slope
         d_mid = d_gate = None
         if middle is not None:
             part = w * active if gates is None else w * active * gates.reshape(-1, 1)
-            d_mid = _product(np.ones((1, part.shape[0]), computed), part, 1.0, computed).reshape(middle.shape)
+            d_mid = product(np.ones((1, part.shape[0]), computed), part, 1.0, computed).reshape(middle.shape)
         if gates is not None:
             part = w * active if middle is None else w * active * middle
-            d_gate = _product(part, np.ones((part.shape[1], 1), computed), 1.0, computed).reshape(gates.shape)
+            d_gate = product(part, np.ones((part.shape[1], 1), computed), 1.0, computed).reshape(gates.shape)
         found = ApplyGrad(
-            _in_type_of(rows, _product(du, a, 1.0, computed).reshape(rows.shape)),
-            _in_type_of(a, _product(du.T, x2, 1.0, computed)),
-            _in_type_of(b, _product(dy2.T, active * factors, factor, computed)),
+            _in_type_of(rows, product(du, a, 1.0, computed).reshape(rows.shape)),
+            _in_type_of(a, product(du.T, x2, 1.0, computed)),
+            _in_type_of(b, product(dy2.T, active * factors, factor, computed)),
             None if mid is None or d_mid is None else _in_type_of(floats_of("apply_grad", "mid", mid), d_mid),
             None if gate is None or d_gate is None else _in_type_of(floats_of("apply_grad", "gate", gate), d_gate),
         )
     return found
-
-
-def _product(left: Array, right: Array, scale: float, dtype: np.dtype[Any]) -> Array:
-    """Return scale * left @ right, in the order of docs/numerics/linalg.md."""
-    out = np.zeros((left.shape[0], right.shape[1]), dtype)
-    wide = dtype.itemsize == 8
-    compiled.merge(out, dense(right), dense(left), scale, False, None, None, False, False, False, wide, out)
-    return out
 
 
 def _activated(u: Array, kind: int) -> tuple[Array, Array]:

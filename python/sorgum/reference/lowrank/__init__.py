@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from sorgum.reference.lowrank.adapters import adapted_weight, singular_factors
 from sorgum.reference.lowrank.decompositions import (
     cholesky_qr,
     extract,
@@ -15,6 +16,7 @@ from sorgum.reference.lowrank.decompositions import (
 )
 
 __all__ = [
+    "adapted_weight",
     "apply",
     "apply_adapters",
     "cholesky_qr",
@@ -22,6 +24,7 @@ __all__ = [
     "merge",
     "polar",
     "range_finder",
+    "singular_factors",
     "small_svd",
     "truncated_svd",
     "unmerge",
