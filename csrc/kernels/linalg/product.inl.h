@@ -23,6 +23,10 @@ SORGUM_INLINE void chains(const T* x, index_t x_pitch, const T* y, index_t panel
 #pragma GCC unroll 2
             for (int v = 0; v < wide; ++v)
                 sum[c][r][v] = splat<vec<T>>(T(0));
+    constexpr int together = 3;  // rows that one address reaches: more addresses than registers would be loaded anew
+    const T* rows[(tall + together - 1) / together];
+    for (int g = 0; g * together < tall; ++g)
+        rows[g] = x + g * together * x_pitch;
     for (index_t k = 0; k < terms; ++k) {
 #pragma GCC unroll 8
         for (int c = 0; c < side; ++c) {
@@ -33,7 +37,7 @@ SORGUM_INLINE void chains(const T* x, index_t x_pitch, const T* y, index_t panel
                 columns[v] = load(y + v * panel + at * kLanes);
 #pragma GCC unroll 12
             for (int r = 0; r < tall; ++r) {
-                const vec<T> element = splat<vec<T>>(x[r * x_pitch + at]);
+                const vec<T> element = splat<vec<T>>(rows[r / together][r % together * x_pitch + at]);
 #pragma GCC unroll 2
                 for (int v = 0; v < wide; ++v)
                     sum[c][r][v] = fma(element, columns[v], sum[c][r][v]);
@@ -78,11 +82,10 @@ SORGUM_INLINE void counted(const T* level, index_t chunks, vec<T> (&s)[tall][wid
     }
 }
 
+// The sums of more than one chunk.
 template <int tall, int wide, int side, class T>
 SORGUM_INLINE void sums(const T* x, index_t x_pitch, const T* y, index_t depth, T* levels, vec<T> (&s)[1][tall][wide]) {
     const index_t panel = depth * kLanes;
-    if (depth <= kDepthChunk)
-        return chains<tall, wide, 1>(x, x_pitch, y, panel, depth, s);
     index_t chunk = 0, k = 0;
     if constexpr (side > 1)
         for (; k + side * kDepthChunk <= depth; k += side * kDepthChunk) {
@@ -136,78 +139,133 @@ SORGUM_INLINE vec<typename P::computed> rounded(vec<typename P::computed> a) {
     return load_as<P>(some);
 }
 
-// Writes the first n of 16 elements.
+// The element s of the product at the element b of the base, or without a base.
 template <class P>
-SORGUM_INLINE void end_vector(const Product<P>& p, End end, bool plain, index_t row, index_t column, index_t n,
-                              vec<typename P::computed> s) {
-    using V = vec<typename P::computed>;
-    const V scale = splat<V>(p.scale);
-    const index_t place = p.row_numbers == nullptr ? row : p.row_numbers[row];
-    V b = s, value;
-    if (end != End::scaled)
-        b = load_as<P>(p.base + place * p.base_pitch + column, n);
+SORGUM_INLINE vec<typename P::computed> ended(End end, vec<typename P::computed> scale, vec<typename P::computed> s,
+                                              vec<typename P::computed> b) {
     switch (end) {
         case End::scaled:
-            value = scale * s;
-            break;
+            return scale * s;
         case End::added:
-            value = fma(scale, s, b);
-            break;
+            return fma(scale, s, b);
         case End::added_rounded:
-            value = b + rounded<P>(scale * s);
-            break;
+            return b + rounded<P>(scale * s);
         default:
-            value = fma(b, scale * s, b);
+            return fma(b, scale * s, b);
     }
-    if (!plain) {
-        if (p.row_factors != nullptr)
-            value = value * splat<V>(p.row_factors[row]);
-        if (p.column_factors != nullptr)
-            value = value * load_first(p.column_factors + column, n, 0);
-        if (p.mask != nullptr) {
-            bool set[kLanes] = {};
-            __builtin_memcpy(set, p.mask + row * p.mask_pitch + column,
-                             static_cast<std::size_t>(n < kLanes ? n : kLanes));
-            value = select_bytes(set, value, b);
-        }
+}
+
+// The row of base and out.
+template <class P>
+SORGUM_INLINE index_t place_of(const Product<P>& p, index_t row) {
+    return p.row_numbers == nullptr ? row : p.row_numbers[row];
+}
+
+// Writes the first n of 16 elements.
+template <class P>
+SORGUM_INLINE void end_vector(const Product<P>& p, index_t row, index_t column, index_t n,
+                              vec<typename P::computed> s) {
+    using V = vec<typename P::computed>;
+    const index_t place = place_of(p, row);
+    const V b = p.end == End::scaled ? s : load_as<P>(p.base + place * p.base_pitch + column, n);
+    V value = ended<P>(p.end, splat<V>(p.scale), s, b);
+    if (p.row_factors != nullptr)
+        value = value * splat<V>(p.row_factors[row]);
+    if (p.column_factors != nullptr)
+        value = value * load_first(p.column_factors + column, n, 0);
+    if (p.mask != nullptr) {
+        bool set[kLanes] = {};
+        __builtin_memcpy(set, p.mask + row * p.mask_pitch + column, static_cast<std::size_t>(n < kLanes ? n : kLanes));
+        value = select_bytes(set, value, b);
     }
     store_as<P>(p.out + place * p.out_pitch + column, canonicalise_nan(value), n, p.streaming);
 }
 
-template <int tall, int wide, class P>
-SORGUM_INLINE void end_tile(const Product<P>& p, End end, index_t row, index_t column,
-                            vec<typename P::computed> (&s)[tall][wide]) {
-#pragma GCC unroll 12
-    for (int r = 0; r < tall; ++r)
-#pragma GCC unroll 2
-        for (int v = 0; v < wide; ++v)
-            end_vector(p, end, true, row + r, column + v * kLanes, kLanes, s[r][v]);
-}
-
-// The ends that are the rule are compiled for sums in registers, all others for sums in memory.
+// Any end of any tile, for sums in memory.
 template <int tall, int wide, class P>
 SORGUM_NOINLINE void end_other(const Product<P>& p, index_t row, index_t column,
-                               vec<typename P::computed> (&s)[tall][wide]) {
+                               const vec<typename P::computed> (&s)[tall][wide]) {
     const index_t left = p.columns - column;
     for (int r = 0; r < tall; ++r)
         for (int v = 0; v < wide; ++v)
-            end_vector(p, p.end, false, row + r, column + v * kLanes, left - v * kLanes, s[r][v]);
+            end_vector(p, row + r, column + v * kLanes, left - v * kLanes, s[r][v]);
+}
+
+// The ends that are the rule, of whole vectors and sums in registers. What they need of p is read once: writing `out`
+// could change it, for all that a compiler knows.
+template <End end, int tall, int wide, class P>
+SORGUM_INLINE void end_tile(const Product<P>& p, index_t row, index_t column,
+                            const vec<typename P::computed> (&s)[tall][wide]) {
+    using V = vec<typename P::computed>;
+    const V scale = splat<V>(p.scale);
+    const bool streaming = p.streaming;
+    const index_t base_pitch = p.base_pitch, out_pitch = p.out_pitch;
+    const index_t* const numbers = p.row_numbers;
+    const typename P::stored* base = end == End::scaled ? nullptr : p.base + row * base_pitch + column;
+    typename P::stored* out = p.out + row * out_pitch + column;
+#pragma GCC unroll 12
+    for (int r = 0; r < tall; ++r) {
+        if (numbers != nullptr) {
+            base = end == End::scaled ? nullptr : p.base + numbers[row + r] * base_pitch + column;
+            out = p.out + numbers[row + r] * out_pitch + column;
+        }
+#pragma GCC unroll 2
+        for (int v = 0; v < wide; ++v) {
+            V b = s[r][v];
+            if constexpr (end != End::scaled)
+                b = load_as<P>(base + v * kLanes);
+            store_as<P>(out + v * kLanes, canonicalise_nan(ended<P>(end, scale, s[r][v], b)), kLanes, streaming);
+        }
+        if constexpr (end != End::scaled)
+            base += base_pitch;
+        out += out_pitch;
+    }
 }
 
 // ---- tiles ----
 
+// Fetches the lines of the base of a tile: its rows are too far apart for a processor to foresee them.
+template <int tall, int wide, class P>
+SORGUM_INLINE void prefetch_base(const Product<P>& p, index_t row, index_t column) {
+    constexpr int line = 64 / static_cast<int>(sizeof(typename P::stored));
+#pragma GCC unroll 12
+    for (int r = 0; r < tall; ++r) {
+        const typename P::stored* const base = p.base + place_of(p, row + r) * p.base_pitch + column;
+#pragma GCC unroll 4
+        for (int i = 0; i < wide * kLanes; i += line)
+            prefetch(base + i);
+    }
+}
+
 template <int tall, int wide, int side, class P>
-SORGUM_INLINE void tile(const Product<P>& p, index_t row, index_t column) {
+SORGUM_NOINLINE void tile_of_chunks(const Product<P>& p, index_t row, index_t column) {
     vec<typename P::computed> s[1][tall][wide];
     sums<tall, wide, side>(p.x + row * p.x_pitch, p.x_pitch, p.y + column * p.depth, p.depth, p.sums, s);
+    end_other(p, row, column, s[0]);
+}
+
+template <int tall, int wide, int side, class P>
+SORGUM_INLINE void tile(const Product<P>& p, index_t row, index_t column) {
+    using V = vec<typename P::computed>;
+    if (p.depth > kDepthChunk)
+        return tile_of_chunks<tall, wide, side>(p, row, column);
+    if (p.end != End::scaled)
+        prefetch_base<tall, wide>(p, row, column + wide * kLanes);
+    V s[1][tall][wide];
+    chains(p.x + row * p.x_pitch, p.x_pitch, p.y + column * p.depth, p.depth * kLanes, p.depth, s);
     const bool plain = p.row_factors == nullptr && p.column_factors == nullptr && p.mask == nullptr &&
                        p.columns - column >= wide * kLanes;
     if (plain && p.end == End::added)
-        end_tile(p, End::added, row, column, s[0]);
-    else if (plain && p.end == End::scaled)
-        end_tile(p, End::scaled, row, column, s[0]);
-    else
-        end_other(p, row, column, s[0]);
+        return end_tile<End::added>(p, row, column, s[0]);
+    if (plain && p.end == End::scaled)
+        return end_tile<End::scaled>(p, row, column, s[0]);
+    V other[tall][wide];  // a copy: sums whose address is known are kept in memory
+#pragma GCC unroll 12
+    for (int r = 0; r < tall; ++r)
+#pragma GCC unroll 2
+        for (int v = 0; v < wide; ++v)
+            other[r][v] = s[0][r][v];
+    end_other(p, row, column, other);
 }
 
 template <int tall, int side, class P>
@@ -286,7 +344,7 @@ void row_product_kernel(const Product<P>& p, index_t y_pitch) {
             }
             counted(p.sums, chunk, s[0]);
         }
-        end_vector(p, p.end, false, 0, column, n, s[0][0][0]);
+        end_vector(p, 0, column, n, s[0][0][0]);
     }
 }
 
