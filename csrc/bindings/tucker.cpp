@@ -24,6 +24,15 @@ void mode_dot(const py::array& tensor, const py::array& matrix, index_t mode, bo
     without_gil([&] { tucker::mode_dot(given, to); });
 }
 
+index_t gram_rows(const std::string& function, const py::array& tensor, index_t mode) {
+    return tucker::gram_rows(function.c_str(), view_of(tensor, function.c_str(), "x"), mode);
+}
+
+void gram(const py::array& tensor, index_t mode, const py::array& out) {
+    const ArrayView x = view_of(tensor, "gram", "x"), to = view_of(out, "gram", "out", "float64");
+    without_gil([&] { tucker::gram(x, mode, to); });
+}
+
 }  // namespace
 
 void register_tucker(py::module_& module) {
@@ -31,6 +40,8 @@ void register_tucker(py::module_& module) {
                py::arg("transposed"));
     module.def("mode_dot", &mode_dot, py::arg("tensor"), py::arg("matrix"), py::arg("mode"), py::arg("transposed"),
                py::arg("out"));
+    module.def("gram_rows", &gram_rows, py::arg("function"), py::arg("x"), py::arg("mode"));
+    module.def("gram", &gram, py::arg("x"), py::arg("mode"), py::arg("out"));
 }
 
 }  // namespace sorgum

@@ -1,4 +1,4 @@
-"""How far mode products are from exact ones, in units of their bound (docs/numerics/tucker.md)."""
+"""How far products along modes are from exact ones, in units of their bound (docs/numerics/tucker.md)."""
 
 from collections.abc import Iterator
 from math import ceil, log2
@@ -10,7 +10,7 @@ from sorgum import reference, tucker
 from sorgum._data.inputs import numbers
 
 Array = np.ndarray[Any, Any]
-UNIT = "d u sum |M_ji| |x_lir|"
+UNITS = {"mode_dot": "d u sum |M_ji| |x_lir|", "gram": "d u sum |X_ik| |X_jk|"}
 SHAPES = {
     "3 modes of 1 to 40": (1, 13, 40),
     "4 modes of 2 to 9": (2, 3, 5, 9),
@@ -33,16 +33,30 @@ def exact_and_sizes(x: Any, m: Any, mode: int, transpose: bool = False) -> tuple
     )
 
 
+def exact_gram_and_sizes(x: Any, mode: int) -> tuple[Array, Array]:
+    """Return the same of a Gram matrix."""
+    wide = np.asarray(x).astype(np.longdouble)
+    return (
+        reference.tucker.gram(wide, mode, dtype=np.longdouble),
+        reference.tucker.gram(abs(wide), mode, dtype=np.longdouble),
+    )
+
+
 def measured() -> Iterator[tuple[str, dict[str, Any]]]:
     """Entries of bounds.json."""
     for suffix, u in (("f32", 2.0**-24), ("f64", 2.0**-53)):
         dtype = np.dtype(np.float32 if suffix == "f32" else np.float64)
-        found = []
+        found, of_grams = [], []
         for what, shape in SHAPES.items():
             for mode, n in enumerate(shape):
                 x, m = numbers(shape, dtype), numbers((19, n), dtype, seed=1)
                 exact, sizes = exact_and_sizes(x, m, mode)
                 errors = abs(tucker.mode_dot(x, m, mode) - exact) / (terms(n) * u * sizes)
                 found.append((float(errors.max()), what))
-        largest, where = max(found)
-        yield f"mode_dot.{suffix}", {"bound": 1.0, "unit": UNIT, "largest": round(largest, 4), "where": where}
+                exact, sizes = exact_gram_and_sizes(x, mode)
+                errors = abs(tucker.gram(x, mode) - exact) / (terms(x.size // n) * 2.0**-53 * sizes)
+                of_grams.append((float(errors.max()), what))
+        for function, some in (("mode_dot", found), ("gram", of_grams)):
+            largest, where = max(some)
+            entry = {"bound": 1.0, "unit": UNITS[function], "largest": round(largest, 4), "where": where}
+            yield f"{function}.{suffix}", entry

@@ -4,6 +4,7 @@
 
 #include "api/call/stored.h"
 #include "api/linalg/matrix.h"
+#include "api/tucker/check.h"
 #include "api/tucker/tucker.h"
 #include "core/fp_env.h"
 #include "dispatch/dispatch.h"
@@ -26,16 +27,6 @@ struct Sizes {
     index_t left = 1, n, right = 1, rank;
 };
 
-int axis_of(const ModeDotArguments& given) {
-    const index_t ndim = given.tensor.ndim;
-    if (ndim == 0)
-        throw ValueError(std::string(kName) + ": tensor must have an axis, got a scalar");
-    if (given.mode < -ndim || given.mode >= ndim)
-        throw ValueError(std::string(kName) + ": mode must be in [" + std::to_string(-ndim) + ", " +
-                         std::to_string(ndim) + "), got " + std::to_string(given.mode));
-    return static_cast<int>(given.mode < 0 ? given.mode + ndim : given.mode);
-}
-
 // The matrix as (rank, n); a vector is one row.
 Matrix matrix_of(const ModeDotArguments& given) {
     ArrayView view = given.matrix;
@@ -48,30 +39,6 @@ Matrix matrix_of(const ModeDotArguments& given) {
     }
     const Matrix m = linalg::operand_of(kName, "matrix_or_vector", view);
     return given.transposed ? m.transposed() : m;
-}
-
-void check_contiguous(const ArrayView& view) {
-    index_t stride = element_size(view.dtype);
-    bool contiguous = reinterpret_cast<std::uintptr_t>(view.data) % static_cast<std::uintptr_t>(stride) == 0;
-    for (int d = view.ndim; d-- > 0;) {
-        if (view.shape[d] == 0)
-            return;
-        contiguous = contiguous && (view.shape[d] == 1 || view.strides[d] == stride);
-        stride = saturated_product(stride, view.shape[d]);
-    }
-    if (!contiguous)
-        throw ValueError(std::string(kName) + ": tensor must be contiguous and aligned, got strides that are not");
-}
-
-bool is_contiguous(const ArrayView& view) {
-    const index_t size = element_size(view.dtype);
-    index_t stride = size;
-    for (int d = view.ndim; d-- > 0;) {
-        if (view.shape[d] != 1 && view.strides[d] != stride)
-            return false;
-        stride *= view.shape[d];
-    }
-    return reinterpret_cast<std::uintptr_t>(view.data) % static_cast<std::uintptr_t>(size) == 0;
 }
 
 template <class P>
@@ -219,7 +186,7 @@ std::vector<index_t> mode_dot_shape(const ModeDotArguments& given) {
     const ArrayView &tensor = given.tensor, &matrix = given.matrix;
     check_float(kName, "tensor", tensor);
     check_float(kName, "matrix_or_vector", matrix);
-    const int axis = axis_of(given);
+    const int axis = axis_of(kName, "tensor", given.tensor, given.mode);
     const std::string named = std::string(kName) + ": matrix_or_vector must have ";
     if (matrix.ndim != 1 && matrix.ndim != 2)
         throw ValueError(named + "one or two axes, got shape " + shape_text(matrix.shape, matrix.ndim));
@@ -241,11 +208,11 @@ std::vector<index_t> mode_dot_shape(const ModeDotArguments& given) {
 void mode_dot(const ModeDotArguments& given, const ArrayView& out) {
     const std::vector<index_t> shape = mode_dot_shape(given);
     check_out(kName, "out", out, given.tensor.dtype, shape.data(), static_cast<int>(shape.size()));
-    check_contiguous(given.tensor);
+    check_contiguous(kName, "tensor", given.tensor);
     const Matrix matrix = matrix_of(given);
     if (std::find(shape.begin(), shape.end(), 0) != shape.end())
         return;
-    const int axis = axis_of(given);
+    const int axis = axis_of(kName, "tensor", given.tensor, given.mode);
     Sizes sizes;
     sizes.n = given.tensor.shape[axis];
     sizes.rank = matrix.rows;

@@ -22,4 +22,10 @@ std::vector<index_t> mode_dot_shape(const ModeDotArguments& arguments);
 // where an argument has it.
 void mode_dot(const ModeDotArguments& arguments, const ArrayView& out);
 
+// The number of elements along a mode, for the function that is named.
+index_t gram_rows(const char* function, const ArrayView& tensor, index_t mode);
+
+// X_(mode) X_(mode)^T of a tensor in any layout. out: float64, of that many rows and columns, contiguous, apart from x.
+void gram(const ArrayView& tensor, index_t mode, const ArrayView& out);
+
 }  // namespace sorgum::tucker

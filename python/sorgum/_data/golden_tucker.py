@@ -14,7 +14,7 @@ __all__ = ["FUNCTIONS", "HALF_FUNCTIONS", "SHAPES", "outputs", "quick", "result_
 
 Array = NDArray[Any]
 
-FUNCTIONS = ("mode_dot",)
+FUNCTIONS = ("mode_dot", "gram")
 HALF_FUNCTIONS = FUNCTIONS
 # Below a tile and a vector, at their borders, a chunk of the sum and several.
 SHAPES = ((3,), (1, 1), (13, 17), (2, 3, 5), (16, 33, 12), (4, 2, 3, 5), (5, 513, 3), (600, 7), (3, 1200))
@@ -29,6 +29,12 @@ def products(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Iterator[Array]:
             yield tucker.mode_dot(x, numbers((rank, n), dtype, seed=rank), mode)
         yield tucker.mode_dot(x, numbers((n, 3), dtype, seed=1), mode, transpose=True)
         yield np.asarray(tucker.mode_dot(x, numbers((n,), dtype, seed=2), mode))
+
+
+def grams(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Iterator[Array]:
+    """Return Gram matrices along all modes."""
+    x = numbers(shape, dtype)
+    yield from (tucker.gram(x, mode) for mode in range(len(shape)))
 
 
 def outputs(function: str, dtype: np.dtype[Any]) -> Iterator[Array]:
@@ -46,6 +52,10 @@ def outputs(function: str, dtype: np.dtype[Any]) -> Iterator[Array]:
     iterator of arrays
         Outputs of the function.
     """
+    if function == "gram":
+        for shape in SHAPES:
+            yield from grams(shape, dtype)
+        return
     for shape in SHAPES:
         if dtype.itemsize == 2 and np.prod(shape) > 1000:  # bfloat16 has too few numbers for so many results
             continue
@@ -57,8 +67,11 @@ def quick(dtype: np.dtype[Any]) -> Iterator[Array]:
     """Return outputs of small inputs."""
     for shape in SHAPES[:4]:
         yield from products(shape, dtype)
+        yield from grams(shape, dtype)
 
 
 def result_dtype(function: str, dtype: np.dtype[Any]) -> np.dtype[Any]:
     """Return the type of all outputs of a function."""
+    if function == "gram":
+        return np.dtype(np.float64)
     return np.dtype(np.uint16) if dtype == bfloat16.bits else dtype

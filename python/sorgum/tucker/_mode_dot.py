@@ -79,12 +79,17 @@ def mode_dot(
     """
     x, m = floats_of("mode_dot", "tensor", tensor), floats_of("mode_dot", "matrix_or_vector", matrix_or_vector)
     transposed = flag_of("mode_dot", "transpose", transpose)
-    axis = max(-_LARGEST_MODE, min(_LARGEST_MODE, int_of("mode_dot", "mode", mode)))
+    axis = mode_of("mode_dot", mode)
     shape = tuple(compiled.mode_dot_shape(x, m, axis, transposed))
     result = result_for("mode_dot", out, shape, x.dtype)
     x, m = (_beside(array, out) for array in (x, m))
     compiled.mode_dot(x, m, axis, transposed, result)
     return returned(result, out)
+
+
+def mode_of(function: str, mode: object) -> int:
+    """Return a mode whose range is checked by who knows the tensor."""
+    return max(-_LARGEST_MODE, min(_LARGEST_MODE, int_of(function, "mode", mode)))
 
 
 def _beside(array: Array, out: Array | None) -> Array:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from cases import Array
-from sorgum import lowrank
+from sorgum import lowrank, tucker
 from sorgum._data.golden_lowrank import SHAPES, adapter, applied, merged, numbers
 from sorgum._data.inputs import words
 
@@ -53,6 +53,14 @@ def norms(dtype: np.dtype[Any]) -> Iterator[Array]:
             yield lowrank.merge(w.T.copy(), a, b, magnitude=m, fan_in_fan_out=True)
 
 
+def grams(dtype: np.dtype[Any]) -> Iterator[Array]:
+    """Panels and tiles that are not whole, a chunk and several, more rows than a task has."""
+    for shape in ((1, 5), (3, 7, 20), (17, 40), (40, 9, 130), (270, 11)):
+        x = numbers(shape, dtype)
+        for order in ("C", "F"):
+            yield from (tucker.gram(np.asarray(x, order=order), mode) for mode in range(len(shape)))
+
+
 # Kernel -> what exercises it.
 CASES: dict[str, Callable[..., Iterator[Array]]] = {
     "pack": products,
@@ -61,4 +69,6 @@ CASES: dict[str, Callable[..., Iterator[Array]]] = {
     "row_product": products,
     "largest_magnitude": magnitudes,
     "panel_squares": norms,
+    "gram_chunk": grams,
+    "add_sums": grams,
 }

@@ -13,4 +13,6 @@ ARGUMENTS: dict[tuple[str, str], Any] = {
     ("mode_dot", "tensor"): np.linspace(-2.0, 2.0, 12, dtype=np.float32).reshape(3, 4),
     ("mode_dot", "matrix_or_vector"): np.eye(4, dtype=np.float32),
     ("mode_dot", "mode"): 1,
+    ("gram", "x"): np.linspace(-2.0, 2.0, 12, dtype=np.float32).reshape(3, 4),
+    ("gram", "mode"): 1,
 }

@@ -5,9 +5,38 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["mode_dot"]
+__all__ = ["gram", "mode_dot"]
 
 Array = npt.NDArray[Any]
+
+
+def gram(x: npt.ArrayLike, mode: int, *, dtype: npt.DTypeLike = np.float64) -> Array:
+    """Return the products of a tensor's slices along one mode with each other.
+
+    Parameters
+    ----------
+    x : array_like
+        As `sorgum.tucker.gram` takes it.
+    mode : int
+        Likewise.
+    dtype : dtype, optional
+        Computed in and returned.
+
+    Returns
+    -------
+    array of shape (n, n)
+        X X^T of the unfolding along the mode.
+
+    Examples
+    --------
+    >>> from sorgum import reference
+    >>> reference.tucker.gram([[1.0, 2.0], [3.0, 4.0]], 0)
+    array([[ 5., 11.],
+           [11., 25.]])
+    """
+    tensor = np.moveaxis(np.asarray(x, dtype=dtype), mode, 0)
+    unfolding = tensor.reshape(len(tensor), int(np.prod(tensor.shape[1:])))
+    return unfolding @ unfolding.T
 
 
 def mode_dot(
