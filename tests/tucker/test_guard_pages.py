@@ -38,3 +38,16 @@ def test_mode_dot(dtype: Any, at_end: bool, isa: str) -> None:
         out = placed(rooms[2], np.zeros_like(expected))
         sg.tucker.mode_dot(placed(rooms[0], x), placed(rooms[1], m), 1, out=out)
         assert out.tobytes() == expected.tobytes()
+
+
+@pytest.mark.parametrize("at_end", [False, True])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.float16])
+def test_gram(dtype: Any, at_end: bool, isa: str) -> None:
+    assert sg.isa() == isa
+    room = Guarded(1 << 18)
+    for left, n, right in itertools.product((1, 3, 9), SIZES, SIZES):
+        x = numbers((left, n, right), np.dtype(dtype))
+        placed = (room.at_end if at_end else room.at_start)(x.shape, x.dtype)
+        placed[...] = x
+        for mode in range(3):
+            assert sg.tucker.gram(placed, mode).tobytes() == sg.tucker.gram(x, mode).tobytes()

@@ -1,7 +1,7 @@
 // The products of rows with each other, of which Gram matrices are made, and the sums of such.
 //
-// computes  gram_chunk: sums[row_of_triangle(i) + j] = sum over k < depth of x_ik y_jk, for the rows i of x and all j of
-//           the panels of y that are not behind the panel of i; add_sums: newer[i] = older[i] + newer[i]
+// computes  gram_chunk: sums[row_of_triangle(i) + j] = sum over k < depth of x_ik y_jk, for the rows i of x and all
+//           rows j of the panels of y that are not behind the panel of i; add_sums: newer[i] = older[i] + newer[i]
 // source    lanes of output columns over packed panels, as product.h; half of the work of a product, since rows times
 //           rows is symmetric
 // shapes    x and y: panels of 16 rows, each depth x 16, one after the other, of which the first is `first_row` and

@@ -14,10 +14,8 @@ inline constexpr index_t kGramTerms = 128;
 // A power of two, so that tiles fill panels, with no more sums than a product's tile has.
 template <class T>
 constexpr int gram_tile_rows() {
-    int rows = 8;
-    while (rows > ProductTile<T>::rows * ProductTile<T>::vectors)
-        rows /= 2;
-    return rows;
+    constexpr int most = ProductTile<T>::rows * ProductTile<T>::vectors;
+    return most >= 8 ? 8 : most >= 4 ? 4 : most >= 2 ? 2 : 1;
 }
 
 // Goes on with the chains of `tall` rows, or begins them.

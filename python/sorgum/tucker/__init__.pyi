@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 __all__ = [
+    "gram",
     "mode_dot",
 ]
 
@@ -20,6 +21,10 @@ _Plain: TypeAlias = npt.NDArray[Any] | np.generic | bool | int | float | Sequenc
 _A = TypeVar("_A", bound=_SupportsDLPack)
 _Out = TypeVar("_Out", bound=_SupportsDLPack)
 
+@overload
+def gram(x: _Plain, mode: int) -> _Array: ...
+@overload
+def gram(x: _A, mode: int) -> _A: ...
 @overload
 def mode_dot(
     tensor: _Numbers, matrix_or_vector: _Numbers, mode: int, transpose: bool = False, *, out: _Out

@@ -57,9 +57,9 @@ def gram(x: npt.ArrayLike, mode: int) -> Array:
     >>> import sorgum as sg
     >>> tensor = np.arange(12, dtype=np.float32).reshape(2, 3, 2)
     >>> sg.tucker.gram(tensor, 1)
-    array([[ 86., 122., 158.],
-           [122., 174., 226.],
-           [158., 226., 294.]])
+    array([[ 86., 114., 142.],
+           [114., 158., 202.],
+           [142., 202., 262.]])
     """
     array, axis = floats_of("gram", "x", x), mode_of("gram", mode)
     n = compiled.gram_rows("gram", array, axis)

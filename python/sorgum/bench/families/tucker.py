@@ -80,7 +80,7 @@ class GramCase(OwnCase):
     def make_slot(self) -> Slot:
         """Return a tensor."""
         x = np.random.default_rng(20120903).uniform(1, 2, self.shape).astype(self.dtype)
-        return Slot(x.view(np.float32).ravel(), np.zeros(1, np.float32))
+        return Slot(x.view(np.float32).ravel(), np.zeros(1, np.float32), np.zeros(0, np.float32))
 
     def call(self, name: str, slot: Slot) -> Callable[[], Any]:
         """Return our call, or NumPy's."""

@@ -36,7 +36,7 @@ def gram(x: npt.ArrayLike, mode: int, *, dtype: npt.DTypeLike = np.float64) -> A
     """
     tensor = np.moveaxis(np.asarray(x, dtype=dtype), mode, 0)
     unfolding = tensor.reshape(len(tensor), int(np.prod(tensor.shape[1:])))
-    return unfolding @ unfolding.T
+    return np.asarray(unfolding @ unfolding.T)
 
 
 def mode_dot(
