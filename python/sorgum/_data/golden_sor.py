@@ -15,7 +15,7 @@ __all__ = ["FUNCTIONS", "HALF_FUNCTIONS", "outputs", "quick", "result_dtype"]
 Array = NDArray[Any]
 
 HALF_FUNCTIONS: tuple[str, ...] = ()
-FUNCTIONS = ("residual_norm", "sweep", "sor", "ssor_cg", "precondition")
+FUNCTIONS = ("residual_norm", "sweep", "sor", "ssor_cg", "precondition", "sequence")
 INDEX_TYPES = (np.int32, np.int64)
 SCALES = (0.0, 1.0, 2.0**-520, 2.0**520)  # of b: squares that under- and overflow, in float64
 
@@ -75,6 +75,27 @@ def preconditioned(a: Matrix) -> Iterator[Array]:
             yield relaxation.precondition(r, omega)
 
 
+def in_sequence(dtype: np.dtype[Any]) -> Iterator[Array]:
+    """Sequences of systems that differ by shifts: what every policy chose, and what came of it."""
+    relaxation = sor.Relaxation(grid((9, 8), False, dtype, np.int32))
+    shifts = (logits(30, np.float64, seed=8) % 1 * 0.5).tolist()
+    for method in ("sor", "ssor_cg"):
+        for policy in (
+            sor.Adaptive(),
+            sor.YoungModel("shift", diagonal=4.0),
+            sor.TsallisINF(rng=1),
+            sor.TsallisINF(rng=1, estimator="importance_weighting"),
+            sor.TsallisINFBins(0.0, 0.5, 3, rng=1),
+            sor.ChebCB(0.0, 0.5, 4, rng=1),
+        ):
+            solver = sor.SequenceSolver(policy, method=method, rtol=1e-4)
+            for step, shift in enumerate(shifts):
+                relaxation.shift(shift)
+                result = solver.solve(relaxation, logits(72, dtype, seed=step), shift)
+                yield result.x
+                yield np.array([result.omega, result.iterations, result.residual_norm]).astype(dtype)
+
+
 def outputs(function: str, dtype: np.dtype[Any]) -> Iterator[Array]:
     """Return what the digest of a function is taken over.
 
@@ -92,6 +113,9 @@ def outputs(function: str, dtype: np.dtype[Any]) -> Iterator[Array]:
     """
     if function == "sor":
         yield from solved(dtype)
+        return
+    if function == "sequence":
+        yield from in_sequence(dtype)
         return
     if function == "sweep":
         for n in LENGTHS[:-1]:

@@ -11,19 +11,32 @@ kernels and for any number of threads (tier: bitwise); docs/numerics/sor.md has 
 """
 
 from sorgum.interop.libraries import open_to_libraries
+from sorgum.sor._chebcb import ChebCB
+from sorgum.sor._policies import Adaptive, Fixed, Policy, YoungModel
 from sorgum.sor._relaxation import Relaxation
 from sorgum.sor._residual import residual_norm
+from sorgum.sor._sequence import SequenceResult, SequenceSolver
 from sorgum.sor._smoother import smoother
 from sorgum.sor._solve import SolveResult
 from sorgum.sor._solver import sor, sor_result
 from sorgum.sor._ssor import SSOR
 from sorgum.sor._ssor_cg import SsorCgResult, ssor_cg, ssor_cg_result
+from sorgum.sor._tsallis import TsallisINF, TsallisINFBins
 
 __all__ = [
     "SSOR",
+    "Adaptive",
+    "ChebCB",
+    "Fixed",
+    "Policy",
     "Relaxation",
+    "SequenceResult",
+    "SequenceSolver",
     "SolveResult",
     "SsorCgResult",
+    "TsallisINF",
+    "TsallisINFBins",
+    "YoungModel",
     "residual_norm",
     "smoother",
     "sor",

@@ -6,16 +6,34 @@ from typing import Any, Protocol, TypeAlias, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from sorgum.sor._chebcb import ChebCB as ChebCB
+from sorgum.sor._policies import Adaptive as Adaptive
+from sorgum.sor._policies import Fixed as Fixed
+from sorgum.sor._policies import Policy as Policy
+from sorgum.sor._policies import YoungModel as YoungModel
 from sorgum.sor._relaxation import Relaxation as Relaxation
+from sorgum.sor._sequence import SequenceResult as SequenceResult
+from sorgum.sor._sequence import SequenceSolver as SequenceSolver
 from sorgum.sor._smoother import smoother as smoother
 from sorgum.sor._solve import SolveResult as SolveResult
 from sorgum.sor._ssor_cg import SsorCgResult as SsorCgResult
+from sorgum.sor._tsallis import TsallisINF as TsallisINF
+from sorgum.sor._tsallis import TsallisINFBins as TsallisINFBins
 
 __all__ = [
     "SSOR",
+    "Adaptive",
+    "ChebCB",
+    "Fixed",
+    "Policy",
     "Relaxation",
+    "SequenceResult",
+    "SequenceSolver",
     "SolveResult",
     "SsorCgResult",
+    "TsallisINF",
+    "TsallisINFBins",
+    "YoungModel",
     "residual_norm",
     "smoother",
     "sor",

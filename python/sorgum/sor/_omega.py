@@ -88,16 +88,18 @@ class Adaptive:
         a speed that falls is one of an error that becomes smooth; above, it counts against the factor.
     guarded : bool
         Whether changes are trials. If not, Young's theory is believed.
+    start : float, default 1.0
+        The factor to begin with.
     """
 
-    def __init__(self, weight: float, guarded: bool) -> None:
-        self.omega = 1.0
+    def __init__(self, weight: float, guarded: bool, start: float = 1.0) -> None:
+        self.omega = start
         self._guarded = guarded
         self._dominant = weight <= DOMINANT or not guarded
         self._dense = guarded and not weight <= DENSE
         self._real, self._share = (REAL[0], SHARE[0]) if self._dominant else (REAL[1], SHARE[1])
         self._norms: list[float] = []  # since the factor changed
-        self._settling = self._need = FIRST
+        self._settling = self._need = _settling(start)
         self._trial: tuple[str, float] | None = None  # its kind, and the norm before it
         self._best: Stay | None = None
         self._ceiling: tuple[float, float, float] | None = None  # a factor, until when, the speed there

@@ -79,6 +79,7 @@ def solve(
     nullspace: str | npt.ArrayLike | None,
     callback: Callable[[Array], Any] | None,
     progress: bool,
+    begin: float = 1.0,
 ) -> SolveResult:
     """Solve A x = b by relaxation, for each column of b.
 
@@ -91,12 +92,14 @@ def solve(
     bounds : pair of arrays of shape (n,), or None
     omega, rtol, atol, maxiter, sweep, nullspace, callback, progress
         As `sor` documents them; not yet checked.
+    begin : float, default 1.0
+        The factor that "adaptive" begins with.
 
     Returns
     -------
     SolveResult
     """
-    begin = time.perf_counter()
+    began = time.perf_counter()
     name, n = "sor", matrix.rows
     choice = _omega_of(name, omega, b.dtype)
     relative, absolute = _tolerance_of(name, "rtol", rtol), _tolerance_of(name, "atol", atol)
@@ -137,7 +140,7 @@ def solve(
             tolerance=_tolerance(relative, scale, absolute),
             limit=_limit(right.dtype, max(size, at.residual)),
         )
-        rule: Rule = Fixed(choice) if isinstance(choice, float) else _rule(choice, weight, sweep)
+        rule: Rule = Fixed(choice) if isinstance(choice, float) else _rule(choice, weight, sweep, begin)
         if size == 0 and free:
             at.x[...], at.residual = 0, 0.0
             info = 0
@@ -159,7 +162,7 @@ def solve(
         infos.append(info)
         residuals.append(at.residual)
         ways.append(at)
-    seconds = time.perf_counter() - begin
+    seconds = time.perf_counter() - began
     counts = [at.sweeps for at in ways]
     norms, omegas = tuple(np.array(at.norms) for at in ways), tuple(np.array(at.omegas) for at in ways)
     if b.ndim == 1:
@@ -282,9 +285,9 @@ def _limit(dtype: np.dtype[Any], size: float) -> float:
     return min(growth * max(size, 1 / growth), sys.float_info.max)
 
 
-def _rule(choice: str, weight: float, sweep: str) -> Rule:
+def _rule(choice: str, weight: float, sweep: str, begin: float) -> Rule:
     # The factor of a symmetric sweep is not Young's: nothing is excused.
-    return Adaptive(max(weight, 2 * DOMINANT) if sweep == "symmetric" else weight, choice == "adaptive")
+    return Adaptive(max(weight, 2 * DOMINANT) if sweep == "symmetric" else weight, choice == "adaptive", begin)
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from sorgum.sor._operands import csr_of, vector_of
 from sorgum.sor._relaxation import Relaxation
 from sorgum.sor._solve import finite
 
-__all__ = ["SsorCgResult", "ssor_cg", "ssor_cg_result"]
+__all__ = ["SsorCgResult", "solved", "ssor_cg", "ssor_cg_result"]
 
 _BETWEEN_BARS = 16  # iterations between two looks at the progress bar
 
@@ -139,7 +139,7 @@ def ssor_cg(
     >>> x.round(6), info
     (array([-0.041096, -0.60274 ,  0.465753]), 0)
     """
-    result = _solved(
+    result = solved(
         "ssor_cg", A, b, x0, omega=omega, rtol=rtol, atol=atol, maxiter=maxiter, callback=callback, progress=progress
     )
     return result.x, result.info
@@ -182,13 +182,13 @@ def ssor_cg_result(
     >>> result.iterations, result.omegas
     (3, array([[0., 1.]]))
     """
-    return _solved(
+    return solved(
         "ssor_cg_result", A, b, x0, omega=omega, rtol=rtol, atol=atol, maxiter=maxiter, callback=callback,
         progress=progress,
     )  # fmt: skip
 
 
-def _solved(
+def solved(
     name: str,
     A: Any,
     b: npt.ArrayLike,
@@ -200,11 +200,27 @@ def _solved(
     maxiter: int | None,
     callback: Callable[[Array], Any] | None,
     progress: bool,
+    begin: float = 1.0,
 ) -> SsorCgResult:
+    """Solve A x = b as `ssor_cg` does.
+
+    Parameters
+    ----------
+    name : str
+        For error messages.
+    A, b, x0, omega, rtol, atol, maxiter, callback, progress
+        As of `ssor_cg`.
+    begin : float, default 1.0
+        The factor that "adaptive" begins with.
+
+    Returns
+    -------
+    SsorCgResult
+    """
     adaptive = isinstance(omega, str)
     if adaptive and omega != "adaptive":
         raise ValueError(f"{name}: omega must be 'adaptive' or a number, got {shown(omega)}")
-    factor = 1.0 if adaptive else number_of(name, "omega", omega)
+    factor = begin if adaptive else number_of(name, "omega", omega)
     relative, absolute = number_of(name, "rtol", rtol), number_of(name, "atol", atol)
     limit = None if maxiter is None else int_of(name, "maxiter", maxiter)
     if limit is not None and limit < 1:

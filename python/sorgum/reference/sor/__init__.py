@@ -5,9 +5,19 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from sorgum.reference.sor._policies import chebyshev_fit, tsallis_probabilities, young_factor
 from sorgum.reference.sor._sweeps import sor, sweep
 
-__all__ = ["precondition", "residual_norm", "sor", "ssor_cg", "sweep"]
+__all__ = [
+    "chebyshev_fit",
+    "precondition",
+    "residual_norm",
+    "sor",
+    "ssor_cg",
+    "sweep",
+    "tsallis_probabilities",
+    "young_factor",
+]
 
 
 def residual_norm(A: Any, x: npt.ArrayLike, b: npt.ArrayLike, *, dtype: npt.DTypeLike = np.float64) -> Any:
