@@ -86,6 +86,18 @@ void apply_set(const lowrank::AdapterSet& self, const py::array& x, const py::ar
     without_gil([&] { self.apply(given); });
 }
 
+void basis_add(std::uint64_t key, const py::array& weights, const py::array& out) {
+    constexpr const char* name = "basis_add";
+    const ArrayView a = view_of(weights, name, "weights"), y = view_of(out, name, "out");
+    without_gil([&] { lowrank::basis_add(key, a, y); });
+}
+
+void basis_dots(std::uint64_t key, const py::array& g, const py::array& out) {
+    constexpr const char* name = "basis_dots";
+    const ArrayView x = view_of(g, name, "g"), y = view_of(out, name, "out");
+    without_gil([&] { lowrank::basis_dots(key, x, y); });
+}
+
 }  // namespace
 
 void register_lowrank(py::module_& module) {
@@ -95,6 +107,8 @@ void register_lowrank(py::module_& module) {
     module.def("merge", &merge, py::arg("w"), py::arg("a"), py::arg("b"), py::arg("scale"), py::arg("hadamard"),
                py::arg("mask"), py::arg("magnitude"), py::arg("transposed"), py::arg("rounded_twice"),
                py::arg("check_finite"), py::arg("wide"), py::arg("out"));
+    module.def("basis_add", &basis_add, py::arg("key"), py::arg("weights"), py::arg("out"));
+    module.def("basis_dots", &basis_dots, py::arg("key"), py::arg("g"), py::arg("out"));
     py::class_<lowrank::AdapterSet>(module, "AdapterSet")
         .def(py::init(&adapter_set), py::arg("adapters"), py::arg("wide"))
         .def("apply", &apply_set, py::arg("x"), py::arg("ids"), py::arg("base"), py::arg("out"))

@@ -33,7 +33,7 @@ MAY_INCLUDE = {
 
 # A family's files name no other family but those that it is built on; what families share names none.
 FAMILIES = re.findall(r"set\(SORGUM_FAMILIES ([\w ]+)\)", (ROOT / "CMakeLists.txt").read_text())[0].split()
-BUILT_ON = {"random": {"special"}}
+BUILT_ON = {"random": {"special"}, "lowrank": {"random"}}
 KNOWS_ALL = {"api/plain.cpp", "bindings/cuda.cpp"}  # plain calls, and the other module
 
 COMPILED_PER_ISA = {"math", "simd", "kernels", "kernels/*.inl.h", "isa"}

@@ -1,4 +1,4 @@
-"""No kernel of products touches a byte outside its arrays: forbidden pages on both sides, shapes that fill no tile."""
+"""No kernel touches a byte outside its arrays: forbidden pages on both sides, shapes that fill no tile."""
 
 import itertools
 import sys
@@ -13,6 +13,7 @@ if sys.platform != "linux":
 from guarded import Guarded
 
 import sorgum as sg
+from sorgum._core import lowrank
 from sorgum._data.golden_lowrank import numbers
 
 pytestmark = pytest.mark.sanitize
@@ -48,3 +49,21 @@ def test_products(rooms: list[Guarded], dtype: Any, at_end: bool, isa: str) -> N
             result = placed(rooms[4], expected * 0, at_end)
             sg.lowrank.apply(placed(rooms[0], x, at_end), a, b, out=result)
             assert result.tobytes() == expected.tobytes()
+
+
+@pytest.mark.parametrize("at_end", [False, True])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_random_bases(rooms: list[Guarded], dtype: Any, at_end: bool, isa: str) -> None:
+    assert sg.isa() == isa
+    kind = np.dtype(dtype)
+    for bases, n in itertools.product(SIZES, (1, 15, 17, 127, 129, 513, 2049)):
+        weights, sums = numbers((bases,), kind, seed=1), numbers((n,), kind, seed=2)
+        w, y, d = (placed(room, array, at_end) for room, array in zip(rooms, (weights, sums, weights), strict=False))
+        expected = sums.copy()
+        lowrank.basis_add(3, weights, expected)
+        lowrank.basis_add(3, w, y)
+        assert y.tobytes() == expected.tobytes()
+        dots = np.empty_like(weights)
+        lowrank.basis_dots(3, sums, dots)
+        lowrank.basis_dots(3, placed(rooms[1], sums, at_end), d)
+        assert d.tobytes() == dots.tobytes()

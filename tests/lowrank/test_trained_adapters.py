@@ -1,6 +1,7 @@
 """Adapters that are trained: gradients, forward and merged alike, how they begin, bits, layouts, refusals."""
 
 import pickle
+import tracemalloc
 from collections.abc import Iterator
 from typing import Any
 
@@ -20,7 +21,7 @@ F32, F64 = np.dtype(np.float32), np.dtype(np.float64)
 HALVES = (np.dtype(np.float16), np.dtype(ml_dtypes.bfloat16))
 UNITS = {F32: 2.0**-24, F64: 2.0**-53}
 
-each_kind = pytest.mark.parametrize("kind", KINDS := ("LoRA", "PiSSA", "SoMA", "SVFit"))
+each_kind = pytest.mark.parametrize("kind", KINDS := ("LoRA", "PiSSA", "SoMA", "SVFit", "HiRA", "NOLA"))
 each_shape = pytest.mark.parametrize("shape", [(6, 7), (7, 6), (6, 3, 2, 2)], ids=str)
 
 
@@ -31,9 +32,13 @@ def one_thread_of_blas() -> Iterator[None]:
         yield
 
 
-def made(kind: str, shape: tuple[int, ...] = (6, 7), dtype: Any = F64, rank: int = 3, scale: float = 0.7) -> Any:
+def made(
+    kind: str, shape: tuple[int, ...] = (6, 7), dtype: Any = F64, rank: int = 3, scale: float = 0.7, bases: int = 20
+) -> Any:
     """An adapter in the middle of its training: no parameter is what it began as."""
-    adapter = getattr(adapters, kind).init(numbers(shape, np.dtype(dtype), seed=1), rank, scale=scale, rng=5)
+    more = {"bases": bases} if kind == "NOLA" else {}
+    W = numbers(shape, np.dtype(dtype), seed=1)
+    adapter = getattr(adapters, kind).init(W, rank, scale=scale, rng=5, **more)
     for i, parameter in enumerate(adapter.parameters.values()):
         parameter += numbers(parameter.shape, parameter.dtype, 0.5, seed=10 + i)
     return adapter
@@ -59,7 +64,9 @@ def parts_of(adapter: Any) -> tuple[str, Any, Any, Any]:
     values = adapter.parameters
     if isinstance(adapter, adapters.SVFit):
         return "add", adapter.Vh, adapter.U, values["sigma"]
-    return "add", values["A"], values["B"], 1.0
+    if isinstance(adapter, adapters.NOLA):
+        return "add", adapter.factors[0], adapter.factors[1], 1.0
+    return "hadamard" if isinstance(adapter, adapters.HiRA) else "add", values["A"], values["B"], 1.0
 
 
 def expected_weight(adapter: Any) -> Any:
@@ -75,12 +82,14 @@ def bounds(adapter: Any, x: Any) -> tuple[Any, Any]:
     Rounding x W^T to the type of x, and the result, is counted with the first; half types are counted where they are
     rounded to.
     """
-    _, A, B, mid = parts_of(adapter)
+    form, A, B, mid = parts_of(adapter)
     rank = len(A)
     u = 2.0**-53 if F64 in (x.dtype, A.dtype) else 2.0**-24
     stored = HALF_ULPS.get({"float16": "f16", "bfloat16": "bf16"}.get(x.dtype.name, ""), 0.0)
     size = abs(adapter.scale) * np.tensordot(abs(exact(B) * exact(mid)), abs(exact(A)), 1)
-    terms = depth(flat(x, adapter.weight).shape[-1]) + rank + 3
+    if form == "hadamard":  # the product with W is rounded, too
+        size *= abs(exact(adapter.weight))
+    terms = depth(flat(x, adapter.weight).shape[-1]) + rank + 4
     y, base = times_weight(x, expected_weight(adapter)), times_weight(x, adapter.weight)
     forward = (u + stored) * (abs(y) + abs(base)) + terms * u * times_weight(abs(x), size)
     return forward, (u + stored) * abs(expected_weight(adapter)) + (rank + 2) * u * size
@@ -161,22 +170,88 @@ def test_subtracting_what_was_added(kind: str) -> None:
     assert (abs(merged - adapter.weight) > tolerance).mean() > 0.9
 
 
+@pytest.mark.parametrize("kind", ["LoRA", "HiRA", "NOLA"])
 @pytest.mark.parametrize("dtype", [F32, F64, *HALVES], ids=str)
-def test_lora_begins_without_a_change(dtype: Any) -> None:
+def test_begins_without_a_change(kind: str, dtype: Any) -> None:
     W = numbers((40, 300), dtype, seed=1)
-    adapter = adapters.LoRA.init(W, 8, scale=2.0)
+    adapter = getattr(adapters, kind).init(W, 8, scale=2.0)
     assert adapter.weight is W
     x, base = numbers((5, 300), dtype, seed=2), numbers((5, 40), dtype, seed=3)
     assert adapter.forward(x, base=base).tobytes() == base.tobytes()
     assert adapter.merge().tobytes() == W.tobytes()
-    A = adapter.parameters["A"]
+    # It can learn: not all gradients are 0.
+    assert any(gradient.any() for gradient in adapter.grad(x, base).parameters.values())
+    assert adapter.count == (8 * (300 + 40) if kind != "NOLA" else 2 * 512)
+
+
+@pytest.mark.parametrize("kind", ["LoRA", "HiRA", "NOLA"])
+@pytest.mark.parametrize("dtype", [F32, F64, *HALVES], ids=str)
+def test_what_a_begins_as(kind: str, dtype: Any) -> None:
+    adapter = getattr(adapters, kind).init(numbers((40, 300), dtype, seed=1), 8, scale=2.0)
+    A = adapter.factors[0] if kind == "NOLA" else adapter.parameters["A"]
     assert A.dtype == (F64 if dtype == F64 else F32)
     limit = 300**-0.5
     assert np.abs(A).max() <= limit * (1 + 2.0**-23)
     # The mean of 2400 uniform numbers is off by 6 deviations with a probability of 1e-9, their square's mean as well.
     assert abs(A.mean()) < 6 * limit / np.sqrt(3 * 2400)
     assert abs((A.astype(np.float64) ** 2).mean() - limit**2 / 3) < 6 * limit**2 * np.sqrt(4 / 45 / 2400)
-    assert adapter.count == 8 * (300 + 40)
+
+
+@pytest.mark.parametrize("dtype", [F32, F64], ids=str)
+def test_random_matrices(dtype: Any) -> None:
+    """They are those that sorgum.random gives, and sums and products of them are right to their bounds."""
+    adapter = made("NOLA", (30, 5, 3, 3), dtype, rank=4, bases=512)
+    u = UNITS[dtype]
+    off = 4 * u if dtype == F32 else 0.0  # of each random number, rounded twice
+    x, dy = inputs(adapter, (20,), dtype)
+    A, B, scale = adapter.factors
+    wide = sg.lowrank.apply_grad(flat(x, adapter.weight).astype(dtype), A.reshape(4, -1), B, dy=dy, scale=scale)
+    found = adapter.grad(x, dy).parameters
+    first = exact(adapters.LoRA.init(adapter.weight, 4, rng=sg.random.fold_in(adapter.key, 2)).parameters["A"])
+    for i, (name, factor, start, gradient) in enumerate((("a", A, first, wide.A), ("b", B, 0.0, wide.B))):
+        numbers_of_all = sg.random.uniform((512, factor.size), rng=sg.random.fold_in(5, i), dtype=F64, bits=32)
+        bases = 2 * numbers_of_all.reshape(512, *factor.shape) - 1  # exact
+        coefficients = adapter.parameters[name]
+        expected = reference.lowrank.basis_sum(start, coefficients, bases)
+        sizes = reference.lowrank.basis_sum(abs(start), abs(coefficients), abs(bases))
+        assert (abs(factor - expected) <= (514 * u + off) * sizes).all()
+        assert (abs(reference.lowrank.basis_sum(start, coefficients, bases[::-1]) - expected) > 1e-3).mean() > 0.9
+        wanted = np.tensordot(bases, np.asarray(gradient, F64).reshape(factor.shape), factor.ndim) / np.sqrt(512)
+        sizes = np.tensordot(abs(bases), np.abs(gradient).reshape(factor.shape), factor.ndim) / np.sqrt(512)
+        assert (abs(found[name] - wanted) <= (516 * u + off) * sizes).all()
+        assert (abs(found[name][::-1] - wanted) > (516 * u + off) * sizes).mean() > 0.9
+
+
+def test_random_matrices_are_not_stored() -> None:
+    """512 matrices of 8 x 4096 numbers would take 64 MB; what is allocated is two factors and what comes of them."""
+    adapter = adapters.NOLA.init(np.ones((64, 4096), np.float32), 8)
+    x, dy = np.ones((2, 4096), np.float32), np.ones((2, 64), np.float32)
+    tracemalloc.start()
+    try:
+        adapter.parameters["b"] += 1.0
+        adapter.forward(x)
+        adapter.grad(x, dy)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert 8 * 4096 * 4 < peak < 1 << 20
+
+
+def test_the_factors_of_nola_follow_its_coefficients() -> None:
+    adapter = made("NOLA", dtype=F32)
+    x, dy = inputs(adapter, dtype=F32)
+    before = adapter.forward(x)
+    kept = adapter.parameters["a"].copy()
+    adapter.parameters["a"][7] += 1.0
+    after = adapter.forward(x)
+    assert not np.array_equal(after, before)
+    again = adapters.NOLA(adapter.weight, 3, *adapter.parameters.values(), scale=0.7, rng=adapter.key)
+    assert again.forward(x).tobytes() == after.tobytes()
+    assert again.grad(x, dy).parameters["b"].tobytes() == adapter.grad(x, dy).parameters["b"].tobytes()
+    adapter.parameters["a"] = kept
+    assert adapter.forward(x).tobytes() == before.tobytes()
+    other = adapters.NOLA(adapter.weight, 3, *adapter.parameters.values(), scale=0.7, rng=6)
+    assert not np.array_equal(other.forward(x), before)
 
 
 @pytest.mark.parametrize("kind", ["PiSSA", "SoMA"])
@@ -400,7 +475,6 @@ def test_refused_beginnings(kind: str, arguments: dict[str, Any], message: str) 
          "dtype('complex128')"),
         ({"scale": "1"}, "scale must be a real number, got str"),
         ({"rng": None}, "rng must be a Key, an int seed or a numpy Generator, got NoneType"),
-        ({"axis": 1}, "arguments must be among W, rank, scale, rng, got axis"),
     ],
 )  # fmt: skip
 def test_refused_types(kind: str, arguments: dict[str, Any], message: str) -> None:
@@ -455,6 +529,12 @@ def test_refused_arrays() -> None:
          "(4, 2)"),
         (lambda: adapters.SVFit(W, [1.0], np.ones((4, 1)), np.ones((2, 7))), "SVFit: Vh must have shape (1, 7), got "
          "(2, 7)"),
+        (lambda: adapters.NOLA(W, 2, [[1.0]], [1.0]), "NOLA: a must have shape (bases,), got (1, 1)"),
+        (lambda: adapters.NOLA(W, 5, [1.0], [1.0]), "NOLA: rank must be in [1, 4], the smaller dimension, got 5"),
+        (lambda: adapters.NOLA.init(W, 2, bases=0), "NOLA.init: bases must be in [1, 2**31), got 0"),
+        (lambda: adapters.NOLA.init(W, 2, bases=2**31), "NOLA.init: bases must be in [1, 2**31), got 2147483648"),
+        (lambda: made("HiRA").unmerge(W), "HiRA.unmerge: base must be given with form 'hadamard', which nothing else "
+         "undoes, got None"),
         (lambda: adapters.PiSSA(W[0], np.ones((2, 7)), np.ones((4, 2))), "PiSSA: weight must have two axes or more, "
          "none empty, got shape (7,)"),
     ):  # fmt: skip

@@ -36,4 +36,10 @@ struct ApplyArguments {
 };
 void apply(const ApplyArguments& arguments);
 
+// Random matrices c, whose rows are streams of a key: out[j] += the sum over i of weights[i] c(i, j), and out[i] = the
+// sum over j of g[j] c(i, j). All arrays have one axis and the type of out, float32 or float64; out shares no memory
+// with the other one.
+void basis_add(std::uint64_t key, const ArrayView& weights, const ArrayView& out);
+void basis_dots(std::uint64_t key, const ArrayView& g, const ArrayView& out);
+
 }  // namespace sorgum::lowrank

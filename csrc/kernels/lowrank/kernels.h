@@ -2,3 +2,4 @@
 #pragma once
 
 #include "kernels/lowrank/middle.h"
+#include "kernels/lowrank/random_basis.h"

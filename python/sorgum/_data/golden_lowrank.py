@@ -14,7 +14,7 @@ __all__ = ["FUNCTIONS", "HALF_FUNCTIONS", "adapter", "numbers", "outputs", "quic
 
 Array = NDArray[Any]
 
-FUNCTIONS = ("apply", "merge", "magnitude", "apply_adapters", "apply_grad")
+FUNCTIONS = ("apply", "merge", "magnitude", "apply_adapters", "apply_grad", "adapters")
 HALF_FUNCTIONS = FUNCTIONS[:2]
 # out, in and rank: below a tile and a vector, at their borders, of one chunk and of several.
 SHAPES = ((1, 1, 1), (3, 17, 2), (12, 32, 16), (25, 70, 5), (49, 513, 17), (37, 100, 513), (5, 40, 2600), (13, 5000, 8))
@@ -66,6 +66,20 @@ def graded(out: int, inner: int, rank: int, dtype: np.dtype[Any]) -> Iterator[Ar
     yield from (grad for grad in grads if grad is not None)
 
 
+def trained(out: int, inner: int, rank: int, dtype: np.dtype[Any]) -> Iterator[Array]:
+    """Adapters that begin without LAPACK, and one of given vectors."""
+    w, x, dy = (numbers(shape, dtype, seed=i) for i, shape in enumerate(((out, inner), (5, inner), (5, out))))
+    a, b = adapter(out, inner, rank, dtype)
+    of_rank, kinds = min(rank, out, inner), lowrank.adapters
+    made = [kinds.LoRA.init(w, of_rank, rng=3), kinds.HiRA(w, a, b, scale=0.5)]
+    made += [kinds.NOLA.init(w, of_rank, bases=33, rng=4), kinds.SVFit(w, numbers((rank,), dtype, seed=6), b, a)]
+    for one in made:
+        for i, parameter in enumerate(one.parameters.values()):
+            parameter += numbers(parameter.shape, parameter.dtype, 0.5, seed=10 + i)
+        grad = one.grad(x, dy)
+        yield from (one.forward(x), one.merge(), grad.x, *grad.parameters.values())
+
+
 def outputs(function: str, dtype: np.dtype[Any]) -> Iterator[Array]:
     """Return what the digest of a function is taken over.
 
@@ -87,6 +101,7 @@ def outputs(function: str, dtype: np.dtype[Any]) -> Iterator[Array]:
         "magnitude": normalised,
         "apply_adapters": adapted,
         "apply_grad": graded,
+        "adapters": trained,
     }[function]
     for shape in SHAPES:
         if dtype.itemsize == 2 and shape[0] * shape[1] > 5000:  # bfloat16 has too few numbers for so many results

@@ -1,5 +1,5 @@
-// The instruction sets against each other through csrc/api: merge, apply and apply_adapters of matrices of any types,
-// sizes and layouts. ASan sees what is read and written beyond them.
+// The instruction sets against each other through csrc/api: merge, apply, apply_adapters and random bases, with
+// matrices of any types, sizes and layouts. ASan sees what is read and written beyond them.
 #include "api/lowrank/adapter_set.h"
 #include "api/lowrank/lowrank.h"
 #include "core/parallel.h"
@@ -158,6 +158,21 @@ Output applied_set(const Choice& c, Bytes bytes) {
     return contents(out);
 }
 
+// A sum of random matrices, and their products with one.
+Output of_bases(const Choice& c, Bytes bytes) {
+    Operands operands(bytes, c.kind);
+    const DType type = bytes.flag() ? DType::f64 : DType::f32;
+    const index_t numbers = c.inputs * (1 + c.outputs);
+    const Array weights = operands.make(type, {c.rank}), sum = operands.make(type, {numbers});
+    const Array dots = operands.make(bytes.choose(8) == 0 ? DType::f32 : type, {c.rank + c.more});
+    const std::uint64_t key = static_cast<std::uint64_t>(bytes.integer(8));
+    sorgum::lowrank::basis_add(key, weights.view(), sum.view());
+    sorgum::lowrank::basis_dots(key, sum.view(), dots.view());
+    Output output = contents(sum);
+    dots.append_to(output);
+    return output;
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const unsigned char* data, std::size_t size) {
@@ -166,7 +181,7 @@ extern "C" int LLVMFuzzerTestOneInput(const unsigned char* data, std::size_t siz
     Bytes bytes(data, size);
     Choice c;
     const unsigned deep = bytes.choose(32);  // where it is 0 or 1: sums of several chunks
-    c.call = bytes.choose(3);
+    c.call = bytes.choose(4);
     c.rows = bytes.choose(30);
     c.inputs = bytes.choose(deep == 0 ? 1200 : 70);
     c.outputs = bytes.choose(60);
@@ -174,15 +189,16 @@ extern "C" int LLVMFuzzerTestOneInput(const unsigned char* data, std::size_t siz
     c.more = bytes.choose(16) == 0 ? 1 : 0;
     c.kind = bytes.choose(3);
     sorgum::set_num_threads(1 + bytes.choose(3));
+    const char* const names[] = {"merge", "apply", "apply_adapters", "random bases"};
     char what[200];
-    std::snprintf(what, sizeof what, "%s: %lld rows, %lld inputs, %lld outputs, rank %lld, kind %u",
-                  c.call == 0   ? "merge"
-                  : c.call == 1 ? "apply"
-                                : "apply_adapters",
+    std::snprintf(what, sizeof what, "%s: %lld rows, %lld inputs, %lld outputs, rank %lld, kind %u", names[c.call],
                   static_cast<long long>(c.rows), static_cast<long long>(c.inputs), static_cast<long long>(c.outputs),
                   static_cast<long long>(c.rank), c.kind);
     compare(what, [&] {
-        return c.call == 0 ? merged(c, bytes) : c.call == 1 ? applied(c, bytes) : applied_set(c, bytes);
+        return c.call == 0   ? merged(c, bytes)
+               : c.call == 1 ? applied(c, bytes)
+               : c.call == 2 ? applied_set(c, bytes)
+                             : of_bases(c, bytes);
     });
     return 0;
 }

@@ -16,9 +16,11 @@ NumPy's (tier of `init`: deterministic).
 
 from sorgum.interop.libraries import open_to_libraries
 from sorgum.lowrank.adapters._adapter import Adapter, Gradient
+from sorgum.lowrank.adapters._hadamard import HiRA
 from sorgum.lowrank.adapters._lora import LoRA
+from sorgum.lowrank.adapters._nola import NOLA
 from sorgum.lowrank.adapters._singular import PiSSA, SoMA, SVFit
 
-__all__ = ["Adapter", "Gradient", "LoRA", "PiSSA", "SVFit", "SoMA"]
+__all__ = ["NOLA", "Adapter", "Gradient", "HiRA", "LoRA", "PiSSA", "SVFit", "SoMA"]
 
 open_to_libraries(globals())

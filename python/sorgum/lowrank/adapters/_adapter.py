@@ -160,12 +160,12 @@ def weight_of(function: str, argument: str, value: npt.ArrayLike) -> Array:
     return array
 
 
-def parameter_of(function: str, argument: str, value: npt.ArrayLike, shape: tuple[int | None, ...]) -> Array:
-    """Return a copy in float32 or float64 to train. None in a shape stands for any length."""
+def parameter_of(function: str, argument: str, value: npt.ArrayLike, shape: tuple[int | str, ...]) -> Array:
+    """Return a copy in float32 or float64 to train. A name in a shape stands for any length."""
     array = wide_floats_of(function, argument, value)
-    fits = array.ndim == len(shape) and all(n in (None, m) for n, m in zip(shape, array.shape, strict=True))
+    fits = array.ndim == len(shape) and all(isinstance(n, str) or n == m for n, m in zip(shape, array.shape, strict=True))
     if not fits:
-        wanted = ", ".join("rank" if n is None else str(n) for n in shape) + ("," if len(shape) == 1 else "")
+        wanted = ", ".join(map(str, shape)) + ("," if len(shape) == 1 else "")
         raise ValueError(f"{function}: {argument} must have shape ({wanted}), got {array.shape}")
     return np.array(array, order="C")
 

@@ -138,7 +138,7 @@ class Factored(Adapter):
 def checked_factors(function: str, weight: npt.ArrayLike, A: npt.ArrayLike, B: npt.ArrayLike) -> tuple[Array, ...]:
     """Return a weight and copies of factors that fit it."""
     w = weight_of(function, "weight", weight)
-    a = parameter_of(function, "A", A, (None, *w.shape[1:]))
+    a = parameter_of(function, "A", A, ("rank", *w.shape[1:]))
     return w, a, parameter_of(function, "B", B, (w.shape[0], a.shape[0]))
 
 

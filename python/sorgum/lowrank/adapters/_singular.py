@@ -261,7 +261,7 @@ class SVFit(Factored):
     ) -> None:
         """Copy the values and vectors."""
         w = weight_of("init", "weight", weight)
-        values = parameter_of("init", "sigma", sigma, (None,))
+        values = parameter_of("init", "sigma", sigma, ("rank",))
         self.U = parameter_of("init", "U", U, (w.shape[0], values.size))
         self.Vh = parameter_of("init", "Vh", Vh, (values.size, *w.shape[1:]))
         super().__init__(w, {"sigma": values}, scale_of("init", scale))

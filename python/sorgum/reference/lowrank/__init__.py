@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sorgum.reference.lowrank.adapters import adapted_weight, singular_factors
+from sorgum.reference.lowrank.adapters import adapted_weight, basis_sum, singular_factors
 from sorgum.reference.lowrank.decompositions import (
     cholesky_qr,
     extract,
@@ -19,6 +19,7 @@ __all__ = [
     "adapted_weight",
     "apply",
     "apply_adapters",
+    "basis_sum",
     "cholesky_qr",
     "extract",
     "merge",

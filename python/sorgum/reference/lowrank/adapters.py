@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from sorgum.reference.lowrank.decompositions import truncated_svd
 
-__all__ = ["adapted_weight", "singular_factors"]
+__all__ = ["adapted_weight", "basis_sum", "singular_factors"]
 
 Array = npt.NDArray[Any]
 
@@ -50,6 +50,30 @@ def adapted_weight(
     w, a, b, middle = (np.asarray(array, dtype=dtype) for array in (weight, A, B, mid))
     change = scale * np.tensordot(b * middle, a, 1)
     return np.asarray(w + (w * change if form == "hadamard" else change))
+
+
+def basis_sum(first: npt.ArrayLike, coefficients: npt.ArrayLike, bases: npt.ArrayLike) -> Array:
+    """Return a factor of NOLA: what it begins as, and a sum of random matrices.
+
+    Parameters
+    ----------
+    first : array_like of shape (...)
+    coefficients : array_like of shape (count,)
+    bases : array_like of shape (count, ...)
+
+    Returns
+    -------
+    array of shape (...)
+        first + sum_i coefficients_i bases_i / sqrt(count).
+
+    Examples
+    --------
+    >>> from sorgum import reference
+    >>> reference.lowrank.basis_sum([1.0], [1.0, 2.0, 0.0, 0.0], [[1.0], [-1.0], [0.5], [0.5]])
+    array([0.5])
+    """
+    a, matrices = np.asarray(coefficients, dtype=np.float64), np.asarray(bases, dtype=np.float64)
+    return np.asarray(first, dtype=np.float64) + np.tensordot(a, matrices, 1) / np.sqrt(max(a.size, 1))
 
 
 def singular_factors(
