@@ -144,14 +144,17 @@ OWN_CASES = [case for case in cases("quick") if isinstance(case, OwnCase)]
 @pytest.mark.parametrize("case", OWN_CASES, ids=[case.name for case in OWN_CASES])
 def test_cases_with_buffers_of_their_own(case: OwnCase) -> None:
     ring = make_ring(case, 0)
-    assert len(ring) == 2
-    assert set(peers.rivals(case, 1)) <= set(peers.PEERS)
+    assert len(ring) == (1 if case.cached else 2)
+    others = [name for name in peers.rivals(case, 1) if name not in case.algorithms]
+    assert set(others) <= set(peers.PEERS)
     expected = peers.calls(peers.OURS, case, ring, 1)[0]()
     assert np.all(np.abs(np.asarray(expected, np.float64)) > 0)
     tolerance = 100 * np.finfo(case.dtype).eps if case.difference is None else case.difference
-    for name in peers.rivals(case, 1):
+    for name in others:
         found = peers.calls(name, case, ring, 1)[0]()
         np.testing.assert_allclose(found, expected, rtol=tolerance)
+    for name in case.algorithms:  # of ours, which need not do the same
+        assert np.isfinite(peers.calls(name, case, ring, 1)[0]()).all()
     assert ring[0].x.dtype == np.float32
     limit_call(case, ring[0])()
 

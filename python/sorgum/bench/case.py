@@ -182,7 +182,7 @@ class OwnCase(Case, ABC):
 
     @abstractmethod
     def call(self, name: str, slot: Slot) -> Callable[[], Any]:
-        """Return a call of `OURS` or of one of `peers` on the buffers."""
+        """Return a call of `OURS`, of one of `peers` or of one of `algorithms` on the buffers."""
 
 
 def _softmax_family(*shapes: tuple[int, ...], **options: Any) -> Iterator[Case]:

@@ -21,7 +21,7 @@ ONE_THREAD = "1 thread"
 
 def _ours(case: Case, slot: Slot, **options: Any) -> Call:
     if isinstance(case, OwnCase):
-        return case.call(OURS, slot)
+        return case.call(options.get("algorithm", OURS), slot)
     if case.operation in DRAWS:
         return draws.ways(OURS, case.operation, slot.x, slot.out, 1)[0].call
     function = getattr(sorgum.special, case.operation)

@@ -1,4 +1,4 @@
-"""Adapters merged in place and applied, beside the BLAS of NumPy, SciPy and PyTorch."""
+"""Adapters merged in place, applied and made, beside the BLAS of NumPy, SciPy and PyTorch."""
 
 import importlib
 from collections.abc import Callable, Iterator
@@ -8,10 +8,10 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from sorgum import lowrank
+from sorgum import lowrank, random
 from sorgum.bench.case import OwnCase, Slot
 
-__all__ = ["ApplyCase", "MergeCase", "cases"]
+__all__ = ["ApplyCase", "MergeCase", "NolaCase", "cases"]
 
 Array = NDArray[Any]
 SCALE = 1e-6  # so small that calls on one weight, again and again, leave it all but as it was
@@ -98,6 +98,39 @@ class ApplyCase(MergeCase):
         return lambda: lowrank.apply(x, a, b, scale=SCALE, base=y, out=y)
 
 
+@dataclass(frozen=True)
+class NolaCase(OwnCase):
+    """A factor of NOLA, the sum of random matrices that are never stored; `shape` is (bases, numbers of each).
+
+    Beside it `sorgum.random.uniform` writes as many numbers.
+    """
+
+    cached: bool = True
+    algorithms: tuple[str, ...] = ("uniform",)
+
+    @property
+    def traffic(self) -> tuple[int, int]:
+        """The coefficients are read."""
+        return 1, 0
+
+    @property
+    def traffic_bytes(self) -> int:
+        """No number is read or written, but for the coefficients."""
+        return 4 * self.shape[0]
+
+    def make_slot(self) -> Slot:
+        """Return the coefficients, and room for all numbers."""
+        bases, _ = self.shape
+        return Slot(np.full(bases, 0.5, np.float32), np.zeros(self.shape, np.float32), np.zeros(1, np.float32))
+
+    def call(self, name: str, slot: Slot) -> Callable[[], Any]:
+        """Return a call that makes the factor anew, or that writes random numbers."""
+        if name == "uniform":
+            return lambda: random.uniform(self.shape, rng=1, out=slot.out)
+        weight = np.ones((8, self.shape[1] // 8), np.float32)  # of a rank of 8; the other factor has 64 numbers
+        return lambda: lowrank.adapters.NOLA(weight, 8, slot.x, slot.x, rng=1).factors[0]
+
+
 def _slot(target: tuple[int, ...], others: tuple[tuple[int, int], ...]) -> AdapterSlot:
     shapes = (target, *others)
     ends = np.cumsum([-(-int(np.prod(shape)) // 16) * 16 for shape in shapes])
@@ -114,8 +147,8 @@ def _slot(target: tuple[int, ...], others: tuple[tuple[int, int], ...]) -> Adapt
     return AdapterSlot(raw, np.zeros_like(raw), empty, views[0], tuple(views[1:]))
 
 
-def cases(level: str) -> Iterator[MergeCase]:
-    """Return merges of rank 16 and 64, and adapters applied to few and many rows.
+def cases(level: str) -> Iterator[OwnCase]:
+    """Return merges of rank 16 and 64, adapters applied to few and many rows, and factors of NOLA.
 
     Parameters
     ----------
@@ -123,7 +156,7 @@ def cases(level: str) -> Iterator[MergeCase]:
 
     Returns
     -------
-    iterator of MergeCase
+    iterator of OwnCase
     """
     yield MergeCase("merge", (2048, 2048) if level == "quick" else (4096, 4096), rank=16)
     if level != "quick":
@@ -132,3 +165,4 @@ def cases(level: str) -> Iterator[MergeCase]:
         yield ApplyCase("apply", (16, 4096))
         yield ApplyCase("apply", (512, 1024), rank=8, inputs=1024)
     yield ApplyCase("apply", (256, 4096))
+    yield NolaCase("nola", (256, 8192) if level == "quick" else (512, 32768))

@@ -163,8 +163,8 @@ def weight_of(function: str, argument: str, value: npt.ArrayLike) -> Array:
 def parameter_of(function: str, argument: str, value: npt.ArrayLike, shape: tuple[int | str, ...]) -> Array:
     """Return a copy in float32 or float64 to train. A name in a shape stands for any length."""
     array = wide_floats_of(function, argument, value)
-    fits = array.ndim == len(shape) and all(isinstance(n, str) or n == m for n, m in zip(shape, array.shape, strict=True))
-    if not fits:
+    pairs = zip(shape, array.shape, strict=False)
+    if array.ndim != len(shape) or not all(isinstance(n, str) or n == m for n, m in pairs):
         wanted = ", ".join(map(str, shape)) + ("," if len(shape) == 1 else "")
         raise ValueError(f"{function}: {argument} must have shape ({wanted}), got {array.shape}")
     return np.array(array, order="C")

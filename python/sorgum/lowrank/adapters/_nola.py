@@ -109,9 +109,7 @@ class NOLA(Factored):
         self._made: dict[str, tuple[bytes, Array]] = {}
 
     @classmethod
-    def init(  # type: ignore[override]
-        cls, W: npt.ArrayLike, rank: int, *, bases: int = 512, scale: float = 1.0, rng: Rng = 0
-    ) -> Self:
+    def init(cls, W: npt.ArrayLike, rank: int, *, bases: int = 512, scale: float = 1.0, rng: Rng = 0) -> Self:
         """Return an adapter that changes nothing yet: a and b are 0.
 
         Parameters
@@ -175,7 +173,8 @@ class NOLA(Factored):
         coefficients = self.parameters[name]
         out = np.empty_like(coefficients)
         compiled.basis_dots(self._key_of(name), np.ascontiguousarray(gradient).reshape(-1), out)
-        return out * _share(coefficients)
+        out *= _share(coefficients)
+        return out
 
     def _key_of(self, name: str) -> int:
         return fold_in(self.key, _BASES_OF_A if name == "a" else _BASES_OF_B).value

@@ -73,7 +73,7 @@ def basis_sum(first: npt.ArrayLike, coefficients: npt.ArrayLike, bases: npt.Arra
     array([0.5])
     """
     a, matrices = np.asarray(coefficients, dtype=np.float64), np.asarray(bases, dtype=np.float64)
-    return np.asarray(first, dtype=np.float64) + np.tensordot(a, matrices, 1) / np.sqrt(max(a.size, 1))
+    return np.asarray(np.asarray(first, dtype=np.float64) + np.tensordot(a, matrices, 1) / np.sqrt(max(a.size, 1)))
 
 
 def singular_factors(
