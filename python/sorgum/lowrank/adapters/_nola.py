@@ -64,7 +64,7 @@ class NOLA(Factored):
     the size of W.
 
     A and B are made again whenever `a` or `b` changed since the last call, one number at a time: bases rank (in + out)
-    numbers, as many for a gradient, in less time than `sorgum.random.uniform` takes to write them. Bound of an element
+    numbers, as many for a gradient, in about the time that `sorgum.random.uniform` takes. Bound of an element
     of A: (bases + 2) u (|A_0| + sum |a_i| / sqrt(bases)), u = 2^-24 or 2^-53, and 2^-23 of the sum for float32.
 
     Koohpayegani et al. 2024, "NOLA: Compressing LoRA using Linear Combination of Random Basis", section 3.1, and A_0 as
