@@ -14,7 +14,7 @@ __all__ = ["FUNCTIONS", "HALF_FUNCTIONS", "adapter", "numbers", "outputs", "quic
 
 Array = NDArray[Any]
 
-FUNCTIONS = ("apply", "merge", "magnitude", "apply_adapters", "apply_grad", "adapters")
+FUNCTIONS = ("apply", "merge", "magnitude", "apply_adapters", "apply_grad", "trained_adapters")
 HALF_FUNCTIONS = FUNCTIONS[:2]
 # out, in and rank: below a tile and a vector, at their borders, of one chunk and of several.
 SHAPES = ((1, 1, 1), (3, 17, 2), (12, 32, 16), (25, 70, 5), (49, 513, 17), (37, 100, 513), (5, 40, 2600), (13, 5000, 8))
@@ -101,7 +101,7 @@ def outputs(function: str, dtype: np.dtype[Any]) -> Iterator[Array]:
         "magnitude": normalised,
         "apply_adapters": adapted,
         "apply_grad": graded,
-        "adapters": trained,
+        "trained_adapters": trained,
     }[function]
     for shape in SHAPES:
         if dtype.itemsize == 2 and shape[0] * shape[1] > 5000:  # bfloat16 has too few numbers for so many results
