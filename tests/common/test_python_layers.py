@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "python" / "sorgum"
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 FAMILIES = _core.families()
-BUILT_ON = {"random": {"special"}, "lowrank": {"random"}, "sor": {"special", "random"}}
+BUILT_ON = {"random": {"special"}, "lowrank": {"random"}, "sor": {"special", "random"}, "tucker": {"random"}}
 BELOW = ("sorgum._arguments", "sorgum.interop", "sorgum.runtime")  # what families are built on; all else uses them
 MODULES = {"_core", "_cuda", "_arguments", "_data"}  # they are private to the package, not to a module of it
 

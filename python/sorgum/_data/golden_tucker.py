@@ -14,7 +14,7 @@ __all__ = ["FUNCTIONS", "HALF_FUNCTIONS", "SHAPES", "outputs", "quick", "result_
 
 Array = NDArray[Any]
 
-FUNCTIONS = ("mode_dot", "gram")
+FUNCTIONS = ("mode_dot", "gram", "multi_mode_dot")
 HALF_FUNCTIONS = FUNCTIONS
 # Below a tile and a vector, at their borders, a chunk of the sum and several.
 SHAPES = ((3,), (1, 1), (13, 17), (2, 3, 5), (16, 33, 12), (4, 2, 3, 5), (5, 513, 3), (600, 7), (3, 1200))
@@ -35,6 +35,18 @@ def grams(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Iterator[Array]:
     """Return Gram matrices along all modes."""
     x = numbers(shape, dtype)
     yield from (tucker.gram(x, mode) for mode in range(len(shape)))
+
+
+def several_products(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Iterator[Array]:
+    """Return products along all modes at once, with matrices that shrink and grow the tensor, and with a vector."""
+    x = numbers(shape, dtype)
+    ranks = [(3 * mode + 2) % 7 + 1 for mode in range(len(shape))]
+    matrices: list[Array] = [
+        numbers((rank, n), dtype, seed=mode + 1) for mode, (rank, n) in enumerate(zip(ranks, shape, strict=True))
+    ]
+    yield np.asarray(tucker.multi_mode_dot(x, matrices))
+    yield np.asarray(tucker.multi_mode_dot(x, [m.T for m in matrices], skip=0, transpose=True))
+    yield np.asarray(tucker.multi_mode_dot(x, [matrices[-1][0]], modes=[-1]))
 
 
 def outputs(function: str, dtype: np.dtype[Any]) -> Iterator[Array]:
@@ -59,7 +71,7 @@ def outputs(function: str, dtype: np.dtype[Any]) -> Iterator[Array]:
     for shape in SHAPES:
         if dtype.itemsize == 2 and np.prod(shape) > 1000:  # bfloat16 has too few numbers for so many results
             continue
-        for result in products(shape, dtype):
+        for result in (products if function == "mode_dot" else several_products)(shape, dtype):
             yield result["bfloat16"] if dtype == bfloat16.bits else result
 
 
@@ -68,6 +80,7 @@ def quick(dtype: np.dtype[Any]) -> Iterator[Array]:
     for shape in SHAPES[:4]:
         yield from products(shape, dtype)
         yield from grams(shape, dtype)
+        yield from several_products(shape, dtype)
 
 
 def result_dtype(function: str, dtype: np.dtype[Any]) -> np.dtype[Any]:

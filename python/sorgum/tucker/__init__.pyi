@@ -1,14 +1,21 @@
 """The types of sorgum.tucker, made from its sources by tools/make_stubs.py."""
 
 from collections.abc import Sequence
-from typing import Any, Protocol, TypeAlias, TypeVar, overload
+from typing import Any, Literal, Protocol, TypeAlias, TypeVar, overload
 
 import numpy as np
 import numpy.typing as npt
 
+from sorgum.random._keys import Rng
+from sorgum.tucker._hosvd import Method
+from sorgum.tucker._modes import Ranks
+from sorgum.tucker._tensor import TuckerTensor as TuckerTensor
+
 __all__ = [
     "gram",
     "mode_dot",
+    "multi_mode_dot",
+    "sthosvd",
 ]
 
 class _SupportsDLPack(Protocol):
@@ -21,6 +28,15 @@ _Plain: TypeAlias = npt.NDArray[Any] | np.generic | bool | int | float | Sequenc
 _A = TypeVar("_A", bound=_SupportsDLPack)
 _Out = TypeVar("_Out", bound=_SupportsDLPack)
 
+def hosvd(
+    x: _Numbers,
+    rank: Ranks = None,
+    *,
+    rtol: float | None = None,
+    modes: Sequence[int] | None = None,
+    method: Method = "auto",
+    rng: Rng = 0,
+) -> TuckerTensor: ...
 @overload
 def gram(x: _Plain, mode: int) -> _Array: ...
 @overload
@@ -35,3 +51,43 @@ def mode_dot(
 ) -> _Array: ...
 @overload
 def mode_dot(tensor: _A, matrix_or_vector: _Numbers, mode: int, transpose: bool = False, *, out: None = None) -> _A: ...
+@overload
+def multi_mode_dot(
+    tensor: _Numbers,
+    matrix_or_vec_list: Sequence[_Numbers],
+    modes: Sequence[int] | None = None,
+    skip: int | None = None,
+    transpose: bool = False,
+    *,
+    out: _Out,
+) -> _Out: ...
+@overload
+def multi_mode_dot(
+    tensor: _Plain,
+    matrix_or_vec_list: Sequence[_Numbers],
+    modes: Sequence[int] | None = None,
+    skip: int | None = None,
+    transpose: bool = False,
+    *,
+    out: None = None,
+) -> _Array: ...
+@overload
+def multi_mode_dot(
+    tensor: _A,
+    matrix_or_vec_list: Sequence[_Numbers],
+    modes: Sequence[int] | None = None,
+    skip: int | None = None,
+    transpose: bool = False,
+    *,
+    out: None = None,
+) -> _A: ...
+def sthosvd(
+    x: _Numbers,
+    rank: Ranks = None,
+    *,
+    rtol: float | None = None,
+    modes: Sequence[int] | None = None,
+    mode_order: Literal["auto"] | Sequence[int] = "auto",
+    method: Method = "auto",
+    rng: Rng = 0,
+) -> TuckerTensor: ...

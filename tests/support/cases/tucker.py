@@ -15,4 +15,8 @@ ARGUMENTS: dict[tuple[str, str], Any] = {
     ("mode_dot", "mode"): 1,
     ("gram", "x"): np.linspace(-2.0, 2.0, 12, dtype=np.float32).reshape(3, 4),
     ("gram", "mode"): 1,
+    ("multi_mode_dot", "tensor"): np.linspace(-2.0, 2.0, 12, dtype=np.float32).reshape(3, 4),
+    ("multi_mode_dot", "matrix_or_vec_list"): [np.eye(3, dtype=np.float32), np.eye(4, dtype=np.float32)],
+    ("sthosvd", "rank"): 2,  # by default None: then another argument has to be given
+    ("hosvd", "rank"): 2,
 }
