@@ -18,6 +18,7 @@ SOURCES = sorted(PACKAGE.rglob("*.py"))
 FAMILIES = _core.families()
 BUILT_ON = {"random": {"special"}, "lowrank": {"random"}, "sor": {"special", "random"}, "tucker": {"random"}}
 BELOW = ("sorgum._arguments", "sorgum.interop", "sorgum.runtime")  # what families are built on; all else uses them
+GLUE = {"sorgum.interop.tensorly": {"tucker"}}  # stands above a family: functions of another library, by its names
 MODULES = {"_core", "_cuda", "_arguments", "_data"}  # they are private to the package, not to a module of it
 
 
@@ -65,7 +66,7 @@ def foreign_families(module: str, text: str) -> list[str]:
     own = family_of(module)
     if own is None and not module.startswith(BELOW):
         return []
-    allowed = {None, own} | BUILT_ON.get(own or "", set())
+    allowed = {None, own} | BUILT_ON.get(own or "", set()) | GLUE.get(module, set())
     found = [f"{source}.{name}" for source, name in imports(text) if family_of(f"{source}.{name}") not in allowed]
     return found + [
         f"_core.{name}" for name in re.findall(r"\b_core\.(\w+)\b", text) if name in FAMILIES and name != own

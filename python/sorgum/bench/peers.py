@@ -220,6 +220,8 @@ PEERS: dict[str, Maker] = {
     "PyAMG": _of_own_cases,
     "Numba": _of_own_cases,
     "scikit-learn": _of_own_cases,
+    "TensorLy": _of_own_cases,
+    "pyttb": _of_own_cases,
 }
 DISTRIBUTIONS = {
     "NumPy": "numpy",
@@ -230,6 +232,8 @@ DISTRIBUTIONS = {
     "PyAMG": "pyamg",
     "Numba": "numba",
     "scikit-learn": "sklearn",
+    "TensorLy": "tensorly",
+    "pyttb": "pyttb",
 }
 _NEEDED_TOO = {"ONNX Runtime": "onnx"}  # makes its models
 

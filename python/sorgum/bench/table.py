@@ -12,7 +12,9 @@ __all__ = ["FEW_HAVE", "WIDTH", "Row", "explain", "format_limits", "format_table
 
 Row = dict[str, Any]
 WIDTH = 120  # columns of the table, at most
-FEW_HAVE = frozenset({"PyAMG", "Numba", "scikit-learn"})  # peers of rows that make a table of their own
+FEW_HAVE = frozenset(
+    {"PyAMG", "Numba", "scikit-learn", "TensorLy", "pyttb"}
+)  # peers of rows that make a table of their own
 _LEADING = ("operation", "shape", "dtype", "where", "ns/elem", "GB/s", "limit")
 _SHORT = {"ONNX Runtime": "ONNX"}
 _NOISY = 1.5  # quartiles of a ratio that are further apart are marked

@@ -12,7 +12,10 @@ from sorgum.tucker._modes import Ranks
 from sorgum.tucker._tensor import TuckerTensor as TuckerTensor
 
 __all__ = [
+    "TuckerTensor",
     "gram",
+    "hooi",
+    "hosvd",
     "mode_dot",
     "multi_mode_dot",
     "sthosvd",
@@ -28,6 +31,22 @@ _Plain: TypeAlias = npt.NDArray[Any] | np.generic | bool | int | float | Sequenc
 _A = TypeVar("_A", bound=_SupportsDLPack)
 _Out = TypeVar("_Out", bound=_SupportsDLPack)
 
+@overload
+def gram(x: _Plain, mode: int) -> _Array: ...
+@overload
+def gram(x: _A, mode: int) -> _A: ...
+def hooi(
+    x: _Numbers,
+    rank: Ranks,
+    *,
+    init: Any = "sthosvd",
+    modes: Sequence[int] | None = None,
+    fixed: Sequence[int] = ...,
+    where: _Numbers | None = None,
+    tol: float = 0.0001,
+    maxiter: int = 100,
+    progress: bool = False,
+) -> TuckerTensor: ...
 def hosvd(
     x: _Numbers,
     rank: Ranks = None,
@@ -37,10 +56,6 @@ def hosvd(
     method: Method = "auto",
     rng: Rng = 0,
 ) -> TuckerTensor: ...
-@overload
-def gram(x: _Plain, mode: int) -> _Array: ...
-@overload
-def gram(x: _A, mode: int) -> _A: ...
 @overload
 def mode_dot(
     tensor: _Numbers, matrix_or_vector: _Numbers, mode: int, transpose: bool = False, *, out: _Out

@@ -15,8 +15,8 @@ from sorgum._arguments.scalars import number_of, require_option
 from sorgum.interop.arrays import shown
 from sorgum.random import Key
 from sorgum.random._keys import Rng, key_of
-from sorgum.tucker._leading import Leading, Spectrum, by_gram, by_qr, by_random_rows, factor_of, leading
-from sorgum.tucker._modes import Ranks, by_cost, modes_of, order_of, ranks_of, require_reachable
+from sorgum.tucker._leading import Leading, Spectrum, by_gram, by_qr, by_random_rows, factor_of, leading, squared_norm
+from sorgum.tucker._modes import Ranks, cheapest, modes_of, order_of, ranks_of, require_reachable
 from sorgum.tucker._multi_mode_dot import product_along, products, products_in_order, slabs
 from sorgum.tucker._tensor import TuckerTensor
 
@@ -107,7 +107,7 @@ def sthosvd(
     wanted = _Wanted(name, array, rank, rtol, modes, method)
     order = order_of(name, mode_order, wanted.modes, array.ndim)
     key = Key(key_of(name, rng))
-    return in_range(name, array, lambda scaled: _sequential(scaled, wanted, order or wanted.cheapest(), key))
+    return in_range(name, array, lambda scaled, _: _sequential(scaled, wanted, order or wanted.cheapest(), key))
 
 
 def hosvd(
@@ -157,7 +157,7 @@ def hosvd(
     array = tensor_of(name, x)
     wanted = _Wanted(name, array, rank, rtol, modes, method)
     key = Key(key_of(name, rng))
-    return in_range(name, array, lambda scaled: _at_once(scaled, wanted, key))
+    return in_range(name, array, lambda scaled, _: _at_once(scaled, wanted, key))
 
 
 def tensor_of(function: str, x: npt.ArrayLike) -> Array:
@@ -175,7 +175,7 @@ def computed_type(x: Array) -> np.dtype[np.float32] | np.dtype[np.float64]:
     return np.dtype(np.float64) if x.dtype == np.float64 else np.dtype(np.float32)
 
 
-def in_range(function: str, x: Array, decompose: Callable[[Array], TuckerTensor]) -> TuckerTensor:
+def in_range(function: str, x: Array, decompose: Callable[[Array, int], TuckerTensor]) -> TuckerTensor:
     """Return the decomposition of a tensor, divided by a power of two where squares would leave the range.
 
     Parameters
@@ -184,12 +184,12 @@ def in_range(function: str, x: Array, decompose: Callable[[Array], TuckerTensor]
         For error messages.
     x : array
     decompose : callable
-        From such an array to its decomposition; raises OverflowError where its squared norm is not finite or leaves the
-        range in which nothing is lost.
+        From such an array and the exponent of that power to its decomposition; raises OverflowError where its squared
+        norm is not finite or leaves the range in which nothing is lost.
     """
     with np.errstate(all="ignore"):
         try:
-            return decompose(x)
+            return decompose(x, 0)
         except OverflowError:
             pass
         wide = widened(x)
@@ -197,7 +197,7 @@ def in_range(function: str, x: Array, decompose: Callable[[Array], TuckerTensor]
         if not math.isfinite(largest):
             raise np.linalg.LinAlgError(f"{function}: x must be finite, got NaN or an infinity")
         exponent = math.frexp(largest)[1] if largest else 0
-        found = decompose(np.ldexp(wide, -exponent))
+        found = decompose(np.ldexp(wide, -exponent), exponent)
         core = np.ldexp(found.core, exponent)
         if not np.isfinite(core).all():
             raise np.linalg.LinAlgError(f"{function}: x must have a norm within {core.dtype}, got a larger one")
@@ -292,10 +292,8 @@ class _Wanted:
         return float(np.finfo(dtype).eps)
 
     def cheapest(self) -> list[int]:
-        """Return the modes in the order that costs least: a Gram matrix and a product for each."""
-        shape, ranks = self.x.shape, self.ranks
-        kept = {mode: ranks[mode] if ranks else max(1, shape[mode] // 8) for mode in self.modes}
-        return by_cost((mode, shape[mode] + 2 * kept[mode], kept[mode] / shape[mode]) for mode in self.modes)
+        """Return the modes in the order that costs least, an eighth of the dimension standing for an unknown rank."""
+        return cheapest(self.x.shape, self.ranks or {mode: max(1, self.x.shape[mode] // 8) for mode in self.modes})
 
     def spectrum(self, x: Array, mode: int) -> Spectrum:
         """Return that of an unfolding."""
@@ -355,8 +353,7 @@ def _at_once(x: Array, wanted: _Wanted, key: Key) -> TuckerTensor:
     core = products(x, {mode: factor.T for mode, factor in factors.items()})
     tensor = TuckerTensor(core, [factors[mode] for mode in sorted(factors)], sorted(factors))
     if factors:
-        wide = core.astype(np.float64).reshape(-1)
-        rest = square - float(np.vdot(wide, wide))
+        rest = square - squared_norm(core)
         tensor.error = error_of(x, tensor, square, rest, float(np.finfo(dtype).eps))
     else:
         tensor.error = 0.0

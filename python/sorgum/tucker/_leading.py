@@ -14,7 +14,7 @@ from sorgum.random import Key, fold_in, normal
 from sorgum.tucker._gram import gram
 from sorgum.tucker._multi_mode_dot import product_along
 
-__all__ = ["Leading", "Spectrum", "by_gram", "by_qr", "by_random_rows", "factor_of", "leading"]
+__all__ = ["Leading", "Spectrum", "by_gram", "by_qr", "by_random_rows", "factor_of", "leading", "squared_norm"]
 
 _EPS = float(np.finfo(np.float64).eps)
 _ROWS = 2**18  # elements of an unfolding that are decomposed at a time
@@ -90,9 +90,7 @@ def by_random_rows(x: Array, mode: int, rank: int, key: Key) -> Leading:
         basis = np.linalg.qr(_contracted(x, sample, mode)).Q.astype(dtype)
         sample = product_along(x, basis, mode, dtype, transpose=True)
     spectrum = by_gram(sample, mode)
-    square = sum(float(np.vdot(wide, wide)) for wide in _wide_parts(x))
-    if not math.isfinite(square):
-        raise OverflowError
+    square = squared_norm(x)
     found = spectrum.first(rank)
     vectors = basis.astype(np.float64) @ found.vectors
     return Leading(vectors, max(square - spectrum.square + found.tail, 0.0), square)
@@ -155,7 +153,12 @@ def _parts(slices: Array, n: int = 0) -> Iterator[Array]:
             yield slices[begin : begin + several, :, at : at + wide]
 
 
-def _wide_parts(x: Array) -> Iterator[Array]:
-    flat = x.reshape(-1)
+def squared_norm(x: Array) -> float:
+    """Return the sum of all squares in float64; raise OverflowError where it is not finite."""
+    flat, total = x.reshape(-1), 0.0
     for begin in range(0, len(flat), 4 * _ROWS):
-        yield widened(flat[begin : begin + 4 * _ROWS]).astype(np.float64, copy=False)
+        part = widened(flat[begin : begin + 4 * _ROWS]).astype(np.float64, copy=False)
+        total += float(np.vdot(part, part))
+    if not math.isfinite(total):
+        raise OverflowError
+    return total

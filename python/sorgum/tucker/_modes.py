@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from sorgum._arguments.scalars import int_of
 from sorgum.interop.arrays import is_int, shown
 
-__all__ = ["Ranks", "by_cost", "modes_of", "order_of", "ranks_of", "require_reachable", "sequence_of"]
+__all__ = ["Ranks", "by_cost", "cheapest", "modes_of", "order_of", "ranks_of", "require_reachable", "sequence_of"]
 
 Ranks: TypeAlias = int | Sequence[int | None] | None
 
@@ -107,6 +107,11 @@ def by_cost(costs: Iterable[tuple[int, float, float]]) -> list[int]:
     sorting is exact. Of equal modes the first comes first.
     """
     return [mode for _, mode in sorted(((growth - 1) / cost, mode) for mode, cost, growth in costs)]
+
+
+def cheapest(shape: Sequence[int], ranks: Mapping[int, int]) -> list[int]:
+    """Return modes in the order in which truncating them costs least: a Gram matrix and a product for each."""
+    return by_cost((mode, shape[mode] + 2 * rank, rank / shape[mode]) for mode, rank in ranks.items())
 
 
 def order_of(function: str, value: Any, modes: Sequence[int], ndim: int) -> list[int] | None:

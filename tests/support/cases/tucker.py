@@ -19,4 +19,5 @@ ARGUMENTS: dict[tuple[str, str], Any] = {
     ("multi_mode_dot", "matrix_or_vec_list"): [np.eye(3, dtype=np.float32), np.eye(4, dtype=np.float32)],
     ("sthosvd", "rank"): 2,  # by default None: then another argument has to be given
     ("hosvd", "rank"): 2,
+    ("hooi", "rank"): 2,
 }

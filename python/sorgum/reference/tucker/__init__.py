@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["gram", "hosvd", "mode_dot", "multi_mode_dot", "sthosvd"]
+__all__ = ["gram", "hooi", "hosvd", "mode_dot", "multi_mode_dot", "sthosvd"]
 
 Array = npt.NDArray[Any]
 
@@ -168,6 +168,40 @@ def sthosvd(x: npt.ArrayLike, rank: Sequence[int]) -> tuple[Array, list[Array]]:
         factors.append(_leading(y, mode, r))
         y = mode_dot(y, factors[-1], mode, transpose=True)
     return y, factors
+
+
+def hooi(
+    x: npt.ArrayLike, rank: Sequence[int], factors: Sequence[npt.ArrayLike], maxiter: int
+) -> tuple[Array, list[Array]]:
+    """Return the higher-order orthogonal iteration, each factor found from a product with all others.
+
+    Parameters
+    ----------
+    x : array_like
+    rank : sequence of int
+        One for each mode.
+    factors : sequence of array_like
+        What to begin with; their columns are made orthonormal.
+    maxiter : int
+
+    Returns
+    -------
+    core : array of shape `rank`
+    factors : list of arrays of shape (n_k, rank_k)
+
+    Examples
+    --------
+    >>> from sorgum import reference
+    >>> core, factors = reference.tucker.hooi([[3.0, 0.0], [0.0, 4.0]], (1, 1), [[[1], [1]], [[1], [1]]], 30)
+    >>> core.round(6)
+    array([[4.]])
+    """
+    y = np.asarray(x, np.float64)
+    found = [np.linalg.qr(np.asarray(factor, np.float64)).Q for factor in factors]
+    for _ in range(maxiter):
+        for mode, r in enumerate(rank):
+            found[mode] = _leading(multi_mode_dot(y, found, skip=mode, transpose=True), mode, r)
+    return multi_mode_dot(y, found, transpose=True), found
 
 
 def _leading(y: Array, mode: int, rank: int) -> Array:
