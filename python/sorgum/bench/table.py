@@ -12,9 +12,8 @@ __all__ = ["FEW_HAVE", "WIDTH", "Row", "explain", "format_limits", "format_table
 
 Row = dict[str, Any]
 WIDTH = 120  # columns of the table, at most
-FEW_HAVE = frozenset(
-    {"PyAMG", "Numba", "scikit-learn", "TensorLy", "pyttb"}
-)  # peers of rows that make a table of their own
+_APART = (frozenset({"PyAMG", "Numba", "scikit-learn"}), frozenset({"TensorLy", "pyttb"}))
+FEW_HAVE = frozenset(name for names in _APART for name in names)  # peers of rows that make tables of their own
 _LEADING = ("operation", "shape", "dtype", "where", "ns/elem", "GB/s", "limit")
 _SHORT = {"ONNX Runtime": "ONNX"}
 _NOISY = 1.5  # quartiles of a ratio that are further apart are marked
@@ -130,16 +129,16 @@ def format_table(rows: Sequence[Row]) -> str:
     """
     shown = _shown(rows)
     tables = [
-        [row for row in shown if row["threads"] == threads and _stands_apart(row) == apart]
+        [row for row in shown if row["threads"] == threads and _place(row) == place]
         for threads in sorted({row["threads"] for row in shown})
-        for apart in (False, True)
+        for place in range(1 + len(_APART))
     ]
     return "\n\n".join(_one_table(table, table[0]["threads"]) for table in tables if table)
 
 
-def _stands_apart(row: Row) -> bool:
-    """Return whether a row has peers that few others have: a table of all of them would be too wide."""
-    return not FEW_HAVE.isdisjoint(row["peers"])
+def _place(row: Row) -> int:
+    """Return the number of a row's table, by the peers that few others have: one of all of them would be too wide."""
+    return next((place for place, names in enumerate(_APART, 1) if not names.isdisjoint(row["peers"])), 0)
 
 
 def _one_table(rows: Sequence[Row], threads: int) -> str:
