@@ -41,6 +41,8 @@ void apply(const ApplyArguments& given) {
     check_scale(kName, given.scale, wide ? DType::f64 : DType::f32);
     const linalg::Matrix x =
         checked_rows(kName, given.x, given.base, given.out, given.a, factors.a.columns, factors.b.rows);
+    if (x.rows == 0 || factors.b.rows == 0)
+        return;  // any number of rows without a result
     const FpGuard guard;
     if (wide)
         apply_as<double>(given, x, factors);

@@ -143,6 +143,8 @@ class Difference(Matrix):
 
     def panels(self) -> Iterator[tuple[slice, Array]]:
         """Return panels of about 2**18 elements."""
+        if 0 in self.shape:  # however many rows
+            return
         step = max(1, _PANEL // max(self.shape[1], 1))
         for start in range(0, self.shape[0], step):
             where = slice(start, min(start + step, self.shape[0]))

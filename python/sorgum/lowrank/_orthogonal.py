@@ -210,6 +210,10 @@ def polar(a: npt.ArrayLike, *, side: Literal["right", "left"] = "right") -> Pola
     """
     require_option("polar", "side", side, "right", "left")
     u, s, vh = _svd("polar", a)
+    if s.size == 0:
+        size = vh.shape[-1] if side == "right" else u.shape[-2]
+        shape = (*u.shape[:-1], vh.shape[-1])
+        return Polar(np.zeros(shape, u.dtype), np.zeros((*s.shape[:-1], size, size), u.dtype))
     turned, factor = (np.swapaxes(vh, -1, -2), vh) if side == "right" else (u, np.swapaxes(u, -1, -2))
     h = (turned * s[..., None, :]) @ factor
     return Polar(u @ vh, (h + np.swapaxes(h, -1, -2)) / 2)
@@ -263,6 +267,10 @@ def _svd(function: str, a: npt.ArrayLike) -> tuple[Array, Array, Array]:
     array = wide_floats_of(function, "a", a)
     if array.ndim < 2:
         raise ValueError(f"{function}: a must have at least two axes, got shape {array.shape}")
+    if array.size == 0:  # however many matrices without elements there are
+        *batch, m, n = array.shape
+        k = min(m, n)
+        return tuple(np.empty((*batch, *shape), array.dtype) for shape in ((m, k), (k,), (k, n)))  # type: ignore[return-value]
     if not np.isfinite(array).all():
         raise np.linalg.LinAlgError(f"{function}: a must be finite, got NaN or an infinity")
     with np.errstate(all="ignore"):
