@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import sorgum as sg
+from sorgum import reference
 from sorgum.interop import bfloat16
 
 U = 2.0**-53
@@ -69,6 +70,21 @@ def test_small_singular_values_are_cut_off(rtol: float, rank: int) -> None:
     A = np.eye(3, IN)
     adapters = [(A[i : i + 1], np.eye(OUT, 3)[:, i : i + 1], scale) for i, scale in enumerate((1.0, 1e-3, 1e-8))]
     assert sg.lowrank.combine(adapters, [1.0] * 3, rtol=rtol).A.shape == (rank, IN)
+
+
+@pytest.mark.parametrize("rtol", [0.9, 0.3, 0.1, 0.01, 1e-4])
+def test_the_tolerance_is_that_of_truncated_svd(rng: np.random.Generator, rtol: float) -> None:
+    """Of the error in the Frobenius norm, by the least rank: many small values count together."""
+    B = rng.standard_normal((OUT, 6)) * 0.5 ** np.arange(6)
+    adapters = [(rng.standard_normal((6, IN)), B, 1.0), adapter(rng, 3, 1e-2)]
+    one = sg.lowrank.combine(adapters, [1.0, 1.0], rtol=rtol)
+    exact = total(adapters, [1.0, 1.0])
+    assert np.linalg.norm(exact - one.B @ one.A) <= rtol * np.linalg.norm(exact) * (1 + 1e-12)
+    rank = len(reference.lowrank.truncated_svd(exact, rtol=rtol)[1])
+    assert one.A.shape == (rank, IN)
+    less = sg.lowrank.combine(adapters, [1.0, 1.0], rank=max(rank - 1, 1), rtol=rtol)
+    assert len(less.A) == max(rank - 1, 1)
+    assert rank == 1 or less.error > rtol
 
 
 def test_what_cancels_is_found(rng: np.random.Generator) -> None:
@@ -137,8 +153,8 @@ A, B = np.ones((2, 5)), np.ones((3, 2))
          "adapters[0] must be float16, bfloat16, float32, float64, bool or integer, got dtype dtype('complex128')"),
         (([(A, B, 1.0)], [1.0]), {"rank": 0}, ValueError, "rank must be positive, got 0"),
         (([(A, B, 1.0)], [1.0]), {"rank": 1.0}, TypeError, "rank must be an int, got float"),
-        (([(A, B, 1.0)], [1.0]), {"rtol": 1.0}, ValueError, "rtol must be in [0, 1), got 1.0"),
-        (([(A, B, 1.0)], [1.0]), {"rtol": float("nan")}, ValueError, "rtol must be in [0, 1), got nan"),
+        (([(A, B, 1.0)], [1.0]), {"rtol": 1.5}, ValueError, "rtol must be in [0, 1], got 1.5"),
+        (([(A, B, 1.0)], [1.0]), {"rtol": float("nan")}, ValueError, "rtol must be in [0, 1], got nan"),
     ],
 )  # fmt: skip
 def test_refusals(arguments: Any, options: dict[str, Any], kind: type[Exception], message: str) -> None:

@@ -12,6 +12,7 @@ from sorgum._arguments.arrays import Array, floats_of
 from sorgum._arguments.scalars import int_of, number_of
 from sorgum.interop import bfloat16
 from sorgum.interop.arrays import kind_of
+from sorgum.lowrank._factorization import least_rank
 from sorgum.lowrank._operands import finite_number
 
 __all__ = ["Combined", "beside", "combine", "weights_of"]
@@ -52,7 +53,8 @@ def combine(
     rank : int, optional
         The largest rank of the result.
     rtol : float, optional
-        Singular values of the sum that are at most `rtol` times the largest are cut off.
+        The rank that makes the relative error in the Frobenius norm at most this, as `truncated_svd` and `extract` have
+        it: 0 to 1. With `rank`, the smaller of both counts. One singular value is kept at the least.
 
     Returns
     -------
@@ -67,7 +69,7 @@ def combine(
         If a factor is not of a floating-point type, or what should be a number is none.
     ValueError
         If shapes do not fit, there is no adapter, numbers of weights and adapters differ, a number is not finite,
-        `rank` is not positive or `rtol` is not in [0, 1).
+        `rank` is not positive or `rtol` is not in [0, 1].
 
     Notes
     -----
@@ -93,8 +95,8 @@ def combine(
     if most is not None and most < 1:
         raise ValueError(f"combine: rank must be positive, got {most}")
     least = None if rtol is None else number_of("combine", "rtol", rtol)
-    if least is not None and not 0 <= least < 1:
-        raise ValueError(f"combine: rtol must be in [0, 1), got {least}")
+    if least is not None and not 0 <= least <= 1:
+        raise ValueError(f"combine: rtol must be in [0, 1], got {least}")
     A, B, scale = beside([A for A, _ in factors], [B for _, B in factors], scales)
     dtype = np.result_type(*(array for pair in factors for array in pair))
     with np.errstate(over="ignore"):
@@ -206,7 +208,7 @@ def _cut(A: Array, B: Array, dtype: np.dtype[Any], most: int | None, rtol: float
     u, s, vh = np.linalg.svd(r_b @ r_a.T, full_matrices=False)
     kept = len(s) if most is None else min(most, len(s))
     if rtol is not None and len(s):
-        kept = min(kept, max(1, int(np.count_nonzero(s > rtol * s[0]))))
+        kept = min(kept, max(1, least_rank(s, 0.0, rtol * float(np.sqrt((s * s).sum())))))
     left = q_b @ u[:, :kept]
     signs = np.copysign(1.0, np.take_along_axis(left, np.abs(left).argmax(0)[None], 0)[0]) if left.size else 1.0
     exponent = of_a + of_b

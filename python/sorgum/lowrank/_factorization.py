@@ -15,7 +15,17 @@ from sorgum.lowrank._matrices import Dense, Matrix
 from sorgum.lowrank._rows import orthonormal
 from sorgum.random import Key, fold_in
 
-__all__ = ["Promise", "Triplets", "blocks_for", "exact", "krylov", "of_projection", "promise_of", "with_signs"]
+__all__ = [
+    "Promise",
+    "Triplets",
+    "blocks_for",
+    "exact",
+    "krylov",
+    "least_rank",
+    "of_projection",
+    "promise_of",
+    "with_signs",
+]
 
 _BLOCK = 32  # rows by which a space grows until an error is small enough
 _CANCELLED = 1000.0  # a difference of squares below this many units of rounding says nothing: the residual is formed
@@ -97,7 +107,7 @@ def _until(matrix: Matrix, rtol: float, key: Key) -> Triplets:
     if left < _noise(matrix):
         left = _residual(matrix, space.projection)
     q, s, p = _svd_of_transposed(space.projection.t)
-    rank = 0 if rtol >= 1 else _least_rank(s, left, target)
+    rank = 0 if rtol >= 1 else least_rank(s, left, target)
     return _factors(matrix, space.projection, (q, s, p), rank, left + _sum_of_squares(s[rank:]))
 
 
@@ -107,7 +117,7 @@ def exact(matrix: Dense, promise: Promise, *, smallest: bool = False) -> Triplet
     values = s.astype(np.float64)
     rank = promise.rank
     if rank is None:
-        rank = 0 if promise.rtol >= 1 else _least_rank(values, 0.0, promise.rtol * matrix.norm)
+        rank = 0 if promise.rtol >= 1 else least_rank(values, 0.0, promise.rtol * matrix.norm)
     kept = slice(len(s) - 1, len(s) - 1 - rank if rank < len(s) else None, -1) if smallest else slice(0, rank)
     rest = values[: len(s) - rank] if smallest else values[rank:]
     error = math.sqrt(_sum_of_squares(rest)) / matrix.norm if matrix.norm else 0.0
@@ -158,7 +168,7 @@ def _completed(rows: Array, count: int, key: Key) -> Array:
     return np.concatenate([rows, orthonormal(more, rows, 0.0)[0]])
 
 
-def _least_rank(s: Array, left: float, target: float) -> int:
+def least_rank(s: Array, left: float, target: float) -> int:
     """Return the least rank for which what is left out, and `left` beside it, is at most the target."""
     squares = np.concatenate([s**2, [left]])
     tails = np.cumsum(squares[::-1])[::-1]  # tails[k]: of rank k
