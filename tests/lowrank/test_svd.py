@@ -69,6 +69,19 @@ def check(a: np.ndarray, found: Any, k: int, dtype: Any = None) -> None:
 
 @each_dtype
 @each_method
+@pytest.mark.parametrize("value", [1.0, 1 / 3, np.pi])
+def test_equal_numbers(dtype: Any, method: Any, value: float) -> None:
+    """All roundings of a sum go one way: vectors are orthonormal to the bound, which random numbers do not reach."""
+    for m, n in ((64, 64), (100, 3000), (3000, 80)):
+        a = np.full((m, n), value, dtype)
+        for k in (1, 3):
+            found = sg.lowrank.truncated_svd(a, k, method=method)
+            assert svd_error(found) <= BOUNDS[UNITS[dtype]]
+            assert svd_error(found._replace(u=found.u * np.asarray(1.001, dtype))) > BOUNDS[UNITS[dtype]]
+
+
+@each_dtype
+@each_method
 def test_planted_spectrum(dtype: Any, method: Any) -> None:
     """Values that fall by tenths are found to rounding; what is wrong is further off than the tolerance."""
     planted = 10.0 ** -np.arange(6)

@@ -108,8 +108,8 @@ def cholesky_qr(a: npt.ArrayLike) -> QR:
     Returns
     -------
     QR
-        A tuple (q, r): columns of q are orthonormal to 20 u sqrt(n), u = 2^-24 or 2^-53; r has a positive diagonal, or
-        zeros on it where LAPACK finds them.
+        A tuple (q, r): columns of q are orthonormal to (m + 20 sqrt(n)) u, u = 2^-24 or 2^-53; r has a positive
+        diagonal, or zeros on it where LAPACK finds them.
 
     Raises
     ------

@@ -99,10 +99,11 @@ def truncated_svd(
     Notes
     -----
     Values are those of a on a subspace: never above the true ones but for rounding, some units of rounding of the
-    largest value. Columns of u and rows of vh are orthonormal to 20 u sqrt(k) in the largest entry of u^T u - 1, with
-    u = 2^-24 or 2^-53. The matrix is divided by a power of two where squares would leave the range, so that neither
-    size nor smallness matters. `error` is sqrt(||a||^2 - sum s^2), with sums in float64, unless that cancels: then the
-    residual is formed. `rtol` and `energy` hold for it down to some units of rounding.
+    largest value. Columns of u and rows of vh are orthonormal to (max(m, n) + 20 sqrt(k)) u in the largest entry of
+    u^T u - 1, u = 2^-24 or 2^-53: the first term where all roundings of a norm go one way, as of equal numbers. The
+    matrix is divided by a power of two where squares would leave the range, so that neither size nor smallness matters.
+    `error` is sqrt(||a||^2 - sum s^2), with sums in float64, unless that cancels: then the residual is formed. `rtol`
+    and `energy` hold for it down to some units of rounding.
 
     Sources: Golub, Luk and Overton 1981; Musco and Musco 2015 ("krylov"); Halko, Martinsson and Tropp 2011,
     algorithms 4.4 and 5.1 ("randomized"). Tier: deterministic, the same bits with the same BLAS, processor and number
