@@ -307,6 +307,16 @@ def test_layouts_threads_and_instruction_sets(
     sg.set_isa(isa)
 
 
+@pytest.mark.slow
+def test_more_elements_than_32_bits_count() -> None:
+    """216**4 of them, in the memory of 216: no copy of the tensor is made, and the residual is formed in parts."""
+    row = np.linspace(1, 2, 216, dtype=np.float32)
+    tensor = sthosvd(np.broadcast_to(row, (216,) * 4), 1)
+    assert tensor.error <= 1e-6
+    assert tensor.shape == (216,) * 4
+    np.testing.assert_allclose(tensor[3, 5, 7], row, rtol=1e-5)
+
+
 def test_shapes() -> None:
     """One mode, many modes, modes of one element."""
     for shape in ((5,), (1,), (1, 1, 1), (7, 1, 9), (2,) * 9, (60, 4), (3, 500)):

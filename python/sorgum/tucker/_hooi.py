@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sorgum._arguments.arrays import Array, broadcast_to, mask_of
+from sorgum._arguments.arrays import Array, broadcast_to, compact, mask_of
 from sorgum._arguments.halves import wide_floats_of, widened
 from sorgum._arguments.scalars import flag_of, int_of, number_of
 from sorgum.interop.arrays import shown
@@ -180,7 +180,6 @@ def improved(
     function : str
         For error messages.
     x : array
-        Contiguous.
     ranks : dict
         From modes to ranks, each at most the dimension.
     init : str or TuckerTensor
@@ -204,7 +203,7 @@ def improved(
             start = TuckerTensor(np.ldexp(start.core, -exponent), start.factors, start.modes)
         return _Iteration(function, scaled, ranks, start, fixed, present).run(tol, maxiter, errors, show)
 
-    filled = x if present is None else np.where(present, widened(x), 0)
+    filled = compact(x) if present is None else np.where(present, widened(x), 0)
     return in_range(function, filled, decompose), errors
 
 

@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from sorgum._arguments.arrays import Array, compact, floats_of
+from sorgum._arguments.arrays import Array, floats_of
 from sorgum._arguments.halves import widened
 from sorgum._arguments.scalars import number_of, require_option
 from sorgum.interop.arrays import shown
@@ -161,13 +161,13 @@ def hosvd(
 
 
 def tensor_of(function: str, x: npt.ArrayLike) -> Array:
-    """Return an array of a floating-point type that has elements."""
+    """Return an array of a floating-point type that has elements, in any layout."""
     array = floats_of(function, "x", x)
     if array.ndim == 0:
         raise ValueError(f"{function}: x must have an axis, got a scalar")
     if array.size == 0:
         raise ValueError(f"{function}: x must have elements, got shape {array.shape}")
-    return compact(array)
+    return array
 
 
 def computed_type(x: Array) -> np.dtype[np.float32] | np.dtype[np.float64]:

@@ -11,6 +11,7 @@ import numpy as np
 from sorgum._arguments.arrays import Array
 from sorgum._arguments.halves import widened
 from sorgum.random import Key, fold_in, normal
+from sorgum.tucker._eigenvectors import leading_eigenvectors
 from sorgum.tucker._gram import gram
 from sorgum.tucker._multi_mode_dot import product_along
 
@@ -54,9 +55,17 @@ class Spectrum(NamedTuple):
 def by_gram(x: Array, mode: int) -> Spectrum:
     """Return the spectrum from the Gram matrix, formed in float64: squares below n u of the largest are noise."""
     g = gram(x, mode)
+    return _spectrum(g, _trace(g))
+
+
+def _trace(g: Array) -> float:
     total = float(np.trace(g))
     if not math.isfinite(total):
         raise OverflowError
+    return total
+
+
+def _spectrum(g: Array, total: float) -> Spectrum:
     values, vectors = np.linalg.eigh(g)
     squares = np.maximum(values[::-1], 0.0)
     tails = np.maximum(np.concatenate([[total], total - np.cumsum(squares)]), 0.0)
@@ -100,11 +109,19 @@ def leading(x: Array, mode: int, rank: int, method: str) -> Leading:
     """Return so many vectors; "auto" takes QR where a Gram matrix of float64 data cannot tell the last from noise."""
     if method == "qr":
         return by_qr(x, mode).first(rank)
-    spectrum = by_gram(x, mode)
-    noise = x.shape[mode] * _EPS * spectrum.squares[0]
-    if method == "auto" and x.dtype == np.float64 and spectrum.square > 0 and spectrum.squares[rank - 1] < noise:
+    g = gram(x, mode)
+    total = _trace(g)
+    found = leading_eigenvectors(g, rank) if total > 0 else None
+    if found is None:
+        spectrum = _spectrum(g, total)
+        squares, result = spectrum.squares, spectrum.first(rank)
+    else:
+        squares, vectors = found
+        result = Leading(vectors, max(total - float(squares.sum()), 0.0), total)
+    is_lost = total > 0 and squares[rank - 1] < x.shape[mode] * _EPS * squares[0]
+    if is_lost and method == "auto" and x.dtype == np.float64:
         return by_qr(x, mode).first(rank)
-    return spectrum.first(rank)
+    return result
 
 
 def factor_of(vectors: Array, dtype: np.dtype[Any]) -> Array:

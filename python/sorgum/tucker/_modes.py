@@ -104,14 +104,18 @@ def by_cost(costs: Iterable[tuple[int, float, float]]) -> list[int]:
     Notes
     -----
     i before j costs a_i + g_i a_j, and j before i a_j + g_j a_i: the first is less where (g_i - 1) / a_i is less. So
-    sorting is exact. Of equal modes the first comes first.
+    sorting is exact. Of equal ones the first that is given comes first.
     """
-    return [mode for _, mode in sorted(((growth - 1) / cost, mode) for mode, cost, growth in costs)]
+    return [mode for mode, _, _ in sorted(costs, key=lambda item: (item[2] - 1) / item[1])]
 
 
 def cheapest(shape: Sequence[int], ranks: Mapping[int, int]) -> list[int]:
-    """Return modes in the order in which truncating them costs least: a Gram matrix and a product for each."""
-    return by_cost((mode, shape[mode] + 2 * rank, rank / shape[mode]) for mode, rank in ranks.items())
+    """Return modes in the order in which truncating them costs least: a Gram matrix and a product for each.
+
+    Of equal ones the last comes first, since a product along it reads the tensor as it lies; then they ascend.
+    """
+    modes = sorted(ranks)[-1:] + sorted(ranks)[:-1]
+    return by_cost((mode, shape[mode] + 2 * ranks[mode], ranks[mode] / shape[mode]) for mode in modes)
 
 
 def order_of(function: str, value: Any, modes: Sequence[int], ndim: int) -> list[int] | None:

@@ -144,7 +144,8 @@ def products(x: Array, matrices: Mapping[int, Array], *, out: Array | None = Non
     array
         `out` if it was given. float64 where one of the arrays has it, else float32.
     """
-    order = by_cost((mode, max(len(m), 1), len(m) / max(x.shape[mode], 1)) for mode, m in matrices.items())
+    lengths = {mode: len(matrices[mode]) for mode in sorted(matrices)}
+    order = by_cost((mode, max(n, 1), n / max(x.shape[mode], 1)) for mode, n in lengths.items())
     return products_in_order(x, matrices, order, out=out)
 
 
@@ -165,8 +166,8 @@ def products_in_order(x: Array, matrices: Mapping[int, Array], order: Sequence[i
 def product_along(
     x: Array, matrix: Array, mode: int, dtype: np.dtype[Any], *, transpose: bool = False, out: Array | None = None
 ) -> Array:
-    """Return a product along one mode in a type that is no less than that of the tensor, which is widened in slabs."""
-    if x.dtype == dtype:
+    """Return a product along one mode, of a type that is no less; what is not contiguous or narrower goes in slabs."""
+    if x.dtype == dtype and x.flags.c_contiguous:
         return np.asarray(mode_dot(x, matrix, mode, transpose, out=out))
     rank = matrix.shape[1 if transpose else 0]
     shape = (*x.shape[:mode], rank, *x.shape[mode + 1 :])

@@ -285,8 +285,8 @@ class TuckerTensor:
 
     def _formed(self, factors: list[Array], out: Array, core: Array | None = None) -> Array:
         """Write the product with some rows of the factors, in the order of the whole, and so with its bits."""
-        whole = zip(self.modes, self.factors, strict=True)
-        order = by_cost((k, max(len(f), 1), len(f) / max(self.core.shape[k], 1)) for k, f in whole)
+        lengths = {mode: self.shape[mode] for mode in sorted(self.modes)}
+        order = by_cost((mode, max(n, 1), n / max(self.core.shape[mode], 1)) for mode, n in lengths.items())
         matrices = dict(zip(self.modes, factors, strict=True))
         return products_in_order(self.core if core is None else core, matrices, order, out=out)
 
