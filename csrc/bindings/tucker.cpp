@@ -33,6 +33,12 @@ void gram(const py::array& tensor, index_t mode, const py::array& out) {
     without_gil([&] { tucker::gram(x, mode, to); });
 }
 
+void gram_partial(const py::array& tensor, index_t mode, index_t begin, index_t first, index_t columns,
+                  const py::array& out) {
+    const ArrayView x = view_of(tensor, "gram_partial", "x"), to = view_of(out, "gram_partial", "out", "float64");
+    without_gil([&] { tucker::gram_partial(x, mode, begin, first, columns, to); });
+}
+
 }  // namespace
 
 void register_tucker(py::module_& module) {
@@ -41,6 +47,9 @@ void register_tucker(py::module_& module) {
     module.def("mode_dot", &mode_dot, py::arg("tensor"), py::arg("matrix"), py::arg("mode"), py::arg("transposed"),
                py::arg("out"));
     module.def("gram_rows", &gram_rows, py::arg("function"), py::arg("x"), py::arg("mode"));
+    module.def("gram_runs", &tucker::gram_runs, py::arg("begin"), py::arg("columns"));
+    module.def("gram_partial", &gram_partial, py::arg("x"), py::arg("mode"), py::arg("begin"), py::arg("first"),
+               py::arg("columns"), py::arg("out"));
     module.def("gram", &gram, py::arg("x"), py::arg("mode"), py::arg("out"));
 }
 

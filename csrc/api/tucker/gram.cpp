@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cstring>
 #include <limits>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -39,14 +40,15 @@ index_t aligned_chunks(index_t first, index_t end, index_t most) {
 
 class Gram {
 public:
-    // The columns of the unfolding are numbered from this chunk on.
-    Gram(const Unfolding& unfolding, index_t first_chunk)
+    // Of some columns of the unfolding, whose chunks are numbered from `first_chunk` on.
+    Gram(const Unfolding& unfolding, Range columns, index_t first_chunk)
         : x_(unfolding),
+          columns_(columns),
           begin_(first_chunk),
-          end_(first_chunk + ceil_div(unfolding.columns(), kDepthChunk)),
+          end_(first_chunk + ceil_div(columns.end - columns.begin, kDepthChunk)),
           size_(row_of_triangle(unfolding.rows())),
-          threads_(
-              threads_for(saturated_product(saturated_product(x_.rows(), x_.columns()), std::min(x_.rows(), kPanel)))),
+          threads_(threads_for(saturated_product(saturated_product(x_.rows(), columns.end - columns.begin),
+                                                 std::min(x_.rows(), kPanel)))),
           scratch_(static_cast<std::size_t>(threads_)) {}
 
     void run() {
@@ -161,9 +163,9 @@ private:
     }
 
     void sum_chunk(index_t chunk, Range band, double* result, Scratch& scratch) const {
-        const index_t first = (chunk - begin_) * kDepthChunk;
+        const index_t first = columns_.begin + (chunk - begin_) * kDepthChunk;
         linalg::GramPanels<double> p = {};
-        p.depth = std::min(kDepthChunk, x_.columns() - first);
+        p.depth = std::min(kDepthChunk, columns_.end - first);
         p.first_row = band.begin;
         p.rows = band.end - band.begin;
         p.sums = result - row_of_triangle(band.begin);
@@ -210,6 +212,7 @@ private:
     }
 
     const Unfolding& x_;
+    Range columns_;
     index_t begin_, end_;  // chunks
     index_t size_;         // elements of a triangle
     int threads_;
@@ -221,6 +224,17 @@ private:
 };
 
 }  // namespace
+
+std::vector<std::pair<index_t, index_t>> gram_runs(index_t begin, index_t columns) {
+    std::vector<std::pair<index_t, index_t>> runs;
+    const index_t first = begin / kDepthChunk, last = first + ceil_div(columns, kDepthChunk);
+    for (index_t chunk = first; chunk < last;) {
+        const index_t chunks = aligned_chunks(chunk, last, INT64_MAX / 2);
+        runs.emplace_back(chunk * kDepthChunk, std::min((chunk + chunks) * kDepthChunk, begin + columns));
+        chunk += chunks;
+    }
+    return runs;
+}
 
 index_t gram_rows(const char* function, const ArrayView& tensor, index_t mode) {
     check_float(function, "x", tensor);
@@ -236,9 +250,30 @@ void gram(const ArrayView& tensor, index_t mode, const ArrayView& out) {
         return;
     const Unfolding unfolding(tensor, axis_of(name, "x", tensor, mode));
     const FpGuard guard;
-    Gram sums(unfolding, 0);
+    Gram sums(unfolding, {0, unfolding.columns()}, 0);
     sums.run();
     sums.write_matrix(static_cast<double*>(out.data));
+}
+
+void gram_partial(const ArrayView& tensor, index_t mode, index_t begin, index_t first, index_t columns,
+                  const ArrayView& out) {
+    constexpr const char* name = "gram_partial";
+    const index_t n = gram_rows(name, tensor, mode);
+    const Unfolding unfolding(tensor, axis_of(name, "x", tensor, mode));
+    if (begin < 0 || begin % kDepthChunk != 0 || begin > INT64_MAX - columns - kDepthChunk)
+        throw ValueError(std::string(name) + ": begin must be a multiple of " + std::to_string(kDepthChunk) +
+                         " in [0, 2**62), got " + std::to_string(begin));
+    if (first < 0 || columns < 0 || first > unfolding.columns() - columns)
+        throw ValueError(std::string(name) + ": columns must be within the unfolding, got others");
+    const index_t shape[] = {static_cast<index_t>(gram_runs(begin, columns).size()), n * (n + 1) / 2};
+    check_out(name, "out", out, DType::f64, shape, 2);
+    check_contiguous(name, "out", out);
+    if (n == 0)
+        return;
+    const FpGuard guard;
+    Gram sums(unfolding, {first, first + columns}, begin / kDepthChunk);
+    sums.run();
+    sums.write_runs(static_cast<double*>(out.data));
 }
 
 }  // namespace sorgum::tucker

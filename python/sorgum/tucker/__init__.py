@@ -12,12 +12,24 @@ float16 and bfloat16 count as float32 there, and so do the results.
 
 from sorgum.interop.libraries import open_to_libraries
 from sorgum.tucker._gram import gram
+from sorgum.tucker._gram_parts import gram_finish, gram_merge, gram_partial
 from sorgum.tucker._hooi import hooi
 from sorgum.tucker._hosvd import hosvd, sthosvd
 from sorgum.tucker._mode_dot import mode_dot
 from sorgum.tucker._multi_mode_dot import multi_mode_dot
 from sorgum.tucker._tensor import TuckerTensor
 
-__all__ = ["TuckerTensor", "gram", "hooi", "hosvd", "mode_dot", "multi_mode_dot", "sthosvd"]
+__all__ = [
+    "TuckerTensor",
+    "gram",
+    "gram_finish",
+    "gram_merge",
+    "gram_partial",
+    "hooi",
+    "hosvd",
+    "mode_dot",
+    "multi_mode_dot",
+    "sthosvd",
+]
 
 open_to_libraries(globals())

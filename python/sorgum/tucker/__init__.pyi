@@ -14,6 +14,9 @@ from sorgum.tucker._tensor import TuckerTensor as TuckerTensor
 __all__ = [
     "TuckerTensor",
     "gram",
+    "gram_finish",
+    "gram_merge",
+    "gram_partial",
     "hooi",
     "hosvd",
     "mode_dot",
@@ -35,6 +38,12 @@ _Out = TypeVar("_Out", bound=_SupportsDLPack)
 def gram(x: _Plain, mode: int) -> _Array: ...
 @overload
 def gram(x: _A, mode: int) -> _A: ...
+def gram_finish(p: _Array) -> _Array: ...
+def gram_merge(parts: Sequence[_Array]) -> _Array: ...
+@overload
+def gram_partial(x: _Plain, mode: int, begin: int = 0) -> _Array: ...
+@overload
+def gram_partial(x: _A, mode: int, begin: int = 0) -> _A: ...
 def hooi(
     x: _Numbers,
     rank: Ranks,
