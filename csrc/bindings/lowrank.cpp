@@ -23,7 +23,7 @@ void check_result(const std::string& function, const py::array& out, const std::
 
 void merge(const py::array& w, const py::array& a, const py::array& b, double scale, bool hadamard,
            const std::optional<py::array>& mask, const std::optional<py::array>& magnitude, bool transposed,
-           bool rounded_twice, bool check_finite, bool wide, const py::array& out) {
+           bool rounded_twice, bool check_finite, bool wide, const py::array& out, bool out_is_new) {
     constexpr const char* name = "merge";
     lowrank::MergeArguments given;
     given.w = view_of(w, name, "W");
@@ -36,6 +36,7 @@ void merge(const py::array& w, const py::array& a, const py::array& b, double sc
     given.wide = wide;
     given.rounded_twice = rounded_twice;
     given.check_finite = check_finite;
+    given.out_is_new = out_is_new;
     given.mask = optional_view(mask, name, "mask");
     given.magnitude = optional_view(magnitude, name, "magnitude");
     without_gil([&] { lowrank::merge(given); });
@@ -106,7 +107,7 @@ void register_lowrank(py::module_& module) {
                py::arg("mid"), py::arg("gate"), py::arg("base"), py::arg("wide"), py::arg("out"));
     module.def("merge", &merge, py::arg("w"), py::arg("a"), py::arg("b"), py::arg("scale"), py::arg("hadamard"),
                py::arg("mask"), py::arg("magnitude"), py::arg("transposed"), py::arg("rounded_twice"),
-               py::arg("check_finite"), py::arg("wide"), py::arg("out"));
+               py::arg("check_finite"), py::arg("wide"), py::arg("out"), py::arg("out_is_new") = false);
     module.def("basis_add", &basis_add, py::arg("key"), py::arg("weights"), py::arg("out"));
     module.def("basis_dots", &basis_dots, py::arg("key"), py::arg("g"), py::arg("out"));
     py::class_<lowrank::AdapterSet>(module, "AdapterSet")

@@ -18,7 +18,8 @@ struct MergeArguments {
     bool wide;           // computed in float64
     bool rounded_twice;  // the difference is rounded to W's type before it is added
     bool check_finite;
-    std::optional<ArrayView> mask;       // of W's shape: where it is not set, W stays
+    bool out_is_new;                // nobody has seen what it holds: it may be written before all is known to be finite
+    std::optional<ArrayView> mask;  // of W's shape: where it is not set, W stays
     std::optional<ArrayView> magnitude;  // (out,)
 };
 void merge(const MergeArguments& arguments);

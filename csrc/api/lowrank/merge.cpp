@@ -21,7 +21,7 @@ using linalg::Matrix;
 
 constexpr const char* kName = "merge";
 constexpr index_t kPanel = 16;              // outputs whose norms are formed at once
-constexpr index_t kRows = 48;               // of a task: whole tiles on every instruction set
+constexpr index_t kRows = 12;               // of a task: whole tiles on every instruction set
 constexpr index_t kPackedElements = 65536;  // of the panels that stay in a cache while rows pass
 
 // The largest finite number of a type.
@@ -153,14 +153,13 @@ public:
         return factors_.data() == nullptr ? 1.0 : linalg_largest_magnitude(kernels(), T())(factors_.data(), outputs);
     }
 
-    void write() {
-        p_.streaming = out_.data != w_.data && sizeof(S) == sizeof(T) && is_aligned(out_) &&
-                       w_.rows * w_.columns * static_cast<index_t>(sizeof(S)) >= kStreamingBytes;
-        for_each_block([&](linalg::Product<P>& p, index_t row, index_t column, Scratch&) {
-            p.out = reinterpret_cast<S*>(out_.data) + row * out_.row_stride + column;
-            p.out_pitch = out_.row_stride;
-            linalg_product(kernels(), P())(p);
-        });
+    void write() { write_and_look(nullptr); }
+
+    // The same, and whether all results are finite.
+    bool write_finite() {
+        bool finite = true;
+        write_and_look(&finite);
+        return finite;
     }
 
     // Whether all results are finite; writes none.
@@ -185,6 +184,26 @@ private:
         AlignedArray<T> merged;
         AlignedArray<double> panel, levels;
     };
+
+    void write_and_look(bool* finite) {
+        p_.streaming = out_.data != w_.data && sizeof(S) == sizeof(T) && is_aligned(out_) &&
+                       w_.rows * w_.columns * static_cast<index_t>(sizeof(S)) >= kStreamingBytes;
+        std::atomic<bool> all{true};
+        for_each_block([&](linalg::Product<P>& p, index_t row, index_t column, Scratch&) {
+            bool here = true;
+            p.out = reinterpret_cast<S*>(out_.data) + row * out_.row_stride + column;
+            p.out_pitch = out_.row_stride;
+            p.finite = finite == nullptr ? nullptr : &here;
+            linalg_product(kernels(), P())(p);
+            if constexpr (sizeof(S) < sizeof(T))  // rounding may leave the range: they are looked at in the cache
+                for (index_t i = 0; finite != nullptr && here && i < p.rows; ++i)
+                    here = std::isfinite(linalg_largest_magnitude(kernels(), S())(p.out + i * p.out_pitch, p.columns));
+            if (!here)
+                all.store(false, std::memory_order_relaxed);
+        });
+        if (finite != nullptr)
+            *finite = all;
+    }
 
     static bool is_aligned(const Matrix& m) {
         return reinterpret_cast<std::uintptr_t>(m.data) % 64 == 0 &&
@@ -283,6 +302,8 @@ void merge_as(const MergeArguments& given, const Factors& factors) {
             merging.normalise(vector_of<T>(kName, "magnitude", *given.magnitude, outputs), given.transposed);
         if (given.check_finite) {
             const double a = finite_magnitude("A", factors.a), b = finite_magnitude("B", factors.b);
+            if (given.out_is_new && !given.magnitude && merging.write_finite())
+                return;
             const double w = finite_magnitude("W", linalg::matrix_of(kName, "W", given.w));
             // A bound of all results, with room for every rounding; where it is too high, a look at them.
             const double product = static_cast<double>(factors.rank()) * a * b * 1.01;

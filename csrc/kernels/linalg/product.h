@@ -53,6 +53,7 @@ struct Product {
     index_t out_pitch;
     const index_t* row_numbers;  // the rows of base and out, where they are not those of x
     bool streaming;              // ends with a fence then
+    bool* finite;                // or null: becomes false where a result is not finite; of halves, before it is rounded
 };
 
 template <class P>

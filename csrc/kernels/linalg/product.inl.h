@@ -178,6 +178,8 @@ SORGUM_INLINE void end_vector(const Product<P>& p, index_t row, index_t column, 
         __builtin_memcpy(set, p.mask + row * p.mask_pitch + column, static_cast<std::size_t>(n < kLanes ? n : kLanes));
         value = select_bytes(set, value, b);
     }
+    if (p.finite != nullptr && any(is_nan(value - value)))
+        *p.finite = false;
     store_as<P>(p.out + place * p.out_pitch + column, canonicalise_nan(value), n, p.streaming);
 }
 
@@ -193,11 +195,14 @@ SORGUM_NOINLINE void end_other(const Product<P>& p, index_t row, index_t column,
 
 // The ends that are the rule, of whole vectors and sums in registers. What they need of p is read once: writing `out`
 // could change it, for all that a compiler knows.
-template <End end, int tall, int wide, class P>
+template <End end, bool looking, int tall, int wide, class P>
 SORGUM_INLINE void end_tile(const Product<P>& p, index_t row, index_t column,
                             const vec<typename P::computed> (&s)[tall][wide]) {
     using V = vec<typename P::computed>;
-    const V scale = splat<V>(p.scale);
+    const V scale = splat<V>(p.scale), zero = splat<V>(0);
+    V spoilt[wide];  // NaN where a result was NaN or infinite
+    for (V& some : spoilt)
+        some = zero;
     const bool streaming = p.streaming;
     const index_t base_pitch = p.base_pitch, out_pitch = p.out_pitch;
     const index_t* const numbers = p.row_numbers;
@@ -214,12 +219,19 @@ SORGUM_INLINE void end_tile(const Product<P>& p, index_t row, index_t column,
             V b = s[r][v];
             if constexpr (end != End::scaled)
                 b = load_as<P>(base + v * kLanes);
-            store_as<P>(out + v * kLanes, canonicalise_nan(ended<P>(end, scale, s[r][v], b)), kLanes, streaming);
+            const V value = ended<P>(end, scale, s[r][v], b);
+            if constexpr (looking)
+                spoilt[v] = fma(value, zero, spoilt[v]);
+            store_as<P>(out + v * kLanes, canonicalise_nan(value), kLanes, streaming);
         }
         if constexpr (end != End::scaled)
             base += base_pitch;
         out += out_pitch;
     }
+    if constexpr (looking)
+        for (const V& some : spoilt)
+            if (any(is_nan(some)))
+                *p.finite = false;
 }
 
 // ---- tiles ----
@@ -256,9 +268,10 @@ SORGUM_INLINE void tile(const Product<P>& p, index_t row, index_t column) {
     const bool plain = p.row_factors == nullptr && p.column_factors == nullptr && p.mask == nullptr &&
                        p.columns - column >= wide * kLanes;
     if (plain && p.end == End::added)
-        return end_tile<End::added>(p, row, column, s[0]);
-    if (plain && p.end == End::scaled)
-        return end_tile<End::scaled>(p, row, column, s[0]);
+        return p.finite == nullptr ? end_tile<End::added, false>(p, row, column, s[0])
+                                   : end_tile<End::added, true>(p, row, column, s[0]);
+    if (plain && p.end == End::scaled && p.finite == nullptr)
+        return end_tile<End::scaled, false>(p, row, column, s[0]);
     V other[tall][wide];  // a copy: sums whose address is known are kept in memory
 #pragma GCC unroll 12
     for (int r = 0; r < tall; ++r)

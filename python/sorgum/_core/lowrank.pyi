@@ -18,6 +18,7 @@ def merge(
     check_finite: bool,
     wide: bool,
     out: Array,
+    out_is_new: bool = ...,
 ) -> None: ...
 def apply(
     x: Array,

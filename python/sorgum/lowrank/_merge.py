@@ -134,10 +134,12 @@ def merge(
         w = compact(w)
     if set_at is not None and (not has_rows(set_at) or np.may_share_memory(set_at, target)):
         set_at = np.array(set_at, order="C")
+    here = np.may_share_memory(target, result)
     compiled.merge(
-        w, a, b, factor, form == "hadamard", set_at, magnitudes, transposed, rounding == "peft", finite, wide, target
-    )
-    if not np.may_share_memory(target, result):
+        w, a, b, factor, form == "hadamard", set_at, magnitudes, transposed, rounding == "peft", finite, wide,
+        target, result is not out or not here,
+    )  # fmt: skip
+    if not here:
         result[...] = target.reshape(result.shape)
     return result
 
