@@ -2,6 +2,7 @@
 
 #include "api/call/stored.h"
 #include "api/call/work.h"
+#include "api/lowrank/lowrank.h"
 #include "api/random/random.h"
 #include "api/special/grad.h"
 #include "api/special/special.h"
@@ -311,6 +312,32 @@ bool categorical(const Array& logits, Draw& draw, index_t* drawn) {
         __builtin_memcpy(drawn + r, results + r * kFields + kIndex, sizeof(index_t));
         if (drawn[r] < 0)
             return false;
+    }
+    return true;
+}
+
+bool apply(const Array& x, const Array& a, const Array& b, double scale, const Array* base, const Array& out) {
+    if (!takes(x) || !takes(a) || !takes(b) || a.ndim != 2 || b.ndim != 2 || out.dtype != x.dtype ||
+        out.ndim != x.ndim || !same_shape(out.shape, x.shape, x.ndim - 1) || !apart(out, x) || !apart(out, a) ||
+        !apart(out, b) || (base != nullptr && !goes_with(out, *base)))
+        return false;
+    const auto view = [](const Array& array) { return rows_view(array.data, array.dtype, rows_of(array)); };
+    lowrank::ApplyArguments given;
+    given.x = view(x);
+    given.a = view(a);
+    given.b = view(b);
+    given.out = view(out);
+    given.scale = scale;
+    given.activation = lowrank::Activation::none;
+    given.wide = a.dtype == DType::f64 || b.dtype == DType::f64;
+    if (base != nullptr)
+        given.base = view(*base);
+    try {
+        lowrank::apply(given);
+    } catch (const Interrupted&) {
+        throw;
+    } catch (...) {
+        return false;
     }
     return true;
 }

@@ -1,6 +1,7 @@
-// exp, log, functions of rows and draws on contiguous arrays, asked for with few options: plain calls. Checking a call
-// in full takes longer than computing a few elements, and calls with a single row (the logits of a vocabulary, say) are
-// common. Nothing is refused here: what is not taken goes the usual way, where it is checked, with the same bits.
+// exp, log, functions of rows, draws and adapters on contiguous arrays, asked for with few options: plain calls.
+// Checking a call in full takes longer than computing a few elements, and calls with a single row (the logits of a
+// vocabulary, say) are common. Nothing is refused here: what is not taken goes the usual way, where it is checked, with
+// the same bits.
 #pragma once
 
 #include <string>
@@ -61,5 +62,9 @@ inline constexpr index_t kMostDraws = 64;
 
 // Draws a category per row of the logits. False where random::draw has to say why it cannot. Throws Interrupted.
 bool categorical(const Array& logits, Draw& draw, index_t* drawn);
+
+// What an adapter adds to a layer, of which `out` has the shape. False where lowrank::apply has to say why it cannot.
+// Throws Interrupted.
+bool apply(const Array& x, const Array& a, const Array& b, double scale, const Array* base, const Array& out);
 
 }  // namespace sorgum::plain

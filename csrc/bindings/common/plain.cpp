@@ -150,6 +150,17 @@ PyObject* new_pooled_array(DType dtype, PyObject* descriptor, int ndim, const in
     }
 }
 
+// A new array of the type and library of `first`, and of the shape of `array`, whose elements it becomes. Null, perhaps
+// without an error set, where none is made.
+PyObject* new_result(PyObject* first, Array& array) {
+    const index_t pooled = plain::pooled_bytes(array, array.ndim);
+    if (pooled > 0 && !is_numpy(first))
+        return nullptr;
+    PyObject* const descriptor = is_numpy(first) ? numpy::array_proxy(first)->descr : nullptr;
+    return pooled > 0 ? new_pooled_array(array.dtype, descriptor, array.ndim, array.shape, pooled, array.data)
+                      : new_array(first, array.dtype, descriptor, array.ndim, array.shape, array.data);
+}
+
 // A result as it is handed out: NumPy's of no axes as a scalar. Takes the reference.
 PyObject* handed_out(PyObject* array) {
     static PyObject* const nothing = PyTuple_New(0);
@@ -211,16 +222,10 @@ PyObject* answer(PyObject* const* args, index_t count, PyObject* names) {
         return nullptr;
     const auto run = [&](char* written) { return done(x, [&] { plain::run(f, x, dy.data, written, temperature); }); };
     if (given.out == nullptr || given.out == Py_None) {
-        const int axes = kReduces ? plain::row_axes(x) : x.ndim;
-        const index_t pooled = plain::pooled_bytes(x, axes);
-        if (pooled > 0 && !is_numpy(given.x))
-            return nullptr;
-        char* written;
-        PyObject* const descriptor = is_numpy(given.x) ? numpy::array_proxy(given.x)->descr : nullptr;
-        const auto made = py::reinterpret_steal<py::object>(
-            pooled > 0 ? new_pooled_array(x.dtype, descriptor, axes, x.shape, pooled, written)
-                       : new_array(given.x, x.dtype, descriptor, axes, x.shape, written));
-        return made && run(written) ? handed_out(Py_NewRef(made.ptr())) : nullptr;
+        Array made = x;
+        made.ndim = kReduces ? plain::row_axes(x) : x.ndim;
+        const auto result = py::reinterpret_steal<py::object>(new_result(given.x, made));
+        return result && run(made.data) ? handed_out(Py_NewRef(result.ptr())) : nullptr;
     }
     if (!alike(given.x, given.out) || !read(given.out, out) || !is_writable(given.out) ||
         !(kReduces ? plain::holds_rows_of(x, out) : plain::goes_with(x, out)) || (kTakesDy && !fits(out)))
@@ -274,6 +279,43 @@ PyObject* categorical(PyObject* const* args, index_t count, PyObject* names) {
     return handed_out(result);
 }
 
+PyObject* lowrank_apply(PyObject* const* args, index_t count, PyObject* names) {
+    static const struct {
+        PyObject *scale, *base, *out;
+    } known = {interned("scale"), interned("base"), interned("out")};
+    PyObject *given = nullptr, *down = nullptr, *up = nullptr, *scale = nullptr, *base = nullptr, *out = nullptr;
+    Operand x, a, b, added, written;
+    const auto read_another = [&](PyObject* array, Operand& operand) {
+        return alike(given, array) && read(array, operand);
+    };
+    if (!sort(args, count, names, 3, {&given, &down, &up},
+              {{known.scale, &scale}, {known.base, &base}, {known.out, &out}}) ||
+        !read(given, x) || !plain::takes(x) || !read_another(down, a) || !read_another(up, b) || b.ndim != 2 ||
+        (scale != nullptr && Py_TYPE(scale) != &PyFloat_Type))
+        return nullptr;
+    const bool adds = base != nullptr && base != Py_None;
+    if (adds && !read_another(base, added))
+        return nullptr;
+    py::object result;
+    if (out != nullptr && out != Py_None) {
+        if (!is_writable(out) || !read_another(out, written))
+            return nullptr;
+        result = py::reinterpret_borrow<py::object>(out);
+    } else {
+        static_cast<Array&>(written) = x;
+        written.shape[plain::row_axes(x)] = b.shape[0];
+        result = py::reinterpret_steal<py::object>(new_result(given, written));
+        if (!result)
+            return nullptr;
+    }
+    bool taken = false;
+    const double factor = scale == nullptr ? 1.0 : PyFloat_AS_DOUBLE(scale);
+    if (!done(x, [&] { taken = plain::apply(x, a, b, factor, adds ? &added : nullptr, written); }) || !taken)
+        return nullptr;
+    const bool counted = is_numpy(result.ptr()) || result.ptr() != out || tensor::count_change(out);
+    return counted ? result.release().ptr() : nullptr;
+}
+
 }  // namespace
 
 void set_key_type(PyObject* type) { key_type = reinterpret_cast<PyTypeObject*>(Py_NewRef(type)); }
@@ -292,6 +334,7 @@ PlainCall plain_call(const char* name) {
         {"sorgum.special.log_softmax_grad", answer<Which::log_softmax_grad>},
         {"sorgum.special.logsumexp_grad", answer<Which::logsumexp_grad>},
         {"sorgum.random.categorical", categorical},
+        {"sorgum.lowrank.apply", lowrank_apply},
     };
     for (const auto& known : kCalls)
         if (std::strcmp(known.name, name) == 0)
