@@ -6,6 +6,7 @@
 #include "api/sor/relaxation.h"
 #include "api/sor/sor.h"
 #include "api/sor/ssor_cg.h"
+#include "api/sor/stencil.h"
 #include "bindings/common/array.h"
 
 namespace sorgum {
@@ -123,6 +124,44 @@ void run(sor::SsorCg& self, index_t iterations) {
     without_gil([&] { self.run(iterations); });
 }
 
+constexpr const char* kStencil = "sor_stencil";
+
+std::unique_ptr<sor::Stencil> stencil(const py::array& coefficients, const std::vector<index_t>& shape,
+                                      const std::vector<std::pair<std::string, std::string>>& boundary,
+                                      const OptionalArray& mask, const OptionalArray& fixed, const std::string& order) {
+    sor::StencilArguments a = {view_of(coefficients, kStencil, "coefficients"),
+                               shape,
+                               {},
+                               optional_view(mask, kStencil, "mask"),
+                               optional_view(fixed, kStencil, "fixed"),
+                               sor::stencil_order_of(order)};
+    for (const auto& [before, after] : boundary)
+        a.side.push_back({sor::side_of(before), sor::side_of(after)});
+    std::unique_ptr<sor::Stencil> made;
+    without_gil([&] { made = std::make_unique<sor::Stencil>(a); });
+    return made;
+}
+
+void stencil_sweep(const sor::Stencil& self, const py::array& u, const py::array& f, double omega, index_t sweeps,
+                   const OptionalArray& lower, const OptionalArray& upper, const OptionalArray& norms) {
+    const sor::StencilSweep a = {view_of(u, kStencil, "u"),
+                                 view_of(f, kStencil, "f"),
+                                 omega,
+                                 sweeps,
+                                 optional_view(lower, kStencil, "lower"),
+                                 optional_view(upper, kStencil, "upper"),
+                                 optional_view(norms, kStencil, "norms")};
+    without_gil([&] { self.sweep(a); });
+}
+
+double stencil_residual(const sor::Stencil& self, const py::array& u, const py::array& f, const OptionalArray& out) {
+    const ArrayView from_u = view_of(u, kStencil, "u"), from_f = view_of(f, kStencil, "f");
+    const std::optional<ArrayView> to = optional_view(out, kStencil, "out");
+    double norm = 0;
+    without_gil([&] { norm = self.residual(from_u, from_f, to); });
+    return norm;
+}
+
 }  // namespace
 
 void register_sor(py::module_& module) {
@@ -146,6 +185,12 @@ void register_sor(py::module_& module) {
         .def("colors", &colors)
         .def_property_readonly("rows", &Relaxation::rows)
         .def_property_readonly("memory", &Relaxation::memory);
+    py::class_<sor::Stencil>(module, "Stencil")
+        .def(py::init(&stencil), py::arg("coefficients"), py::arg("shape"), py::arg("boundary"), py::arg("mask"),
+             py::arg("fixed"), py::arg("order"), py::keep_alive<1, 2>())
+        .def("sweep", &stencil_sweep, py::arg("u"), py::arg("f"), py::arg("omega"), py::arg("sweeps"),
+             py::arg("lower") = py::none(), py::arg("upper") = py::none(), py::arg("norms") = py::none())
+        .def("residual", &stencil_residual, py::arg("u"), py::arg("f"), py::arg("out") = py::none());
     using sor::SsorCg;
     py::class_<SsorCg>(module, "SsorCg")
         .def(py::init(&ssor_cg), py::arg("a"), py::arg("b"), py::arg("x"), py::arg("omega"), py::arg("adaptive"),

@@ -14,6 +14,7 @@ from sorgum._data.matrices import Matrix, dominant, grid, scattered
 
 System = tuple[str, Matrix, Any, Any]
 SWEEP_UNIT = "(m + 5) u (omega (|b_i| + sum |a_ij x_j|) / |a_ii| + |1 - omega| |x_i|)"
+POINT_UNIT = "(m + 5) u (omega (|f| + sum |c_k u|) / |d| + |1 - omega| |u|)"
 UNIT = "u (||(m + 1) (|b| + |A| |x|)|| + 22 ||r||)"
 
 
@@ -71,6 +72,30 @@ def sweeps(dtype: Any) -> Iterator[tuple[float, str]]:
             yield max(float(error / bound) for error, bound in zip(errors, bounds, strict=True)), what
 
 
+def on_grids(dtype: Any) -> Iterator[tuple[float, str]]:
+    """Errors of points in units of their bounds: black ones, whose neighbours are known after a sweep."""
+    shape = (20, 30)
+    for what, varies in (("constant coefficients", 0.0), ("variable coefficients", 1.0)):
+        for seed, omega in enumerate((0.3, 1.0, 1.5, 1.9)):
+            u, f = (logits(600, dtype, seed=seed + k).reshape(shape) for k in (0, 50))
+            c = np.linspace(0.5, 1, 5).reshape(5, 1, 1) + varies * np.abs(logits(3000, dtype).reshape(5, *shape)) / 8
+            c = np.array(np.broadcast_to(c, (5, *shape)), dtype)
+            c[2] = -5 - varies * 4
+            after = u.copy()
+            sg.sor.sor_stencil(after, f, c if varies else c[:, 0, 0], omega=omega)
+            w = Fraction(float(dtype.type(omega)))
+            for y, x in np.ndindex(shape):
+                if not (0 < y < 19 and 0 < x < 29 and (y + x) % 2):
+                    continue
+                own, right, before = (Fraction(float(v)) for v in (c[2, y, x], f[y, x], u[y, x]))
+                near = ((0, y - 1, x), (1, y, x - 1), (3, y, x + 1), (4, y + 1, x))
+                terms = [Fraction(float(c[k, y, x])) * Fraction(float(after[i, j])) for k, i, j in near]
+                exact = (1 - w) * before + w * (right - sum(terms)) / own
+                size = w * (abs(right) + sum(map(abs, terms))) / abs(own) + abs((1 - w) * before)
+                bound = 9 * size * Fraction(float(np.finfo(dtype).eps)) / 2
+                yield float(abs(Fraction(float(after[y, x])) - exact) / bound), what
+
+
 def measured() -> Iterator[tuple[str, dict[str, Any]]]:
     """Entries of bounds.json."""
     for suffix, dtype in (("f32", np.float32), ("f64", np.float64)):
@@ -79,3 +104,5 @@ def measured() -> Iterator[tuple[str, dict[str, Any]]]:
         yield f"residual_norm.{suffix}", {"bound": 1.0, "unit": UNIT, "largest": round(largest, 4), "where": where}
         largest, where = max(sweeps(np.dtype(dtype)))
         yield f"sweep.{suffix}", {"bound": 1.0, "unit": SWEEP_UNIT, "largest": round(largest, 4), "where": where}
+        largest, where = max(on_grids(np.dtype(dtype)))
+        yield f"sor_stencil.{suffix}", {"bound": 1.0, "unit": POINT_UNIT, "largest": round(largest, 4), "where": where}

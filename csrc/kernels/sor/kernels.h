@@ -5,4 +5,5 @@
 #include "kernels/sor/csr.h"
 #include "kernels/sor/diagonal.h"
 #include "kernels/sor/squares.h"
+#include "kernels/sor/stencil.h"
 #include "kernels/sor/vectors.h"

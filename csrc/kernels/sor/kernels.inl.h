@@ -5,4 +5,5 @@
 #include "kernels/sor/csr.inl.h"
 #include "kernels/sor/diagonal.inl.h"
 #include "kernels/sor/squares.inl.h"
+#include "kernels/sor/stencil.inl.h"
 #include "kernels/sor/vectors.inl.h"

@@ -50,6 +50,28 @@ class Relaxation:
     def diagonal(self) -> NDArray[Any]: ...
     def colors(self) -> NDArray[Any]: ...
 
+class Stencil:
+    def __init__(
+        self,
+        coefficients: NDArray[Any],
+        shape: tuple[int, ...],
+        boundary: list[tuple[str, str]],
+        mask: NDArray[Any] | None,
+        fixed: NDArray[Any] | None,
+        order: str,
+    ) -> None: ...
+    def sweep(
+        self,
+        u: NDArray[Any],
+        f: NDArray[Any],
+        omega: float,
+        sweeps: int,
+        lower: NDArray[Any] | None = None,
+        upper: NDArray[Any] | None = None,
+        norms: NDArray[Any] | None = None,
+    ) -> None: ...
+    def residual(self, u: NDArray[Any], f: NDArray[Any], out: NDArray[Any] | None = None) -> float: ...
+
 class SsorCg:
     def __init__(
         self,

@@ -15,7 +15,7 @@ __all__ = ["FUNCTIONS", "HALF_FUNCTIONS", "outputs", "quick", "result_dtype"]
 Array = NDArray[Any]
 
 HALF_FUNCTIONS: tuple[str, ...] = ()
-FUNCTIONS = ("residual_norm", "sweep", "sor", "ssor_cg", "precondition", "sequence")
+FUNCTIONS = ("residual_norm", "sweep", "sor", "ssor_cg", "precondition", "sequence", "sor_stencil")
 INDEX_TYPES = (np.int32, np.int64)
 SCALES = (0.0, 1.0, 2.0**-520, 2.0**520)  # of b: squares that under- and overflow, in float64
 
@@ -96,6 +96,24 @@ def in_sequence(dtype: np.dtype[Any]) -> Iterator[Array]:
                 yield np.array([result.omega, result.iterations, result.residual_norm]).astype(dtype)
 
 
+def on_grids(shapes: tuple[tuple[int, ...], ...], dtype: np.dtype[Any]) -> Iterator[Array]:
+    """Sweeps with constant and variable coefficients, at each kind of side, with masks and bounds."""
+    for shape in shapes:
+        k, n = 2 * len(shape) + 1, int(np.prod(shape))
+        f = logits(n, dtype, seed=2).reshape(shape)
+        constant = np.linspace(0.25, 1, k).astype(dtype)
+        constant[k // 2] = -6
+        variable = np.ascontiguousarray(constant.reshape(k, *(1,) * len(shape)) * (2 + (f > 0)), dtype)
+        mask = logits(n, np.dtype(np.float64), seed=3).reshape(shape) > 2
+        for c in (constant, variable):
+            for boundary in ("dirichlet", "neumann", "periodic"):
+                for bounds in (None, (-1.0, 2.0)):
+                    for holes in (None, mask):
+                        u = logits(n, dtype, seed=1).reshape(shape)
+                        sor.sor_stencil(u, f, c, mask=holes, bounds=bounds, boundary=boundary, omega=1.3, sweeps=3)
+                        yield u
+
+
 def outputs(function: str, dtype: np.dtype[Any]) -> Iterator[Array]:
     """Return what the digest of a function is taken over.
 
@@ -123,6 +141,9 @@ def outputs(function: str, dtype: np.dtype[Any]) -> Iterator[Array]:
         yield from swept(grid((60, 70), False, dtype, np.int32))
         yield from swept(grid((20, 21, 22), True, dtype, np.int32))
         return
+    if function == "sor_stencil":
+        yield from on_grids(((2, 2), (4, 18), (60, 70), (6, 8, 34)), dtype)
+        return
     if function in ("ssor_cg", "precondition"):
         of_matrix = by_gradients if function == "ssor_cg" else preconditioned
         for shape, box in (((1,), False), ((3, 5), False), ((90, 70), False), ((14, 15, 16), True)):
@@ -142,6 +163,7 @@ def quick(dtype: np.dtype[Any]) -> Iterator[Array]:
         yield np.array(list(norms(n, dtype)))
         yield from sweeps(n, dtype)
     yield from by_gradients(grid((9, 8), False, dtype, np.int32))
+    yield from on_grids(((6, 20),), dtype)
 
 
 def result_dtype(function: str, dtype: np.dtype[Any]) -> np.dtype[Any]:

@@ -21,6 +21,7 @@ from sorgum.sor._solve import SolveResult
 from sorgum.sor._solver import sor, sor_result
 from sorgum.sor._ssor import SSOR
 from sorgum.sor._ssor_cg import SsorCgResult, ssor_cg, ssor_cg_result
+from sorgum.sor._stencil import sor_stencil
 from sorgum.sor._tsallis import TsallisINF, TsallisINFBins
 
 __all__ = [
@@ -41,6 +42,7 @@ __all__ = [
     "smoother",
     "sor",
     "sor_result",
+    "sor_stencil",
     "ssor_cg",
     "ssor_cg_result",
 ]

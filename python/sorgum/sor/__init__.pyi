@@ -17,6 +17,7 @@ from sorgum.sor._sequence import SequenceSolver as SequenceSolver
 from sorgum.sor._smoother import smoother as smoother
 from sorgum.sor._solve import SolveResult as SolveResult
 from sorgum.sor._ssor_cg import SsorCgResult as SsorCgResult
+from sorgum.sor._stencil import Sides
 from sorgum.sor._tsallis import TsallisINF as TsallisINF
 from sorgum.sor._tsallis import TsallisINFBins as TsallisINFBins
 
@@ -38,6 +39,7 @@ __all__ = [
     "smoother",
     "sor",
     "sor_result",
+    "sor_stencil",
     "ssor_cg",
     "ssor_cg_result",
 ]
@@ -86,6 +88,19 @@ def sor_result(
     callback: Callable[[_Array], Any] | None = None,
     progress: bool = False,
 ) -> SolveResult: ...
+def sor_stencil(
+    u: _Array,
+    f: _Numbers,
+    coefficients: _Numbers,
+    *,
+    mask: _Numbers | None = None,
+    fixed: _Numbers | None = None,
+    boundary: Sides | tuple[Sides, ...] = "dirichlet",
+    omega: float = 1.0,
+    sweeps: int = 1,
+    order: str = "red_black",
+    bounds: tuple[_Numbers | None, _Numbers | None] | None = None,
+) -> None: ...
 def ssor_cg(
     A: Any,
     b: _Numbers,

@@ -7,6 +7,7 @@ import numpy as np
 
 from cases import Array
 from sorgum import sor
+from sorgum._core import sor as compiled
 from sorgum._data.inputs import logits, words
 from sorgum._data.matrices import dominant, grid, scattered
 
@@ -71,6 +72,41 @@ def solved(dtype: np.dtype[Any]) -> Iterator[Array]:
             yield sor.Relaxation(a, order=order).precondition(b, 1.4)
 
 
+def on_grids(dtype: np.dtype[Any]) -> Iterator[Array]:
+    """Rows shorter and longer than a vector, with all that a point may have; values of any encodings."""
+    for shape in ((2, 3), (5, 18), (6, 34), (20, 300), (3, 4, 17), (4, 6, 40)):
+        k = 2 * len(shape) + 1
+        u, f, far = (array.reshape(shape) for array in some_vectors(int(np.prod(shape)), dtype))
+        constant = np.linspace(0.25, 1, k, dtype=dtype)
+        constant[k // 2] = -6
+        variable = np.broadcast_to(constant.reshape(k, *(1,) * len(shape)), (k, *shape)) * (2 + (f > 0))
+        holes = logits(u.size, np.dtype(np.float64), seed=3).reshape(shape) > 2
+        for c in (constant, np.ascontiguousarray(variable, dtype)):
+            for boundary in ("dirichlet", "neumann", *(["periodic"] if shape[-1] % 2 == 0 == shape[-2] % 2 else [])):
+                for mask, bounds in ((None, None), (holes, None), (None, (-1.0, 2.0)), (holes, (None, 1.0))):
+                    sides = [*[("neumann", "neumann")] * (len(shape) - 2), *[(boundary, boundary)] * 2]
+                    for start, right in ((u, f), (far, f), (u, far)):
+                        there, pair = start.copy(), tuple(sides)
+                        sor.sor_stencil(there, right, c, mask=mask, bounds=bounds, boundary=pair, omega=1.3, sweeps=2)
+                        yield np.where(np.isnan(there), dtype.type(np.nan), there)
+                    stencil, norms = compiled.Stencil(c, shape, sides, mask, None, "red_black"), np.zeros(2)
+                    out = np.zeros(shape)
+                    yield np.float64(stencil.residual(u, f, out))
+                    yield out
+                    stencil.sweep(u.copy(), f, 1.3, 2, None, None, norms)
+                    yield norms
+
+
+def some_vectors(n: int, dtype: np.dtype[Any]) -> tuple[Array, Array, Array]:
+    return logits(n, dtype), logits(n, dtype, seed=1), words(n, dtype, n)
+
+
+ARGUMENTS: dict[tuple[str, str], Any] = {
+    ("sor_stencil", "u"): np.zeros((3, 4)),
+    ("sor_stencil", "f"): 0.0,
+    ("sor_stencil", "coefficients"): [1.0, 1, -4, 1, 1],
+}
+
 # Kernel -> what exercises it.
 CASES: dict[str, Callable[..., Iterator[Array]]] = {
     "blocks_residual": relaxed,
@@ -84,4 +120,7 @@ CASES: dict[str, Callable[..., Iterator[Array]]] = {
     "squares_add": residual_norm,
     "squares_merge": residual_norm,
     "squares_total": residual_norm,
+    "stencil_diagonal": on_grids,
+    "stencil_residual": on_grids,
+    "stencil_sweep": on_grids,
 }

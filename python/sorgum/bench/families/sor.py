@@ -13,7 +13,7 @@ from sorgum import sor
 from sorgum._data.matrices import Matrix, grid
 from sorgum.bench.case import OwnCase, Slot
 
-__all__ = ["GradientsCase", "GridCase", "SolveCase", "SweepCase", "cases"]
+__all__ = ["GradientsCase", "GridCase", "SolveCase", "StencilCase", "SweepCase", "cases"]
 
 Array = NDArray[Any]
 
@@ -194,6 +194,74 @@ class GradientsCase(GridCase):
         return lambda: float(linalg.cg(theirs, b, rtol=1e-8, M=inverse)[1] == 0)
 
 
+FIVE = (1.0, 1.0, -4.0, 1.0, 1.0)
+
+
+@dataclass(frozen=True)
+class StencilSlot(Slot):
+    """Values and the right-hand side of a grid."""
+
+    u: Array
+    f: Array
+
+
+@dataclass(frozen=True)
+class StencilCase(OwnCase):
+    """A red-black sweep of five points. The limit is that of reading u and f and writing u once.
+
+    Numba compiles the loops that users write, which run on one thread.
+    """
+
+    peers: ClassVar[tuple[str, ...]] = ("Numba",)
+
+    @property
+    def traffic(self) -> tuple[int, int]:
+        """What is written is counted as if it were read."""
+        return 1, 0
+
+    @property
+    def traffic_bytes(self) -> int:
+        """Of three arrays."""
+        return 3 * int(np.prod(self.shape)) * np.dtype(self.dtype).itemsize
+
+    def make_slot(self) -> StencilSlot:
+        """Return random u and f, and as much room as is written."""
+        rng = np.random.default_rng(20180617)
+        raw = rng.uniform(1, 2, (3, *self.shape)).astype(self.dtype)
+        empty = np.zeros(1, np.float32)
+        return StencilSlot(raw.reshape(-1).view(np.float32), empty, empty, raw[0], -raw[1])
+
+    def call(self, name: str, slot: Slot) -> Callable[[], Any]:
+        """Return a call that sweeps u and returns it."""
+        assert isinstance(slot, StencilSlot)
+        u, f = slot.u.copy(), slot.f
+        omega = u.dtype.type(OMEGA)
+        loops = _numba_stencil() if name == "Numba" else None
+        coefficients = np.array(FIVE, u.dtype)
+
+        def sweep() -> Array:
+            if loops is None:
+                sor.sor_stencil(u, f, coefficients, omega=OMEGA)
+            else:
+                loops(u, f, coefficients, omega)
+            return u
+
+        return sweep
+
+
+@lru_cache(1)
+def _numba_stencil() -> Callable[..., None]:
+    def sweep(u: Array, f: Array, c: Array, omega: Any) -> None:
+        for color in range(2):
+            for y in range(1, u.shape[0] - 1):
+                for x in range(1 + (y + 1 + color) % 2, u.shape[1] - 1, 2):
+                    rest = f[y, x] - c[0] * u[y - 1, x] - c[1] * u[y, x - 1] - c[3] * u[y, x + 1] - c[4] * u[y + 1, x]
+                    u[y, x] += omega * (rest / c[2] - u[y, x])
+
+    compiled: Callable[..., None] = importlib.import_module("numba").njit(sweep)
+    return compiled
+
+
 @lru_cache(1)
 def _numba_sweep() -> Callable[..., Array]:
     def sweep(indptr: Array, indices: Array, data: Array, x: Array, b: Array, omega: Any) -> Array:
@@ -219,8 +287,8 @@ def _arrays(case: GridCase) -> tuple[Array, ...]:
     return a.indptr, a.indices, a.data, *(rng.uniform(1, 2, a.shape[0]).astype(case.dtype) for _ in range(2))
 
 
-def cases(level: str) -> Iterator[GridCase]:
-    """Return grids of five and of 27 points; sweeps from ten rows on to more than caches hold; solves.
+def cases(level: str) -> Iterator[OwnCase]:
+    """Return grids of five and of 27 points; sweeps from ten rows on to more than caches hold; solves; stencils.
 
     Parameters
     ----------
@@ -228,7 +296,7 @@ def cases(level: str) -> Iterator[GridCase]:
 
     Returns
     -------
-    iterator of GridCase
+    iterator of OwnCase
     """
     square, cube = (300, 30) if level == "quick" else (1000, 64)
     for dtype in ("float64", "float32"):
@@ -244,3 +312,7 @@ def cases(level: str) -> Iterator[GridCase]:
             yield SweepCase("sweep", (int(np.prod(points)), 5 if len(points) == 2 else 27), dtype, points=points)
     for points in ((square // 3, square // 3), (cube, cube, cube)):
         yield GradientsCase("ssor_cg", (int(np.prod(points)), 5 if len(points) == 2 else 27), "float64", points=points)
+    for dtype in ("float64", "float32"):
+        yield StencilCase("sor_stencil", (square, square), dtype)
+        if level == "full":
+            yield StencilCase("sor_stencil", (4096, 4096), dtype)

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sorgum.reference.sor._policies import chebyshev_fit, tsallis_probabilities, young_factor
+from sorgum.reference.sor._stencil import sor_stencil, stencil_residual
 from sorgum.reference.sor._sweeps import sor, sweep
 
 __all__ = [
@@ -13,7 +14,9 @@ __all__ = [
     "precondition",
     "residual_norm",
     "sor",
+    "sor_stencil",
     "ssor_cg",
+    "stencil_residual",
     "sweep",
     "tsallis_probabilities",
     "young_factor",

@@ -1,0 +1,66 @@
+// Equations sum_k c_k u[x + k] = f of the points of a grid, relaxed without a matrix.
+#pragma once
+
+#include <array>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "api/call/work.h"
+#include "api/sor/stencil_grid.h"
+#include "core/types.h"
+
+namespace sorgum::sor {
+
+struct StencilArguments {
+    ArrayView coefficients;                 // of shape (K,) or (K, ...), see offsets_of
+    std::vector<index_t> shape;             // of the grid
+    std::vector<std::array<Side, 2>> side;  // of each axis
+    std::optional<ArrayView> mask, fixed;   // boolean: points that are not there; that keep their values
+    StencilOrder order;
+};
+
+struct StencilSweep {
+    ArrayView u, f;
+    double omega;
+    index_t sweeps;
+    std::optional<ArrayView> lower, upper;
+    std::optional<ArrayView> norms;  // float64, one per sweep
+};
+
+Side side_of(const std::string& name);
+StencilOrder stencil_order_of(const std::string& name);
+
+// The numbers of one, whose arrays of coefficients are the caller's.
+template <class T>
+struct StencilData {
+    GridShape grid;
+    std::vector<Offset> offsets;     // of the neighbours that any point has
+    std::vector<const T*> variable;  // of each, or null
+    std::vector<T> constant;         // of each
+    const T* centre;                 // null: constant_centre
+    T constant_centre;
+    AlignedArray<unsigned char> there, active;  // a byte per point, where there are masks
+    bool has_there = false, has_active = false;
+    T diagonal_of_kind[64], inverse_of_kind[64];  // of points with constant coefficients
+    AlignedArray<T> diagonal, inverse;            // of each point, where they are not the same for a kind
+    bool has_diagonal = false;
+};
+
+class Stencil {
+public:
+    explicit Stencil(const StencilArguments& given);
+
+    // u then has whole sweeps, also where the call is interrupted.
+    void sweep(const StencilSweep& given) const;
+
+    // ||f - sum_k c_k u[x + k]|| over the points that are relaxed, and its elements, 0 elsewhere, where `out` is given.
+    double residual(const ArrayView& u, const ArrayView& f, const std::optional<ArrayView>& out) const;
+
+private:
+    std::vector<index_t> shape_;
+    std::variant<StencilData<float>, StencilData<double>> data_;
+};
+
+}  // namespace sorgum::sor

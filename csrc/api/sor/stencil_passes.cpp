@@ -1,0 +1,161 @@
+#include "api/sor/stencil_passes.h"
+
+#include <algorithm>
+#include <atomic>
+#include <exception>
+
+#include "api/sor/norm.h"
+#include "api/sor/scratch.h"
+#include "core/error.h"
+#include "core/interrupt.h"
+#include "dispatch/dispatch.h"
+#include "dispatch/sor.h"
+
+namespace sorgum::sor {
+
+namespace {
+
+constexpr int kColors = 2;
+
+// Points i and i + 2 of a row have the same color: that of an even sum of indices comes first.
+unsigned lanes_of(int color, index_t index_sum) { return (index_sum + color) % 2 == 0 ? 0x5555u : 0xAAAAu; }
+
+// Runs all tasks, also where the caller is interrupted meanwhile: that is told in `stopped`.
+template <class Body>
+void run_all(index_t tasks, int threads, std::exception_ptr& stopped, Body&& body) {
+    std::atomic<index_t> next{0};
+    const auto work = [&](int slot) {
+        for (index_t task; (task = next.fetch_add(1, std::memory_order_relaxed)) < tasks;)
+            body(task, slot);
+    };
+    const int workers = static_cast<int>(std::min<index_t>(tasks, threads));
+    if (workers > 1 && stopped == nullptr) {
+        try {
+            parallel_for(workers, workers, [&](index_t, int slot) { work(slot); });
+        } catch (const Interrupted&) {
+            stopped = std::current_exception();
+        }
+    }
+    work(0);
+}
+
+template <class T>
+class Passes {
+public:
+    Passes(const StencilData<T>& data, const StencilVectors<T>& vectors) : grid_(data.grid), rows_(data, vectors) {}
+
+    // Rows [first, last) of those that are not given, of one color.
+    void relax_rows(index_t first, index_t last, int color, SquaresScratch* scratch) const {
+        for (index_t r = first; r < last; ++r)
+            visit(r, [&](StencilRow<T>& row, index_t at, index_t lines) {
+                row.lanes = lanes_of(color, lines + at % grid_.size[2]);
+                if (scratch == nullptr)
+                    return kernel_(row);
+                in_chunks(row, [&](StencilRow<T>& part, index_t) {
+                    part.change = scratch->numbers.data();
+                    kernel_(part);
+                    sor_squares_add(kernels(), double())(part.change, part.points, scratch->squares);
+                });
+            });
+    }
+
+    void residual_of_rows(index_t first, index_t last, double* r, SquaresScratch& scratch) const {
+        for (index_t i = first; i < last; ++i)
+            visit(i, [&](StencilRow<T>& row, index_t at, index_t) {
+                in_chunks(row, [&](StencilRow<T>& part, index_t begin) {
+                    double* const to = r != nullptr ? r + at + begin : scratch.numbers.data();
+                    sor_stencil_residual(kernels(), T())(part, to);
+                    sor_squares_add(kernels(), double())(to, part.points, scratch.squares);
+                });
+            });
+    }
+
+private:
+    template <class Visit>
+    void visit(index_t r, Visit&& with) const {
+        const index_t per_plane = grid_.inner(1);
+        rows_(grid_.first(0) + r / per_plane, grid_.first(1) + r % per_plane, with);
+    }
+
+    // Calls body(part, where it begins) for parts of at most a chunk. Its length is even: colors stay where they are.
+    template <class Body>
+    static void in_chunks(const StencilRow<T>& row, Body&& body) {
+        for_each_range(0, row.points, kChunk, [&](index_t begin, index_t end) {
+            StencilTerm<T> term[kMostNeighbours];
+            StencilRow<T> part = row;
+            const auto move = [&](auto& pointer) { pointer = pointer != nullptr ? pointer + begin : nullptr; };
+            for (index_t k = 0; k < row.count; ++k) {
+                term[k] = row.terms[k];
+                move(term[k].u);
+                move(term[k].c);
+                move(term[k].there);
+            }
+            part.terms = term;
+            part.points = end - begin;
+            move(part.u);
+            move(part.f);
+            move(part.diagonal);
+            move(part.inverse);
+            move(part.active);
+            move(part.lower);
+            move(part.upper);
+            body(part, begin);
+        });
+    }
+
+    const GridShape& grid_;
+    RowMaker<T> rows_;
+    stencil_sweep_fn<T>* kernel_ = sor_stencil_sweep(kernels(), T());
+};
+
+}  // namespace
+
+template <class T>
+void relax(const StencilData<T>& data, const StencilVectors<T>& vectors, index_t sweeps, double* norms) {
+    const GridShape& grid = data.grid;
+    const Passes<T> passes(data, vectors);
+    const index_t rows = grid.rows(), step = rows_at_once(grid);
+    const int threads = rows == 0 ? 1 : threads_for(grid.points());
+    InterruptPoll poll;
+    std::exception_ptr stopped;
+    for (index_t k = 0; k < sweeps; ++k) {
+        poll();
+        std::vector<SquaresScratch> scratch = scratch_for(norms == nullptr ? 0 : threads);
+        for (int color = 0; color < kColors; ++color)
+            run_all(ceil_div(rows, step), threads, stopped, [&](index_t task, int slot) {
+                const Range range = nth_range(rows, step, task);
+                passes.relax_rows(range.begin, range.end, color,
+                                  norms == nullptr ? nullptr : &scratch[static_cast<std::size_t>(slot)]);
+            });
+        if (norms != nullptr) {
+            SquaresSum squares = kNoSquares;
+            merge(scratch, squares);
+            norms[k] = root_of(squares) / static_cast<double>(vectors.omega);
+        }
+        if (stopped != nullptr)
+            std::rethrow_exception(stopped);
+    }
+}
+
+template <class T>
+SquaresSum residual_squares(const StencilData<T>& data, const StencilVectors<T>& vectors, double* r) {
+    const GridShape& grid = data.grid;
+    if (r != nullptr)
+        std::fill_n(r, grid.points(), 0.0);
+    const Passes<T> passes(data, vectors);
+    const int threads = threads_for(grid.points());
+    std::vector<SquaresScratch> scratch = scratch_for(threads);
+    parallel_for_ranges(grid.rows(), rows_at_once(grid), threads, [&](index_t begin, index_t end, int slot) {
+        passes.residual_of_rows(begin, end, r, scratch[static_cast<std::size_t>(slot)]);
+    });
+    SquaresSum squares = kNoSquares;
+    merge(scratch, squares);
+    return squares;
+}
+
+template void relax(const StencilData<float>&, const StencilVectors<float>&, index_t, double*);
+template void relax(const StencilData<double>&, const StencilVectors<double>&, index_t, double*);
+template SquaresSum residual_squares(const StencilData<float>&, const StencilVectors<float>&, double*);
+template SquaresSum residual_squares(const StencilData<double>&, const StencilVectors<double>&, double*);
+
+}  // namespace sorgum::sor

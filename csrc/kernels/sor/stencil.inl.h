@@ -1,0 +1,187 @@
+#pragma once
+
+#include "kernels/sor/blocks.inl.h"
+#include "kernels/sor/stencil.h"
+#include "simd/simd.h"
+
+SORGUM_ISA_BEGIN
+
+using namespace sorgum::sor;
+
+// How 16 elements are read: where the row has them all, and where it ends before.
+struct WholeVector {
+    template <class T>
+    SORGUM_INLINE vec<T> operator()(const T* p) const {
+        return load(p);
+    }
+};
+struct FirstLanes {
+    index_t n;
+    template <class T>
+    SORGUM_INLINE vec<T> operator()(const T* p) const {
+        return load_first(p, n, T(0));
+    }
+};
+
+// The terms of a row that are there, in registers as far as possible. `most` bounds their number.
+template <int most, class T>
+struct RowTerms {
+    const T* u[most];
+    const T* c[most];
+    const unsigned char* there[most];
+    vec<T> constant[most];
+    index_t count = 0;
+
+    SORGUM_INLINE explicit RowTerms(const StencilRow<T>& row) {
+        for (index_t k = 0; k < row.count; ++k) {
+            const StencilTerm<T>& term = row.terms[k];
+            if (term.u == nullptr)
+                continue;
+            u[count] = term.u;
+            c[count] = term.c;
+            there[count] = term.there;
+            constant[count] = splat<vec<T>>(term.constant);
+            ++count;
+        }
+    }
+};
+
+// The sums over the neighbours of 16 points. `masked`: some may not be there; `variable`: coefficients may be arrays.
+template <int count, bool variable, bool masked, class T, int most, class At>
+SORGUM_INLINE vec<T> sum_neighbours(const RowTerms<most, T>& terms, index_t i, At at) {
+    vec<T> s = splat<vec<T>>(T(0));
+    const index_t n = count > 0 ? count : terms.count;
+#pragma GCC unroll 8
+    for (index_t k = 0; k < n; ++k) {
+        const vec<T> c = variable && terms.c[k] != nullptr ? at(terms.c[k] + i) : terms.constant[k];
+        const vec<T> sum = fma(c, at(terms.u[k] + i), s);
+        s = masked && terms.there[k] != nullptr ? select_bytes(terms.there[k] + i, sum, s) : sum;
+    }
+    return s;
+}
+
+// count: of terms, 0 if it is any; general: all that a row may have besides.
+template <int count, bool variable, bool general, class T>
+SORGUM_INLINE void relax_row(const StencilRow<T>& row) {
+    using V = vec<T>;
+    const RowTerms<count == 0 ? kMostNeighbours : count, T> terms(row);
+    const V omega = splat<V>(row.omega), rest = splat<V>(T(1) - row.omega), zero = splat<V>(T(0));
+    const V constant_factor = splat<V>(row.omega * row.constant_inverse);
+    const unsigned lanes = row.lanes;
+    const auto relaxed = [&](index_t i, V before, index_t n, auto at) SORGUM_LAMBDA {
+        const V s = sum_neighbours<count, variable, general>(terms, i, at);
+        const bool varies = (variable || general) && row.inverse != nullptr;
+        const V factor = varies ? omega * at(row.inverse + i) : constant_factor;
+        V c = fma(factor, at(row.f + i) - s, rest * before);
+        if (general) {
+            if (row.lower != nullptr)
+                c = max(at(row.lower + i), c);
+            if (row.upper != nullptr)
+                c = min(at(row.upper + i), c);
+            if (row.active != nullptr)
+                c = select_bytes(row.active + i, c, before);
+            if (row.change != nullptr) {
+                const V diagonal = row.diagonal != nullptr ? at(row.diagonal + i) : splat<V>(row.constant_diagonal);
+                V change = select_bits(lanes, c - before, zero);
+                if (row.active != nullptr)
+                    change = select_bytes(row.active + i, change, zero);
+                store_first(row.change + i, wide(diagonal) * wide(change), n);
+            }
+        }
+        return select_bits(lanes, c, before);
+    };
+    // What has become of a vector is stored after the next one has been read: that reaches into it by an element, and
+    // would wait for the store.
+    V last = zero;
+    index_t i = 0;
+    for (; i + kLanes <= row.points; i += kLanes) {
+        const V next = relaxed(i, load(row.u + i), kLanes, WholeVector());
+        if (i > 0)
+            store(row.u + (i - kLanes), last);
+        last = next;
+    }
+    const index_t left = row.points - i;
+    if (left > 0) {
+        const V next = relaxed(i, load_first(row.u + i, left, T(0)), left, FirstLanes{left});
+        store_first(row.u + i, next, left);
+    }
+    if (i > 0)
+        store(row.u + (i - kLanes), last);
+}
+
+template <class T>
+SORGUM_INLINE bool is_general(const StencilRow<T>& row, bool& variable) {
+    bool general = row.active != nullptr || row.lower != nullptr || row.upper != nullptr || row.change != nullptr;
+    variable = row.inverse != nullptr;
+    for (index_t k = 0; k < row.count; ++k) {
+        general = general || row.terms[k].u == nullptr || row.terms[k].there != nullptr;
+        variable = variable || row.terms[k].c != nullptr;
+    }
+    return general;
+}
+
+template <class T>
+void stencil_sweep_kernel(const StencilRow<T>& row) {
+    bool variable = false;
+    if (is_general(row, variable))
+        return relax_row<0, true, true>(row);
+    if (row.count == 4)  // five points of a plane
+        return variable ? relax_row<4, true, false>(row) : relax_row<4, false, false>(row);
+    if (row.count == 6)  // seven of a room
+        return variable ? relax_row<6, true, false>(row) : relax_row<6, false, false>(row);
+    return relax_row<0, true, false>(row);
+}
+
+SORGUM_INLINE f64x16 wide_at(const double* p, index_t n) { return n >= kLanes ? load(p) : load_first(p, n, 0.0); }
+SORGUM_INLINE f64x16 wide_at(const float* p, index_t n) {
+    return n >= kLanes ? load_wide(p) : widen(load_first(p, n, 0.0f));
+}
+
+template <class T>
+void stencil_residual_kernel(const StencilRow<T>& row, double* r) {
+    for (index_t i = 0; i < row.points; i += kLanes) {
+        const index_t n = row.points - i;
+        const auto at = [&](const T* p) SORGUM_LAMBDA { return wide_at(p + i, n); };
+        const auto coefficient = [&](const T* c, T constant) SORGUM_LAMBDA {
+            return c != nullptr ? at(c) : splat<f64x16>(static_cast<double>(constant));
+        };
+        f64x16 s = splat<f64x16>(0.0);
+        for (index_t k = 0; k < row.count; ++k) {
+            const StencilTerm<T>& term = row.terms[k];
+            if (term.u == nullptr)
+                continue;
+            const f64x16 sum = fma(coefficient(term.c, term.constant), at(term.u), s);
+            s = term.there != nullptr ? select_bytes(term.there + i, sum, s) : sum;
+        }
+        s = fma(coefficient(row.diagonal, row.constant_diagonal), at(row.u), s);
+        f64x16 left = at(row.f) - s;
+        if (row.active != nullptr)
+            left = select_bytes(row.active + i, left, splat<f64x16>(0.0));
+        store_first(r + i, left, n);
+    }
+}
+
+template <class T>
+void stencil_diagonal_kernel(const StencilRow<T>& row, T* diagonal) {
+    using V = vec<T>;
+    for (index_t i = 0; i < row.points; i += kLanes) {
+        const index_t n = row.points - i;
+        const auto coefficient = [&](const T* c, T constant) SORGUM_LAMBDA {
+            return c != nullptr ? load_first(c + i, n, T(0)) : splat<V>(constant);
+        };
+        V d = coefficient(row.diagonal, row.constant_diagonal);
+        for (index_t k = 0; k < row.count; ++k) {
+            const StencilTerm<T>& term = row.terms[k];
+            const V sum = d + coefficient(term.c, term.constant);
+            if (term.u == nullptr)
+                d = sum;
+            else if (term.there != nullptr)
+                d = select_bytes(term.there + i, d, sum);
+        }
+        if (row.active != nullptr)
+            d = select_bytes(row.active + i, d, splat<V>(T(1)));
+        store_first(diagonal + i, d, n);
+    }
+}
+
+SORGUM_ISA_END

@@ -1,0 +1,198 @@
+"""Equations of the points of a grid and their neighbours, relaxed without a matrix."""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from sorgum._arguments.arrays import Array
+from sorgum._arguments.scalars import int_of, number_of, require_option
+from sorgum._core import sor as compiled
+from sorgum.interop.arrays import kind_of, plain, shown
+from sorgum.sor._operands import contiguous, vector_of
+
+__all__ = ["sor_stencil"]
+
+Sides: TypeAlias = str | tuple[str, str]
+
+_NAME = "sor_stencil"
+_SIDES = ("dirichlet", "neumann", "periodic")
+
+
+def sor_stencil(
+    u: Array,
+    f: npt.ArrayLike,
+    coefficients: npt.ArrayLike,
+    *,
+    mask: npt.ArrayLike | None = None,
+    fixed: npt.ArrayLike | None = None,
+    boundary: Sides | tuple[Sides, ...] = "dirichlet",
+    omega: float = 1.0,
+    sweeps: int = 1,
+    order: str = "red_black",
+    bounds: tuple[npt.ArrayLike | None, npt.ArrayLike | None] | None = None,
+) -> None:
+    """Relax the equations sum_k c_k u[x + k] = f of the points x of a grid, in place.
+
+    Parameters
+    ----------
+    u : array of two or three dimensions
+        float32 or float64, writable; overwritten. It includes the values that the sides and `fixed` give. All else is
+        computed in its type.
+    f : array_like of the shape of `u`, or a number
+        The right-hand side, of that type or one that it holds exactly. There is no hidden h^2 and no hidden sign.
+    coefficients : array_like of shape (K,), or (K, ...) with the shape of `u`
+        c_k, the same for all points, or `coefficients[k][x]` for point x; rounded to the type of `u`. K is 5 in two
+        dimensions: the offsets k are (-1, 0), (0, -1), (0, 0), (0, 1), (1, 0); and 7 in three: (-1, 0, 0), (0, -1, 0),
+        (0, 0, -1), (0, 0, 0), (0, 0, 1), (0, 1, 0), (1, 0, 0). So the point itself stands in the middle, and they
+        ascend as tuples do.
+    mask : array_like of bool, of the shape of `u`, optional
+        True where there is no point, as on land. What `u`, `f`, `coefficients` and `bounds` have there, NaN too, is
+        never read. A neighbour that is not there counts as the point itself: nothing flows there.
+    fixed : array_like of bool, of the shape of `u`, optional
+        True where a point keeps its value, which its neighbours see, as on a conductor.
+    boundary : str, or a tuple of one for each axis; each of them a str or a pair for the two sides
+        "dirichlet" (the default): the outermost points are given. "neumann": the outermost points are relaxed, and a
+        neighbour beyond them counts as the point itself, so that nothing flows through the side, which lies half a
+        step outside. "periodic", of both sides of an axis: the neighbour is at the other end.
+    omega : float, default 1.0
+        The relaxation factor, between 0 and 2; 1 makes a Gauss-Seidel sweep.
+    sweeps : int, default 1
+        How many.
+    order : {"red_black"}, default "red_black"
+        First all points whose indices have an even sum are relaxed, then the others. It needs neighbours of two colors:
+        a periodic axis of an odd number of points has none.
+    bounds : pair of array_like, optional
+        Arrays of the shape of `u` or numbers, or None, that no relaxed point falls below or exceeds, as for obstacles.
+        Where the lower one is above the upper one, the upper one holds.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument has another type, shape or range; if two colors are not enough: the message names how many are
+        needed; if a point's own coefficient, with those of absent neighbours, has no normal reciprocal; if `u` overlaps
+        another array.
+
+    Notes
+    -----
+    A point becomes (1 - omega) u + (omega / d) (f - sum of c_k u[x + k] over the neighbours that are there), where d is
+    c_0 and the coefficients of those that are not. The sum is one chain of fused multiply-adds in the order of the
+    offsets; constant coefficients that are 0 are left out. The error is at most (m + 5) u (omega (|f| + sum |c_k u|) /
+    |d| + |1 - omega| |u|) with u = 2^-53 (float32: 2^-24) and m neighbours; docs/numerics/sor.md has the arithmetic. An
+    interrupt (Ctrl-C) is heeded between sweeps, so that `u` always has whole ones. Tier: bitwise.
+
+    References
+    ----------
+    D. M. Young, *Iterative Solution of Large Linear Systems*, Academic Press 1971, chapters 2 and 5.
+
+    Examples
+    --------
+    Poisson's equation u_yy + u_xx = -1 on a unit square, u = 0 at its sides:
+
+    >>> import numpy as np
+    >>> import sorgum as sg
+    >>> h = 1 / 32
+    >>> u = np.zeros((33, 33))
+    >>> c = np.array([1, 1, -4, 1, 1]) / h**2
+    >>> sg.sor.sor_stencil(u, -1.0, c, omega=1.82, sweeps=100)
+    >>> float(u[16, 16].round(5))
+    0.07361
+
+    Coefficients of their own for each point, from the conductivity k between the points of two rows:
+
+    >>> k = np.linspace(1, 2, 34)
+    >>> c = np.zeros((5, 33, 33))
+    >>> c[0], c[4] = k[:-1, None], k[1:, None]
+    >>> c[1] = c[3] = (k[:-1, None] + k[1:, None]) / 2
+    >>> c[2] = -(c[0] + c[1] + c[3] + c[4])
+    >>> sg.sor.sor_stencil(u, -(h**2), c, omega=1.82, sweeps=100)
+    >>> float(u[16, 16].round(5))
+    0.04967
+    """
+    if not isinstance(u, np.ndarray):
+        raise TypeError(f"{_NAME}: u must be an array, which is overwritten, got {kind_of(u)}")
+    dtype = vector_of(_NAME, "u", u).dtype
+    if u.dtype != dtype:
+        raise TypeError(f"{_NAME}: u must have dtype float32 or float64, got {u.dtype}")
+    if not u.flags.writeable:
+        raise ValueError(f"{_NAME}: u must be writable, got a read-only array")
+    right = _like(u, "f", f)
+    c = vector_of(_NAME, "coefficients", coefficients)
+    if np.shares_memory(u, c):
+        raise ValueError(f"{_NAME}: u must not overlap coefficients, got arrays that share memory")
+    with np.errstate(all="ignore"):
+        c = contiguous(c.astype(dtype, copy=False))
+    absent, given = _mask("mask", mask), _mask("fixed", fixed)
+    require_option(_NAME, "order", order, "red_black")
+    factor, count = number_of(_NAME, "omega", omega), int_of(_NAME, "sweeps", sweeps)
+    lower, upper = _bounds(u, bounds, absent)
+    stencil = compiled.Stencil(c, u.shape, _boundary(boundary, u.ndim), absent, given, order)
+    target = u if u.flags.c_contiguous and u.flags.aligned else np.array(u, order="C")
+    try:
+        stencil.sweep(target, right, factor, min(count, 2**63 - 1), lower, upper)
+    finally:
+        if target is not u:
+            u[...] = target
+
+
+def _like(u: Array, argument: str, value: Any) -> Array:
+    """Return an array of the shape and type of u that lies somewhere else."""
+    values = vector_of(_NAME, argument, value)
+    if values.ndim == 0:
+        with np.errstate(all="ignore"):
+            return np.full(u.shape, values, u.dtype)
+    if not np.can_cast(values.dtype, u.dtype, "safe"):
+        raise TypeError(f"{_NAME}: {argument} must have dtype {u.dtype}, got {values.dtype}")
+    if np.shares_memory(u, values):
+        raise ValueError(f"{_NAME}: u must not overlap {argument}, got arrays that share memory")
+    return contiguous(values.astype(u.dtype, copy=False))
+
+
+def _mask(argument: str, value: npt.ArrayLike | None) -> Array | None:
+    if value is None:
+        return None
+    array = plain(_NAME, argument, value)
+    if array.dtype != np.bool_:
+        raise TypeError(f"{_NAME}: {argument} must be boolean, got dtype {array.dtype}")
+    return contiguous(array)
+
+
+def _bounds(u: Array, bounds: object, mask: Array | None) -> tuple[Array | None, Array | None]:
+    if bounds is None:
+        return None, None
+    if not isinstance(bounds, tuple | list) or len(bounds) != 2:
+        raise TypeError(f"{_NAME}: bounds must be a pair of arrays, numbers or None, got {shown(bounds)}")
+    pair: list[Array | None] = []
+    for k, never in ((0, np.inf), (1, -np.inf)):
+        if bounds[k] is None:
+            pair.append(None)
+            continue
+        values = _like(u, f"bounds[{k}]", bounds[k])
+        wrong = np.isnan(values) | (values == never)
+        if mask is not None and mask.shape == wrong.shape:
+            wrong &= ~mask
+        if wrong.any():
+            at = tuple(int(i) for i in np.unravel_index(int(np.argmax(wrong)), wrong.shape))
+            raise ValueError(f"{_NAME}: bounds[{k}] must not be NaN or {never}, got {values[at]} at {at}")
+        pair.append(values)
+    return pair[0], pair[1]
+
+
+def _boundary(boundary: Any, ndim: int) -> list[tuple[str, str]]:
+    """Return the two sides of each axis."""
+    axes = [boundary] * ndim if isinstance(boundary, str) else boundary
+    if not isinstance(axes, tuple | list):
+        raise TypeError(f"{_NAME}: boundary must be a string or a tuple of them, got {shown(boundary)}")
+    if len(axes) != ndim:
+        raise ValueError(f"{_NAME}: boundary must have one element for each of {ndim} axes, got {shown(boundary)}")
+    pairs = []
+    for axis in axes:
+        pair = (axis, axis) if isinstance(axis, str) else axis
+        if not isinstance(pair, tuple | list) or len(pair) != 2:
+            raise TypeError(f"{_NAME}: boundary must have a string or a pair of them for each axis, got {shown(axis)}")
+        for side in pair:
+            require_option(_NAME, "boundary", side, *_SIDES)
+        pairs.append((pair[0], pair[1]))
+    return pairs
