@@ -40,10 +40,12 @@ SORGUM_HD double scale_by_power_f64(double value, index_t n) {
     return value * power_of_two_f64(n);
 }
 
+inline constexpr double kLog2e[3] = {0x1.71547652b82fep0, 0x1.777d0ffda0d24p-56, -0x1.60bb8a5442ab9p-110};
+
+// log2(e) to 159 bits, divided by T with exact remainders.
 template <class T>
 SORGUM_HD ExpScale<T> make_exp_scale(double temperature) {
-    // log2(e) to 159 bits, divided by T with exact remainders.
-    constexpr double l1 = 0x1.71547652b82fep0, l2 = 0x1.777d0ffda0d24p-56, l3 = -0x1.60bb8a5442ab9p-110;
+    constexpr double l1 = kLog2e[0], l2 = kLog2e[1], l3 = kLog2e[2];
     // Of float32 there is no x for which 1 / T is more than nothing where that would be subnormal.
     constexpr int down = 64;
     const bool is_down = sizeof(T) == 8 && temperature > 0x1p960;
@@ -170,6 +172,20 @@ SORGUM_HD L extexp(const ExpMap<L>& map, L prescale, L c_hi, L c_lo, L x) {
         t = fma(u, c_lo, t);
         return exp2_poly(t) * power_of_two(v);
     }
+}
+
+// The same as w(x), in float64 and less rounded: 2^t is 1 + t q(t), whose last addition rounds most. `absent`: 0.
+template <bool shifted, class L, class Mask>
+SORGUM_HD auto wide_extexp(const ExpMap<L>& map, L prescale, L c_hi, L c_lo, L x, Mask absent) {
+    const L u = max(map.lowest, shifted ? (x - map.bias) * prescale : x);
+    const L c_u = shifted ? fma(u, c_hi, map.fraction) : u;
+    const L v = shifted ? c_u + map.magic : fma(u, c_hi, map.magic);
+    L t = fma(u, c_hi, map.magic - v);
+    if constexpr (shifted)
+        t = t + map.fraction;
+    t = fma(u, c_lo, t);
+    const auto power = widen(zero_where(absent, power_of_two(v)));
+    return fma(widen(t * horner<ExpConstants<element_t<L>>::poly2, 1>(t)), power, power);
 }
 
 // What a row's sums mean, from the number of maxima, the others (in units of 2^exponent) and the maximum's mantissa.

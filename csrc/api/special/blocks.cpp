@@ -229,8 +229,7 @@ private:
 
     // A peaked row's log_softmax takes one more sum, in float64.
     bool needs_precision(const RowResult<T>& row) const {
-        return kSummedAgainBelow<T> > 0 && call_.op == Op::log_softmax && !call_.three_pass() && !row.has_nan &&
-               !row.has_inf && row.count > 0 && row.excess < kSummedAgainBelow<T>;
+        return call_.op == Op::log_softmax && !call_.three_pass() && special::needs_precision(row, call_.layout.length);
     }
     bool needs_precision(const Block& b, const RowResult<T>* results) const {
         bool any = false;
@@ -246,7 +245,8 @@ private:
             for_each_part(b, begin, end, s, [&](index_t r, const T* x, index_t, index_t n) {
                 ExpScale<T> own;
                 if (needs_precision(results[r]))
-                    special_precise_sum(call_.table, T())(x, n, call_.scale(b.first + r, own), results[r], sums[r]);
+                    special_precise_sum(call_.table, T())(x, n, call_.scale(b.first + r, own), results[r],
+                                                          has_wide_terms(results[r], call_.layout.length), sums[r]);
             });
         }
     }
@@ -288,7 +288,7 @@ private:
             load_chunk(b, 0, n, s);
         T results[kMostBlockRows];
         const bool write_direct = call_.op != Op::logsumexp && call_.direct_out;
-        double own_factors[kMostBlockRows];
+        double own_factors[kMostBlockRows], own_temperatures[kMostBlockRows];
         Rows<T> rows = {s.x.data(), s.x.data(), b.rows, n, pitch_, pitch_, call_.empty, false};
         rows.factors = call_.factors(b.first, b.rows, own_factors);
         if (is_half(call_.dtype))
@@ -301,16 +301,8 @@ private:
             rows.y_stride = call_.layout.run_stride(kOut) / static_cast<index_t>(sizeof(T));
             rows.streaming = call_.large;
         }
-        for (index_t r = 0; r < b.rows;) {
-            ExpScale<T> own;
-            Rows<T> part = rows;
-            part.rows = call_.with_temperature_of(b.first + r, b.rows - r);
-            part.x += r * pitch_;
-            part.y += r * rows.y_stride;
-            part.factors += call_.dy >= 0 ? r : 0;
-            call_.batch_kernel(part, call_.scale(b.first + r, own));
-            r += part.rows;
-        }
+        rows.temperatures = call_.temperatures(b.first, b.rows, own_temperatures);
+        call_.batch_kernel(rows, call_.scale_of_all);
         if (call_.op != Op::logsumexp) {
             if (!write_direct)
                 call_.stored(kOut).write(b.first, b.rows, 0, n, s.x.data(), pitch_, call_.large);

@@ -21,14 +21,13 @@ void run_batches(const RowCall<T>& c) {
         c.op == Op::logsumexp && !(c.layout.run_stride(c.kOut) % size == 0 && c.layout.multiple_of(c.kOut, size));
     parallel_for_ranges(rows, per_task, c.threads, [&](index_t begin, index_t end, int) {
         T results[kMostPacked];
-        double own_factors[kMostFactors];
+        double own_factors[kMostFactors], own_temperatures[kMostFactors];
         for (index_t r = begin; r < end;) {
             index_t count = c.layout.rows_of_run(r, end);
             if (packed && count > kMostPacked)
                 count = kMostPacked;
-            if (c.dy >= 0 && count > kMostFactors)
+            if ((c.dy >= 0 || !c.one_temperature) && count > kMostFactors)
                 count = kMostFactors;
-            count = c.with_temperature_of(r, count);
             Rows<T> part;
             part.x = c.x_row(r);
             part.rows = count;
@@ -39,8 +38,8 @@ void run_batches(const RowCall<T>& c) {
             part.y = packed ? results : c.out_row(r);
             part.y_stride = packed ? 1 : c.layout.run_stride(c.kOut) / size;
             part.factors = c.factors(r, count, own_factors);
-            ExpScale<T> own;
-            c.batch_kernel(part, c.scale(r, own));
+            part.temperatures = c.temperatures(r, count, own_temperatures);
+            c.batch_kernel(part, c.scale_of_all);
             if (packed)
                 c.stored(c.kOut).write_values(r, count, results);
             r += count;

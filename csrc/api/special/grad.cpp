@@ -70,17 +70,19 @@ private:
         auto* const kernel =
             op_ == Grad::softmax ? special_softmax_grad_rows(table_, T()) : special_log_softmax_grad_rows(table_, T());
         const bool one_temperature = layout_.run_stride(kTemperature) == 0;
+        constexpr index_t most = 1024;  // rows of a call that have a temperature each
         parallel_for_ranges(rows, per_task, threads_, [&](index_t begin, index_t end, int) {
+            double temperatures[most];
             for (index_t r = begin, count; r < end; r += count) {
                 count = layout_.rows_of_run(r, end);
                 if (!one_temperature) {
-                    const index_t most = count;
-                    for (count = 1; count < most && temperature(r + count) == temperature(r);)
-                        ++count;
+                    count = std::min(count, most);
+                    for (index_t i = 0; i < count; ++i)
+                        temperatures[i] = temperature(r + i);
                 }
                 kernel({element(kY, r, 0), element(kDy, r, 0), element(kOut, r, 0), count, n,
                         layout_.run_stride(kY) / size, layout_.run_stride(kDy) / size, layout_.run_stride(kOut) / size,
-                        streaming_},
+                        streaming_, one_temperature ? nullptr : temperatures},
                        temperature(r));
             }
         });

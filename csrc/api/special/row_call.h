@@ -14,7 +14,7 @@ namespace sorgum::special {
 
 // How work is cut; see also api/call/work.h.
 constexpr index_t kTasksPerThread = 8;  // with so many, all threads end at about the same time
-constexpr index_t kMostFactors = 1024;  // rows of a call that have a factor each
+constexpr index_t kMostFactors = 1024;  // rows of a call that have a factor or a temperature each
 
 enum class Op { softmax, log_softmax, logsumexp, logsumexp_partial, softmax_from_partial, logsumexp_grad };
 constexpr const char* name_of(Op op) {
@@ -38,7 +38,7 @@ struct RowCall {
     bool one_temperature, direct_x, direct_out, large, streaming;
     int threads;
     T empty;
-    ExpScale<T> scale_of_all;  // where there is one temperature
+    ExpScale<T> scale_of_all = {};  // where there is one temperature
 
     RowCall(Op which, const Arguments& a, const std::vector<bool>& reduced);
 
@@ -68,15 +68,13 @@ struct RowCall {
         return own;
     }
 
-    // How many rows from this one on, `count` at most, share its temperature.
-    index_t with_temperature_of(index_t row, index_t count) const {
+    // The temperatures of rows where they have one each, else null.
+    const double* temperatures(index_t row, index_t rows, double* to) const {
         if (one_temperature)
-            return count;
-        const double t = temperature(row);
-        index_t same = 1;
-        while (same < count && temperature(row + same) == t)
-            ++same;
-        return same;
+            return nullptr;
+        for (index_t r = 0; r < rows; ++r)
+            to[r] = temperature(row + r);
+        return to;
     }
 
     // dy / T of rows, for the gradient of logsumexp.

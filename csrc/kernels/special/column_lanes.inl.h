@@ -2,6 +2,8 @@
 // those of contiguous rows: an absent element adds nothing to them.
 #pragma once
 
+#include <type_traits>
+
 #include "kernels/special/row_lanes.inl.h"
 
 SORGUM_ISA_BEGIN
@@ -64,15 +66,55 @@ SORGUM_INLINE void column_sums(index_t n, index_t vectors, Column* columns, f64x
     }
 }
 
-// The same of at most 16 terms: each is its lane's sum.
-template <class Column>
-SORGUM_INLINE f64x16 narrow_sum(index_t n, Column& column) {
-    Column term = column;
-    f64x16 lanes[kLanes];
-    for (index_t l = 0; l < n; ++l)
-        lanes[l] = to_f64(term(l));
+// Rows that are half a group at most: the sum of a lane is one tree of at most four terms.
+inline constexpr index_t kHalfGroup = kGroup / 2 * kLanes;
+
+// The trees of `count` lanes from l on that have `present` terms each.
+template <int present, class T, class Column>
+SORGUM_INLINE void lane_trees(Column& column, index_t l, index_t count, T* sums) {
+    Column term = column;  // in registers
+    for (const index_t end = l + count; l < end; ++l) {
+        auto s = term(l);
+        if constexpr (present > 1)
+            s = s + term(l + kLanes);
+        if constexpr (present == 3)
+            s = s + term(l + 2 * kLanes);
+        if constexpr (present == 4)
+            s = s + (term(l + 2 * kLanes) + term(l + 3 * kLanes));
+        store(sums + l * kLanes, s);
+    }
     column.keep(term);
-    return fold_lanes(lanes, n);
+}
+
+// The same sum of at most kHalfGroup terms.
+template <class T, class Column>
+SORGUM_NOINLINE f64x16 short_sum(index_t n, Column& column) {
+    alignas(64) T sums[kLanes * kLanes];
+    const index_t terms = n / kLanes, longer = n % kLanes, others = terms == 0 ? 0 : kLanes - longer;
+    // Lanes with a term more, then the others.
+    if (terms == 0)
+        lane_trees<1>(column, 0, longer, sums);
+    else if (terms == 1)
+        lane_trees<2>(column, 0, longer, sums);
+    else if (terms == 2)
+        lane_trees<3>(column, 0, longer, sums);
+    else if (terms == 3)
+        lane_trees<4>(column, 0, longer, sums);
+    if (terms == 1)
+        lane_trees<1>(column, longer, others, sums);
+    else if (terms == 2)
+        lane_trees<2>(column, longer, others, sums);
+    else if (terms == 3)
+        lane_trees<3>(column, longer, others, sums);
+    else if (terms == 4)
+        lane_trees<4>(column, longer, others, sums);
+    f64x16 lanes[kLanes / 2];
+    index_t l = 0;
+    for (; l < kLanes / 2 && l + kLanes / 2 < n; ++l)
+        lanes[l] = load_f64(sums + l * kLanes) + load_f64(sums + (l + kLanes / 2) * kLanes);
+    for (; l < kLanes / 2 && l < n; ++l)
+        lanes[l] = load_f64(sums + l * kLanes);
+    return fold_lanes(lanes, n < kLanes / 2 ? n : kLanes / 2);
 }
 
 // What the last step needs of 16 rows.
@@ -104,18 +146,25 @@ struct ColumnResult<RowOp::logsumexp, T> {
 };
 
 // The terms of 16 rows for the sum: element j lies at e + j pitch. Terms that the last step scales overwrite the
-// elements.
-template <bool scales, class T>
+// elements. `wide`: those of short rows for log_softmax.
+template <bool scales, bool wide, class T>
 struct ColumnTerms {
     Terms<false, T> terms;
     T* e;
     index_t pitch;
-    SORGUM_INLINE vec<T> operator()(index_t j) {
+    SORGUM_INLINE auto operator()(index_t j) {
         T* const at = e + j * pitch;
-        const vec<T> x = load(at), w = terms.value(x);
-        if constexpr (scales)
-            store(at, w);
-        return terms.summand(x, w);
+        const vec<T> x = load(at);
+        if constexpr (wide) {
+            const auto hit = eq(x, terms.max);
+            terms.count = increment(terms.count, hit);
+            return terms.wide(x, hit);
+        } else {
+            const vec<T> w = terms.value(x);
+            if constexpr (scales)
+                store(at, w);
+            return terms.summand(x, w);
+        }
     }
     SORGUM_INLINE void keep(const ColumnTerms& done) { terms.count = done.terms.count; }
 };
@@ -133,82 +182,70 @@ struct ColumnAgain {
 // The excess; in rows where it is small, from a second sum in float64. Element j of 16 rows lies at e + j * pitch.
 template <class T>
 SORGUM_NOINLINE f64x16 refined_columns(const T* e, index_t pitch, index_t n, f64x16 excess, f64x16 count, f64x16 others,
-                                       const ReferenceLanes<T>& ref, const ExpScale<T>& scale) {
+                                       const ReferenceLanes<T>& ref, const Terms<false, T>& terms) {
     if constexpr (sizeof(T) == 4) {
         const auto again = lt(excess, splat<f64x16>(special::kSummedAgainBelow<T>));
         const auto peaked = lt(excess, splat<f64x16>(special::kPreciseBelow));
-        f64x16 sum = others, unit = ref.max_mantissa;
-        const auto sum_again = [&](auto terms) SORGUM_LAMBDA {
+        f64x16 sum = others;
+        const auto sum_again = [&](auto terms_of) SORGUM_LAMBDA {
             f64x16 lanes;
-            ColumnAgain<decltype(terms)> column{terms, e, pitch};
-            if (n <= kLanes)
-                return narrow_sum(n, column);
+            ColumnAgain<decltype(terms_of)> column{terms_of, e, pitch};
             column_sums<1, double>(n, 1, &column, &lanes);
-            return lanes;
+            return lanes * splat<f64x16>(power_of_two_f64(-kHeadroom<T>));
         };
-        if (any(again)) {
-            const vec<T> zero = splat<vec<T>>(T(0));
-            const ExpMap<vec<T>> map = {zero, zero, ref.lowest, ref.magic};
-            const WidenedTerms<false> terms{{map, scale, ref.max}};
-            sum = select(again, sum_again(terms) * splat<f64x16>(power_of_two_f64(-kHeadroom<T>)), sum);
-        }
-        if (any(peaked)) {
-            sum = select(peaked, sum_again(PreciseTerms(scale, ref.max64)), sum);
-            unit = select(peaked, splat<f64x16>(1.0), unit);
-        }
-        if (any(again))
-            return row_excess(count, sum, unit);
+        const bool is_short = n < kShortRow;
+        if (any(again) && !is_short)
+            sum = select(again, sum_again(WidenedTerms<false>{terms}), sum);
+        if (is_short)
+            sum = sum_again(WideTerms<false>{terms});
+        else if (any(peaked))
+            sum = select(peaked, sum_again(WideTerms<false>{terms}), sum);
+        if (any(again) || is_short)
+            return row_excess(count, sum, ref.max_mantissa);
     }
     return excess;
 }
 
-// `vectors` times 16 rows, of at most 16 elements where `most` is 1: element j of the rows of vector c is e[16 (j
-// vectors + c)] and the 15 that follow.
-template <index_t most, RowOp op, class T>
-SORGUM_INLINE void sum_columns(T* e, index_t n, index_t vectors, const vec<T>* maxima, const vec<T>* minima,
-                               const ExpScale<T>& scale, ReferenceLanes<T>* refs, ColumnResult<op, T>* results) {
+// 16 rows on the way: element j of them is e[j pitch] and the 15 that follow.
+// `is_short`: of less than kShortRow elements.
+template <RowOp op, bool is_short, class T>
+struct SixteenRows {
     using V = vec<T>;
     using D = f64x16;
-    const V zero = splat<V>(T(0));
-    ColumnTerms<scales_terms(op), T> columns[most];
-    for (index_t c = 0; c < vectors; ++c) {
-        make_reference_lanes<T>(maxima[c], scale, refs[c]);
-        const ExpMap<V> map = {zero, zero, refs[c].lowest, refs[c].magic};
-        columns[c] = {Terms<false, T>(map, scale, refs[c].max), e + c * kLanes, vectors * kLanes};
+    static constexpr bool wide = is_short && op == RowOp::log_softmax && sizeof(T) == 4;
+    using Summed = std::conditional_t<wide, double, T>;  // what the terms are added in first
+    ReferenceLanes<T> ref;
+    ColumnTerms<scales_terms(op), wide, T> column;
+    V least;
+    ColumnResult<op, T> result;
+
+    SORGUM_INLINE void begin(T* e, index_t pitch, V largest, V smallest, const LaneScale<T>& scale) {
+        make_reference_lanes<T>(largest, scale, ref);
+        const V zero = splat<V>(T(0));
+        const ExpMap<V> map = {zero, zero, ref.lowest, ref.magic};
+        column = {Terms<false, T>(map, scale, ref.max), e, pitch};
+        least = smallest;
     }
-    D sums[most];
-    if constexpr (most > 1)
-        if (n > kLanes)
-            column_sums<most, T>(n, vectors, columns, sums);
-    for (index_t c = 0; c < vectors && (most == 1 || n <= kLanes); ++c)
-        sums[c] = narrow_sum(n, columns[c]);
-    for (index_t c = 0; c < vectors; ++c) {
-        ReferenceLanes<T>& ref = refs[c];
-        mark_nan(sums[c], ref.irregular);
-        const D count = to_f64(integer_to_float<V>(columns[c].terms.count));
-        const D others = sums[c] * splat<D>(power_of_two_f64(-kHeadroom<T>));
+    // From the sum of the terms.
+    SORGUM_INLINE void finish(index_t n, D sum, const LaneScale<T>& scale) {
+        mark_irregular(eq(sum, sum), ref.irregular, ref.some_irregular);
+        const D count = to_f64(integer_to_float<V>(column.terms.count));
+        const D others = sum * splat<D>(power_of_two_f64(-kHeadroom<T>));
         if constexpr (scales_terms(op)) {
-            const V top = columns[c].terms.value(ref.max);
-            results[c].factor = make_scale<V>(row_sum(count, others, ref.max_mantissa), ref.max_mantissa, top);
-            results[c].subnormal = any(lt(minima[c], ref.small));
+            const V top = column.terms.value(ref.max);
+            result.factor = make_scale<V>(row_sum(count, others, ref.max_mantissa), ref.max_mantissa, top);
+            result.subnormal = any(lt(least, ref.small));
         } else {
             D excess = row_excess(count, others, ref.max_mantissa);
             if constexpr (op == RowOp::log_softmax) {
-                excess = refined_columns(e + c * kLanes, vectors * kLanes, n, excess, count, others, ref, scale);
-                results[c] = {LogShift<T>(ref.max64, splat<D>(0.0) - log1p_positive(excess), scale)};
+                if constexpr (!wide)
+                    excess = refined_columns(column.e, column.pitch, n, excess, count, others, ref, column.terms);
+                result = {LogShift<T>(ref.max64, splat<D>(0.0) - log1p_positive(excess), scale)};
             } else {
-                results[c] = {from_f64<V>(log_sum_exp(ref.max64, log1p_positive(excess), scale))};
+                result = {from_f64<V>(log_sum_exp(ref.max64, log1p_positive(excess), scale))};
             }
         }
     }
-}
-
-template <class T>
-SORGUM_INLINE bool any_irregular(const ReferenceLanes<T>& ref, index_t rows) {
-    bool found = false;
-    for (index_t i = 0; i < rows; ++i)
-        found = found || ref.irregular[i];
-    return found;
-}
+};
 
 SORGUM_ISA_END

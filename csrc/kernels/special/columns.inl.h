@@ -102,13 +102,26 @@ SORGUM_INLINE void column_block(const Columns<T>& r, index_t first, index_t widt
     b.vectors = (width + kLanes - 1) / kLanes;
     const bool several = b.vectors > 1;
     several ? pack_columns<kMostVectors<T>>(r, b) : pack_columns<1>(r, b);
-    ReferenceLanes<T> refs[kMostVectors<T>];
+    const LaneScale<T> lane_scale(scale);
+    SixteenRows<op, false, T> rows[kMostVectors<T>];
+    ColumnTerms<scales_terms(op), false, T> columns[kMostVectors<T>];
     ColumnResult<op, T> results[kMostVectors<T>];
+    f64x16 sums[kMostVectors<T>];
     bool irregular[kMostVectors<T>];
-    sum_columns<kMostVectors<T>, op>(r.scratch, r.n, b.vectors, b.maxima, b.minima, scale, refs, results);
     for (index_t c = 0; c < b.vectors; ++c) {
+        rows[c].begin(r.scratch + c * kLanes, b.vectors * kLanes, b.maxima[c], b.minima[c], lane_scale);
+        columns[c] = rows[c].column;
+    }
+    if (r.n > kLanes)
+        column_sums<kMostVectors<T>, T>(r.n, b.vectors, columns, sums);
+    for (index_t c = 0; c < b.vectors; ++c) {
+        if (r.n <= kLanes)
+            sums[c] = short_sum<T>(r.n, columns[c]);
+        rows[c].column = columns[c];
+        rows[c].finish(r.n, sums[c], lane_scale);
+        results[c] = rows[c].result;
         const index_t at = first + c * kLanes, count = several ? kLanes : width;
-        irregular[c] = any_irregular(refs[c], count);
+        irregular[c] = rows[c].ref.some_irregular;
         if (irregular[c])
             columns_one_by_one<op>(r, at, count, scale);
         else if constexpr (op == RowOp::logsumexp)

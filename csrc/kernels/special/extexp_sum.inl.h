@@ -2,6 +2,7 @@
 #pragma once
 
 #include "kernels/common/elementwise.inl.h"
+#include "kernels/special/lane_scale.inl.h"
 #include "math/extexp.h"
 #include "math/reduce_tree.h"
 
@@ -40,22 +41,25 @@ struct Terms {
     integer_t<V> count = splat_integer<integer_t<V>>(0);
 
     Terms() = default;
-    SORGUM_INLINE Terms(const ExpMap<T>& m, const ExpScale<T>& s, T largest) {
+    SORGUM_INLINE Terms(const ExpMap<T>& m, const ExpScale<T>& s, T largest) : Terms(m, s.c_hi, s.c_lo, largest) {
+        prescale = splat<V>(s.prescale);
+    }
+    SORGUM_INLINE Terms(const ExpMap<T>& m, T hi, T lo, T largest) {
         map.bias = splat<V>(m.bias);
         map.fraction = splat<V>(m.fraction);
         map.lowest = splat<V>(m.lowest);
         map.magic = splat<V>(m.magic);
-        prescale = splat<V>(s.prescale);
-        c_hi = splat<V>(s.c_hi);
-        c_lo = splat<V>(s.c_lo);
+        prescale = splat<V>(T(1));
+        c_hi = splat<V>(hi);
+        c_lo = splat<V>(lo);
         max = splat<V>(largest);
     }
-    SORGUM_INLINE Terms(const ExpMap<V>& m, const ExpScale<T>& s, V largest) : map(m), max(largest) {
-        prescale = splat<V>(s.prescale);
-        c_hi = splat<V>(s.c_hi);
-        c_lo = splat<V>(s.c_lo);
-    }
+    SORGUM_INLINE Terms(const ExpMap<V>& m, const LaneScale<T>& s, V largest)
+        : map(m), prescale(splat<V>(T(1))), c_hi(s.c_hi), c_lo(s.c_lo), max(largest) {}
     SORGUM_INLINE V value(V x) const { return extexp<shifted>(map, prescale, c_hi, c_lo, x); }
+    SORGUM_INLINE auto wide(V x, decltype(eq(V(), V())) absent) const {
+        return wide_extexp<shifted>(map, prescale, c_hi, c_lo, x, absent);
+    }
     // The summand of x, whose value is w: elements equal to the maximum are counted.
     SORGUM_INLINE V summand(V x, V w) {
         const auto hit = eq(x, max);

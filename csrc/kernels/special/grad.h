@@ -45,6 +45,7 @@ struct GradRows {
     T* dx;
     index_t rows, n, y_stride, dy_stride, dx_stride;
     bool streaming;
+    const double* temperatures = nullptr;  // one per row, instead of the call's
 };
 template <class T>
 using softmax_grad_rows_fn = void(const GradRows<T>& rows, double temperature);

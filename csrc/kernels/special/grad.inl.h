@@ -12,14 +12,6 @@ using namespace sorgum::special;
 
 enum class GradOp { softmax, log_softmax };
 
-template <class T>
-SORGUM_INLINE f64x16 load_f64(const T* p) {
-    if constexpr (sizeof(T) == 4)
-        return load_wide(p);
-    else
-        return load(p);
-}
-
 // Sums in lanes of y dy (softmax) or dy (log_softmax), the products unrounded.
 template <GradOp op, class T>
 struct GradLanes;

@@ -224,7 +224,7 @@ template <class T>
 inline constexpr bool kGradSlides = sizeof(T) == 4;  // float64 does without, for the size of the code
 
 template <GradOp op, class T>
-SORGUM_INLINE void grad_rows(const GradRows<T>& r, double temperature) {
+SORGUM_NOINLINE void grad_rows(const GradRows<T>& r, double temperature) {
     using V = vec<T>;
     if (is_extreme_temperature<T>(temperature)) {
         for (index_t i = 0; i < r.rows; ++i)
@@ -269,15 +269,6 @@ SORGUM_INLINE void grad_rows(const GradRows<T>& r, double temperature) {
         s.line.close();
     if (r.streaming)
         stream_fence();
-}
-
-template <class T>
-void softmax_grad_rows_kernel(const GradRows<T>& rows, double temperature) {
-    grad_rows<GradOp::softmax>(rows, temperature);
-}
-template <class T>
-void log_softmax_grad_rows_kernel(const GradRows<T>& rows, double temperature) {
-    grad_rows<GradOp::log_softmax>(rows, temperature);
 }
 
 SORGUM_ISA_END

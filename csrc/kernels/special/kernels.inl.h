@@ -3,7 +3,7 @@
 
 #include "kernels/special/columns.inl.h"
 #include "kernels/special/elementwise.inl.h"
-#include "kernels/special/grad_rows.inl.h"
+#include "kernels/special/grad_short_rows.inl.h"
 #include "kernels/special/long_rows.inl.h"
 #include "kernels/special/partial.inl.h"
 #include "kernels/special/rows.inl.h"

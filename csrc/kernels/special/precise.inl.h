@@ -1,10 +1,11 @@
-// log(sum / exp(max / T)) where it is small: the terms other than the maximum's are summed once more, in float64.
+// log(sum / exp(max / T)) of few or peaked terms: those other than the maximum's are summed in float64.
 //
 // When few elements carry the sum, the rounding errors of their float terms do not average out, and log(1 + z) passes
 // them on: an error of d ULP of z costs the result up to 2 (1 - exp(-L)) d ULP for L = log(1 + z) in [1/2, 1), and up
 // to 2 d below. Rows of the former kind are summed once more without rounding to float between the terms, which leaves
-// d = 1.022, at most 1.3 ULP of the result; for the latter every term is formed in float64. For float64 elements there
-// is nothing wider: their bound is larger instead (docs/numerics/special.md).
+// d = 1.022, at most 1.3 ULP of the result; for the latter, and for all short rows, the terms are wide: they are not
+// rounded to float either, which leaves d = 0.55. For float64 elements there is nothing wider: their bound is larger
+// instead (docs/numerics/special.md).
 #pragma once
 
 #include "kernels/special/extexp_sum.inl.h"
@@ -12,36 +13,20 @@
 
 SORGUM_ISA_BEGIN
 
-// 2^t on [-1/2, 1/2] to 1.9e-9, of minimal relative error: a 32nd of a float's ULP, and the sum rounds no further.
-inline constexpr double kPreciseExp2[7] = {0x1.0000000261525p+0, 0x1.62e430c7e9bb4p-1, 0x1.ebfbdadcad653p-3,
-                                           0x1.c6aed4b881c9fp-5, 0x1.3b2dbbc22c11bp-7, 0x1.5f456af53e352p-10,
-                                           0x1.41d33354a4772p-13};
-
-struct PreciseTerms {
-    f64x16 max_x, c;
-
-    SORGUM_INLINE PreciseTerms(const ExpScale<float>& s, f64x16 max64) : max_x(max64), c(splat<f64x16>(s.c1)) {}
-
-    SORGUM_INLINE f64x16 at(const float* p) const { return of_wide(load_wide(p)); }
-    SORGUM_INLINE f64x16 operator()(f32x16 e) const { return of_wide(widen(e)); }
-    // exp((x - max) / T); 0 for the maximum itself, which is counted, and where the power of two is, as for -inf.
-    SORGUM_INLINE f64x16 of_wide(f64x16 x) const {
-        const f64x16 magic = splat<f64x16>(Format<double>::round_magic);
-        const f64x16 u = max(splat<f64x16>(-Format<double>::exponent_bias), (x - max_x) * c);
-        const f64x16 v = u + magic;
-        const f64x16 w = horner<kPreciseExp2>(u - (v - magic)) *
-                         power_of_two(v + splat<f64x16>(double(Format<double>::exponent_bias)));
-        return zero_where(eq(x, max_x), w);
-    }
-};
-
 // The terms of every other sum, as float64; 0 for the maximum.
 template <bool shifted>
 struct WidenedTerms {
     Terms<shifted, float> terms;
 
-    SORGUM_INLINE f64x16 at(const float* p) const { return (*this)(load(p)); }
     SORGUM_INLINE f64x16 operator()(f32x16 e) const { return widen(zero_where(eq(e, terms.max), terms.value(e))); }
+};
+
+// The same, less rounded.
+template <bool shifted>
+struct WideTerms {
+    Terms<shifted, float> terms;
+
+    SORGUM_INLINE f64x16 operator()(f32x16 e) const { return terms.wide(e, eq(e, terms.max)); }
 };
 
 // The sum of term(0, whole), term(16, whole), ... of a chunk of n elements, in lanes and in the order of every sum.
@@ -76,29 +61,31 @@ SORGUM_INLINE f64x16 precise_lanes(index_t n, F&& term) {
 template <class F>
 SORGUM_NOINLINE f64x16 precise_lanes(const float* x, index_t n, const F& terms) {
     return precise_lanes(n, [&](index_t at, bool whole) SORGUM_LAMBDA {
-        if (whole)
-            return terms.at(x + at);
-        return terms(load_first(x + at, n - at, -from_bits(Format<float>::infinity)));
+        return terms(whole ? load(x + at) : load_first(x + at, n - at, -from_bits(Format<float>::infinity)));
     });
 }
 
 template <class F>
-SORGUM_INLINE void add_chunks(const float* x, index_t n, const F& terms, index_t exponent, ExactSum& sum) {
+SORGUM_INLINE void add_chunks(const float* x, index_t n, const F& terms, ExactSum& sum) {
     for (index_t i = 0; i < n; i += kChunk)
-        exact_sum_add(sum, fold_sum(precise_lanes(x + i, n - i < kChunk ? n - i : kChunk, terms)), exponent, 1);
+        exact_sum_add(sum, fold_sum(precise_lanes(x + i, n - i < kChunk ? n - i : kChunk, terms)), -kHeadroom<float>,
+                      1);
 }
 
 template <class T>
-SORGUM_NOINLINE void precise_sum(const T* x, index_t n, const ExpScale<T>& scale, const RowResult<T>& row,
+SORGUM_NOINLINE void precise_sum(const T* x, index_t n, const ExpScale<T>& scale, const RowResult<T>& row, bool wide,
                                  RowSum<T>& sum) {
     if constexpr (sizeof(T) == 4) {
-        if (row.excess < special::kPreciseBelow)
-            return add_chunks(x, n, PreciseTerms(scale, splat<f64x16>(static_cast<double>(row.max))), 0, sum.others);
         const Reference<T> ref = reference_of(scale, row.max);
-        if (ref.shifted || scale.prescale != T(1))
-            add_chunks(x, n, WidenedTerms<true>{{ref.map, scale, row.max}}, -kHeadroom<T>, sum.others);
+        const bool shifted = ref.shifted || scale.prescale != T(1);
+        if (wide && shifted)
+            add_chunks(x, n, WideTerms<true>{{ref.map, scale, row.max}}, sum.others);
+        else if (wide)
+            add_chunks(x, n, WideTerms<false>{{ref.map, scale, row.max}}, sum.others);
+        else if (shifted)
+            add_chunks(x, n, WidenedTerms<true>{{ref.map, scale, row.max}}, sum.others);
         else
-            add_chunks(x, n, WidenedTerms<false>{{ref.map, scale, row.max}}, -kHeadroom<T>, sum.others);
+            add_chunks(x, n, WidenedTerms<false>{{ref.map, scale, row.max}}, sum.others);
     }
 }
 
@@ -107,23 +94,23 @@ SORGUM_HD void precise_result(const RowSum<T>& sum, RowResult<T>& row) {
     index_t e;
     const double mantissa = exact_sum_finish(sum.others, e);
     const double others = mantissa == 0.0 ? 0.0 : scale_by_power_f64(mantissa, e);
-    const double unit = row.excess < special::kPreciseBelow ? 1.0 : row.max_mantissa;
-    row.log_excess = log1p_positive(row_excess(row.count, others, unit));
+    row.log_excess = log1p_positive(row_excess(row.count, others, row.max_mantissa));
 }
 
 template <class T>
 SORGUM_NOINLINE void refine(RowResult<T>& row, const T* x, index_t n, const ExpScale<T>& scale) {
-    if (!(row.excess < special::kSummedAgainBelow<T>) || row.count == 0 || row.has_nan || row.has_inf)
-        return;
-    RowSum<T> sum;
-    row_sum_clear(sum);
-    precise_sum(x, n, scale, row, sum);
-    precise_result(sum, row);
+    if (special::needs_precision(row, n)) {
+        RowSum<T> sum;
+        row_sum_clear(sum);
+        precise_sum(x, n, scale, row, special::has_wide_terms(row, n), sum);
+        precise_result(sum, row);
+    }
 }
 
 template <class T>
-void precise_sum_kernel(const T* x, index_t n, const ExpScale<T>& scale, const RowResult<T>& row, RowSum<T>& sum) {
-    precise_sum(x, n, scale, row, sum);
+void precise_sum_kernel(const T* x, index_t n, const ExpScale<T>& scale, const RowResult<T>& row, bool wide,
+                        RowSum<T>& sum) {
+    precise_sum(x, n, scale, row, wide, sum);
 }
 
 template <class T>

@@ -1,4 +1,4 @@
-// Rows of more than one vector and at most one chunk.
+// Rows of at most one chunk that are too long for transposed_rows.inl.h.
 //
 // Rows are taken in batches of at most 16 and about kBatch elements. One loop sweeps the maxima of the next batch,
 // forms the terms of this one (kept in an L1 scratch) and writes the results of the one before: memory is read and
@@ -23,7 +23,30 @@ struct Batch {
     double max_mantissa[16];
     T top[16], top_result[16], factor[16], low[16], fixed[16], tiny[16];  // softmax's last step
     double max64[16], minus_log[16];                                      // log_softmax's last step
+    // The temperatures.
+    T c_hi[16], c_lo[16];
+    double inverse[16], inverse_low[16], farthest[16];
 };
+
+template <class T>
+SORGUM_INLINE void set_scale(Batch<T>& b, const LaneScale<T>& s) {
+    store(b.c_hi, s.c_hi);
+    store(b.c_lo, s.c_lo);
+    store(b.inverse, s.inv_temperature);
+    store(b.inverse_low, s.inv_temperature_low);
+    store(b.farthest, s.farthest);
+}
+
+template <class T>
+SORGUM_INLINE LogShift<T> shift_of(const Batch<T>& b, index_t i) {
+    LogShift<T> shift;
+    shift.max_x = splat<f64x16>(b.max64[i]);
+    shift.minus_log = splat<f64x16>(b.minus_log[i]);
+    shift.inverse = splat<f64x16>(b.inverse[i]);
+    shift.inverse_low = splat<f64x16>(b.inverse_low[i]);
+    shift.lowest = splat<f64x16>(-b.farthest[i]);
+    return shift;
+}
 
 template <class T>
 SORGUM_INLINE Scale<vec<T>> scale_of(const Batch<T>& b, index_t i) {
@@ -35,7 +58,7 @@ SORGUM_INLINE Scale<vec<T>> scale_of(const Batch<T>& b, index_t i) {
 // Inlined, with the references: rows of 1000 elements of float64 come in batches of two, and calls took 3 percent of
 // their time.
 template <class T>
-SORGUM_INLINE void map_batch(Batch<T>& b, const vec<T>* maxima, const vec<T>* minus_minima, const ExpScale<T>& scale) {
+SORGUM_INLINE void map_batch(Batch<T>& b, const vec<T>* maxima, const vec<T>* minus_minima, const LaneScale<T>& scale) {
     ReferenceLanes<T> r;
     reference_lanes<T>(fold_max_rows(maxima), scale, r);
     store(b.max, r.max);
@@ -44,8 +67,7 @@ SORGUM_INLINE void map_batch(Batch<T>& b, const vec<T>* maxima, const vec<T>* mi
     store(b.lowest, r.lowest);
     store(b.magic, r.magic);
     const ExpMap<vec<T>> map = {splat<vec<T>>(T(0)), splat<vec<T>>(T(0)), r.lowest, r.magic};
-    store(b.top, extexp<false>(map, splat<vec<T>>(scale.prescale), splat<vec<T>>(scale.c_hi), splat<vec<T>>(scale.c_lo),
-                               r.max));
+    store(b.top, extexp<false>(map, splat<vec<T>>(T(1)), scale.c_hi, scale.c_lo, r.max));
     for (int i = 0; i < 16; ++i)
         b.irregular[i] = r.irregular[i];
     b.subnormal = any(lt(splat<vec<T>>(T(0)) - fold_max_rows(minus_minima), r.small));
@@ -54,15 +76,14 @@ SORGUM_INLINE void map_batch(Batch<T>& b, const vec<T>* maxima, const vec<T>* mi
 // The excess; in rows where it is small, from a second sum in float64. The terms of row i stand at terms + i pitch.
 template <class T>
 SORGUM_INLINE f64x16 refined(const Batch<T>& b, f64x16 excess, f64x16 count, f64x16 others, const Rows<T>& r,
-                             const ExpScale<T>& scale, const T* terms, index_t pitch) {
+                             const T* terms, index_t pitch) {
     if constexpr (sizeof(T) == 4) {
         if (!any(lt(excess, splat<f64x16>(special::kSummedAgainBelow<T>))))
             return excess;
-        double excesses[16], sums[16], mantissas[16], again[16];
+        double excesses[16], sums[16], again[16];
         f64x16 lanes[16];
         store(excesses, excess);
         store(sums, others);
-        store(mantissas, load(b.max_mantissa));
         // No processor can predict which rows need a second sum: they are listed first, without branches.
         index_t listed[2][16], count_of[2] = {0, 0};
         for (index_t i = 0; i < b.rows; ++i) {
@@ -77,20 +98,16 @@ SORGUM_INLINE f64x16 refined(const Batch<T>& b, f64x16 excess, f64x16 count, f64
         }
         for (index_t k = widened; k < all; ++k) {
             const index_t i = listed[0][k] = listed[1][k - widened];
-            lanes[k] =
-                precise_lanes(r.x + (b.first + i) * r.x_stride, r.n, PreciseTerms(scale, splat<f64x16>(b.max64[i])));
+            const ExpMap<T> map = {T(0), T(0), b.lowest[i], b.magic[i]};
+            lanes[k] = precise_lanes(r.x + (b.first + i) * r.x_stride, r.n,
+                                     WideTerms<false>{{map, b.c_hi[i], b.c_lo[i], b.max[i]}});
         }
         for (index_t k = all; k < 16; ++k)
             lanes[k] = splat<f64x16>(0.0);
-        const f64x16 sum = fold_sum_rows(lanes);
-        store(again, sum);
-        for (index_t k = 0; k < widened; ++k)
+        store(again, fold_sum_rows(lanes));
+        for (index_t k = 0; k < all; ++k)
             sums[listed[0][k]] = again[k] * power_of_two_f64(-kHeadroom<T>);
-        for (index_t k = widened; k < all; ++k) {
-            sums[listed[0][k]] = again[k];
-            mantissas[listed[0][k]] = 1.0;
-        }
-        return row_excess(count, load(sums), load(mantissas));
+        return row_excess(count, load(sums), load(b.max_mantissa));
     }
     return excess;
 }
@@ -98,13 +115,14 @@ SORGUM_INLINE f64x16 refined(const Batch<T>& b, f64x16 excess, f64x16 count, f64
 // From the rows' sums: what the last step needs, or the results of logsumexp.
 template <RowOp op, class T>
 SORGUM_INLINE void finish_batch(Batch<T>& b, const f64x16* sums, const vec<T>* counts, const Rows<T>& r,
-                                const ExpScale<T>& scale, const T* terms, index_t pitch) {
+                                const LaneScale<T>& scale, const T* terms, index_t pitch) {
     using V = vec<T>;
     using D = f64x16;
     const D count = to_f64(fold_sum_rows(counts)), mantissa = load(b.max_mantissa);
     const D raw = fold_sum_rows(sums);
     const D others = raw * splat<D>(power_of_two_f64(-kHeadroom<T>));
-    mark_nan(raw, b.irregular);
+    bool some;
+    mark_irregular(eq(raw, raw), b.irregular, some);
     if constexpr (scales_terms(op)) {
         const Scale<V> s = make_scale<V>(row_sum(count, others, mantissa), mantissa, load(b.top));
         store(b.factor, s.factor);
@@ -115,7 +133,7 @@ SORGUM_INLINE void finish_batch(Batch<T>& b, const f64x16* sums, const vec<T>* c
     } else {
         const D excess = row_excess(count, others, mantissa);
         if constexpr (op == RowOp::log_softmax) {
-            const D again = refined(b, excess, count, others, r, scale, terms, pitch);
+            const D again = refined(b, excess, count, others, r, terms, pitch);
             store(b.minus_log, splat<D>(0.0) - log1p_positive(again));
         } else {
             T result[16];
@@ -277,7 +295,7 @@ struct BatchState {
 };
 
 template <RowOp op, bool sweep, bool sum, bool write, bool subnormal, Writing writing, class T>
-SORGUM_INLINE void row_step(const Rows<T>& r, const ExpScale<T>& scale, BatchState<T>& s, index_t i, T* w) {
+SORGUM_INLINE void row_step(const Rows<T>& r, BatchState<T>& s, index_t i, T* w) {
     using V = vec<T>;
     const ExpMap<T> map = {T(0), T(0), s.here->lowest[i], s.here->magic[i]};
     const auto place = [&](const char* p) SORGUM_LAMBDA {  // or what is in the cache anyway
@@ -290,11 +308,11 @@ SORGUM_INLINE void row_step(const Rows<T>& r, const ExpScale<T>& scale, BatchSta
         r.y + (s.before->first + i) * r.y_stride,
         w,
         r.n,
-        Terms<false, T>(map, scale, s.here->max[i]),
+        Terms<false, T>(map, s.here->c_hi[i], s.here->c_lo[i], s.here->max[i]),
         splat<V>(-from_bits(Format<T>::infinity)),
         splat<V>(from_bits(Format<T>::infinity)),
         scale_of(*s.before, i),
-        LogShift<T>(s.before->max64[i], s.before->minus_log[i], scale),
+        shift_of(*s.before, i),
         s.line,
         {place(r.fetch[0]), place(r.fetch[1])},
         {}};
@@ -317,23 +335,23 @@ SORGUM_INLINE void row_step(const Rows<T>& r, const ExpScale<T>& scale, BatchSta
 
 // The steps that write nothing: the first and the last of a call, and those of rows that are written apart.
 template <RowOp op, bool sweep, bool sum, class T>
-SORGUM_NOINLINE void read_step(const Rows<T>& r, const ExpScale<T>& scale, BatchState<T>& s, index_t i, T* w) {
-    row_step<op, sweep, sum, false, false, Writing::cached>(r, scale, s, i, w);
+SORGUM_NOINLINE void read_step(const Rows<T>& r, BatchState<T>& s, index_t i, T* w) {
+    row_step<op, sweep, sum, false, false, Writing::cached>(r, s, i, w);
 }
 
 // The last rows of a call, and those before rows that are read apart, go on where a line is open.
 template <RowOp op, bool subnormal, class T>
-SORGUM_NOINLINE void slide_step(const Rows<T>& r, const ExpScale<T>& scale, BatchState<T>& s, index_t i, T* w) {
-    row_step<op, false, false, true, subnormal, Writing::slid>(r, scale, s, i, w);
+SORGUM_NOINLINE void slide_step(const Rows<T>& r, BatchState<T>& s, index_t i, T* w) {
+    row_step<op, false, false, true, subnormal, Writing::slid>(r, s, i, w);
 }
 
 // Writes a row in a loop of its own.
 template <RowOp op, class T>
-SORGUM_NOINLINE void write_apart(const Rows<T>& r, const ExpScale<T>& scale, const Batch<T>& b, index_t i, const T* w) {
+SORGUM_NOINLINE void write_apart(const Rows<T>& r, const Batch<T>& b, index_t i, const T* w) {
     using V = vec<T>;
     T* const y = r.y + (b.first + i) * r.y_stride;
     if constexpr (op == RowOp::log_softmax) {
-        const LogShift<T> shift(b.max64[i], b.minus_log[i], scale);
+        const LogShift<T> shift = shift_of(b, i);
         map_elements(r.x + (b.first + i) * r.x_stride, y, r.n, r.streaming,
                      [&](V in) SORGUM_LAMBDA { return shift(in); });
     } else {
@@ -362,7 +380,7 @@ SORGUM_INLINE void step_batches(const Rows<T>& r, const ExpScale<T>& scale, Batc
         if constexpr (writes && writing != Writing::apart) {
             // A row that begins a line is written apart.
             if (sweep && sum && write && (writing != Writing::slid || s.line.end != nullptr)) {
-                row_step<op, true, true, true, subnormal, writing>(r, scale, s, i, w);
+                row_step<op, true, true, true, subnormal, writing>(r, s, i, w);
                 continue;
             }
         }
@@ -373,21 +391,21 @@ SORGUM_INLINE void step_batches(const Rows<T>& r, const ExpScale<T>& scale, Batc
         }
         if constexpr (writing == Writing::slid) {
             if (write && s.line.end != nullptr) {
-                slide_step<op, subnormal>(r, scale, s, i, w);
+                slide_step<op, subnormal>(r, s, i, w);
             } else if (write) {
-                write_apart<op>(r, scale, *s.before, i, w);
+                write_apart<op>(r, *s.before, i, w);
                 s.line.open(r.y + (s.before->first + i) * r.y_stride + r.n);
             }
         } else if constexpr (writes) {
             if (write)
-                write_apart<op>(r, scale, *s.before, i, w);
+                write_apart<op>(r, *s.before, i, w);
         }
         if (sweep && sum)
-            read_step<op, true, true>(r, scale, s, i, w);
+            read_step<op, true, true>(r, s, i, w);
         else if (sweep)
-            read_step<op, true, false>(r, scale, s, i, w);
+            read_step<op, true, false>(r, s, i, w);
         else if (sum)
-            read_step<op, false, true>(r, scale, s, i, w);
+            read_step<op, false, true>(r, s, i, w);
     }
 }
 
@@ -422,6 +440,9 @@ SORGUM_NOINLINE void batched_rows(const Rows<T>& r, const ExpScale<T>& scale) {
     const index_t padded = (r.n + kLanes - 1) / kLanes * kLanes;
     alignas(64) T scratch[kChunk + 16 * kLanes];
     BatchState<T> s;
+    LaneScale<T> of_batch(scale);
+    for (Batch<T>& b : s.ring)
+        set_scale(b, of_batch);
     const Writing writing = writing_of(r.y, r.y_stride, r.n, r.streaming, !kLean<op, T>);
     for (index_t first = 0; s.here->rows > 0 || s.before->rows > 0 || first < r.rows; first += per_batch) {
         s.next->first = first;
@@ -435,9 +456,14 @@ SORGUM_NOINLINE void batched_rows(const Rows<T>& r, const ExpScale<T>& scale) {
         if (!subnormal)
             step_batches<op, false>(writing, r, scale, s, scratch, padded);
         if (s.here->rows > 0)
-            finish_batch<op>(*s.here, s.sums, s.counts, r, scale, scratch, padded);
-        if (s.next->rows > 0)
-            map_batch(*s.next, s.maxima, s.minus_minima, scale);
+            finish_batch<op>(*s.here, s.sums, s.counts, r, of_batch, scratch, padded);
+        if (s.next->rows > 0) {
+            if (r.temperatures != nullptr) {
+                of_batch = LaneScale<T>(load_first(r.temperatures + first, s.next->rows, 1.0));
+                set_scale(*s.next, of_batch);
+            }
+            map_batch(*s.next, s.maxima, s.minus_minima, of_batch);
+        }
         s.rotate();
     }
     if (writing == Writing::slid)

@@ -14,7 +14,8 @@ constexpr bool scales_terms(RowOp op) { return op == RowOp::softmax || op == Row
 
 // One row by the kernels for long rows, which take any.
 template <RowOp op, class T>
-SORGUM_NOINLINE void single_row(const Rows<T>& r, index_t i, const ExpScale<T>& scale) {
+SORGUM_NOINLINE void single_row(const Rows<T>& r, index_t i, const ExpScale<T>& scale_of_all) {
+    const ExpScale<T> scale = r.temperatures == nullptr ? scale_of_all : make_exp_scale<T>(r.temperatures[i]);
     const T* x = r.x + i * r.x_stride;
     T* y = r.y + i * r.y_stride;
     RowSum<T> sum;
@@ -41,44 +42,56 @@ struct ReferenceLanes {
     f64x16 max64, max_mantissa;
     vec<T> small;  // below it, a result may be subnormal
     bool irregular[16];
+    bool some_irregular;
 };
+
+// Marks the rows whose lanes are not set.
+template <class Mask>
+SORGUM_INLINE void mark_irregular(Mask regular, bool* irregular, bool& some) {
+    if (__builtin_expect(all(regular), 1))
+        return;
+    double lanes[16];
+    store(lanes, select(regular, splat<f64x16>(1.0), splat<f64x16>(0.0)));
+    some = true;
+    for (int i = 0; i < 16; ++i)
+        irregular[i] = irregular[i] || lanes[i] == 0.0;
+}
+
 template <class T>
-SORGUM_INLINE void reference_lanes(vec<T> m, const ExpScale<T>& scale, ReferenceLanes<T>& r) {
+SORGUM_INLINE void reference_lanes(vec<T> m, const LaneScale<T>& scale, ReferenceLanes<T>& r) {
     using V = vec<T>;
     using D = f64x16;
     const D zero = splat<D>(0.0), lowest = splat<D>(Format<T>::exponent_bias + kHeadroom<T>);
-    const D m64 = to_f64(m), c1 = splat<D>(scale.c1), c2 = splat<D>(scale.c2), c3 = splat<D>(scale.c3);
-    const D cm = c1 * m64;
+    const D m64 = to_f64(m);
+    const D cm = scale.c1 * m64;
     const auto regular = both(lt(splat<D>(-kUnshiftedLimit), cm), lt(cm, splat<D>(kUnshiftedLimit)));
     const D n = round_to_integer(select(regular, cm, zero));
-    const D e1 = fma(c1, m64, zero - cm), p2 = c2 * m64;
+    const D e1 = fma(scale.c1, m64, zero - cm), p2 = scale.c2 * m64;
     const D rest = e1 + p2;
     const D lost = (e1 - rest) + p2;
-    const D t = ((cm - n) + rest) + ((lost + fma(c2, m64, zero - p2)) + c3 * m64);
+    const D t = ((cm - n) + rest) + ((lost + fma(scale.c2, m64, zero - p2)) + scale.c3 * m64);
     r.max = m;
     r.max64 = m64 + zero;
     r.max_mantissa = exp2_poly(select(regular, t, zero));
-    r.lowest = from_f64<V>((n - lowest) * splat<D>(scale.inv_c));
+    r.lowest = from_f64<V>((n - lowest) * scale.inv_c);
     r.magic = from_f64<V>(splat<D>(static_cast<double>(Format<T>::round_magic)) + (lowest - n));
-    r.small = from_f64<V>((n + splat<D>(kSmallExponent<T>)) * splat<D>(scale.inv_c));
-    double is_regular[16];
-    store(is_regular, select(regular, splat<D>(scale.prescale == T(1) ? 1.0 : 0.0), zero));
-    for (int i = 0; i < 16; ++i)
-        r.irregular[i] = is_regular[i] == 0.0;
+    r.small = from_f64<V>((n + splat<D>(kSmallExponent<T>)) * scale.inv_c);
+    r.some_irregular = false;
+    for (bool& lane : r.irregular)
+        lane = false;
+    mark_irregular(both(regular, scale.plain), r.irregular, r.some_irregular);
 }
 
 // The same as a call, for columns.
 template <class T>
-SORGUM_NOINLINE void make_reference_lanes(vec<T> m, const ExpScale<T>& scale, ReferenceLanes<T>& r) {
+SORGUM_NOINLINE void make_reference_lanes(vec<T> m, const LaneScale<T>& scale, ReferenceLanes<T>& r) {
     reference_lanes<T>(m, scale, r);
 }
 
-// A sum that is NaN makes its row irregular.
-SORGUM_INLINE void mark_nan(f64x16 sums, bool* irregular) {
-    double is_number[16];
-    store(is_number, select(eq(sums, sums), splat<f64x16>(1.0), splat<f64x16>(0.0)));
-    for (int i = 0; i < 16; ++i)
-        irregular[i] = irregular[i] || is_number[i] == 0.0;
+// log_sum_exp (math/extexp.h) of regular rows.
+template <class T>
+SORGUM_INLINE f64x16 log_sum_exp(f64x16 max_x, f64x16 log_excess, const LaneScale<T>& s) {
+    return fma(max_x, s.inv_temperature, fma(max_x, s.inv_temperature_low, log_excess));
 }
 
 SORGUM_ISA_END

@@ -7,7 +7,7 @@ SORGUM_ISA_BEGIN
 
 template <RowOp op, class T>
 SORGUM_INLINE void short_rows(const Rows<T>& rows, const ExpScale<T>& scale) {
-    if (rows.n > kLanes)
+    if (rows.n >= kShortRow)
         return batched_rows<op>(rows, scale);
     if (rows.n > 0)
         return transposed_rows<op>(rows, scale);

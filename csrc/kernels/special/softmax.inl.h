@@ -136,6 +136,12 @@ struct LogShift {
           lowest(splat<f64x16>(-s.farthest)) {}
     SORGUM_INLINE LogShift(double max64, double minus_log64, const ExpScale<T>& s)
         : LogShift(splat<f64x16>(max64), splat<f64x16>(minus_log64), s) {}
+    SORGUM_INLINE LogShift(f64x16 max64, f64x16 minus_log64, const LaneScale<T>& s)
+        : max_x(max64),
+          minus_log(minus_log64),
+          inverse(s.inv_temperature),
+          inverse_low(s.inv_temperature_low),
+          lowest(splat<f64x16>(0.0) - s.farthest) {}
     // x and the maximum are given times `down`, a power of two.
     SORGUM_INLINE LogShift(double max64, double minus_log64, const ExpScale<T>& s, double down)
         : LogShift(max64, minus_log64, s) {
