@@ -336,7 +336,7 @@ SORGUM_INLINE void row_chains(const T* x, const T* y, index_t y_pitch, index_t t
 template <class P>
 void row_product_kernel(const Product<P>& p, index_t y_pitch) {
     using T = typename P::computed;
-    constexpr int side = 4;
+    constexpr int side = 2;  // more rows at once would crowd each other out of the first-level cache
     for (index_t column = 0; column < p.columns; column += kLanes) {
         const T* const y = p.y + column * y_pitch;
         const index_t n = p.columns - column;

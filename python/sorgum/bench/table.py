@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from math import prod
 from typing import Any
 
-from sorgum.bench.case import THREE_PASS, TOLD_DATA
+from sorgum.bench.case import TOLD_DATA
 from sorgum.bench.peers import OURS
 from sorgum.bench.settings import thread_count
 
@@ -43,7 +43,20 @@ def rows_of(benchmarks: Iterable[dict[str, Any]]) -> list[Row]:
 def _row(group: list[dict[str, Any]]) -> Row:
     ours = next(one for one in group if one["name"] == OURS)
     seconds = min(one["pair"]["ours"] for one in group)
-    kept = ("case", "operation", "shape", "dtype", "axis", "data", "cached", "curve", "threads", "isa", "place")
+    kept = (
+        "case",
+        "operation",
+        "shape",
+        "dtype",
+        "axis",
+        "data",
+        "cached",
+        "curve",
+        "algorithms",
+        "threads",
+        "isa",
+        "place",
+    )
     row: Row = {key: ours[key] for key in kept}
     limit = ours["pair"]
     row["ns_per_element"] = seconds / ours["size"] * 1e9
@@ -142,7 +155,7 @@ def _place(row: Row) -> int:
 
 
 def _one_table(rows: Sequence[Row], threads: int) -> str:
-    names = list(dict.fromkeys(name for row in rows for name in row["peers"] if name not in THREE_PASS))
+    names = list(dict.fromkeys(name for row in rows for name in row["peers"] if name not in row["algorithms"]))
     cells = [[*_LEADING, *(_SHORT.get(name, name) for name in names)], *(_cells(row, names) for row in rows)]
     widths = [max(len(line[i]) for line in cells) for i in range(len(cells[0]))]
     lines = [
@@ -189,7 +202,7 @@ def explain(rows: Sequence[Row]) -> list[str]:
     notes += _doubts(shown, "*", "~")
     notes += _doubts([row for row in rows if row["curve"]], "in the curve", "in the curve")
     for row in shown:
-        others = [f"{name} {_ratio(row, name)}" for name in THREE_PASS if name in row["peers"]]
+        others = [f"{name} {_ratio(row, name)}" for name in row["algorithms"] if name in row["peers"]]
         if others:
             case = " ".join([*_cells(row, ())[:3], thread_count(row["threads"])])
             notes.append(f"our other algorithms, {case}: their time divided by ours: {', '.join(others)}")
