@@ -328,6 +328,16 @@ def test_shapes() -> None:
             assert check(x, function(x, rtol=1e-12)) <= 1e-12
 
 
+def test_equal_numbers() -> None:
+    """2000 of them, whose squares LAPACK and BLAS add up one after the other: columns have length 1 all the same."""
+    x = np.ones((2000, 6, 5))
+    x[0] += 1
+    for method in ("auto", "gram", "randomized"):
+        for factor in sthosvd(x, 2, method=method).factors:
+            wide = factor.astype(np.longdouble)
+            assert abs(wide.T @ wide - np.eye(2)).max() <= 1e-14
+
+
 def test_rng() -> None:
     x = numbers((40, 30, 20), np.dtype(np.float64))
     one, two, three = (sthosvd(x, 3, method="randomized", rng=rng).core.tobytes() for rng in (1, 2, sg.random.Key(1)))

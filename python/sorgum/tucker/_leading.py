@@ -125,8 +125,13 @@ def leading(x: Array, mode: int, rank: int, method: str) -> Leading:
 
 
 def factor_of(vectors: Array, dtype: np.dtype[Any]) -> Array:
-    """Return vectors as a factor of a type: in it the largest entry of each column, the first of them, is positive."""
-    factor = vectors.astype(dtype)
+    """Return vectors as a factor of a type: in it the largest entry of each column, the first of them, is positive.
+
+    Columns are divided by their lengths, which LAPACK leaves off by n u where n numbers are equal; sums along the last
+    axis are pairwise.
+    """
+    squares = np.ascontiguousarray((vectors * vectors).T)
+    factor: Array = (vectors / np.sqrt(squares.sum(axis=1))).astype(dtype)
     at = np.argmax(np.abs(factor), axis=0)
     factor *= np.where(factor[at, np.arange(factor.shape[1])] < 0, -1, 1).astype(dtype)
     return factor
@@ -154,7 +159,7 @@ def _contracted(x: Array, sample: Array, mode: int) -> Array:
     """Return the unfolding times the transposed unfolding of a tensor of few rows along the mode, in float64."""
     total = np.zeros((x.shape[mode], sample.shape[mode]))
     for ours, theirs in zip(_parts(_slices(x, mode)), _parts(_slices(sample, mode), x.shape[mode]), strict=True):
-        wide = widened(ours)
+        wide = np.ascontiguousarray(widened(ours))  # BLAS takes another way for another layout
         total += (wide @ theirs.astype(wide.dtype, copy=False).transpose(0, 2, 1)).sum(axis=0, dtype=np.float64)
     return total
 
