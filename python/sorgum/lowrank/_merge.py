@@ -64,7 +64,8 @@ def merge(
     rounding : {"once", "peft"}, optional
         "peft": scale * B A is rounded to the type of `W` before it is added, as PEFT does it; with "add" alone.
     check_finite : bool, optional
-        Refuse, before anything is written, if an argument or the result is not finite.
+        Refuse, before anything is written, if an argument or the result is not finite. Without `out` this costs next to
+        nothing: results are looked at while they are written.
     out : ndarray, optional
         Where to write: the shape of `W` and the dtype of the result; may be `W` itself.
 
