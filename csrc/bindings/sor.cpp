@@ -3,6 +3,8 @@
 
 #include <memory>
 
+#include "api/sor/batch.h"
+#include "api/sor/omega_rule.h"
 #include "api/sor/relaxation.h"
 #include "api/sor/sor.h"
 #include "api/sor/ssor_cg.h"
@@ -162,6 +164,36 @@ double stencil_residual(const sor::Stencil& self, const py::array& u, const py::
     return norm;
 }
 
+void sor_batch(const py::array& indptr, const py::array& indices, const py::array& entries, index_t rows,
+               index_t columns, const OptionalArray& data, const OptionalArray& shift, const py::array& b,
+               const py::array& x, const OptionalArray& omega, double rtol, double atol, index_t maxiter,
+               const py::array& info, const py::array& iterations) {
+    constexpr const char* name = "sor_batch";
+    const sor::BatchArguments a = {csr_of(name, indptr, indices, entries, rows, columns),
+                                   optional_view(data, name, "data"),
+                                   optional_view(shift, name, "shift"),
+                                   view_of(b, name, "b"),
+                                   view_of(x, name, "x"),
+                                   optional_view(omega, name, "omega"),
+                                   rtol,
+                                   atol,
+                                   maxiter,
+                                   index_view_of(info, name, "info"),
+                                   index_view_of(iterations, name, "iterations")};
+    without_gil([&] { sor::batch(a); });
+}
+
+const char* observe(sor::OmegaRule& self, const std::vector<double>& norms) {
+    switch (self.observe(norms.data(), static_cast<index_t>(norms.size()))) {
+        case sor::OmegaAction::keep:
+            return "keep";
+        case sor::OmegaAction::undo:
+            return "undo";
+        default:
+            return nullptr;
+    }
+}
+
 }  // namespace
 
 void register_sor(py::module_& module) {
@@ -169,6 +201,14 @@ void register_sor(py::module_& module) {
                py::arg("columns"), py::arg("x"), py::arg("b"));
     module.def("share_from", &sor::share_from, py::arg("elements"));
     module.def("threads_of_last_sweep", &sor::threads_of_last_sweep);
+    module.def("sor_batch", &sor_batch, py::arg("indptr"), py::arg("indices"), py::arg("entries"), py::arg("rows"),
+               py::arg("columns"), py::arg("data"), py::arg("shift"), py::arg("b"), py::arg("x"), py::arg("omega"),
+               py::arg("rtol"), py::arg("atol"), py::arg("maxiter"), py::arg("info"), py::arg("iterations"));
+    py::class_<sor::OmegaRule>(module, "OmegaRule")
+        .def(py::init<double, bool, double>(), py::arg("weight"), py::arg("guarded"), py::arg("begin"))
+        .def("window", &sor::OmegaRule::window)
+        .def("observe", &observe, py::arg("norms"))
+        .def_property_readonly("omega", &sor::OmegaRule::omega);
     py::class_<Relaxation>(module, "Relaxation")
         .def(py::init(&relaxation), py::arg("indptr"), py::arg("indices"), py::arg("data"), py::arg("rows"),
              py::arg("columns"), py::arg("order"))

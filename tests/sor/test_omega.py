@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 import sorgum as sg
+from sorgum._core.sor import OmegaRule
 from sorgum._data.matrices import Matrix, grid
-from sorgum.sor._omega import Adaptive, mean_factor
+from sorgum.sor._omega import mean_factor
 
 GRIDS = {"5-point": ((40, 40), False), "7-point": ((12, 12, 12), False), "27-point": ((12, 12, 12), True)}
 
@@ -175,7 +176,7 @@ def test_the_rule_alone() -> None:
     """Norms that fall as Young says they do lead to Young's factor."""
     mu = 0.99
     best = 2 / (1 + np.sqrt(1 - mu**2))
-    rule = Adaptive(1.0, True)
+    rule = OmegaRule(1.0, True, 1.0)
     norm, done = 1.0, 0
     while done < 400:
         root = rule.omega * mu / 2 + np.sqrt(max(rule.omega**2 * mu**2 / 4 - rule.omega + 1, 0))

@@ -1,6 +1,7 @@
 // The signature of every kernel of the family.
 #pragma once
 
+#include "kernels/sor/batch.h"
 #include "kernels/sor/blocks.h"
 #include "kernels/sor/csr.h"
 #include "kernels/sor/diagonal.h"

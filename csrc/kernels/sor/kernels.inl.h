@@ -1,6 +1,7 @@
 // Every kernel of the family, for the units in csrc/isa.
 #pragma once
 
+#include "kernels/sor/batch.inl.h"
 #include "kernels/sor/blocks.inl.h"
 #include "kernels/sor/csr.inl.h"
 #include "kernels/sor/diagonal.inl.h"

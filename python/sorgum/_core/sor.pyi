@@ -1,6 +1,6 @@
 """The checked functions of csrc/api/sor."""
 
-from typing import Any
+from typing import Any, Literal
 
 from numpy.typing import NDArray
 
@@ -15,6 +15,30 @@ def residual_norm(
 ) -> float: ...
 def share_from(elements: int) -> None: ...
 def threads_of_last_sweep() -> int: ...
+def sor_batch(
+    indptr: NDArray[Any],
+    indices: NDArray[Any],
+    entries: NDArray[Any],
+    rows: int,
+    columns: int,
+    data: NDArray[Any] | None,
+    shift: NDArray[Any] | None,
+    b: NDArray[Any],
+    x: NDArray[Any],
+    omega: NDArray[Any] | None,
+    rtol: float,
+    atol: float,
+    maxiter: int,
+    info: NDArray[Any],
+    iterations: NDArray[Any],
+) -> None: ...
+
+class OmegaRule:
+    def __init__(self, weight: float, guarded: bool, begin: float) -> None: ...
+    @property
+    def omega(self) -> float: ...
+    def window(self) -> int: ...
+    def observe(self, norms: list[float]) -> Literal["keep", "undo"] | None: ...
 
 class Relaxation:
     def __init__(

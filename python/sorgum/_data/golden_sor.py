@@ -15,7 +15,7 @@ __all__ = ["FUNCTIONS", "HALF_FUNCTIONS", "outputs", "quick", "result_dtype"]
 Array = NDArray[Any]
 
 HALF_FUNCTIONS: tuple[str, ...] = ()
-FUNCTIONS = ("residual_norm", "sweep", "sor", "ssor_cg", "precondition", "sequence", "sor_stencil")
+FUNCTIONS = ("residual_norm", "sweep", "sor", "ssor_cg", "precondition", "sequence", "sor_stencil", "sor_batch")
 INDEX_TYPES = (np.int32, np.int64)
 SCALES = (0.0, 1.0, 2.0**-520, 2.0**520)  # of b: squares that under- and overflow, in float64
 
@@ -75,8 +75,23 @@ def preconditioned(a: Matrix) -> Iterator[Array]:
             yield relaxation.precondition(r, omega)
 
 
+def in_batches(n: int, dtype: np.dtype[Any]) -> Iterator[Array]:
+    """Yield the answers of many systems, with values and factors of their own, and how many sweeps they took."""
+    a, systems = dominant(n, 7, dtype, np.int32, seed=n), 37
+    b = logits(systems * n, dtype, seed=2).reshape(systems, n)
+    shift = np.linspace(0, 0.2, systems).astype(dtype)
+    for options in (
+        {"shift": shift, "omega": np.linspace(0.8, 1.6, systems)},
+        {"data": a.data * (1 + shift[:, None]), "omega": 1.3},
+        {"shift": shift, "x0": b},
+    ):
+        x, info, iterations = sor.sor_batch(a, b, rtol=1e-4, maxiter=60, **options)
+        yield x
+        yield np.stack((info, iterations)).astype(dtype)
+
+
 def in_sequence(dtype: np.dtype[Any]) -> Iterator[Array]:
-    """Sequences of systems that differ by shifts: what every policy chose, and what came of it."""
+    """Yield what every policy chose for systems that differ by shifts, and what came of it."""
     relaxation = sor.Relaxation(grid((9, 8), False, dtype, np.int32))
     shifts = (logits(30, np.float64, seed=8) % 1 * 0.5).tolist()
     for method in ("sor", "ssor_cg"):
@@ -131,6 +146,10 @@ def outputs(function: str, dtype: np.dtype[Any]) -> Iterator[Array]:
     """
     if function == "sor":
         yield from solved(dtype)
+        return
+    if function == "sor_batch":
+        for n in (1, 16, 23, 120):
+            yield from in_batches(n, dtype)
         return
     if function == "sequence":
         yield from in_sequence(dtype)

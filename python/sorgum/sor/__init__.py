@@ -11,6 +11,7 @@ kernels and for any number of threads (tier: bitwise); docs/numerics/sor.md has 
 """
 
 from sorgum.interop.libraries import open_to_libraries
+from sorgum.sor._batch import sor_batch
 from sorgum.sor._chebcb import ChebCB
 from sorgum.sor._policies import Adaptive, Fixed, Policy, YoungModel
 from sorgum.sor._relaxation import Relaxation
@@ -41,6 +42,7 @@ __all__ = [
     "residual_norm",
     "smoother",
     "sor",
+    "sor_batch",
     "sor_result",
     "sor_stencil",
     "ssor_cg",

@@ -38,6 +38,7 @@ __all__ = [
     "residual_norm",
     "smoother",
     "sor",
+    "sor_batch",
     "sor_result",
     "sor_stencil",
     "ssor_cg",
@@ -72,6 +73,18 @@ def sor(
     callback: Callable[[_Array], Any] | None = None,
     progress: bool = False,
 ) -> tuple[_Array, Any]: ...
+def sor_batch(
+    A: Any,
+    b: _Numbers,
+    x0: _Numbers | None = None,
+    *,
+    data: _Numbers | None = None,
+    shift: _Numbers | None = None,
+    omega: str | _Numbers = "adaptive",
+    rtol: float = 1e-05,
+    atol: float = 0.0,
+    maxiter: int | None = None,
+) -> tuple[_Array, npt.NDArray[np.int64], npt.NDArray[np.int64]]: ...
 def sor_result(
     A: Any,
     b: _Numbers,

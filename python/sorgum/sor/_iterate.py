@@ -45,6 +45,7 @@ class Problem:
     limit: float  # of a norm: beyond it the iteration diverges
     largest_row: float  # of |A|, its norm
     most: int  # sweeps
+    look_from: float = 3.0  # times the tolerance: at norms below it the residual is formed
 
     def residual(self, x: Array) -> float:
         """Return ||b - A x||, without what a bound holds back."""
@@ -97,7 +98,7 @@ def iterate(problem: Problem, rule: Rule, at: Progress, after: Callable[[Progres
     if at.residual <= problem.tolerance:
         return CONVERGED
     kept, safe = at.x.copy(), at.x.copy()
-    enough = 3 * problem.tolerance  # of the norm: the residual is smaller, by an unknown factor
+    enough = problem.look_from * problem.tolerance  # of the norm: the residual is smaller, by an unknown factor
     norm, factor = math.inf, 1.0
     least, least_at, look = math.inf, 0, FIRST_LOOK
     while at.sweeps < problem.most:

@@ -19,7 +19,7 @@ from sorgum._arguments.scalars import flag_of, int_of, number_of
 from sorgum._core import sor as compiled
 from sorgum.interop.arrays import kind_of, shown
 from sorgum.sor._iterate import INCONSISTENT, LONGEST_WINDOW, Problem, Progress, dot, iterate, norm_of
-from sorgum.sor._omega import DOMINANT, Adaptive, Fixed, Rule
+from sorgum.sor._omega import Fixed, Rule
 from sorgum.sor._operands import contiguous, vector_of
 
 __all__ = ["SolveResult", "columns_of", "finite", "solve"]
@@ -80,6 +80,7 @@ def solve(
     callback: Callable[[Array], Any] | None,
     progress: bool,
     begin: float = 1.0,
+    look_from: float = 3.0,
 ) -> SolveResult:
     """Solve A x = b by relaxation, for each column of b.
 
@@ -94,6 +95,8 @@ def solve(
         As `sor` documents them; not yet checked.
     begin : float, default 1.0
         The factor that "adaptive" begins with.
+    look_from : float, default 3.0
+        From where on the residual is formed, in tolerances: more of them count sweeps more closely.
 
     Returns
     -------
@@ -131,7 +134,7 @@ def solve(
         for bound, within in zip(bounds, (np.maximum, np.minimum), strict=True):
             if bound is not None:
                 within(start, bound, out=start)
-        problem = Problem(matrix, right, sweep, *bounds, 0.0, 0.0, largest_row, most)
+        problem = Problem(matrix, right, sweep, *bounds, 0.0, 0.0, largest_row, most, look_from)
         at = Progress(start, residual=problem.residual(start))
         # With bounds, b = 0 is no trivial system: what is to be solved is counted from where that begins.
         scale = at.residual if size == 0 and not free else size
@@ -286,8 +289,8 @@ def _limit(dtype: np.dtype[Any], size: float) -> float:
 
 
 def _rule(choice: str, weight: float, sweep: str, begin: float) -> Rule:
-    # The factor of a symmetric sweep is not Young's: nothing is excused.
-    return Adaptive(max(weight, 2 * DOMINANT) if sweep == "symmetric" else weight, choice == "adaptive", begin)
+    # The factor of a symmetric sweep is not Young's: nothing is excused, as for matrices that are not dominant.
+    return compiled.OmegaRule(max(weight, 2.1) if sweep == "symmetric" else weight, choice == "adaptive", begin)
 
 
 @contextmanager

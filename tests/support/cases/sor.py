@@ -105,10 +105,32 @@ ARGUMENTS: dict[tuple[str, str], Any] = {
     ("sor_stencil", "u"): np.zeros((3, 4)),
     ("sor_stencil", "f"): 0.0,
     ("sor_stencil", "coefficients"): [1.0, 1, -4, 1, 1],
+    ("sor_batch", "A"): 4 * np.eye(4, dtype=np.float32) + np.eye(4, k=1, dtype=np.float32),
+    ("sor_batch", "b"): np.ones((3, 4), np.float32),
 }
+
+
+def batched(dtype: np.dtype[Any]) -> Iterator[Array]:
+    """Fewer systems than lanes and many more, whose values differ or are shared, and vectors of any encodings."""
+    for n, most, systems in ((1, 0, 3), (17, 4, 16), (40, 9, 61), (100, 3, 20)):
+        a = dominant(n, most, dtype, np.int32, seed=n)
+        b = logits(systems * n, dtype, seed=1).reshape(systems, n)
+        any_b = words(systems * n, dtype, n).reshape(systems, n)
+        any_b[~np.isfinite(any_b)] = 0
+        shift = np.linspace(0, 0.1, systems).astype(dtype)
+        data = a.data * (1 + shift[:, None])
+        omega = np.linspace(0.5, 1.5, systems)
+        for right in (b, any_b, b * dtype.type(2.0**-100)):
+            for options in ({"shift": shift}, {"data": data}, {"x0": 0.5 * b}, {"data": data, "omega": omega}):
+                x, info, iterations = sor.sor_batch(a, right, rtol=1e-4, maxiter=40, **options)
+                yield x
+                yield np.stack((info, iterations)).astype(np.float64)
+
 
 # Kernel -> what exercises it.
 CASES: dict[str, Callable[..., Iterator[Array]]] = {
+    "batch_residual": batched,
+    "batch_sweep": batched,
     "blocks_residual": relaxed,
     "blocks_sweep": relaxed,
     "combine": solved,

@@ -13,7 +13,7 @@ from sorgum import sor
 from sorgum._data.matrices import Matrix, grid
 from sorgum.bench.case import OwnCase, Slot
 
-__all__ = ["GradientsCase", "GridCase", "SolveCase", "StencilCase", "SweepCase", "cases"]
+__all__ = ["BatchCase", "GradientsCase", "GridCase", "SolveCase", "StencilCase", "SweepCase", "cases"]
 
 Array = NDArray[Any]
 
@@ -262,6 +262,46 @@ def _numba_stencil() -> Callable[..., None]:
     return compiled
 
 
+SYSTEMS = 256  # of a batch
+
+
+@dataclass(frozen=True)
+class BatchCase(GridCase):
+    """Many right-hand sides and shifts of one small grid, each to a residual of 1e-6, with Young's factor.
+
+    PyAMG solves one after the other, each as in `SolveCase`. The limit is that of reading the matrix once for each.
+    """
+
+    peers: ClassVar[tuple[str, ...]] = ("PyAMG",)
+
+    @property
+    def traffic_bytes(self) -> int:
+        """Matrix and vectors, for every system."""
+        return SYSTEMS * super().traffic_bytes
+
+    def call(self, name: str, slot: Slot) -> Callable[[], Any]:
+        """Return a call that returns 1 if all systems are solved."""
+        assert isinstance(slot, GridSlot)
+        a, (_, b) = slot.matrix, slot.vectors
+        sides, shifts = np.stack([np.roll(b, i) for i in range(SYSTEMS)]), np.linspace(0, 0.1, SYSTEMS)
+        omega = 2 / (1 + np.sin(np.pi / (self.points[0] + 1)))
+        if name != "PyAMG":
+            return lambda: float(not sor.sor_batch(a, sides, shift=shifts, omega=omega, rtol=SOLVED)[1].any())
+        sparse = importlib.import_module("scipy.sparse")
+        relaxed = importlib.import_module("pyamg.relaxation.relaxation").sor
+        plain = sparse.csr_matrix((a.data, a.indices, a.indptr), a.shape, copy=False)
+        theirs = [sparse.csr_matrix(plain + c * sparse.identity(a.shape[0])) for c in shifts]
+
+        def pyamg() -> float:
+            for matrix, side in zip(theirs, sides, strict=True):
+                x, enough = np.zeros_like(side), SOLVED * float(np.linalg.norm(side))
+                while np.linalg.norm(side - matrix @ x) > enough:
+                    relaxed(matrix, x, side, omega, iterations=10)
+            return 1.0
+
+        return pyamg
+
+
 @lru_cache(1)
 def _numba_sweep() -> Callable[..., Array]:
     def sweep(indptr: Array, indices: Array, data: Array, x: Array, b: Array, omega: Any) -> Array:
@@ -303,6 +343,7 @@ def cases(level: str) -> Iterator[OwnCase]:
         yield GridCase("residual_norm", (square**2, 5), dtype, points=(square, square))
         yield GridCase("residual_norm", (cube**3, 27), dtype, points=(cube, cube, cube))
     yield SolveCase("solve", (100**2, 5), "float64", points=(100, 100))
+    yield BatchCase("sor_batch", (10**2, 5), "float64", points=(10, 10))
     if level == "full":
         yield SolveCase("solve", (square**2, 5), "float64", points=(square, square))
     small = ((2, 5), (32, 32), (square, square))

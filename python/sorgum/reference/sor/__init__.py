@@ -7,13 +7,14 @@ import numpy.typing as npt
 
 from sorgum.reference.sor._policies import chebyshev_fit, tsallis_probabilities, young_factor
 from sorgum.reference.sor._stencil import sor_stencil, stencil_residual
-from sorgum.reference.sor._sweeps import sor, sweep
+from sorgum.reference.sor._sweeps import sor, sor_batch, sweep
 
 __all__ = [
     "chebyshev_fit",
     "precondition",
     "residual_norm",
     "sor",
+    "sor_batch",
     "sor_stencil",
     "ssor_cg",
     "stencil_residual",

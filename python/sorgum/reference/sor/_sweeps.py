@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["sor", "sweep"]
+__all__ = ["sor", "sor_batch", "sweep"]
 
 _Array = npt.NDArray[Any]
 
@@ -111,6 +111,47 @@ def sor(
             return x, done
         x = _sweep(A, x, b, omega, sweep=sweep)
     return x, maxiter
+
+
+def sor_batch(
+    A: Any,
+    b: npt.ArrayLike,
+    *,
+    shift: npt.ArrayLike | float = 0.0,
+    omega: npt.ArrayLike | float = 1.0,
+    rtol: float = 1e-5,
+    maxiter: int = 10000,
+) -> tuple[_Array, _Array]:
+    """Solve (A + shift_i I) x_i = b_i with a factor for each system, one after the other.
+
+    Parameters
+    ----------
+    A : array_like of shape (n, n)
+    b : array_like of shape (systems, n)
+    shift, omega : float or array_like of shape (systems,)
+    rtol : float
+        Until ||b_i - A x_i|| <= rtol ||b_i||.
+    maxiter : int
+
+    Returns
+    -------
+    x : array of float64 of shape (systems, n)
+    sweeps : array of int64 of shape (systems,)
+
+    Examples
+    --------
+    >>> x, sweeps = sor_batch([[4.0, -1.0], [-1.0, 4.0]], [[3.0, 3.0], [0.0, 5.0]], shift=[0.0, 1.0], rtol=1e-10)
+    >>> x.round(6)[0], sweeps
+    (array([1., 1.]), array([9, 8]))
+    """
+    right = np.asarray(b, dtype=np.float64)
+    shifts, omegas = (np.broadcast_to(np.asarray(v, dtype=np.float64), len(right)) for v in (shift, omega))
+    plain = np.asarray(A, dtype=np.float64)
+    found = [
+        sor(plain + c * np.eye(len(plain)), row, omega=float(w), rtol=rtol, maxiter=maxiter)
+        for row, c, w in zip(right, shifts, omegas, strict=True)
+    ]
+    return np.array([x for x, _ in found]).reshape(right.shape), np.array([n for _, n in found], np.int64)
 
 
 _sweep = sweep
