@@ -14,8 +14,8 @@ __all__ = ["FUNCTIONS", "HALF_FUNCTIONS", "SHAPES", "outputs", "quick", "result_
 
 Array = NDArray[Any]
 
-FUNCTIONS = ("mode_dot", "gram", "multi_mode_dot")
-HALF_FUNCTIONS = FUNCTIONS
+HALF_FUNCTIONS = ("mode_dot", "gram", "multi_mode_dot")
+FUNCTIONS = (*HALF_FUNCTIONS, "trained_adapters")  # whose parameters are of no half type
 # Below a tile and a vector, at their borders, a chunk of the sum and several.
 SHAPES = ((3,), (1, 1), (13, 17), (2, 3, 5), (16, 33, 12), (4, 2, 3, 5), (5, 513, 3), (600, 7), (3, 1200))
 RANKS = (1, 5, 13, 33)
@@ -49,6 +49,18 @@ def several_products(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Iterator[A
     yield np.asarray(tucker.multi_mode_dot(x, [matrices[-1][0]], modes=[-1]))
 
 
+def trained(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Iterator[Array]:
+    """Return what an adapter of Tucker's form does with a weight of that shape."""
+    if len(shape) == 1:
+        return
+    adapter = tucker.FLoRA.init(numbers(shape, dtype), tuple(min(n, 4) for n in shape), scale=0.5, rng=3)
+    for i, parameter in enumerate(adapter.parameters.values()):
+        parameter += numbers(parameter.shape, dtype, 0.5, seed=i)
+    x, dy = numbers((5, *shape[1:]), dtype, seed=11), numbers((5, shape[0]), dtype, seed=12)
+    grad = adapter.grad(x, dy)
+    yield from (adapter.forward(x), adapter.merge(), grad.x, *grad.parameters.values())
+
+
 def outputs(function: str, dtype: np.dtype[Any]) -> Iterator[Array]:
     """Return what the digest of a function is taken over.
 
@@ -68,10 +80,11 @@ def outputs(function: str, dtype: np.dtype[Any]) -> Iterator[Array]:
         for shape in SHAPES:
             yield from grams(shape, dtype)
         return
+    of = {"mode_dot": products, "multi_mode_dot": several_products, "trained_adapters": trained}
     for shape in SHAPES:
         if dtype.itemsize == 2 and np.prod(shape) > 1000:  # bfloat16 has too few numbers for so many results
             continue
-        for result in (products if function == "mode_dot" else several_products)(shape, dtype):
+        for result in of[function](shape, dtype):
             yield result["bfloat16"] if dtype == bfloat16.bits else result
 
 

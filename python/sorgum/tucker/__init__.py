@@ -11,6 +11,7 @@ float16 and bfloat16 count as float32 there, and so do the results.
 """
 
 from sorgum.interop.libraries import open_to_libraries
+from sorgum.tucker._flora import FLoRA
 from sorgum.tucker._gram import gram
 from sorgum.tucker._gram_parts import gram_finish, gram_merge, gram_partial
 from sorgum.tucker._hooi import hooi
@@ -20,6 +21,7 @@ from sorgum.tucker._multi_mode_dot import multi_mode_dot
 from sorgum.tucker._tensor import TuckerTensor
 
 __all__ = [
+    "FLoRA",
     "TuckerTensor",
     "gram",
     "gram_finish",

@@ -7,11 +7,13 @@ import numpy as np
 import numpy.typing as npt
 
 from sorgum.random._keys import Rng
+from sorgum.tucker._flora import FLoRA as FLoRA
 from sorgum.tucker._hosvd import Method
 from sorgum.tucker._modes import Ranks
 from sorgum.tucker._tensor import TuckerTensor as TuckerTensor
 
 __all__ = [
+    "FLoRA",
     "TuckerTensor",
     "gram",
     "gram_finish",
