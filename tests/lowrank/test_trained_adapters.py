@@ -1,6 +1,7 @@
 """Adapters that are trained: gradients, forward and merged alike, how they begin, bits, layouts, refusals."""
 
 import pickle
+import re
 import tracemalloc
 from collections.abc import Iterator
 from typing import Any
@@ -492,8 +493,13 @@ def test_refused_singular_values(kind: str) -> None:
         with pytest.raises(np.linalg.LinAlgError) as caught:
             init(W, 2)
         assert str(caught.value) == f"{kind}.init: W must be finite, got NaN or an infinity"
-    with pytest.raises(ValueError, match=rf"^{kind}.init: scale must be positive, got -1.0$"):
+    with pytest.raises(ValueError, match=rf"^{kind}.init: scale must be positive in float64, got -1.0$"):
         init(np.ones((4, 7)), 2, scale=-1.0)
+    for scale in (1e-50, 1e300):
+        with pytest.raises(
+            ValueError, match=rf"^{kind}.init: scale must be positive in float32, got {re.escape(str(scale))}$"
+        ):
+            init(np.ones((4, 7), np.float32), 2, scale=scale)
 
 
 @each_kind

@@ -13,7 +13,7 @@ from sorgum.lowrank._grad import ApplyGrad
 from sorgum.lowrank._merge import merge
 from sorgum.lowrank._operands import as_matrix
 from sorgum.lowrank._svd import truncated_svd
-from sorgum.lowrank.adapters._adapter import parameter_of, rank_of, scale_of, weight_of
+from sorgum.lowrank.adapters._adapter import computed_in, parameter_of, rank_of, scale_of, weight_of
 from sorgum.lowrank.adapters._factored import Factored, TwoFactors
 from sorgum.random._keys import Rng
 
@@ -43,13 +43,15 @@ class _Parts(NamedTuple):
 def _parts_of(W: npt.ArrayLike, rank: int, scale: float, rng: Rng, which: Literal["largest", "smallest"]) -> _Parts:
     weight = weight_of("init", "W", W)
     r, factor = rank_of("init", rank, weight), scale_of("init", scale)
-    if factor <= 0:
-        raise ValueError(f"init: scale must be positive, got {factor}")
+    dtype = computed_in(weight)
+    with np.errstate(over="ignore", under="ignore"):
+        if not 0 < dtype.type(factor) < np.inf:
+            raise ValueError(f"init: scale must be positive in {dtype}, got {factor}")
     wide = widened(as_matrix(weight))
     if not np.isfinite(wide).all():
         raise np.linalg.LinAlgError("init: W must be finite, got NaN or an infinity")
     u, s, vh = truncated_svd(wide, r, which=which, rng=rng)
-    return _Parts(weight, u, s / s.dtype.type(factor), vh, factor)
+    return _Parts(weight, u, s / dtype.type(factor), vh, factor)
 
 
 class PiSSA(TwoFactors):
