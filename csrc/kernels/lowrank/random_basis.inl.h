@@ -27,7 +27,7 @@ void basis_add_kernel(std::uint64_t key, const T* weights, index_t count, index_
     for (index_t begin = 0; begin < n; begin += kBasisTile) {
         const index_t here = n - begin < kBasisTile ? n - begin : kBasisTile;
         for (index_t j = 0; j < kBasisTile; j += kLanes)
-            store(sum + j, load_first(y + begin + j, here - j, T(0)));
+            store(sum + j, j < here ? load_first(y + begin + j, here - j, T(0)) : splat<vec<T>>(T(0)));
         for (index_t i = 0; i < count; ++i) {
             const NoiseRow row = {key, static_cast<std::uint64_t>(i), 0, Purpose::uniform, false, nullptr};
             const vec<T> weight = splat<vec<T>>(weights[i]);
