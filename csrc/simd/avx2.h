@@ -569,32 +569,46 @@ SORGUM_INLINE __m256i half_bits(f32x16 a, float16) {
     return _mm256_set_m128i(_mm256_cvtps_ph(a.v[1], _MM_FROUND_TO_NEAREST_INT),
                             _mm256_cvtps_ph(a.v[0], _MM_FROUND_TO_NEAREST_INT));
 }
-SORGUM_INLINE f32x16 load_half(const bfloat16* p) {
+SORGUM_INLINE f32x16 load_upper(const bfloat16* p) {  // a NaN as it is
     const __m128i* const at = reinterpret_cast<const __m128i*>(p);
-    f32x16 out;
-    for (int k = 0; k < 2; ++k) {
-        const __m256i x = _mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128(at + k)), 16);
-        const __m256 nan = _mm256_cmp_ps(_mm256_castsi256_ps(x), _mm256_castsi256_ps(x), _CMP_UNORD_Q);
-        const __m256i quiet = _mm256_and_si256(_mm256_castps_si256(nan), _mm256_set1_epi32(0x400000));
-        out.v[k] = _mm256_castsi256_ps(_mm256_or_si256(x, quiet));
+    return {{_mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128(at)), 16)),
+             _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128(at + 1)), 16))}};
+}
+SORGUM_INLINE f32x16 load_half(const bfloat16* p) {
+    f32x16 x = load_upper(p);
+    for (__m256& some : x.v) {
+        const __m256 nan = _mm256_cmp_ps(some, some, _CMP_UNORD_Q);
+        some = _mm256_or_ps(some, _mm256_and_ps(nan, _mm256_castsi256_ps(_mm256_set1_epi32(0x400000))));
     }
-    return out;
+    return x;
+}
+SORGUM_INLINE f64x16 load_half_wide(const float16* p) { return widen(load_half(p)); }
+SORGUM_INLINE f64x16 load_half_wide(const bfloat16* p) { return widen(load_upper(p)); }  // that makes NaN quiet
+SORGUM_INLINE __m256i rounded_half(__m256i x) {
+    const __m256i odd = _mm256_and_si256(_mm256_srli_epi32(x, 16), _mm256_set1_epi32(1));
+    return _mm256_srli_epi32(_mm256_add_epi32(_mm256_add_epi32(x, _mm256_set1_epi32(0x7FFF)), odd), 16);
+}
+SORGUM_INLINE __m256i packed_halves(__m256i lower, __m256i upper) {
+    return _mm256_permute4x64_epi64(_mm256_packus_epi32(lower, upper), 0xD8);
 }
 SORGUM_INLINE __m256i half_bits(f32x16 a, bfloat16) {
     __m256i half[2];
     for (int k = 0; k < 2; ++k) {
-        const __m256i x = _mm256_castps_si256(a.v[k]), upper = _mm256_srli_epi32(x, 16);
-        const __m256i odd = _mm256_and_si256(upper, _mm256_set1_epi32(1));
-        const __m256i up = _mm256_add_epi32(_mm256_add_epi32(x, _mm256_set1_epi32(0x7FFF)), odd);
+        const __m256i x = _mm256_castps_si256(a.v[k]);
         const __m256i nan = _mm256_castps_si256(_mm256_cmp_ps(a.v[k], a.v[k], _CMP_UNORD_Q));
-        const __m256i quiet = _mm256_or_si256(upper, _mm256_set1_epi32(0x40));
-        half[k] = _mm256_blendv_epi8(_mm256_srli_epi32(up, 16), quiet, nan);
+        const __m256i quiet = _mm256_or_si256(_mm256_srli_epi32(x, 16), _mm256_set1_epi32(0x40));
+        half[k] = _mm256_blendv_epi8(rounded_half(x), quiet, nan);
     }
-    return _mm256_permute4x64_epi64(_mm256_packus_epi32(half[0], half[1]), 0xD8);
+    return packed_halves(half[0], half[1]);
 }
 template <class H>
 SORGUM_INLINE void store_half(H* p, f32x16 a) {
     _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), half_bits(a, H()));
+}
+SORGUM_INLINE void store_half_canonical(float16* p, f32x16 a) { store_half(p, a); }
+SORGUM_INLINE void store_half_canonical(bfloat16* p, f32x16 a) {
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), packed_halves(rounded_half(_mm256_castps_si256(a.v[0])),
+                                                                     rounded_half(_mm256_castps_si256(a.v[1]))));
 }
 template <class H>
 SORGUM_INLINE void stream_half(H* p, f32x16 a, f32x16 b) {

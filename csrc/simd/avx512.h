@@ -400,25 +400,39 @@ SORGUM_INLINE f32x16 load_half(const float16* p) {
     return {_mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)))};
 }
 SORGUM_INLINE __m256i half_bits(f32x16 a, float16) { return _mm512_cvtps_ph(a.v, _MM_FROUND_TO_NEAREST_INT); }
-SORGUM_INLINE f32x16 load_half(const bfloat16* p) {
+SORGUM_INLINE f32x16 load_upper(const bfloat16* p) {  // a NaN as it is
     const __m512i narrow = _mm512_castsi256_si512(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
     const __m512i upper = _mm512_slli_epi32(_mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15),
                                             16);  // whence the odd halves come
-    const __m512 x = _mm512_castsi512_ps(_mm512_maskz_permutexvar_epi16(0xAAAAAAAA, upper, narrow));
+    return {_mm512_castsi512_ps(_mm512_maskz_permutexvar_epi16(0xAAAAAAAA, upper, narrow))};
+}
+SORGUM_INLINE f32x16 load_half(const bfloat16* p) {
     // x + (-0) is x, and makes NaN quiet.
-    return {_mm512_add_round_ps(x, _mm512_set1_ps(-0.0f), _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)};
+    return {_mm512_add_round_ps(load_upper(p).v, _mm512_set1_ps(-0.0f), _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)};
+}
+SORGUM_INLINE f64x16 load_half_wide(const float16* p) { return widen(load_half(p)); }
+SORGUM_INLINE f64x16 load_half_wide(const bfloat16* p) { return widen(load_upper(p)); }  // that makes NaN quiet
+SORGUM_INLINE __m512i rounded_up(__m512i x) {                                            // its upper halves: rounded
+    const __mmask16 odd = _mm512_test_epi32_mask(x, _mm512_set1_epi32(0x10000));
+    return _mm512_add_epi32(x, _mm512_mask_blend_epi32(odd, _mm512_set1_epi32(0x7FFF), _mm512_set1_epi32(0x8000)));
+}
+SORGUM_INLINE __m256i upper_halves(__m512i x) {
+    const __m512i odd =
+        _mm512_set_epi64(0, 0, 0, 0, 0x001F001D001B0019, 0x0017001500130011, 0x000F000D000B0009, 0x0007000500030001);
+    return _mm512_castsi512_si256(_mm512_permutexvar_epi16(odd, x));
 }
 SORGUM_INLINE __m256i half_bits(f32x16 a, bfloat16) {
-    const __m512i x = _mm512_castps_si512(a.v), upper = _mm512_srli_epi32(x, 16);
-    const __m512i odd = _mm512_and_si512(upper, _mm512_set1_epi32(1));
-    const __m512i up = _mm512_add_epi32(_mm512_add_epi32(x, _mm512_set1_epi32(0x7FFF)), odd);
+    const __m512i x = _mm512_castps_si512(a.v);
     const __mmask16 nan = _mm512_cmp_ps_mask(a.v, a.v, _CMP_UNORD_Q);
-    const __m512i half = _mm512_mask_or_epi32(_mm512_srli_epi32(up, 16), nan, upper, _mm512_set1_epi32(0x40));
-    return _mm512_cvtepi32_epi16(half);
+    return upper_halves(_mm512_mask_or_epi32(rounded_up(x), nan, x, _mm512_set1_epi32(0x400000)));
 }
 template <class H>
 SORGUM_INLINE void store_half(H* p, f32x16 a) {
     _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), half_bits(a, H()));
+}
+SORGUM_INLINE void store_half_canonical(float16* p, f32x16 a) { store_half(p, a); }
+SORGUM_INLINE void store_half_canonical(bfloat16* p, f32x16 a) {
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), upper_halves(rounded_up(_mm512_castps_si512(a.v))));
 }
 template <class H>
 SORGUM_INLINE void stream_half(H* p, f32x16 a, f32x16 b) {

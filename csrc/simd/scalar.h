@@ -260,6 +260,10 @@ SORGUM_LANEWISE f32x16 load_half(const float16* p) {
 SORGUM_LANEWISE f32x16 load_half(const bfloat16* p) {
     return each_lane<f32x16>([&](int i) { return widen_half(p[i]); });
 }
+template <class H>
+SORGUM_LANEWISE f64x16 load_half_wide(const H* p) {
+    return widen(load_half(p));
+}
 SORGUM_LANEWISE void store_half(float16* p, f32x16 a) {
     for (int i = 0; i < 16; ++i)
         p[i] = narrow_to_float16(a.v[i]);
@@ -267,6 +271,10 @@ SORGUM_LANEWISE void store_half(float16* p, f32x16 a) {
 SORGUM_LANEWISE void store_half(bfloat16* p, f32x16 a) {
     for (int i = 0; i < 16; ++i)
         p[i] = narrow_to_bfloat16(a.v[i]);
+}
+template <class H>
+SORGUM_LANEWISE void store_half_canonical(H* p, f32x16 a) {
+    store_half(p, a);
 }
 template <class H>
 SORGUM_LANEWISE void stream_half(H* p, f32x16 a, f32x16 b) {

@@ -18,7 +18,7 @@ SORGUM_INLINE vec<typename P::computed> load_as(const typename P::stored* p, ind
     else if constexpr (std::is_same_v<S, float>)
         return n >= kLanes ? load_wide(p) : widen(load_first(p, n, 0.0f));
     else
-        return widen(n >= kLanes ? load_half(p) : load_computed_first(p, n, 0.0f));
+        return n >= kLanes ? load_half_wide(p) : widen(load_computed_first(p, n, 0.0f));
 }
 
 template <class P>

@@ -107,27 +107,28 @@ SORGUM_INLINE void sums(const T* x, index_t x_pitch, const T* y, index_t depth, 
 SORGUM_INLINE f32x16 as_single(f32x16 a) { return a; }
 SORGUM_INLINE f32x16 as_single(f64x16 a) { return narrow(a); }
 
+// Writes the first n of 16 elements; every NaN is the canonical one.
 template <class P>
 SORGUM_INLINE void store_as(typename P::stored* p, vec<typename P::computed> a, index_t n, bool streaming) {
     using S = typename P::stored;
     if constexpr (sizeof(S) < sizeof(float)) {
-        const f32x16 single = as_single(a);
+        const f32x16 single = canonicalise_nan(as_single(a));
         if (n >= kLanes)
-            return store_half(p, single);
+            return store_half_canonical(p, single);
         S some[kLanes];
-        store_half(some, single);
+        store_half_canonical(some, single);
         __builtin_memcpy(p, some, static_cast<std::size_t>(n) * sizeof(S));
     } else if constexpr (sizeof(S) < sizeof(typename P::computed)) {
         if (n >= kLanes)
-            store_narrow(p, a);
+            store_narrow(p, canonicalise_nan(a));
         else
-            store_first(p, narrow(a), n);
+            store_first(p, narrow(canonicalise_nan(a)), n);
     } else if (n < kLanes) {
-        store_first(p, a, n);
+        store_first(p, canonicalise_nan(a), n);
     } else if (streaming) {
-        stream(p, a);
+        stream(p, canonicalise_nan(a));
     } else {
-        store(p, a);
+        store(p, canonicalise_nan(a));
     }
 }
 
@@ -180,7 +181,7 @@ SORGUM_INLINE void end_vector(const Product<P>& p, index_t row, index_t column, 
     }
     if (p.finite != nullptr && any(is_nan(value - value)))
         *p.finite = false;
-    store_as<P>(p.out + place * p.out_pitch + column, canonicalise_nan(value), n, p.streaming);
+    store_as<P>(p.out + place * p.out_pitch + column, value, n, p.streaming);
 }
 
 // Any end of any tile, for sums in memory.
@@ -222,7 +223,7 @@ SORGUM_INLINE void end_tile(const Product<P>& p, index_t row, index_t column,
             const V value = ended<P>(end, scale, s[r][v], b);
             if constexpr (looking)
                 spoilt[v] = fma(value, zero, spoilt[v]);
-            store_as<P>(out + v * kLanes, canonicalise_nan(value), kLanes, streaming);
+            store_as<P>(out + v * kLanes, value, kLanes, streaming);
         }
         if constexpr (end != End::scaled)
             base += base_pitch;

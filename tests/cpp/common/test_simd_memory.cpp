@@ -4,6 +4,7 @@
 
 #include <cmath>
 
+#include "math/format.h"
 #include "simd_lanes.h"
 
 SORGUM_ISA_BEGIN
@@ -140,6 +141,9 @@ void halves(int mantissa_bits) {
             h[i] = {static_cast<std::uint16_t>(first + i)};
         const f32x16 wide = load_half(h);
         const Lanes<float> lanes = lanes_of<float>(wide);
+        const Lanes<double> doubles = lanes_of<double>(load_half_wide(h)), widened = lanes_of<double>(widen(wide));
+        for (int i = 0; i < 16; ++i)
+            CHECK(same_bits(doubles.v[i], widened.v[i]));
         store_half(back, wide);
         for (int i = 0; i < 16; ++i) {
             const int magnitude = h[i].bits & 0x7FFF;
@@ -164,6 +168,11 @@ void halves(int mantissa_bits) {
         alignas(64) H stored[32];
         stream_half(stored, load(x), load(x + 16));
         stream_fence();
+        x[6] = canonical_nan<float>();
+        H canonical[16];
+        store_half_canonical(canonical, load(x));
+        for (int i = 0; i < 16; ++i)
+            CHECK(canonical[i].bits == (i == 6 ? infinity | 1 << (mantissa_bits - 1) : stored[i].bits));
         const bool exact = static_cast<double>(middle) == (at + next) / 2;  // not between bfloat16's last subnormals
         const int to_even = lower + (lower & 1);
         CHECK(!exact || stored[0].bits == to_even);
