@@ -45,11 +45,11 @@ def field(shape: tuple[int, ...], dtype: Any, seed: int = 0) -> Any:
     return logits(int(np.prod(shape)), np.dtype(dtype), seed=seed).reshape(shape)
 
 
-def coefficients(shape: tuple[int, ...], dtype: Any, variable: bool) -> Any:
+def coefficients(shape: tuple[int, ...], dtype: Any, variable: bool, count: int = 0) -> Any:
     """Of no symmetry, so that one in the place of another shows; the diagonal stays away from 0 whatever is absent."""
-    k = 2 * len(shape) + 1
+    k = count or 2 * len(shape) + 1
     c = np.arange(1.0, k + 1) / 8
-    c[k // 2] = -9
+    c[k // 2] = -k * k / 2
     if variable:
         c = c.reshape(-1, *(1,) * len(shape)) + np.abs(field((k, *shape), np.float64, seed=7)) / 64
         c[k // 2] -= 3
@@ -62,14 +62,27 @@ def relaxed(u: Any, f: Any, c: Any, **options: Any) -> Any:
     return u
 
 
+def color_of(x: tuple[int, ...], shape: tuple[int, ...], boundary: Any, box: bool) -> int:
+    """Along an axis colors alternate, and the last point of a periodic axis of odd length has a third one."""
+    odd = [n % 2 == 1 and is_periodic(boundary, axis) for axis, n in enumerate(shape)]
+    colors = [2 if third and i == n - 1 else i % 2 for i, n, third in zip(x, shape, odd, strict=True)]
+    if not box:
+        return sum(colors) % (3 if any(odd) else 2)
+    number = 0
+    for color, third in zip(colors, odd, strict=True):
+        number = number * (3 if third else 2) + color
+    return number
+
+
 def exact(u: Any, f: Any, c: Any, omega: float, boundary: Any, mask: Any = None, fixed: Any = None) -> Any:
     """Return a sweep in rational numbers, rounded where the kernel rounds."""
+    box = c.shape[0] == 3**u.ndim
     rounded = exact_sweeps.Rounded(u.dtype)
     number = np.vectorize(lambda v: Fraction(float(v)) if np.isfinite(v) else None, otypes=[object])
     grid = reference._stencil._Grid(u.copy(), f, c, mask, fixed, boundary)
     now, right, factors = number(u), number(grid.f), number(grid.c)
     w = Fraction(float(u.dtype.type(omega)))
-    for x in sorted(grid.unknowns(), key=lambda x: (sum(x) % 2, x)):
+    for x in sorted(grid.unknowns(), key=lambda x: color_of(x, u.shape, boundary, box)):
         s, d = Fraction(0), factors[(len(grid.offsets) // 2, *x)]
         for i, k in enumerate(grid.offsets):
             to = grid.neighbour(x, k)
@@ -105,6 +118,48 @@ def test_three_dimensions(boundary: Any, dtype: Any) -> None:
     for variable in (False, True):
         c = coefficients(shape, dtype, variable)
         assert relaxed(u, f, c, omega=0.7, boundary=boundary).tobytes() == exact(u, f, c, 0.7, boundary).tobytes()
+
+
+@each_dtype
+@pytest.mark.parametrize(
+    "boundary", ["dirichlet", "neumann", "periodic", ("periodic", "dirichlet", "periodic")], ids=str
+)
+def test_more_than_two_colors(boundary: Any, dtype: Any) -> None:
+    """Of diagonal neighbours, and on periodic axes of odd length."""
+    for shape, count in (((7, 9), 9), ((6, 37), 9), ((7, 9), 5), ((6, 37), 5), ((3, 4, 19), 27), ((3, 5, 18), 7)):
+        if isinstance(boundary, tuple) and len(shape) == 2:
+            continue
+        u, f = field(shape, dtype), field(shape, dtype, 1)
+        for variable in (False, True):
+            c = coefficients(shape, dtype, variable, count)
+            got = relaxed(u, f, c, omega=1.2, boundary=boundary, order="multicolor")
+            assert got.tobytes() == exact(u, f, c, 1.2, boundary).tobytes()
+
+
+@each_dtype
+@pytest.mark.parametrize("boundary", ["dirichlet", "neumann", "periodic"])
+@pytest.mark.parametrize("shape", [(300, 70), (3, 400), (64, 1000), (20, 30, 40), (1, 20, 30), (2, 3, 700)], ids=str)
+def test_many_sweeps_at_once_are_as_many_single_ones(shape: Any, boundary: str, dtype: Any, threads: Any) -> None:
+    """Passes that follow each other through memory, by one thread and by several, with the bits of one at a time."""
+    u, f, mask = field(shape, dtype), field(shape, dtype, 1), field(shape, np.float64, 3) > 3
+    for count, order in ((2 * len(shape) + 1, "red_black"), (3 ** len(shape), "multicolor")):
+        order = order if two_colors_are_enough(shape, boundary) else "multicolor"
+        if boundary == "periodic" and 1 in shape:
+            continue
+        stencil = _core.sor.Stencil(
+            coefficients(shape, dtype, False, count), shape, [(boundary, boundary)] * len(shape), mask, None, order
+        )
+        want = u.copy()
+        for _ in range(11):  # a sweep that tells its norm is made color by color
+            stencil.sweep(want, f, 1.3, 1, None, None, np.zeros(1))
+        assert want.tobytes() != u.tobytes() or shape[0] < 3
+        for number in (1, 2, 3, 7):
+            threads(number)
+            for parts in ((11,), (1,) * 11, (3, 8)):
+                got = u.copy()
+                for sweeps in parts:
+                    stencil.sweep(got, f, 1.3, sweeps)
+                assert got.tobytes() == want.tobytes()
 
 
 @each_dtype
@@ -270,10 +325,12 @@ def refused(kind: type[Exception], message: str, *args: Any, **options: Any) -> 
 
 def test_colors_that_are_not_there_are_named() -> None:
     u = np.zeros((5, 5))
-    needs = "order must have the {} colors that {} need{}, got 'red_black' with 2"
-    refused(ValueError, needs.format(3, "a periodic axis of 5 points", "s"), u, 0.0, FIVE, boundary="periodic")
-    refused(ValueError, needs.format(4, "diagonal neighbours", ""), u, 0.0, np.ones(9))
-    refused(ValueError, needs.format(8, "diagonal neighbours", ""), np.zeros((5, 5, 5)), 0.0, np.ones(27))
+    needs = "order must have the {} colors that {}, as 'multicolor' has, got 'red_black' with 2"
+    odd, diagonal = "a periodic axis of an odd number of points needs", "diagonal neighbours need"
+    refused(ValueError, needs.format(3, odd), u, 0.0, FIVE, boundary="periodic")
+    refused(ValueError, needs.format(4, diagonal), u, 0.0, np.ones(9))
+    refused(ValueError, needs.format(9, diagonal), u, 0.0, np.ones(9), boundary="periodic")
+    refused(ValueError, needs.format(8, diagonal), np.zeros((5, 5, 5)), 0.0, np.ones(27))
     refused(
         ValueError, "boundary must not be periodic along an axis of one point, got axis 0", u[:1], 0.0, FIVE,
         boundary=("periodic", "dirichlet"),

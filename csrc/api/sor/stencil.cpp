@@ -68,11 +68,10 @@ GridShape grid_of(const StencilArguments& given) {
     return grid;
 }
 
-// Throws where neighbours would have the same color.
+// Throws where two colors are not enough and no more are wanted.
 template <class T>
-void check_colors(const StencilData<T>& data) {
-    const GridShape& grid = data.grid;
-    bool along[3] = {};
+void take_colors(StencilOrder order, StencilData<T>& data) {
+    bool box = false, along[3] = {};
     for (const Offset& offset : data.offsets) {
         int axes = 0;
         for (int axis = 0; axis < 3; ++axis)
@@ -80,14 +79,14 @@ void check_colors(const StencilData<T>& data) {
                 ++axes;
                 along[axis] = true;
             }
-        if (axes > 1)
-            refuse("order must have the " + std::to_string(1 << grid.ndim) +
-                   " colors that diagonal neighbours need, got 'red_black' with 2");
+        box = box || axes > 1;
     }
-    for (int axis = 0; axis < 3; ++axis)
-        if (along[axis] && grid.side[axis][0] == Side::periodic && grid.size[axis] % 2 != 0)
-            refuse("order must have the 3 colors that a periodic axis of " + std::to_string(grid.size[axis]) +
-                   " points needs, got 'red_black' with 2");
+    data.coloring = Coloring(data.grid, box, along);
+    if (order != StencilOrder::red_black || data.coloring.count() <= 2)
+        return;
+    const std::string needs = "order must have the " + std::to_string(data.coloring.count()) + " colors that ";
+    refuse(needs + (box ? "diagonal neighbours need" : "a periodic axis of an odd number of points needs") +
+           ", as 'multicolor' has, got 'red_black' with 2");
 }
 
 template <class T>
@@ -219,7 +218,7 @@ StencilData<T> data_of(const StencilArguments& given) {
     StencilData<T> data = {};
     data.grid = grid_of(given);
     take_coefficients(given, data);
-    check_colors(data);
+    take_colors(given.order, data);
     take_masks(given, data);
     const FpGuard guard;
     if (data.centre != nullptr || data.has_active)
@@ -244,7 +243,9 @@ Side side_of(const std::string& name) {
 StencilOrder stencil_order_of(const std::string& name) {
     if (name == "red_black")
         return StencilOrder::red_black;
-    refuse("order must be 'red_black', got '" + name + "'");
+    if (name == "multicolor")
+        return StencilOrder::multicolor;
+    refuse("order must be 'red_black' or 'multicolor', got '" + name + "'");
 }
 
 Stencil::Stencil(const StencilArguments& given) : shape_(given.shape) {

@@ -36,6 +36,7 @@ StencilOrder stencil_order_of(const std::string& name);
 template <class T>
 struct StencilData {
     GridShape grid;
+    Coloring coloring;
     std::vector<Offset> offsets;     // of the neighbours that any point has
     std::vector<const T*> variable;  // of each, or null
     std::vector<T> constant;         // of each

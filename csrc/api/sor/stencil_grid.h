@@ -13,7 +13,7 @@ namespace sorgum::sor {
 // What lies beyond a side. Dirichlet: nothing; the outermost points themselves are given.
 enum class Side { dirichlet, neumann, periodic };
 
-enum class StencilOrder { red_black };
+enum class StencilOrder { red_black, multicolor };
 
 struct Offset {
     int step[3];  // along planes, rows, columns: -1, 0 or 1
@@ -47,6 +47,40 @@ struct GridShape {
             number = 4 * number + (at[axis] == 0 ? 1 : 0) + (at[axis] == size[axis] - 1 ? 2 : 0);
         return number;
     }
+};
+
+// Colors of points, such that neighbours have different ones. Along an axis they alternate; the last point of a
+// periodic axis of an odd number of points has a third one.
+class Coloring {
+public:
+    Coloring() = default;
+    // box: whether points are neighbours diagonally, too; used: axes along which there are neighbours.
+    Coloring(const GridShape& grid, bool box, const bool* used) : box_(box) {
+        for (int axis = 0; axis < 3; ++axis) {
+            odd_[axis] = used[axis] && grid.side[axis][0] == Side::periodic && grid.size[axis] % 2 != 0;
+            last_[axis] = grid.size[axis] - 1;
+            along_[axis] = odd_[axis] ? 3 : used[axis] ? 2 : 1;
+            count_ = box ? count_ * along_[axis] : along_[axis] > count_ ? along_[axis] : count_;
+        }
+    }
+
+    int count() const { return count_; }
+
+    // The lanes of a vector that have a color, in a segment of a row that begins with a column.
+    unsigned lanes(int color, index_t plane, index_t row, index_t column) const {
+        const int of_row = box_ ? along_[2] * (of(1, row) + along_[1] * of(0, plane)) : of(0, plane) + of(1, row);
+        const auto has = [&](index_t x) { return (box_ ? of_row + of(2, x) : (of_row + of(2, x)) % count_) == color; };
+        return (has(column) ? 0x5555u : 0u) | (has(column + 1) ? 0xAAAAu : 0u);
+    }
+
+private:
+    int of(int axis, index_t at) const {
+        return along_[axis] == 1 ? 0 : odd_[axis] && at == last_[axis] ? 2 : static_cast<int>(at % 2);
+    }
+
+    bool box_ = false, odd_[3] = {};
+    index_t last_[3] = {};
+    int along_[3] = {1, 1, 1}, count_ = 1;
 };
 
 // Columns of a row whose neighbours lie at the same distances: the first, the last, or those between.

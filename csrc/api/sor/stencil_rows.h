@@ -15,7 +15,7 @@ struct StencilVectors {
     T omega;
 };
 
-// Calls visit(row, first point, plane + row of the grid) for every segment of the row, in ascending order; what the
+// Calls visit(row, first point, first column) for every segment of the row, in ascending order; what the
 // caller sets in `row` (lanes, change) is its own. The diagonal is the effective one; with `bare`, that of the
 // coefficients, for the kernel that makes the effective one of it.
 template <class T>
@@ -68,7 +68,7 @@ public:
                 row.constant_diagonal = data_.diagonal_of_kind[kind];
                 row.constant_inverse = data_.inverse_of_kind[kind];
             }
-            visit(row, at, plane + line);
+            visit(row, at, segment.begin);
         }
     }
 

@@ -60,6 +60,14 @@ SORGUM_INLINE vec<T> sum_neighbours(const RowTerms<most, T>& terms, index_t i, A
     return s;
 }
 
+// Points before the first one that begins a line of the cache; none where that is not worth a vector of its own.
+template <class T>
+SORGUM_INLINE index_t before_line(const T* u, index_t points) {
+    constexpr std::uintptr_t line = 64;
+    const std::uintptr_t over = reinterpret_cast<std::uintptr_t>(u) % line;
+    return points < 4 * kLanes ? 0 : static_cast<index_t>((line - over) % line / sizeof(T));
+}
+
 // count: of terms, 0 if it is any; general: all that a row may have besides.
 template <int count, bool variable, bool general, class T>
 SORGUM_INLINE void relax_row(const StencilRow<T>& row) {
@@ -67,8 +75,7 @@ SORGUM_INLINE void relax_row(const StencilRow<T>& row) {
     const RowTerms<count == 0 ? kMostNeighbours : count, T> terms(row);
     const V omega = splat<V>(row.omega), rest = splat<V>(T(1) - row.omega), zero = splat<V>(T(0));
     const V constant_factor = splat<V>(row.omega * row.constant_inverse);
-    const unsigned lanes = row.lanes;
-    const auto relaxed = [&](index_t i, V before, index_t n, auto at) SORGUM_LAMBDA {
+    const auto relaxed = [&](index_t i, V before, index_t n, unsigned lanes, auto at) SORGUM_LAMBDA {
         const V s = sum_neighbours<count, variable, general>(terms, i, at);
         const bool varies = (variable || general) && row.inverse != nullptr;
         const V factor = varies ? omega * at(row.inverse + i) : constant_factor;
@@ -90,23 +97,29 @@ SORGUM_INLINE void relax_row(const StencilRow<T>& row) {
         }
         return select_bits(lanes, c, before);
     };
-    // What has become of a vector is stored after the next one has been read: that reaches into it by an element, and
-    // would wait for the store.
-    V last = zero;
-    index_t i = 0;
-    for (; i + kLanes <= row.points; i += kLanes) {
-        const V next = relaxed(i, load(row.u + i), kLanes, WholeVector());
-        if (i > 0)
+    // Vectors begin at lines of the cache. What has become of one is stored after the next one has been read: that
+    // reaches into it by an element, and would wait for the store.
+    const index_t begin = before_line(row.u, row.points);
+    const unsigned lanes = begin % 2 == 0 ? row.lanes : (row.lanes & 0x5555u) << 1 | (row.lanes & 0xAAAAu) >> 1;
+    V last = begin > 0 ? relaxed(0, load_first(row.u, begin, T(0)), begin, row.lanes, FirstLanes{begin}) : zero;
+    const auto store_last = [&](index_t i) SORGUM_LAMBDA {
+        if (i > begin)
             store(row.u + (i - kLanes), last);
+        else if (begin > 0)
+            store_first(row.u, last, begin);
+    };
+    index_t i = begin;
+    for (; i + kLanes <= row.points; i += kLanes) {
+        const V next = relaxed(i, load(row.u + i), kLanes, lanes, WholeVector());
+        store_last(i);
         last = next;
     }
     const index_t left = row.points - i;
     if (left > 0) {
-        const V next = relaxed(i, load_first(row.u + i, left, T(0)), left, FirstLanes{left});
+        const V next = relaxed(i, load_first(row.u + i, left, T(0)), left, lanes, FirstLanes{left});
         store_first(row.u + i, next, left);
     }
-    if (i > 0)
-        store(row.u + (i - kLanes), last);
+    store_last(i);
 }
 
 template <class T>
@@ -129,6 +142,8 @@ void stencil_sweep_kernel(const StencilRow<T>& row) {
         return variable ? relax_row<4, true, false>(row) : relax_row<4, false, false>(row);
     if (row.count == 6)  // seven of a room
         return variable ? relax_row<6, true, false>(row) : relax_row<6, false, false>(row);
+    if (row.count == 8 && !variable)  // nine of a plane
+        return relax_row<8, false, false>(row);
     return relax_row<0, true, false>(row);
 }
 

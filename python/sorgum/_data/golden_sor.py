@@ -127,6 +127,12 @@ def on_grids(shapes: tuple[tuple[int, ...], ...], dtype: np.dtype[Any]) -> Itera
                         u = logits(n, dtype, seed=1).reshape(shape)
                         sor.sor_stencil(u, f, c, mask=holes, bounds=bounds, boundary=boundary, omega=1.3, sweeps=3)
                         yield u
+        box = np.linspace(0.25, 1, 3 ** len(shape)).astype(dtype)
+        box[box.size // 2] = -3 * box.size
+        for boundary in ("dirichlet", "periodic"):
+            u = logits(n, dtype, seed=1).reshape(shape)
+            sor.sor_stencil(u, f, box, boundary=boundary, omega=0.9, sweeps=3, order="multicolor")
+            yield u
 
 
 def outputs(function: str, dtype: np.dtype[Any]) -> Iterator[Array]:

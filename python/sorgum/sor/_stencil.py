@@ -46,8 +46,9 @@ def sor_stencil(
     coefficients : array_like of shape (K,), or (K, ...) with the shape of `u`
         c_k, the same for all points, or `coefficients[k][x]` for point x; rounded to the type of `u`. K is 5 in two
         dimensions: the offsets k are (-1, 0), (0, -1), (0, 0), (0, 1), (1, 0); and 7 in three: (-1, 0, 0), (0, -1, 0),
-        (0, 0, -1), (0, 0, 0), (0, 0, 1), (0, 1, 0), (1, 0, 0). So the point itself stands in the middle, and they
-        ascend as tuples do.
+        (0, 0, -1), (0, 0, 0), (0, 0, 1), (0, 1, 0), (1, 0, 0). Or it is 9 or 27, with all offsets of -1, 0 and 1: those
+        of an array of shape (3, 3) or (3, 3, 3) around the point, flattened. Either way the point itself stands in the
+        middle, and offsets ascend as tuples do.
     mask : array_like of bool, of the shape of `u`, optional
         True where there is no point, as on land. What `u`, `f`, `coefficients` and `bounds` have there, NaN too, is
         never read. A neighbour that is not there counts as the point itself: nothing flows there.
@@ -61,9 +62,10 @@ def sor_stencil(
         The relaxation factor, between 0 and 2; 1 makes a Gauss-Seidel sweep.
     sweeps : int, default 1
         How many.
-    order : {"red_black"}, default "red_black"
-        First all points whose indices have an even sum are relaxed, then the others. It needs neighbours of two colors:
-        a periodic axis of an odd number of points has none.
+    order : {"red_black", "multicolor"}, default "red_black"
+        "red_black": first all points whose indices have an even sum are relaxed, then the others. Diagonal neighbours,
+        as of 9 and 27 points, and a periodic axis of an odd number of points need more than two colors. "multicolor":
+        as many as are needed, from two to 27.
     bounds : pair of array_like, optional
         Arrays of the shape of `u` or numbers, or None, that no relaxed point falls below or exceeds, as for obstacles.
         Where the lower one is above the upper one, the upper one holds.
@@ -80,8 +82,10 @@ def sor_stencil(
     A point becomes (1 - omega) u + (omega / d) (f - sum of c_k u[x + k] over the neighbours that are there), where d is
     c_0 and the coefficients of those that are not. The sum is one chain of fused multiply-adds in the order of the
     offsets; constant coefficients that are 0 are left out. The error is at most (m + 5) u (omega (|f| + sum |c_k u|) /
-    |d| + |1 - omega| |u|) with u = 2^-53 (float32: 2^-24) and m neighbours; docs/numerics/sor.md has the arithmetic. An
-    interrupt (Ctrl-C) is heeded between sweeps, so that `u` always has whole ones. Tier: bitwise.
+    |d| + |1 - omega| |u|) with u = 2^-53 (float32: 2^-24) and m neighbours; docs/numerics/sor.md has the arithmetic.
+    Several sweeps are made in one pass over memory where that is faster, with the bits of as many single ones: ask for
+    all that you want at once. An interrupt (Ctrl-C) is heeded between sweeps, so that `u` always has whole ones. Tier:
+    bitwise.
 
     References
     ----------
@@ -125,7 +129,7 @@ def sor_stencil(
     with np.errstate(all="ignore"):
         c = contiguous(c.astype(dtype, copy=False))
     absent, given = _mask("mask", mask), _mask("fixed", fixed)
-    require_option(_NAME, "order", order, "red_black")
+    require_option(_NAME, "order", order, "red_black", "multicolor")
     factor, count = number_of(_NAME, "omega", omega), int_of(_NAME, "sweeps", sweeps)
     lower, upper = _bounds(u, bounds, absent)
     stencil = compiled.Stencil(c, u.shape, _boundary(boundary, u.ndim), absent, given, order)
