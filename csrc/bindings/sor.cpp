@@ -230,7 +230,11 @@ void register_sor(py::module_& module) {
              py::arg("fixed"), py::arg("order"), py::keep_alive<1, 2>())
         .def("sweep", &stencil_sweep, py::arg("u"), py::arg("f"), py::arg("omega"), py::arg("sweeps"),
              py::arg("lower") = py::none(), py::arg("upper") = py::none(), py::arg("norms") = py::none())
-        .def("residual", &stencil_residual, py::arg("u"), py::arg("f"), py::arg("out") = py::none());
+        .def("residual", &stencil_residual, py::arg("u"), py::arg("f"), py::arg("out") = py::none())
+        .def(
+            "diagonal",
+            [](const sor::Stencil& self, const py::array& out) { self.diagonal(view_of(out, kStencil, "out")); },
+            py::arg("out"));
     using sor::SsorCg;
     py::class_<SsorCg>(module, "SsorCg")
         .def(py::init(&ssor_cg), py::arg("a"), py::arg("b"), py::arg("x"), py::arg("omega"), py::arg("adaptive"),

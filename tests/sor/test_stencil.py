@@ -361,7 +361,7 @@ def test_arguments_that_are_none() -> None:
     refused(TypeError, "mask must be boolean, got dtype int64", mask=np.zeros((6, 8), int))
     refused(ValueError, "mask must have shape (6, 8), got (8,)", mask=np.zeros(8, bool))
     refused(ValueError, "fixed must have shape (6, 8), got (8,)", fixed=np.zeros(8, bool))
-    refused(ValueError, "omega must be between 0 and 2 and neither of them, got 2", omega=2.0)
+    refused(ValueError, "omega must be between 0 and 2 and neither of them, got 2.0", omega=2.0)
     refused(ValueError, "sweeps must not be negative, got -1", sweeps=-1)
     refused(TypeError, "bounds must be a pair of arrays, numbers or None, got 3", bounds=3)
     refused(ValueError, "bounds[0] must not be NaN or inf, got inf at (0, 0)", bounds=(np.inf, None))

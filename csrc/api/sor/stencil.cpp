@@ -317,4 +317,23 @@ double Stencil::residual(const ArrayView& u, const ArrayView& f, const std::opti
         data_);
 }
 
+void Stencil::diagonal(const ArrayView& out) const {
+    std::visit(
+        [&](const auto& data) {
+            using T = std::remove_const_t<std::remove_pointer_t<decltype(data.centre)>>;
+            T* const d = static_cast<T*>(
+                const_cast<void*>(grid_data("out", out, sizeof(T) == 4 ? DType::f32 : DType::f64, shape_)));
+            check_writable(kName, "out", out);
+            const FpGuard guard;
+            std::fill_n(d, data.grid.points(), T(0));
+            for_rows(data, StencilVectors<T>{d, d, nullptr, nullptr, T(1)}, false,
+                     [&](const StencilRow<T>& row, index_t at) {
+                         for (index_t i = 0; i < row.points; ++i)
+                             if (row.active == nullptr || row.active[i] != 0)
+                                 d[at + i] = row.diagonal != nullptr ? row.diagonal[i] : row.constant_diagonal;
+                     });
+        },
+        data_);
+}
+
 }  // namespace sorgum::sor

@@ -59,6 +59,9 @@ public:
     // ||f - sum_k c_k u[x + k]|| over the points that are relaxed, and its elements, 0 elsewhere, where `out` is given.
     double residual(const ArrayView& u, const ArrayView& f, const std::optional<ArrayView>& out) const;
 
+    // The coefficient of each point that is relaxed, with those of neighbours that are not there; 0 elsewhere.
+    void diagonal(const ArrayView& out) const;
+
 private:
     std::vector<index_t> shape_;
     std::variant<StencilData<float>, StencilData<double>> data_;

@@ -109,11 +109,12 @@ def sor_stencil(
     mask: _Numbers | None = None,
     fixed: _Numbers | None = None,
     boundary: Sides | tuple[Sides, ...] = "dirichlet",
-    omega: float = 1.0,
-    sweeps: int = 1,
+    omega: float | str = 1.0,
+    sweeps: int | None = None,
     order: str = "red_black",
     bounds: tuple[_Numbers | None, _Numbers | None] | None = None,
-) -> None: ...
+    rtol: float | None = None,
+) -> int: ...
 def ssor_cg(
     A: Any,
     b: _Numbers,

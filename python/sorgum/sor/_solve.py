@@ -22,7 +22,17 @@ from sorgum.sor._iterate import INCONSISTENT, LONGEST_WINDOW, Problem, Progress,
 from sorgum.sor._omega import Fixed, Rule
 from sorgum.sor._operands import contiguous, vector_of
 
-__all__ = ["SolveResult", "columns_of", "finite", "solve"]
+__all__ = [
+    "SolveResult",
+    "columns_of",
+    "finite",
+    "largest_norm",
+    "omega_of",
+    "residual_wanted",
+    "rule_of",
+    "solve",
+    "tolerance_of",
+]
 
 _SWEEPS = ("forward", "backward", "symmetric")
 
@@ -104,8 +114,8 @@ def solve(
     """
     began = time.perf_counter()
     name, n = "sor", matrix.rows
-    choice = _omega_of(name, omega, b.dtype)
-    relative, absolute = _tolerance_of(name, "rtol", rtol), _tolerance_of(name, "atol", atol)
+    choice = omega_of(name, omega, b.dtype)
+    relative, absolute = tolerance_of(name, "rtol", rtol), tolerance_of(name, "atol", atol)
     most = min(max(10 * n, 1000), 100000) if maxiter is None else int_of(name, "maxiter", maxiter)
     if most < 1:
         raise ValueError(f"{name}: maxiter must be at least 1, got {most}")
@@ -140,10 +150,10 @@ def solve(
         scale = at.residual if size == 0 and not free else size
         problem = replace(
             problem,
-            tolerance=_tolerance(relative, scale, absolute),
-            limit=_limit(right.dtype, max(size, at.residual)),
+            tolerance=residual_wanted(relative, scale, absolute),
+            limit=largest_norm(right.dtype, max(size, at.residual)),
         )
-        rule: Rule = Fixed(choice) if isinstance(choice, float) else _rule(choice, weight, sweep, begin)
+        rule: Rule = Fixed(choice) if isinstance(choice, float) else rule_of(choice, weight, sweep, begin)
         if size == 0 and free:
             at.x[...], at.residual = 0, 0.0
             info = 0
@@ -216,7 +226,7 @@ def finite(name: str, argument: str, array: Array) -> None:
         raise ValueError(f"{name}: {argument} must be finite, got {array[first]} in row {int(first[0])}")
 
 
-def _omega_of(name: str, omega: Any, dtype: np.dtype[Any]) -> float | str:
+def omega_of(name: str, omega: Any, dtype: np.dtype[Any]) -> float | str:
     if isinstance(omega, str):
         if omega not in ("adaptive", "young"):
             raise ValueError(f"{name}: omega must be 'adaptive', 'young' or a number, got {shown(omega)}")
@@ -229,14 +239,14 @@ def _omega_of(name: str, omega: Any, dtype: np.dtype[Any]) -> float | str:
     return number
 
 
-def _tolerance_of(name: str, argument: str, value: Any) -> float:
+def tolerance_of(name: str, argument: str, value: Any) -> float:
     number = number_of(name, argument, value)
     if not 0 <= number < math.inf:
         raise ValueError(f"{name}: {argument} must be finite and not negative, got {number}")
     return number
 
 
-def _tolerance(relative: float, scale: float, absolute: float) -> float:
+def residual_wanted(relative: float, scale: float, absolute: float) -> float:
     """Return the residual to come down to. No part of a norm that overflows is known."""
     return min(max(relative * scale if scale < math.inf else 0.0, absolute), sys.float_info.max)
 
@@ -282,13 +292,13 @@ def _take_away(null: Array, problem: Problem, at: Progress) -> None:
         at.x[...], at.residual = x, residual
 
 
-def _limit(dtype: np.dtype[Any], size: float) -> float:
+def largest_norm(dtype: np.dtype[Any], size: float) -> float:
     """Return what no norm of a solve that converges exceeds."""
     growth = 2.0**40 if dtype == np.float32 else 2.0**100
     return min(growth * max(size, 1 / growth), sys.float_info.max)
 
 
-def _rule(choice: str, weight: float, sweep: str, begin: float) -> Rule:
+def rule_of(choice: str, weight: float, sweep: str, begin: float) -> Rule:
     # The factor of a symmetric sweep is not Young's: nothing is excused, as for matrices that are not dominant.
     return compiled.OmegaRule(max(weight, 2.1) if sweep == "symmetric" else weight, choice == "adaptive", begin)
 

@@ -8,10 +8,12 @@ import numpy as np
 import numpy.typing as npt
 
 from sorgum._arguments.arrays import Array
-from sorgum._arguments.scalars import int_of, number_of, require_option
+from sorgum._arguments.scalars import int_of, require_option
 from sorgum._core import sor as compiled
 from sorgum.interop.arrays import kind_of, plain, shown
 from sorgum.sor._operands import contiguous, vector_of
+from sorgum.sor._solve import omega_of, tolerance_of
+from sorgum.sor._stencil_solve import solve_stencil
 
 __all__ = ["sor_stencil"]
 
@@ -29,11 +31,12 @@ def sor_stencil(
     mask: npt.ArrayLike | None = None,
     fixed: npt.ArrayLike | None = None,
     boundary: Sides | tuple[Sides, ...] = "dirichlet",
-    omega: float = 1.0,
-    sweeps: int = 1,
+    omega: float | str = 1.0,
+    sweeps: int | None = None,
     order: str = "red_black",
     bounds: tuple[npt.ArrayLike | None, npt.ArrayLike | None] | None = None,
-) -> None:
+    rtol: float | None = None,
+) -> int:
     """Relax the equations sum_k c_k u[x + k] = f of the points x of a grid, in place.
 
     Parameters
@@ -58,10 +61,11 @@ def sor_stencil(
         "dirichlet" (the default): the outermost points are given. "neumann": the outermost points are relaxed, and a
         neighbour beyond them counts as the point itself, so that nothing flows through the side, which lies half a
         step outside. "periodic", of both sides of an axis: the neighbour is at the other end.
-    omega : float, default 1.0
-        The relaxation factor, between 0 and 2; 1 makes a Gauss-Seidel sweep.
-    sweeps : int, default 1
-        How many.
+    omega : float, "adaptive" or "young", default 1.0
+        The relaxation factor, between 0 and 2; 1 makes a Gauss-Seidel sweep. "adaptive" and "young" find it while
+        solving, as in `sor`, and need `rtol`.
+    sweeps : int, optional
+        How many, 1 by default. With `rtol`, the most; by default min(max(10 n, 1000), 100000), n the longest axis.
     order : {"red_black", "multicolor"}, default "red_black"
         "red_black": first all points whose indices have an even sum are relaxed, then the others. Diagonal neighbours,
         as of 9 and 27 points, and a periodic axis of an odd number of points need more than two colors. "multicolor":
@@ -69,6 +73,17 @@ def sor_stencil(
     bounds : pair of array_like, optional
         Arrays of the shape of `u` or numbers, or None, that no relaxed point falls below or exceeds, as for obstacles.
         Where the lower one is above the upper one, the upper one holds.
+    rtol : float, optional
+        Sweep until ||f - sum_k c_k u[x + k]||, the 2-norm over the points that are relaxed, formed in float64, is at
+        most `rtol` times what it is where all of them are 0: the right-hand side with what given points add to it.
+        With bounds it is counted without what a bound holds back. Such sweeps tell their norms, one at a time.
+
+    Returns
+    -------
+    int
+        0: all `sweeps` were made, or with `rtol`, converged. Else, as `sor` returns it: the sweeps done where they were
+        not enough, -1 where they diverged, -2 where the system is singular and inconsistent, -4 at the limit of the
+        type.
 
     Raises
     ------
@@ -101,6 +116,7 @@ def sor_stencil(
     >>> u = np.zeros((33, 33))
     >>> c = np.array([1, 1, -4, 1, 1]) / h**2
     >>> sg.sor.sor_stencil(u, -1.0, c, omega=1.82, sweeps=100)
+    0
     >>> float(u[16, 16].round(5))
     0.07361
 
@@ -111,7 +127,8 @@ def sor_stencil(
     >>> c[0], c[4] = k[:-1, None], k[1:, None]
     >>> c[1] = c[3] = (k[:-1, None] + k[1:, None]) / 2
     >>> c[2] = -(c[0] + c[1] + c[3] + c[4])
-    >>> sg.sor.sor_stencil(u, -(h**2), c, omega=1.82, sweeps=100)
+    >>> sg.sor.sor_stencil(u, -(h**2), c, omega="adaptive", rtol=1e-8)
+    0
     >>> float(u[16, 16].round(5))
     0.04967
     """
@@ -130,15 +147,33 @@ def sor_stencil(
         c = contiguous(c.astype(dtype, copy=False))
     absent, given = _mask("mask", mask), _mask("fixed", fixed)
     require_option(_NAME, "order", order, "red_black", "multicolor")
-    factor, count = number_of(_NAME, "omega", omega), int_of(_NAME, "sweeps", sweeps)
+    factor = omega_of(_NAME, omega, dtype)
+    wanted = None if rtol is None else tolerance_of(_NAME, "rtol", rtol)
+    if isinstance(factor, str) and wanted is None:
+        raise ValueError(f"{_NAME}: omega must be a number where rtol is None, got {shown(omega)}")
+    count = _sweeps(sweeps, u.shape, wanted is not None)
     lower, upper = _bounds(u, bounds, absent)
-    stencil = compiled.Stencil(c, u.shape, _boundary(boundary, u.ndim), absent, given, order)
+    sides = _boundary(boundary, u.ndim)
+    stencil = compiled.Stencil(c, u.shape, sides, absent, given, order)
     target = u if u.flags.c_contiguous and u.flags.aligned else np.array(u, order="C")
     try:
-        stencil.sweep(target, right, factor, min(count, 2**63 - 1), lower, upper)
+        if wanted is not None:
+            return solve_stencil(stencil, target, right, c, absent, sides, (lower, upper), factor, wanted, count)
+        assert isinstance(factor, float)
+        stencil.sweep(target, right, factor, count, lower, upper)
+        return 0
     finally:
         if target is not u:
             u[...] = target
+
+
+def _sweeps(sweeps: int | None, shape: tuple[int, ...], solves: bool) -> int:
+    if sweeps is None:
+        return min(max(10 * max(shape, default=0), 1000), 100000) if solves else 1
+    count = int_of(_NAME, "sweeps", sweeps)
+    if solves and count < 1:
+        raise ValueError(f"{_NAME}: sweeps must be at least 1 where rtol is given, got {count}")
+    return min(count, 2**63 - 1)
 
 
 def _like(u: Array, argument: str, value: Any) -> Array:
