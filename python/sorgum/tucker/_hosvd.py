@@ -18,6 +18,7 @@ from sorgum.random._keys import Rng, key_of
 from sorgum.tucker._leading import Leading, Spectrum, by_gram, by_qr, by_random_rows, factor_of, leading, squared_norm
 from sorgum.tucker._modes import Ranks, cheapest, modes_of, order_of, ranks_of, require_reachable
 from sorgum.tucker._multi_mode_dot import product_along, products, products_in_order, slabs
+from sorgum.tucker._slabs import Known, Tensor, Truncated, array_of, grams, projected
 from sorgum.tucker._tensor import TuckerTensor
 
 __all__ = ["computed_type", "error_of", "hosvd", "in_range", "require_range", "sthosvd", "tensor_of"]
@@ -88,8 +89,13 @@ def sthosvd(
     least possible for d modes. Factors are orthonormal to 1e-14 (float32: 1e-6). A tensor of zeros has error 0, and
     with `rtol` rank 1.
 
-    Tensors of 16-bit types are widened part by part. Tier: deterministic: the same bits with the same build of NumPy,
-    whose LAPACK finds eigenvectors, and number of its threads; Gram matrices and products are of the tier bitwise.
+    Tensors of 16-bit types are widened part by part. A `numpy.memmap` is not read into memory, which holds Gram
+    matrices and two parts of 32 MB of it: a tensor that factors have made small is formed where it has 64 MB or fewer,
+    and before that part by part anew, as long as mode 0 is to come after the next one. The file is read twice for each
+    of these modes at most. The result has the bits of that in memory.
+
+    Tier: deterministic: the same bits with the same build of NumPy, whose LAPACK finds eigenvectors, and number of its
+    threads; Gram matrices and products are of the tier bitwise.
 
     Examples
     --------
@@ -144,6 +150,9 @@ def hosvd(
     Lathauwer, De Moor and Vandewalle 2000, section 4. With `rtol` each of d modes may leave out (rtol - 4 eps)^2 / d of
     the squared norm. `error` is right to 10 percent and 4 eps: sqrt(||x||^2 - ||core||^2), or the residual's where that
     cancels. Tier: deterministic.
+
+    The tensor is read twice. A `numpy.memmap` is not read into memory, which holds Gram matrices, two parts of 32 MB of
+    it, and the core with mode 0 as it is; the result has the bits of that in memory.
 
     Examples
     --------
@@ -291,19 +300,24 @@ class _Wanted:
         dtype = computed_type(self.x) if self.method == "randomized" else np.dtype(np.float64)
         return float(np.finfo(dtype).eps)
 
+    @property
+    def has_grams(self) -> bool:
+        """Whether vectors are found from Gram matrices."""
+        return self.method in ("auto", "gram")
+
     def cheapest(self) -> list[int]:
         """Return the modes in the order that costs least, an eighth of the dimension standing for an unknown rank."""
         return cheapest(self.x.shape, self.ranks or {mode: max(1, self.x.shape[mode] // 8) for mode in self.modes})
 
-    def spectrum(self, x: Array, mode: int) -> Spectrum:
+    def spectrum(self, x: Tensor, mode: int) -> Spectrum:
         """Return that of an unfolding."""
-        return by_qr(x, mode) if self.method == "qr" else by_gram(x, mode)
+        return by_qr(array_of(x), mode) if self.method == "qr" else by_gram(x, mode)
 
-    def leading(self, x: Array, mode: int, key: Key) -> Leading:
+    def leading(self, x: Tensor, mode: int, key: Key) -> Leading:
         """Return vectors of the rank of a mode."""
         assert self.ranks is not None
         if self.method == "randomized":
-            return by_random_rows(x, mode, self.ranks[mode], key)
+            return by_random_rows(array_of(x), mode, self.ranks[mode], key)
         return leading(x, mode, self.ranks[mode], self.method)
 
     def is_met(self, error: float) -> bool:
@@ -316,7 +330,7 @@ class _Wanted:
 
 def _sequential(x: Array, wanted: _Wanted, order: Sequence[int], key: Key) -> TuckerTensor:
     dtype = computed_type(x)
-    y, rest, square = x, 0.0, -1.0
+    y, rest, square = Truncated(x, dtype), 0.0, -1.0
     factors = {}
     for step, mode in enumerate(order):
         if wanted.ranks is None:
@@ -330,8 +344,8 @@ def _sequential(x: Array, wanted: _Wanted, order: Sequence[int], key: Key) -> Tu
             require_range(square, x)
         rest += found.tail
         factors[mode] = factor_of(found.vectors, dtype)
-        y = product_along(y, factors[mode], mode, dtype, transpose=True)
-    core = widened(y).astype(dtype, copy=y is x)
+        y.truncate(mode, factors[mode], order[step + 1 :])
+    core = widened(y.formed()).astype(dtype, copy=not order)
     tensor = TuckerTensor(core, [factors[mode] for mode in sorted(factors)], sorted(factors))
     tensor.error = error_of(x, tensor, square, rest, wanted.unit) if order else 0.0
     return tensor if wanted.is_met(tensor.error) else _sequential(x, wanted, order, key)
@@ -340,17 +354,31 @@ def _sequential(x: Array, wanted: _Wanted, order: Sequence[int], key: Key) -> Tu
 def _at_once(x: Array, wanted: _Wanted, key: Key) -> TuckerTensor:
     dtype, square = computed_type(x), 0.0
     factors: dict[int, Array] = {}
-    for mode in wanted.modes:
+
+    def find(mode: int, tensor: Known) -> None:
+        nonlocal square
         if wanted.ranks is None:
-            spectrum = wanted.spectrum(x, mode)
+            spectrum = wanted.spectrum(tensor, mode)
             found = spectrum.first(spectrum.rank_for(wanted.target * spectrum.square / len(wanted.modes)))
         else:
-            found = wanted.leading(x, mode, key)
+            found = wanted.leading(tensor, mode, key)
         if not factors:
             square = found.square
             require_range(square, x)
         factors[mode] = factor_of(found.vectors, dtype)
-    core = products(x, {mode: factor.T for mode, factor in factors.items()})
+
+    others = [mode for mode in wanted.modes if mode != 0]
+    known = Known(x, grams(x, others) if wanted.has_grams else {})
+    for mode in others:
+        find(mode, known)
+    if x.ndim == 1:
+        core = widened(x).astype(dtype)
+    else:
+        core, matrix = projected(x, factors, dtype, wanted.has_grams and 0 in wanted.modes)
+        known = Known(x, {0: matrix} if wanted.has_grams else {})
+    if 0 in wanted.modes:
+        find(0, known)
+        core = product_along(core, factors[0], 0, dtype, transpose=True)
     tensor = TuckerTensor(core, [factors[mode] for mode in sorted(factors)], sorted(factors))
     if factors:
         rest = square - squared_norm(core)

@@ -12,8 +12,8 @@ from sorgum._arguments.arrays import Array
 from sorgum._arguments.halves import widened
 from sorgum.random import Key, fold_in, normal
 from sorgum.tucker._eigenvectors import leading_eigenvectors
-from sorgum.tucker._gram import gram
 from sorgum.tucker._multi_mode_dot import product_along
+from sorgum.tucker._slabs import Tensor, array_of, gram_of
 
 __all__ = ["Leading", "Spectrum", "by_gram", "by_qr", "by_random_rows", "factor_of", "leading", "squared_norm"]
 
@@ -52,9 +52,9 @@ class Spectrum(NamedTuple):
         return Leading(self.vectors[:, :rank], float(self.tails[rank]), self.square)
 
 
-def by_gram(x: Array, mode: int) -> Spectrum:
+def by_gram(x: Tensor, mode: int) -> Spectrum:
     """Return the spectrum from the Gram matrix, formed in float64: squares below n u of the largest are noise."""
-    g = gram(x, mode)
+    g = gram_of(x, mode)
     return _spectrum(g, _trace(g))
 
 
@@ -105,11 +105,11 @@ def by_random_rows(x: Array, mode: int, rank: int, key: Key) -> Leading:
     return Leading(vectors, max(square - spectrum.square + found.tail, 0.0), square)
 
 
-def leading(x: Array, mode: int, rank: int, method: str) -> Leading:
+def leading(x: Tensor, mode: int, rank: int, method: str) -> Leading:
     """Return so many vectors; "auto" takes QR where a Gram matrix of float64 data cannot tell the last from noise."""
     if method == "qr":
-        return by_qr(x, mode).first(rank)
-    g = gram(x, mode)
+        return by_qr(array_of(x), mode).first(rank)
+    g = gram_of(x, mode)
     total = _trace(g)
     found = leading_eigenvectors(g, rank) if total > 0 else None
     if found is None:
@@ -120,7 +120,7 @@ def leading(x: Array, mode: int, rank: int, method: str) -> Leading:
         result = Leading(vectors, max(total - float(squares.sum()), 0.0), total)
     is_lost = total > 0 and squares[rank - 1] < x.shape[mode] * _EPS * squares[0]
     if is_lost and method == "auto" and x.dtype == np.float64:
-        return by_qr(x, mode).first(rank)
+        return by_qr(array_of(x), mode).first(rank)
     return result
 
 

@@ -112,9 +112,10 @@ def by_cost(costs: Iterable[tuple[int, float, float]]) -> list[int]:
 def cheapest(shape: Sequence[int], ranks: Mapping[int, int]) -> list[int]:
     """Return modes in the order in which truncating them costs least: a Gram matrix and a product for each.
 
-    Of equal ones the last comes first, since a product along it reads the tensor as it lies; then they ascend.
+    Of equal ones the last comes first, since a product along it reads the tensor as it lies. They descend: slabs along
+    axis 0 have whole columns of all unfoldings but that of mode 0.
     """
-    modes = sorted(ranks)[-1:] + sorted(ranks)[:-1]
+    modes = sorted(ranks, reverse=True)
     return by_cost((mode, shape[mode] + 2 * ranks[mode], ranks[mode] / shape[mode]) for mode in modes)
 
 
