@@ -147,7 +147,6 @@ def test_memory(tmp_path: Path) -> None:
         file[i] = np.cos(np.arange(256.0) / (20 + i))[:, None] * row + 0.1 * numbers(
             (400,), np.dtype(np.float64), seed=i
         )
-    file.flush()
     most = 2 * (1 << 22) + sum(8 * n * n for n in shape) + 100 * 2**20
     assert most < 0.75 * file.nbytes
     del file
