@@ -2,9 +2,11 @@
 
 import ctypes
 import os
+import re
 import resource
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -50,6 +52,21 @@ def test_memory_in_view_is_not_given_away() -> None:
     others = [sg.special.log_softmax(x) for _ in range(3)]
     assert not any(np.shares_memory(row, other) for other in others)
     assert np.array_equal(row, kept)
+
+
+HUGE = Path("/sys/kernel/mm/transparent_hugepage/enabled")
+
+
+@pytest.mark.skipif(not HUGE.exists(), reason="the system has no huge pages to ask for")
+def test_much_memory_is_asked_for_in_huge_pages() -> None:
+    y = sg.special.exp(np.zeros(4 * MIB, np.float32))
+    inside, flags = False, {}
+    for line in Path("/proc/self/smaps").read_text().splitlines():
+        if found := re.match("([0-9a-f]+)-([0-9a-f]+) ", line):
+            inside = int(found[1], 16) <= y.ctypes.data < int(found[2], 16)
+        elif inside and line.startswith("VmFlags:"):
+            flags[y.ctypes.data] = line.split()
+    assert "hg" in flags[y.ctypes.data]
 
 
 def test_the_limit_holds() -> None:
