@@ -68,7 +68,7 @@ void sweep_rows(const System<T>& system, const SweepArguments& a) {
         poll();  // also where there are no rows
         SquaresSum squares = kNoSquares;
         const auto half = [&](bool backward, bool last) {
-            const Step<T> step = {omega, backward, false, lower.data(), upper.data(), nullptr, 0};
+            const Step<T> step = {omega, backward, false, lower.data(), upper.data()};
             sorgum::sor::sweep(system, step, bs.data(), xs.data(), last && norms != nullptr ? &squares : nullptr, poll);
         };
         if (a.direction == Direction::symmetric)
@@ -158,7 +158,7 @@ void Relaxation::half_solve(const ArrayView& b, double omega, Half half, const A
         const index_t bytes = structure.rows * static_cast<index_t>(sizeof(T));
         if (from != to)
             check_apart(name, "out", to, "b", from, bytes);
-        const Step<T> step = {omega_of<T>(name, omega), half == Half::upper, true, nullptr, nullptr, nullptr, 0};
+        const Step<T> step = {omega_of<T>(name, omega), half == Half::upper, true, nullptr, nullptr};
         const FpGuard guard;
         const AtPlaces<T> bs(structure, from);
         InterruptPoll poll;
@@ -187,7 +187,7 @@ void Relaxation::precondition(const ArrayView& r, double omega, const ArrayView&
         InterruptPoll poll;
         T* const ys = of.in_natural_order() ? to : rs.data();
         const auto half = [&](bool upper, const T* b) {
-            sorgum::sor::sweep(of, {factor, upper, true, nullptr, nullptr, nullptr, 0}, b, ys, nullptr, poll);
+            sorgum::sor::sweep(of, {factor, upper, true, nullptr, nullptr}, b, ys, nullptr, poll);
         };
         half(false, rs.data());
         const index_t places = of.in_natural_order() ? structure.rows : structure.padded_rows();

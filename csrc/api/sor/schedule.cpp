@@ -1,6 +1,7 @@
 #include "api/sor/schedule.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "core/interrupt.h"
 
@@ -8,57 +9,73 @@ namespace sorgum::sor {
 
 namespace {
 
-constexpr index_t kPieceRows = 256;  // between two looks at what others have done
 constexpr index_t kLeastReach = 32;  // rows that a run's first one is apart from those that it depends on
 constexpr index_t kEnoughRuns = 32;  // for threads to share
 constexpr index_t kFewestRuns = 2;
+constexpr index_t kPieces = 4;  // of a run: so many threads can follow each other
+constexpr index_t kMostPieceRows = 256;
 
-// Calls visit(row, column) for the entries of a slot. `columns`: of the block's gathered slots, which it goes on in.
+index_t at(const std::vector<index_t>& v, index_t i) { return v[static_cast<std::size_t>(i)]; }
+
+// Calls visit(first row, last row, column - row) for entries of neighbouring rows at one distance from the diagonal.
 template <class Visit>
-void for_each_pair(const Slot& slot, index_t block, const std::int32_t*& columns, Visit&& visit) {
-    for (index_t i = 0; i < kBlock; ++i)
-        if ((slot.present >> i & 1) != 0)
-            visit(block * kBlock + i, block * kBlock + (slot.offset == kGathered ? columns[i] : i + slot.offset));
-    columns += slot.offset == kGathered ? kBlock : 0;
-}
-
-// Calls visit(slot, columns) for the slots of a block.
-template <class Visit>
-void for_each_slot(const Structure& structure, index_t block, Visit&& visit) {
-    const Pattern& pattern = structure.pattern_of(block);
-    const std::int32_t* columns =
-        structure.columns.data() + structure.block[static_cast<std::size_t>(block)].columns * kBlock;
-    for (index_t k = 0; k < pattern.left + pattern.right; ++k)
-        visit(structure.slot[static_cast<std::size_t>(pattern.slots + k)], columns);
-}
-
-// How far each row is from the last one before it that it is coupled with.
-std::vector<index_t> reaches(const Structure& structure) {
-    std::vector<index_t> reach(static_cast<std::size_t>(structure.rows), INT64_MAX);
+void for_each_stretch(const Structure& structure, Visit&& visit) {
     InterruptPoll poll;
-    for (index_t block = 0; block < structure.blocks; ++block) {
-        if (block % kRowsBetweenPolls == 0)
-            poll();
-        for_each_slot(structure, block, [&](const Slot& slot, const std::int32_t*& columns) {
-            for_each_pair(slot, block, columns, [&](index_t row, index_t column) {
-                index_t& of = reach[static_cast<std::size_t>(std::max(row, column))];
-                of = std::min(of, std::abs(row - column));
-            });
-        });
+    for (index_t block = 0, end; block < structure.blocks; block = end) {
+        const index_t number = structure.block[static_cast<std::size_t>(block)].pattern;
+        const Pattern& pattern = structure.pattern_of(block);
+        end = block + 1;
+        while (end < structure.blocks && end - block < kRowsBetweenPolls &&
+               structure.block[static_cast<std::size_t>(end)].pattern == number)
+            ++end;
+        poll();
+        const index_t gathered = [&] {
+            index_t count = 0;
+            for (index_t k = 0; k < pattern.left + pattern.right; ++k)
+                count += structure.slot[static_cast<std::size_t>(pattern.slots + k)].offset == kGathered ? 1 : 0;
+            return count;
+        }();
+        const std::int32_t* const columns =
+            structure.columns.data() + structure.block[static_cast<std::size_t>(block)].columns * kBlock;
+        index_t before = 0;  // gathered slots
+        for (index_t k = 0; k < pattern.left + pattern.right; ++k) {
+            const Slot& slot = structure.slot[static_cast<std::size_t>(pattern.slots + k)];
+            if (slot.offset != kGathered && slot.present == 0xFFFF) {
+                visit(block * kBlock, end * kBlock - 1, slot.offset);
+                continue;
+            }
+            for (index_t b = block; b < end; ++b) {
+                const std::int32_t* const own = columns + ((b - block) * gathered + before) * kBlock;
+                const auto offset = [&](index_t i) { return slot.offset == kGathered ? own[i] - i : slot.offset; };
+                for (index_t i = 0, last; i < kBlock; i = last + 1) {
+                    last = i;
+                    if ((slot.present >> i & 1) == 0)
+                        continue;
+                    while (last + 1 < kBlock && (slot.present >> (last + 1) & 1) != 0 && offset(last + 1) == offset(i))
+                        ++last;
+                    visit(b * kBlock + i, b * kBlock + last, offset(i));
+                }
+            }
+            before += slot.offset == kGathered ? 1 : 0;
+        }
     }
-    return reach;
 }
 
 // The rows that begin runs: as far from what they depend on as leaves enough of them.
 std::vector<index_t> beginnings(const Structure& structure) {
-    const std::vector<index_t> reach = reaches(structure);
+    std::vector<index_t> reach(static_cast<std::size_t>(structure.rows), INT64_MAX);  // to the last row it depends on
+    for_each_stretch(structure, [&](index_t first, index_t last, index_t offset) {
+        const index_t distance = std::abs(offset), shift = std::max<index_t>(offset, 0);
+        for (index_t* of = reach.data() + first + shift; of <= reach.data() + last + shift; ++of)
+            *of = std::min(*of, distance);
+    });
     std::vector<index_t> found;
     InterruptPoll poll;
     for (index_t least = index_t(1) << 40; least >= kLeastReach; least /= 2) {
         poll();
         found = {0};
         for (index_t i = 1; i < structure.rows; ++i)
-            if (reach[static_cast<std::size_t>(i)] >= least && i - found.back() >= kLeastReach)
+            if (at(reach, i) >= least && i - found.back() >= kLeastReach)
                 found.push_back(i);
         if (static_cast<index_t>(found.size()) >= kEnoughRuns)
             break;
@@ -68,96 +85,66 @@ std::vector<index_t> beginnings(const Structure& structure) {
 
 class Planner {
 public:
-    Planner(const Structure& structure, Schedule& to) : structure_(structure), to_(to) {
-        const index_t runs = to.runs();
-        for (index_t run = 0; run < runs; ++run) {
-            to.first_piece.push_back(static_cast<index_t>(to.piece_row.size()));
-            const index_t end = to.first_row[static_cast<std::size_t>(run) + 1];
-            for (index_t row = to.first_row[static_cast<std::size_t>(run)]; row < end;
-                 row = (row / kPieceRows + 1) * kPieceRows)
-                to.piece_row.push_back(row);
+    Planner(const Structure& structure, const std::vector<index_t>& runs) : structure_(structure) {
+        const index_t count = static_cast<index_t>(runs.size());
+        const index_t rows = std::clamp(structure.rows / count / kPieces, kBlock, kMostPieceRows) / kBlock * kBlock;
+        for (index_t run = 0; run < count; ++run) {
+            const index_t first = at(runs, run), end = run + 1 < count ? at(runs, run + 1) : structure.rows;
+            to_.first_piece.push_back(pieces());
+            for (index_t row = first; row < end; row = (row / kBlock + rows / kBlock) * kBlock) {
+                to_.first_row.push_back(row);
+                run_.push_back(run);
+            }
         }
-        to.first_piece.push_back(static_cast<index_t>(to.piece_row.size()));
-        to.piece_row.push_back(structure.rows);
-        forward_.resize(to.piece_row.size() - 1);
-        backward_.resize(to.piece_row.size() - 1);
+        to_.first_piece.push_back(pieces());
+        forward_.resize(run_.size());
+        backward_.resize(run_.size());
+        to_.first_row.push_back(structure.rows);
+        for (index_t row = 0, piece = 0; row < structure.rows; row += kBlock) {
+            while (at(to_.first_row, piece + 1) <= row)
+                ++piece;
+            of_block_.push_back(piece);
+        }
     }
 
-    void plan() {
-        index_t run = 0;
-        InterruptPoll poll;
-        for (index_t block = 0; block < structure_.blocks; ++block) {
-            if (block % kRowsBetweenPolls == 0)
-                poll();
-            while (run_end(run) <= block * kBlock)
-                ++run;
-            for_each_slot(structure_, block, [&](const Slot& slot, const std::int32_t*& columns) {
-                if (run_end(run) < (block + 1) * kBlock || !add_ends(slot, block, run))
-                    for_each_pair(slot, block, columns, [&](index_t row, index_t column) {
-                        index_t of_row = run;
-                        while (run_end(of_row) <= row)
-                            ++of_row;
-                        add(row, of_row, column);
-                    });
-            });
-        }
+    Schedule plan() {
+        for_each_stretch(structure_, [&](index_t first, index_t last, index_t offset) {
+            for (index_t row = first, end; row <= last; row = end) {
+                const index_t piece = piece_at(row), other = piece_at(row + offset);
+                end = std::min({last + 1, at(to_.first_row, piece + 1), at(to_.first_row, other + 1) - offset});
+                if (at(run_, piece) != at(run_, other))
+                    couple(std::min(piece, other), std::max(piece, other));
+            }
+        });
         pack(forward_, to_.forward);
         pack(backward_, to_.backward);
+        return std::move(to_);
     }
 
 private:
-    index_t run_end(index_t run) const { return to_.first_row[static_cast<std::size_t>(run) + 1]; }
+    index_t pieces() const { return static_cast<index_t>(run_.size()); }
 
-    // Where all columns of a slot are neighbours, in one run and one piece of it, the first and the last entry of it
-    // tell of those between. The rows are all of one run.
-    bool add_ends(const Slot& slot, index_t block, index_t run) {
-        if (slot.offset == kGathered)
-            return false;
-        const auto lanes = static_cast<unsigned>(slot.present);
-        const index_t low = block * kBlock + __builtin_ctz(lanes), high = block * kBlock + 31 - __builtin_clz(lanes);
-        const index_t other = run_of(low + slot.offset);
-        if (run_of(high + slot.offset) != other)
-            return false;
-        if (other == run)
-            return true;
-        if (piece_of(low + slot.offset, other) != piece_of(high + slot.offset, other))
-            return false;
-        add(low, run, low + slot.offset);
-        add(high, run, high + slot.offset);
-        return true;
+    index_t piece_at(index_t row) const {
+        index_t piece = at(of_block_, row / kBlock);
+        while (at(to_.first_row, piece + 1) <= row)
+            ++piece;
+        return piece;
     }
 
-    index_t run_of(index_t row) {
-        while (row < to_.first_row[static_cast<std::size_t>(last_run_)])
-            --last_run_;
-        while (row >= to_.first_row[static_cast<std::size_t>(last_run_) + 1])
-            ++last_run_;
-        return last_run_;
+    void couple(index_t low, index_t high) {
+        require(forward_[static_cast<std::size_t>(high)], low, true);
+        require(backward_[static_cast<std::size_t>(low)], high, false);
     }
 
-    index_t piece_of(index_t row, index_t run) const {
-        const index_t first = to_.first_row[static_cast<std::size_t>(run)];
-        return to_.first_piece[static_cast<std::size_t>(run)] + row / kPieceRows - first / kPieceRows;
-    }
-
-    void add(index_t row, index_t run, index_t column) {
-        const index_t other = run_of(column);
-        if (other == run)
-            return;
-        const bool after = row > column;
-        const Need low = {after ? other : run, after ? column : row},
-                   high = {after ? run : other, after ? row : column};
-        require(forward_[static_cast<std::size_t>(piece_of(high.row, high.run))], low, true);
-        require(backward_[static_cast<std::size_t>(piece_of(low.row, low.run))], high, false);
-    }
-
-    static void require(std::vector<Need>& needs, const Need& need, bool largest) {
-        for (std::size_t k = needs.size(); k-- > 0;)
-            if (needs[k].run == need.run) {
-                needs[k].row = largest ? std::max(needs[k].row, need.row) : std::min(needs[k].row, need.row);
-                return;
-            }
-        needs.push_back(need);
+    // Of each run what matters is the piece that is swept last.
+    void require(std::vector<Need>& needs, index_t piece, bool largest) const {
+        const index_t run = at(run_, piece);
+        const auto known =
+            std::find_if(needs.rbegin(), needs.rend(), [&](const Need& need) { return need.run == run; });
+        if (known == needs.rend())
+            needs.push_back({run, piece});
+        else
+            known->piece = largest ? std::max(known->piece, piece) : std::min(known->piece, piece);
     }
 
     static void pack(const std::vector<std::vector<Need>>& from, Needs& to) {
@@ -169,22 +156,19 @@ private:
     }
 
     const Structure& structure_;
-    Schedule& to_;
-    index_t last_run_ = 0;
+    Schedule to_;
+    std::vector<index_t> run_;       // of each piece
+    std::vector<index_t> of_block_;  // the piece in which a block begins
     std::vector<std::vector<Need>> forward_, backward_;
 };
 
 }  // namespace
 
 Schedule schedule_of(const Structure& structure) {
-    Schedule schedule;
-    std::vector<index_t> first = beginnings(structure);
-    if (static_cast<index_t>(first.size()) < kFewestRuns)
-        return schedule;
-    first.push_back(structure.rows);
-    schedule.first_row = std::move(first);
-    Planner(structure, schedule).plan();
-    return schedule;
+    const std::vector<index_t> runs = beginnings(structure);
+    if (static_cast<index_t>(runs.size()) < kFewestRuns)
+        return {};
+    return Planner(structure, runs).plan();
 }
 
 }  // namespace sorgum::sor

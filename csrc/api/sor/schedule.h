@@ -1,10 +1,9 @@
 // How several threads sweep in natural order, with the bits that one has.
 //
 // Rows are cut into runs, where a row depends on none shortly before it: at the lines or planes of a grid. A thread
-// takes a run and goes through it piece by piece, each as soon as the rows of other runs that it depends on are done:
-// those before it, in the order of the sweep, that have an entry in one of its columns or it in theirs. Runs are taken
-// in the
-// order of the sweep, so that whoever waits waits for one that is under way.
+// takes a run and goes through it piece by piece, each as soon as the pieces of other runs that it depends on are done:
+// those of rows before it, in the order of the sweep, that have an entry in one of its columns or it in theirs. Runs
+// are taken in the order of the sweep, so that whoever waits waits for one that is under way.
 #pragma once
 
 #include <memory>
@@ -15,9 +14,9 @@
 
 namespace sorgum::sor {
 
-// A piece may start when this run has done this row.
+// A piece may be swept when this run has done this piece.
 struct Need {
-    index_t run, row;
+    index_t run, piece;
 };
 
 struct Needs {
@@ -26,12 +25,11 @@ struct Needs {
 };
 
 struct Schedule {
-    std::vector<index_t> first_row;    // of each run, and the number of rows; empty where threads are no help
-    std::vector<index_t> first_piece;  // of each run
-    std::vector<index_t> piece_row;    // where each piece begins, and the number of rows
+    std::vector<index_t> first_piece;  // of each run, and the number of pieces; empty where threads are no help
+    std::vector<index_t> first_row;    // of each piece, and the number of rows
     Needs forward, backward;
 
-    index_t runs() const { return first_row.empty() ? 0 : static_cast<index_t>(first_row.size()) - 1; }
+    index_t runs() const { return first_piece.empty() ? 0 : static_cast<index_t>(first_piece.size()) - 1; }
 };
 
 Schedule schedule_of(const Structure& structure);

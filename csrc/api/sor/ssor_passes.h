@@ -173,7 +173,7 @@ private:
     // scratch) for each: what they read and write is in cache, where passes over whole vectors would go to memory.
     template <class Before, class After>
     SquaresSum along(bool upper, const AlignedArray<T>& from, AlignedArray<T>& to, Before&& before, After&& after) {
-        const Step<T> step = {omega_, upper, true, nullptr, nullptr, nullptr, 0};
+        const Step<T> step = {omega_, upper, true, nullptr, nullptr};
         const Blocks<T> blocks = system_.blocks();
         const auto solve = sor_blocks_sweep(kernels(), T());
         Scratch& s = scratch_of(1).front();

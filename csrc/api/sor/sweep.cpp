@@ -84,7 +84,7 @@ struct Sweeper {
 };
 
 struct alignas(64) Progress {
-    std::atomic<index_t> row;  // forward: the first one that is not done; backward: the last one that is
+    std::atomic<index_t> piece;  // forward: the first one that is not done; backward: the last one that is
 };
 
 // All rows in natural order by several threads (api/sor/schedule.h).
@@ -93,15 +93,15 @@ class Runs {
 public:
     Runs(Sweeper<T>& sweeper, const Schedule& schedule, int threads, InterruptPoll& poll)
         : sweeper_(sweeper),
+          backward_(sweeper.step.backward),
           schedule_(schedule),
-          needs_(sweeper.step.backward ? schedule.backward : schedule.forward),
+          needs_(backward_ ? schedule.backward : schedule.forward),
           progress_(new Progress[static_cast<std::size_t>(schedule.runs())]),
           took_part_(static_cast<std::size_t>(threads)),
           threads_(threads),
           poll_(poll) {
         for (index_t run = 0; run < schedule.runs(); ++run)
-            progress_[static_cast<std::size_t>(run)].row =
-                schedule.first_row[static_cast<std::size_t>(run) + (sweeper.step.backward ? 1 : 0)];
+            progress_[static_cast<std::size_t>(run)].piece = first_piece(backward_ ? run + 1 : run);
     }
 
     void sweep() {
@@ -109,24 +109,51 @@ public:
         poll_();
         parallel_for(runs, threads_, [&](index_t task, int slot) {
             took_part_[static_cast<std::size_t>(slot)] = 1;
-            one(sweeper_.step.backward ? runs - 1 - task : task, slot);
+            one(backward_ ? runs - 1 - task : task, slot);
         });
         last_threads = static_cast<int>(std::count(took_part_.begin(), took_part_.end(), 1));
     }
 
 private:
+    index_t first_piece(index_t run) const { return schedule_.first_piece[static_cast<std::size_t>(run)]; }
+    index_t first_row(index_t piece) const { return schedule_.first_row[static_cast<std::size_t>(piece)]; }
+    // What a sweep comes to first in a run, and behind what it comes to last.
+    index_t first_block(index_t run) const { return first_row(first_piece(run)) / kBlock; }
+    index_t end_block(index_t run) const { return ceil_div(first_row(first_piece(run + 1)), kBlock); }
+
     void one(index_t run, int slot) {
-        const bool backward = sweeper_.step.backward;
-        const index_t first = schedule_.first_piece[static_cast<std::size_t>(run)];
-        const index_t last = schedule_.first_piece[static_cast<std::size_t>(run) + 1];
-        std::atomic<index_t>& progress = progress_[static_cast<std::size_t>(run)].row;
+        const index_t first = first_piece(run), last = first_piece(run + 1);
+        std::atomic<index_t>& progress = progress_[static_cast<std::size_t>(run)].piece;
         for (index_t k = first; k < last; ++k) {
-            const auto piece = static_cast<std::size_t>(backward ? first + (last - 1 - k) : k);
-            if (!wait_for(piece, slot))
+            const index_t piece = backward_ ? first + (last - 1 - k) : k;
+            if (!wait_for(static_cast<std::size_t>(piece), slot))
                 return;
-            const index_t begin = schedule_.piece_row[piece], end = schedule_.piece_row[piece + 1];
-            sweeper_.kernel(sweeper_.a, sweeper_.step, sweeper_.b, sweeper_.x, begin, end);
-            progress.store(backward ? begin : end, std::memory_order_release);
+            sweep_rows(run, first_row(piece), first_row(piece + 1));
+            progress.store(backward_ ? piece : piece + 1, std::memory_order_release);
+        }
+    }
+
+    // At the end of a run the blocks that are fetched are the first ones of the run that the thread takes next, if
+    // threads take turns.
+    void sweep_rows(index_t run, index_t begin, index_t end) const {
+        Step<T> step = sweeper_.step;
+        const auto kernel = [&](index_t first, index_t last) {
+            if (first < last)
+                sweeper_.kernel(sweeper_.a, step, sweeper_.b, sweeper_.x, first, last);
+        };
+        const index_t next = backward_ ? run - threads_ : run + threads_, near = step.ahead;
+        if (next < 0 || next >= schedule_.runs())
+            return kernel(begin, end);
+        if (backward_) {
+            const index_t turn = std::clamp((first_block(run) + near) * kBlock, begin, end);
+            kernel(turn, end);
+            step.ahead = first_block(run) + near - end_block(next);
+            kernel(begin, turn);
+        } else {
+            const index_t turn = std::clamp((end_block(run) - near) * kBlock, begin, end);
+            kernel(begin, turn);
+            step.ahead = first_block(next) - (end_block(run) - near);
+            kernel(turn, end);
         }
     }
 
@@ -134,10 +161,10 @@ private:
     bool wait_for(std::size_t piece, int slot) {
         for (index_t k = needs_.first[piece]; k < needs_.first[piece + 1]; ++k) {
             const Need& need = needs_.all[static_cast<std::size_t>(k)];
-            const std::atomic<index_t>& progress = progress_[static_cast<std::size_t>(need.run)].row;
+            const std::atomic<index_t>& progress = progress_[static_cast<std::size_t>(need.run)].piece;
             for (int looks = 0;; ++looks) {
-                const index_t row = progress.load(std::memory_order_acquire);
-                if (sweeper_.step.backward ? row <= need.row : row > need.row)
+                const index_t done = progress.load(std::memory_order_acquire);
+                if (backward_ ? done <= need.piece : done > need.piece)
                     break;
                 if (tasks_stopped())
                     return false;
@@ -153,6 +180,7 @@ private:
     }
 
     Sweeper<T>& sweeper_;
+    const bool backward_;
     const Schedule& schedule_;
     const Needs& needs_;
     std::unique_ptr<Progress[]> progress_;

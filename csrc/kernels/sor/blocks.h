@@ -66,11 +66,12 @@ struct Blocks {
 template <class T>
 struct Step {
     T omega;
-    bool backward;           // from the last row to the first
-    bool half;               // x is taken for 0 before, so that the half of the matrix that lies ahead is not read
-    const T *lower, *upper;  // where not null: x_i = min(max(c, lower_i), upper_i)
-    double* change;          // where not null: a_ii (x_i - x_i before) of the rows from `change_first` on
-    index_t change_first;
+    bool backward;             // from the last row to the first
+    bool half;                 // x is taken for 0 before, so that the half of the matrix that lies ahead is not read
+    const T *lower, *upper;    // where not null: x_i = min(max(c, lower_i), upper_i)
+    double* change = nullptr;  // where not null: a_ii (x_i - x_i before) of the rows from `change_first` on
+    index_t change_first = 0;
+    index_t ahead = 16;  // blocks: how far before it is swept one is fetched
 };
 
 template <class T>

@@ -252,10 +252,11 @@ SORGUM_INLINE void sweep_chain(const Blocks<T>& a, const Step<T>& step, const T*
     last = now;
 }
 
-// Blocks are fetched so many ahead of the one that is swept, by hand: the chains keep the processor from looking ahead
-// by itself, and what is read block by block from high to low addresses it hardly sees coming. A block of a grid takes
-// 4 to 30 lines; long rows lie in few streams of memory, which it finds.
-inline constexpr index_t kBlocksAhead = 16, kMostLines = 64;
+// Blocks are fetched ahead of the one that is swept, by hand: the chains keep the processor from looking ahead by
+// itself, and what is read block by block from high to low addresses it hardly sees coming. A block of a grid takes 4
+// to 30 lines; long rows lie in few streams of memory, which it finds.
+inline constexpr index_t kMostLines = 64;
+inline constexpr index_t kFetched = 16;  // blocks ahead, by residuals
 
 template <class T>
 SORGUM_INLINE void fetch_lines(const T* base, index_t first, index_t slots) {
@@ -307,7 +308,7 @@ void blocks_sweep_kernel(const Blocks<T>& a, const Step<T>& step, const T* b, T*
         const index_t block = first_block + (step.backward ? blocks - 1 - k : k), row = block * kBlock;
         const index_t rows = a.patterns[a.blocks[block].pattern].rows;
         const index_t low = first > row ? first - row : 0, high = last - row < rows ? last - row : rows;
-        const index_t ahead = step.backward ? block - kBlocksAhead : block + kBlocksAhead;
+        const index_t ahead = step.backward ? block - step.ahead : block + step.ahead;
         if (ahead >= 0 && ahead < a.count) {
             fetch_block(a, ahead);
             fetch_vectors(a, step.backward, b, x, ahead);
@@ -358,8 +359,8 @@ SORGUM_INLINE void residual_of_block(const Blocks<T>& a, const T* b, const T* x,
 template <class T>
 void blocks_residual_kernel(const Blocks<T>& a, const T* b, const T* x, index_t first, index_t last, double* r) {
     for (index_t block = first; block < last; ++block) {
-        if (block + kBlocksAhead < a.count)
-            fetch_block(a, block + kBlocksAhead);
+        if (block + kFetched < a.count)
+            fetch_block(a, block + kFetched);
         residual_of_block(a, b, x, block, r + (block - first) * kBlock);
     }
 }
