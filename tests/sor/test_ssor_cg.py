@@ -154,6 +154,34 @@ def test_a_guess_that_solves_it_stays() -> None:
     assert result.x is not x0
 
 
+def test_right_hand_sides_side_by_side() -> None:
+    """Each column is what a call of its own gives, and meets a tolerance of its own."""
+    a = grid((30, 31), False, np.float64, np.int32)
+    b, x0 = (logits(930 * 3, np.float64, seed=seed).reshape(930, 3) for seed in (1, 2))
+    b[:, 1] *= 1e-6
+    b[:, 2] = 0
+    relaxation = sg.sor.Relaxation(a)
+    seen: list[tuple[int, ...]] = []
+    for start in (None, x0):
+        for columns in (b, np.asfortranarray(b), b[:, :1], b[:, :0]):
+            of = None if start is None else start[:, : columns.shape[1]]
+            seen.clear()
+            found = ssor_cg_result(relaxation, columns, of, rtol=1e-9, callback=lambda x: seen.append(x.shape))
+            assert found.x.shape == columns.shape
+            assert seen == [(930,)] * int(np.sum(found.iterations))
+            for k in range(columns.shape[1]):
+                alone = ssor_cg_result(relaxation, columns[:, k], None if of is None else of[:, k], rtol=1e-9)
+                assert found.x[:, k].tobytes() == alone.x.tobytes()
+                for field in ("info", "iterations", "residual_norm", "tolerance"):
+                    assert getattr(found, field)[k] == getattr(alone, field)
+                assert np.array_equal(found.residuals[k], alone.residuals)
+                assert np.array_equal(found.omegas[k], alone.omegas)
+                assert alone.residual_norm <= 1e-9 * np.linalg.norm(columns[:, k])
+    x, info = ssor_cg(relaxation, b, rtol=1e-9)
+    assert info.tolist() == [0, 0, 0]
+    assert x.tobytes() == ssor_cg_result(relaxation, b, rtol=1e-9).x.tobytes()
+
+
 def test_types_of_matrix_and_vectors() -> None:
     for a, b, expected in (
         (P, B, np.float64),
@@ -161,7 +189,6 @@ def test_types_of_matrix_and_vectors() -> None:
         (P.astype(np.float32), B, np.float64),
         (P.astype(np.int64), B.astype(np.int8), np.float64),
         (sg.sor.Relaxation(P.astype(np.float32)), B, np.float32),
-        (P, B[:, None], np.float64),
     ):
         x, info = ssor_cg(a, b, rtol=1e-6)
         assert (x.dtype, x.shape, info) == (expected, (3,), 0)
@@ -369,9 +396,10 @@ def test_an_error_in_the_callback_is_the_callers() -> None:
         ({"b": [1.0, np.nan, 2.0]}, ValueError, "b must be finite, got nan in row 1"),
         ({"x0": [1.0, 2.0, np.inf]}, ValueError, "x0 must be finite, got inf in row 2"),
         ({"callback": 3}, TypeError, "callback must be callable, got 3"),
-        ({"b": B[:2]}, ValueError, "b must have shape (3,), got (2,)"),
-        ({"b": P}, ValueError, "b must have shape (3,), got (3, 3)"),
-        ({"x0": B[:2]}, ValueError, "x0 must have shape (3,), got (2,)"),
+        ({"b": B[:2]}, ValueError, "b must have shape (3,) or (3, k), got (2,)"),
+        ({"b": P[None]}, ValueError, "b must have shape (3,) or (3, k), got (1, 3, 3)"),
+        ({"x0": B[:2]}, ValueError, "x0 must have shape (3,) or (3, k), got (2,)"),
+        ({"x0": B[:, None]}, ValueError, "x0 must have the shape of b, (3,), got (3, 1)"),
         ({"A": P[:2]}, ValueError, "A must be square, got shape (2, 3)"),
     ],
 )

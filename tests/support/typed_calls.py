@@ -53,7 +53,7 @@ def solvers(matrix: Any, x: npt.NDArray[np.float64]) -> None:
     assert_type(sg.sor.sor(matrix, x, bounds=(x, None)), tuple[npt.NDArray[Any], Any])
     assert_type(sg.sor.sor_result(matrix, x), sg.sor.SolveResult)
     assert_type(sg.sor.sor_result(matrix, x).seconds, float)
-    assert_type(sg.sor.ssor_cg(matrix, x, callback=lambda at: at[0]), tuple[npt.NDArray[Any], int])
+    assert_type(sg.sor.ssor_cg(matrix, x, callback=lambda at: at[0]), tuple[npt.NDArray[Any], Any])
     assert_type(sg.sor.ssor_cg_result(matrix, x), sg.sor.SsorCgResult)
     assert_type(sg.sor.residual_norm(matrix, x, x), float)
     assert_type(sg.sor.SSOR(matrix, 1.5), Any)

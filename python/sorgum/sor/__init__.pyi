@@ -126,7 +126,7 @@ def ssor_cg(
     maxiter: int | None = None,
     callback: Callable[[_Array], Any] | None = None,
     progress: bool = False,
-) -> tuple[_Array, int]: ...
+) -> tuple[_Array, Any]: ...
 def ssor_cg_result(
     A: Any,
     b: _Numbers,

@@ -17,7 +17,7 @@ from sorgum._core import sor as compiled
 from sorgum.interop.arrays import shown
 from sorgum.sor._operands import csr_of, vector_of
 from sorgum.sor._relaxation import Relaxation
-from sorgum.sor._solve import finite
+from sorgum.sor._solve import columns_of
 
 __all__ = ["SsorCgResult", "solved", "ssor_cg", "ssor_cg_result"]
 
@@ -30,32 +30,32 @@ class SsorCgResult:
 
     Parameters
     ----------
-    x : array of shape (n,)
+    x : array of shape (n,) or (n, k)
         The solution, or what there is of it.
-    info : int
+    info : int, or array of shape (k,)
         As that of `ssor_cg`.
-    iterations : int
+    iterations : int, or array of shape (k,)
         How many were done; where `info` is -3, the one that showed that A is not positive definite was the next.
-    residual_norm : float
+    residual_norm : float, or array of shape (k,)
         ||b - A x||, formed from x in float64.
-    tolerance : float
+    tolerance : float, or array of shape (k,)
         What it had to come below: max(atol, rtol ||b||).
-    residuals : array of shape (k, 2)
+    residuals : array of shape (m, 2), or a tuple of them
         Iterations that had been done, and the norm of the residual then: where it was formed from x, at the beginning,
         when omega changed, and when the recurrence said that it would do.
-    omegas : array of shape (k, 2)
+    omegas : array of shape (m, 2), or a tuple of them
         Iterations that had been done when omega changed, and to what; the first is that of the beginning.
     seconds : float
         Without the setting up of a Relaxation.
     """
 
     x: Array
-    info: int
-    iterations: int
-    residual_norm: float
-    tolerance: float
-    residuals: npt.NDArray[np.float64]
-    omegas: npt.NDArray[np.float64]
+    info: Any
+    iterations: Any
+    residual_norm: Any
+    tolerance: Any
+    residuals: Any
+    omegas: Any
     seconds: float
 
 
@@ -70,7 +70,7 @@ def ssor_cg(
     maxiter: int | None = None,
     callback: Callable[[Array], Any] | None = None,
     progress: bool = False,
-) -> tuple[Array, int]:
+) -> tuple[Array, Any]:
     """Solve A x = b for a symmetric positive definite matrix by conjugate gradients with SSOR.
 
     Parameters
@@ -78,10 +78,10 @@ def ssor_cg(
     A : array_like or sparse matrix of shape (n, n), or Relaxation
         Symmetric, which is not checked, and positive definite, or positive semidefinite where b is in its range. As for
         `Relaxation`, which checks and copies it; one that exists already, in natural order, saves that work.
-    b : array_like of shape (n,) or (n, 1)
+    b : array_like of shape (n,) or (n, k)
         float32 or float64, or bool and integers; finite. Where the types of A, b and x0 differ all are converted to
-        float64; to that of a Relaxation.
-    x0 : array_like of shape (n,) or (n, 1), optional
+        float64; to that of a Relaxation. Each column is solved by itself, with a tolerance and factors of its own.
+    x0 : array_like of the shape of `b`, optional
         The first guess, finite, 0 by default; left as it is.
     omega : float or "adaptive", default "adaptive"
         The relaxation factor, between 0 and 2. "adaptive" begins with 1 and changes it when that pays, see below.
@@ -96,9 +96,9 @@ def ssor_cg(
 
     Returns
     -------
-    x : array of shape (n,)
+    x : array of the shape of `b`
         Finite in every case.
-    info : int
+    info : int, or array of shape (k,)
         0: converged, by the residual formed from x in float64. Positive: maxiter, that many iterations did not do. -1:
         diverged: numbers that are not finite turned up. -2: A is singular and b not in its range. -3: A is not positive
         definite, as its diagonal shows or a direction p with p'A p <= 0. -4: the dtype's accuracy is reached: the
@@ -228,45 +228,46 @@ def solved(
     if callback is not None and not callable(callback):
         raise TypeError(f"{name}: callback must be callable, got {shown(callback)}")
     bar = _bar(name) if flag_of(name, "progress", progress) else None  # None where tqdm is not installed
-    right = _column(name, "b", b)
-    first = None if x0 is None else _column(name, "x0", x0)
+    right = vector_of(name, "b", b)
+    first = None if x0 is None else vector_of(name, "x0", x0)
     relaxation = A if isinstance(A, Relaxation) else _relaxation(name, A, right, first)
     n, dtype = relaxation.shape[0], relaxation.dtype
-    for argument, vector in (("b", right), ("x0", first)):
-        if vector is not None and vector.shape != (n,):
-            raise ValueError(f"{name}: {argument} must have shape ({n},), got {vector.shape}")
-        if vector is not None:
-            finite(name, argument, vector)
-    right = np.ascontiguousarray(right, dtype)
-    x = np.zeros(n, dtype) if first is None else np.array(first, dtype, order="C")
+    right = columns_of(name, "b", right, n, None)
+    if first is not None:
+        first = columns_of(name, "x0", first, n, None)
+        if first.shape != right.shape:
+            raise ValueError(f"{name}: x0 must have the shape of b, {right.shape}, got {first.shape}")
+    x = np.zeros(right.shape, dtype) if first is None else np.array(first, dtype, order="C")
     began = time.perf_counter()
     limit = min(max(10 * n, 1000), 100000) if limit is None else min(limit, 2**63 - 1)
-    solver = compiled.SsorCg(relaxation._compiled, right, x, factor, adaptive, relative, absolute, limit)
     step = 1 if callback is not None else _BETWEEN_BARS if bar is not None else 2**62
-    while not solver.finished:
-        before = solver.iterations
-        solver.run(step)
-        if callback is not None and solver.iterations > before:
-            callback(x[:])  # which nobody can resize
-        if bar is not None:
-            bar.update(solver.iterations - before)
+    solvers = []
+    for k in range(1 if right.ndim == 1 else right.shape[1]):
+        column, at = (np.ascontiguousarray(v if v.ndim == 1 else v[:, k], dtype) for v in (right, x))
+        solver = compiled.SsorCg(relaxation._compiled, column, at, factor, adaptive, relative, absolute, limit)
+        while not solver.finished:
+            before = solver.iterations
+            solver.run(step)
+            if callback is not None and solver.iterations > before:
+                callback(at[:])  # which nobody can resize
+            if bar is not None:
+                bar.update(solver.iterations - before)
+        if x.ndim > 1:
+            x[:, k] = at
+        solvers.append(solver)
     if bar is not None:
         bar.close()
-    return SsorCgResult(
-        x,
-        solver.info,
-        solver.iterations,
-        solver.residual,
-        solver.tolerance,
-        np.array(solver.residuals, np.float64).reshape(-1, 2),
-        np.array(solver.omegas, np.float64).reshape(-1, 2),
-        time.perf_counter() - began,
-    )
-
-
-def _column(name: str, argument: str, value: npt.ArrayLike) -> Array:
-    vector = vector_of(name, argument, value)
-    return vector[:, 0] if vector.ndim == 2 and vector.shape[1] == 1 else vector
+    histories = [
+        tuple(np.array(history(solver), np.float64).reshape(-1, 2) for solver in solvers)
+        for history in (lambda solver: solver.residuals, lambda solver: solver.omegas)
+    ]
+    numbers = [(solver.info, solver.iterations, solver.residual, solver.tolerance) for solver in solvers]
+    seconds = time.perf_counter() - began
+    if right.ndim == 1:
+        return SsorCgResult(x, *numbers[0], histories[0][0], histories[1][0], seconds)
+    kinds = (np.int64, np.int64, np.float64, np.float64)
+    many = (np.array([found[k] for found in numbers], kind) for k, kind in enumerate(kinds))
+    return SsorCgResult(x, *many, *histories, seconds)
 
 
 def _relaxation(name: str, A: Any, b: Array, x0: Array | None) -> Relaxation:
