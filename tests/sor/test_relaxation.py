@@ -42,6 +42,21 @@ def matrices(dtype: Any, index: Any = np.int32) -> Iterator[tuple[str, Matrix]]:
     yield "rows without neighbours", dominant(50, 0, dtype, index)
     yield "long rows", dominant(70, 60, dtype, index)
     yield "a band", band(100, 20, dtype)
+    for at in ([0], [99], [40], [47], [3, 50], [48, 60], [0, 33, 99]):
+        yield f"rows {at} are full", arrow(100, at, dtype)
+
+
+def arrow(n: int, at: list[int], dtype: Any) -> Matrix:
+    """Three diagonals, rows without gaps, and a column without gaps."""
+    full = np.zeros((n, n))
+    for offset in (-1, 0, 1):
+        full += np.diag(logits(n - abs(offset), np.float64, seed=offset + 1, scale=1.0), offset)
+    full[at] = logits(len(at) * n, np.float64, seed=7, scale=1.0).reshape(len(at), n)
+    full[:, n // 3] = 0.5
+    np.fill_diagonal(full, 2.0 * n)
+    where = np.nonzero(full)
+    indptr = np.concatenate(([0], np.cumsum(np.count_nonzero(full, axis=1))))
+    return Matrix(indptr.astype(np.int32), where[1].astype(np.int32), full[where].astype(dtype), (n, n))
 
 
 def band(n: int, width: int, dtype: Any) -> Matrix:
@@ -289,6 +304,21 @@ def coupled(n: int, seed: int) -> Matrix:
     return Matrix(indptr.astype(np.int32), where[1].astype(np.int32), full[where], (n, n))
 
 
+def with_a_long_row(a: Matrix, at: int) -> Matrix:
+    """Every 30th element of a row beside those that it has."""
+    row = np.zeros(a.shape[0])
+    row[a.indices[a.indptr[at] : a.indptr[at + 1]]] = a.data[a.indptr[at] : a.indptr[at + 1]]
+    row[::30] += 0.001
+    columns = np.flatnonzero(row)
+    added = len(columns) - (a.indptr[at + 1] - a.indptr[at])
+    parts = (
+        np.concatenate((old[: a.indptr[at]], new, old[a.indptr[at + 1] :])).astype(old.dtype)
+        for old, new in ((a.indices, columns), (a.data, row[columns]))
+    )
+    indices, data = parts
+    return Matrix((a.indptr + added * (np.arange(a.shape[0] + 1) > at)).astype(np.int32), indices, data, a.shape)
+
+
 SHARED = {
     "lines of 100": lambda: grid((90, 100), False, np.float64, np.int32),
     "lines of 97": lambda: grid((80, 97), False, np.float32, np.int32),
@@ -298,6 +328,7 @@ SHARED = {
     "upper entries": lambda: coupled(1500, 2),
     "no entries": lambda: dominant(5000, 0, np.float64, np.int32),
     "entries anywhere": lambda: dominant(3000, 5, np.float64, np.int32),
+    "long rows": lambda: with_a_long_row(grid((90, 100), False, np.float64, np.int32), 4512),
 }
 
 
@@ -433,3 +464,20 @@ def test_the_compiled_class_trusts_nobody() -> None:
     with pytest.raises(TypeError, match="x must have dtype float64, got float32"):
         compiled.sweep(np.zeros(3, np.float32), B, 1.0)
     assert _core.sor.Relaxation is type(compiled)
+
+
+def test_a_long_row_takes_its_own_memory() -> None:
+    """Not sixteen times as much, wherever it lies among short ones."""
+    n = 20000
+    for at in (0, 10007, n - 1):
+        rows = np.arange(n, dtype=np.int64)
+        lengths = np.where(rows == at, n, 1)
+        indptr = np.concatenate(([0], np.cumsum(lengths)))
+        indices = np.concatenate((rows[:at], rows, rows[at + 1 :]))
+        data = np.where(np.repeat(rows, lengths) == indices, 2.0, 1e-6)
+        relaxation = sg.sor.Relaxation(Matrix(indptr, indices, data, (n, n)))
+        assert relaxation._compiled.memory < 3 * n * (8 + 4) + 16 * n + n // 16 * 40
+        x, b = logits(n, np.float64), logits(n, np.float64, seed=1)
+        residual = b - 2 * x
+        residual[at] -= 1e-6 * (x.sum() - x[at])
+        assert relaxation.residual_norm(x, b) == pytest.approx(np.linalg.norm(residual), rel=1e-12)

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cstdint>
 #include <vector>
 
 #include "api/sor/structure.h"
@@ -9,54 +10,36 @@
 
 namespace sorgum::sor {
 
-// The transpose's entries by row: A^T has entries where A has them in columns.
+// Greedy first fit on A + A^T: row after row takes the first color that none of its neighbours before it has. A row
+// tells those after it, in whose columns they may have no entry, of its color. Colors are given 64 at a time: whoever
+// finds none of them free waits for the next ones, and does not matter to those who do.
 template <class Matrix>
-struct Transposed {
-    std::vector<index_t> indptr, columns;
-
-    Transposed(const Matrix& a, index_t n)
-        : indptr(static_cast<std::size_t>(n) + 1), columns(static_cast<std::size_t>(a.indptr[n])) {
-        for (index_t k = 0; k < a.indptr[n]; ++k)
-            ++indptr[static_cast<std::size_t>(a.indices[k]) + 1];
-        for (std::size_t i = 1; i < indptr.size(); ++i)
-            indptr[i] += indptr[i - 1];
-        std::vector<index_t> next(indptr.begin(), indptr.end() - 1);
-        InterruptPoll poll;
+std::vector<std::int32_t> first_fit(const Matrix& a, index_t n) {
+    std::vector<std::int32_t> colors(static_cast<std::size_t>(n), -1);
+    std::vector<std::uint64_t> taken(static_cast<std::size_t>(n));  // a bit for each color
+    InterruptPoll poll;
+    bool all = false;
+    for (std::int32_t first = 0; !all; first += 64) {
+        all = true;
+        std::fill(taken.begin(), taken.end(), 0);
         for (index_t i = 0; i < n; ++i) {
             if (i % kRowsBetweenPolls == 0)
                 poll();
-            for (index_t k = a.indptr[i]; k < a.indptr[i + 1]; ++k)
-                columns[static_cast<std::size_t>(next[static_cast<std::size_t>(a.indices[k])]++)] = i;
+            std::int32_t& own = colors[static_cast<std::size_t>(i)];
+            if (own >= 0 && own < first)
+                continue;
+            std::uint64_t used = taken[static_cast<std::size_t>(i)];
+            for (index_t k = a.indptr[i]; k < a.indptr[i + 1]; ++k) {
+                const std::int32_t color = colors[static_cast<std::size_t>(a.indices[k])] - first;
+                used |= color >= 0 && a.indices[k] < i ? std::uint64_t(1) << color : 0;
+            }
+            own = used == ~std::uint64_t(0) ? -1 : first + __builtin_ctzll(~used);
+            all = all && own >= 0;
+            if (own >= 0)
+                for (index_t k = a.indptr[i]; k < a.indptr[i + 1]; ++k)
+                    if (a.indices[k] > i)
+                        taken[static_cast<std::size_t>(a.indices[k])] |= std::uint64_t(1) << (own - first);
         }
-    }
-};
-
-// Greedy first fit on A + A^T: row after row takes the first color that none of its neighbours has.
-template <class Matrix>
-std::vector<std::int32_t> first_fit(const Matrix& a, index_t n) {
-    const Transposed<Matrix> transposed(a, n);
-    std::vector<std::int32_t> colors(static_cast<std::size_t>(n), -1);
-    std::vector<index_t> taken_by;  // the last row that a color was refused for
-    InterruptPoll poll;
-    for (index_t i = 0; i < n; ++i) {
-        if (i % kRowsBetweenPolls == 0)
-            poll();
-        const auto take = [&](index_t neighbour) {
-            const std::int32_t color = colors[static_cast<std::size_t>(neighbour)];
-            if (color >= 0)
-                taken_by[static_cast<std::size_t>(color)] = i;
-        };
-        for (index_t k = a.indptr[i]; k < a.indptr[i + 1]; ++k)
-            take(a.indices[k]);
-        for (index_t k = transposed.indptr[static_cast<std::size_t>(i)];
-             k < transposed.indptr[static_cast<std::size_t>(i) + 1]; ++k)
-            take(transposed.columns[static_cast<std::size_t>(k)]);
-        std::size_t color = 0;
-        while (color < taken_by.size() && taken_by[color] == i)
-            ++color;
-        if (color == taken_by.size())
-            taken_by.push_back(-1);
-        colors[static_cast<std::size_t>(i)] = static_cast<std::int32_t>(color);
     }
     return colors;
 }
@@ -80,6 +63,7 @@ Places places_by_color(const Matrix& a, index_t n) {
         for (index_t first = 0; first < rows; first += kBlock)
             places.rows.push_back(std::min(kBlock, rows - first));
     }
+    places.of_row.reserve(static_cast<std::size_t>(n));
     for (const std::int32_t color : places.colors)
         places.of_row.push_back(next[static_cast<std::size_t>(color)]++);
     return places;

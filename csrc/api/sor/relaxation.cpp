@@ -113,7 +113,7 @@ index_t Relaxation::memory() const {
     const auto bytes = [](const auto& v) { return static_cast<index_t>(v.capacity() * sizeof(v[0])); };
     return (s.slots + 2 * s.blocks) * kBlock * value + s.gathered * kBlock * 4 + bytes(s.slot) + bytes(s.pattern) +
            bytes(s.block) + bytes(s.first_entry) + bytes(s.places.of_row) + bytes(s.places.rows) +
-           bytes(s.places.colors) + bytes(s.sources.entry) + bytes(s.sources.first);
+           bytes(s.places.colors) + (s.sources.same() ? 0 : s.entries * 8) + bytes(s.sources.first);
 }
 
 void Relaxation::sweep(const SweepArguments& a) const {
@@ -238,8 +238,11 @@ Relaxation::Magnitude Relaxation::magnitude() const {
             const Pattern& pattern = of.structure->pattern_of(block);
             const T* const slots =
                 of.values->slots.data() + of.structure->block[static_cast<std::size_t>(block)].values * kBlock;
-            for (index_t k = 0; k < (pattern.left + pattern.right) * kBlock; ++k)
-                sums[k % kBlock] += std::abs(static_cast<double>(slots[k]));
+            for (index_t k = 0; k < (pattern.left + pattern.right) * kBlock; ++k) {
+                const Slot& slot = of.structure->slot[static_cast<std::size_t>(pattern.slots + k / kBlock)];
+                const index_t row = slot.offset == kOneRow ? __builtin_ctz(slot.present) : k % kBlock;
+                sums[row] += std::abs(static_cast<double>(slots[k]));
+            }
             for (index_t i = 0; i < pattern.rows; ++i) {
                 const T d = std::abs(of.values->diagonal.data()[block * kBlock + i] + of.inverse->shift);
                 found.largest_row = std::max(found.largest_row, sums[i] + static_cast<double>(d));

@@ -32,7 +32,7 @@ void for_each_stretch(const Structure& structure, Visit&& visit) {
         const index_t gathered = [&] {
             index_t count = 0;
             for (index_t k = 0; k < pattern.left + pattern.right; ++k)
-                count += structure.slot[static_cast<std::size_t>(pattern.slots + k)].offset == kGathered ? 1 : 0;
+                count += structure.slot[static_cast<std::size_t>(pattern.slots + k)].offset <= kOneRow ? 1 : 0;
             return count;
         }();
         const std::int32_t* const columns =
@@ -40,12 +40,18 @@ void for_each_stretch(const Structure& structure, Visit&& visit) {
         index_t before = 0;  // gathered slots
         for (index_t k = 0; k < pattern.left + pattern.right; ++k) {
             const Slot& slot = structure.slot[static_cast<std::size_t>(pattern.slots + k)];
-            if (slot.offset != kGathered && slot.present == 0xFFFF) {
+            if (slot.offset > kOneRow && slot.present == 0xFFFF) {
                 visit(block * kBlock, end * kBlock - 1, slot.offset);
                 continue;
             }
             for (index_t b = block; b < end; ++b) {
                 const std::int32_t* const own = columns + ((b - block) * gathered + before) * kBlock;
+                if (slot.offset == kOneRow) {
+                    const index_t i = __builtin_ctz(slot.present), row = b * kBlock + i;
+                    for (index_t k = 0; k < kBlock; ++k)
+                        visit(row, row, own[k] - i);
+                    continue;
+                }
                 const auto offset = [&](index_t i) { return slot.offset == kGathered ? own[i] - i : slot.offset; };
                 for (index_t i = 0, last; i < kBlock; i = last + 1) {
                     last = i;
@@ -56,7 +62,7 @@ void for_each_stretch(const Structure& structure, Visit&& visit) {
                     visit(b * kBlock + i, b * kBlock + last, offset(i));
                 }
             }
-            before += slot.offset == kGathered ? 1 : 0;
+            before += slot.offset <= kOneRow ? 1 : 0;
         }
     }
 }

@@ -25,8 +25,10 @@ struct Places {
 
 // The rows of a matrix in their places, columns ascending, one entry in each: what entries they came from.
 struct Sources {
-    std::vector<index_t> entry;  // empty: the same
-    std::vector<index_t> first;  // of the entries that were in one place, in `entry`; empty: each alone
+    AlignedArray<index_t> entry;  // nothing: the same
+    std::vector<index_t> first;   // of the entries that were in one place, in `entry`; empty: each alone
+
+    bool same() const { return entry.data() == nullptr; }
 };
 
 struct Structure {
@@ -47,7 +49,7 @@ struct Structure {
     index_t row_of(index_t place) const;      // a search: for messages
     index_t source_of(index_t entry) const {  // the first one
         const index_t first = sources.first.empty() ? entry : sources.first[static_cast<std::size_t>(entry)];
-        return sources.entry.empty() ? first : sources.entry[static_cast<std::size_t>(first)];
+        return sources.same() ? first : sources.entry.data()[first];
     }
 };
 

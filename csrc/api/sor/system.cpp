@@ -40,19 +40,23 @@ SquaresSum residual(const System<T>& system, const T* b, const T* x, double* r, 
 
 template <class T>
 void to_places(const Structure& structure, const T* rows, T* places) {
-    std::fill_n(places, structure.padded_rows(), T(0));
-    InterruptPoll poll;
-    for (index_t i = 0; i < structure.rows; ++i) {
-        if (i % kChunk == 0)
-            poll();
-        places[structure.places.of_row[static_cast<std::size_t>(i)]] = rows[i];
-    }
+    for (index_t block = 0; block < structure.blocks; ++block)
+        if (structure.places.rows[static_cast<std::size_t>(block)] < kBlock)
+            std::fill_n(places + block * kBlock, kBlock, T(0));
+    const index_t* const of_row = structure.places.of_row.data();
+    parallel_for_ranges(structure.rows, kChunk, threads_for(structure.rows), [&](index_t begin, index_t end, int) {
+        for (index_t i = begin; i < end; ++i)
+            places[of_row[i]] = rows[i];
+    });
 }
 
 template <class T>
 void from_places(const Structure& structure, const T* places, T* rows) {
-    for (index_t i = 0; i < structure.rows; ++i)
-        rows[i] = places[structure.places.of_row[static_cast<std::size_t>(i)]];
+    const index_t* const of_row = structure.places.of_row.data();
+    parallel_for_ranges(structure.rows, kChunk, threads_for(structure.rows), [&](index_t begin, index_t end, int) {
+        for (index_t i = begin; i < end; ++i)
+            rows[i] = places[of_row[i]];
+    });
 }
 
 #define SORGUM_SYSTEM(T)                                                                         \

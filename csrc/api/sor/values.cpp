@@ -31,7 +31,7 @@ bool is_normal_with_reciprocal(T d) {
     return size >= least && size <= T(1) / least;
 }
 
-// Calls visit(row of the block, slot, entry) in the order of the entries; the diagonal has slot -1.
+// Calls visit(row of the block, slot, place in it, entry) in the order of the entries; the diagonal has slot -1.
 template <class Visit>
 void for_each_entry(const Structure& structure, index_t block, Visit&& visit) {
     const Pattern& pattern = structure.pattern_of(block);
@@ -40,9 +40,14 @@ void for_each_entry(const Structure& structure, index_t block, Visit&& visit) {
     for (index_t i = 0; i < pattern.rows; ++i)
         for (index_t k = 0; k <= pattern.left + pattern.right; ++k) {
             if (k == pattern.left)
-                visit(i, index_t(-1), entry++);
-            if (k < pattern.left + pattern.right && (slots[k].present >> i & 1) != 0)
-                visit(i, k, entry++);
+                visit(i, index_t(-1), i, entry++);
+            if (k == pattern.left + pattern.right || (slots[k].present >> i & 1) == 0)
+                continue;
+            if (slots[k].offset != kOneRow)
+                visit(i, k, i, entry++);
+            else
+                for (index_t m = 0; m < kBlock; ++m)
+                    visit(i, k, m, entry++);
         }
 }
 
@@ -53,14 +58,15 @@ public:
 
     T value(index_t entry) const {
         const Sources& from = structure_.sources;
-        if (from.entry.empty())
+        if (from.same())
             return data_[entry];
+        const index_t* const source = from.entry.data();
         const auto k = static_cast<std::size_t>(entry);
         if (from.first.empty())
-            return data_[from.entry[k]];
-        T sum = data_[from.entry[static_cast<std::size_t>(from.first[k])]];
+            return data_[source[k]];
+        T sum = data_[source[from.first[k]]];
         for (index_t m = from.first[k] + 1; m < from.first[k + 1]; ++m)
-            sum += data_[from.entry[static_cast<std::size_t>(m)]];
+            sum += data_[source[m]];
         return sum;
     }
 
@@ -72,7 +78,7 @@ public:
         T* const vectors = vectors_.data();
         const index_t first = structure_.first_entry[static_cast<std::size_t>(block)];
         const index_t count = static_cast<index_t>(targets.size());
-        if (structure_.sources.entry.empty())
+        if (structure_.sources.same())
             for (index_t k = 0; k < count; ++k)
                 vectors[targets[static_cast<std::size_t>(k)]] = data_[first + k];
         else
@@ -95,8 +101,8 @@ private:
             known.pattern = pattern;
             known.targets.clear();
             const index_t slots = structure_.pattern_of(block).left + structure_.pattern_of(block).right;
-            for_each_entry(structure_, block, [&](index_t i, index_t slot, index_t) {
-                known.targets.push_back((slot < 0 ? slots : slot) * kBlock + i);
+            for_each_entry(structure_, block, [&](index_t, index_t slot, index_t m, index_t) {
+                known.targets.push_back((slot < 0 ? slots : slot) * kBlock + m);
             });
         }
         if (pattern != last_pattern_) {
@@ -132,7 +138,7 @@ std::string where(const Structure& structure, index_t block, index_t i, index_t 
 template <class T>
 void refuse(const char* function, const Structure& structure, const Values<T>& values, T shift) {
     for (index_t block = 0; block < structure.blocks; ++block)
-        for_each_entry(structure, block, [&](index_t i, index_t slot, index_t entry) {
+        for_each_entry(structure, block, [&](index_t i, index_t slot, index_t m, index_t entry) {
             const T d = values.diagonal.data()[block * kBlock + i] + shift;
             const std::string prefix = std::string(function) + ": ";
             if (slot < 0 && !is_normal_with_reciprocal(d))
@@ -140,7 +146,7 @@ void refuse(const char* function, const Structure& structure, const Values<T>& v
                                  text(d) + where(structure, block, i, entry));
             const index_t at = structure.block[static_cast<std::size_t>(block)].values + slot;
             if (slot >= 0 && is_normal_with_reciprocal(d)) {
-                const T a = values.slots.data()[at * kBlock + i];
+                const T a = values.slots.data()[at * kBlock + m];
                 if (!std::isfinite(a * (T(1) / d)))
                     throw ValueError(prefix + "A must have entries that are finite, and so over their diagonal, got " +
                                      text(a) + " over " + text(d) + where(structure, block, i, entry));

@@ -24,11 +24,14 @@ namespace sorgum::sor {
 
 inline constexpr index_t kBlock = 16;  // rows of a block: the lanes of a vector
 
+// Offsets of slots that have columns.
 inline constexpr index_t kGathered = INT64_MIN;
+inline constexpr index_t kOneRow = INT64_MIN + 1;
 
-// An entry of each row that has one here.
+// An entry of each row that has one here; or, where a row is much longer than all others of its block, 16 consecutive
+// entries of that row.
 struct Slot {
-    index_t offset;         // column minus row, the same for all; or kGathered: each has its own
+    index_t offset;         // column minus row, the same for all; or kGathered: each has its own; or kOneRow
     std::uint16_t present;  // rows of the block with an entry: bit i is row i
     std::uint16_t inner;    // those of them whose column is a row of the block, too
 };
@@ -44,7 +47,7 @@ struct Pattern {
 struct Block {
     index_t pattern;
     index_t values;   // where those of its slots begin, in slots
-    index_t columns;  // where those of its gathered slots begin, in slots
+    index_t columns;  // where those of its slots that have some begin, in slots
 };
 
 // Vectors of values, columns as differences to the block's first row. Lanes without an entry have value 0, and 0 for a

@@ -17,7 +17,7 @@ struct AtSlot {
     const std::int32_t* columns;
 
     SORGUM_INLINE void next() {
-        columns += slot->offset == kGathered ? kBlock : 0;
+        columns += slot->offset <= kOneRow ? kBlock : 0;
         values += kBlock;
         ++slot;
     }
@@ -41,8 +41,24 @@ SORGUM_INLINE vec<T> columns_of(const AtSlot<T>& at, const T* x) {
     return at.slot->offset == kGathered ? gather(x, at.columns) : load(x + at.slot->offset);
 }
 
+// The chain of one row goes on over 16 entries.
+template <class T, class V>
+SORGUM_INLINE V add_one_row(const AtSlot<T>& at, const T* x, V s) {
+    using Number = element_t<V>;
+    Number lanes[kBlock];
+    store(lanes, s);
+    const int row = __builtin_ctz(at.slot->present);
+    Number sum = lanes[row];
+    for (int k = 0; k < kBlock; ++k)
+        sum = fma(static_cast<Number>(at.values[k]), static_cast<Number>(x[at.columns[k]]), sum);
+    lanes[row] = sum;
+    return load(lanes);
+}
+
 template <class T>
 SORGUM_INLINE vec<T> add_slot(const AtSlot<T>& at, const T* x, unsigned lanes, vec<T> s) {
+    if (at.slot->offset == kOneRow)
+        return add_one_row(at, x, s);
     const vec<T> sum = fma(load(at.values), columns_of(at, x), s);
     return lanes == kAllLanes ? sum : select_bits(lanes, sum, s);
 }
@@ -228,8 +244,13 @@ SORGUM_INLINE void sweep_chain(const Blocks<T>& a, const Step<T>& step, const T*
         T s = fma(link.values[first], known ? last : here[first - ahead], sums[first]);
         for (index_t k = 0; k < others; ++k) {
             link.next();
-            if ((link.slot->present & first_lane) != 0)
+            if ((link.slot->present & first_lane) == 0)
+                continue;
+            if (link.slot->offset != kOneRow)
                 s = fma(link.values[first], here[column_of(link, first)], s);
+            else
+                for (int m = 0; m < kBlock; ++m)
+                    s = fma(link.values[m], here[link.columns[m]], s);
         }
         const T old = step.half ? T(0) : here[first];
         now = fma(step.omega * a.inverse[row + first], b[row + first] - s, (T(1) - step.omega) * old);
@@ -284,7 +305,7 @@ SORGUM_INLINE void fetch_vectors(const Blocks<T>& a, bool backward, const T* b, 
     if (slots == 0)
         return;
     const index_t offset = a.slots[pattern.slots + (backward ? 0 : slots - 1)].offset;
-    if (offset != kGathered)
+    if (offset > kOneRow)
         fetch_lines(x, row + offset, 1);
 }
 
@@ -346,6 +367,10 @@ SORGUM_INLINE void residual_of_block(const Blocks<T>& a, const T* b, const T* x,
     f64x16 s = splat<f64x16>(0.0);
     const auto add = [&](index_t slots) SORGUM_LAMBDA {
         for (index_t k = 0; k < slots; ++k, at.next()) {
+            if (at.slot->offset == kOneRow) {
+                s = add_one_row(at, x + row, s);
+                continue;
+            }
             const f64x16 sum = fma(wide(load(at.values)), wide(columns_of(at, x + row)), s);
             s = at.slot->present == kAllLanes ? sum : select_bits(at.slot->present, sum, s);
         }
