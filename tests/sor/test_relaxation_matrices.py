@@ -1,5 +1,7 @@
 """What Relaxation refuses, with the whole message, and that nothing beyond any array is touched."""
 
+import copy
+import pickle
 import re
 import signal
 import sys
@@ -285,6 +287,11 @@ def test_memory_that_runs_out() -> None:
         sg.sor.Relaxation(a)
 
 
+def sweep_for_ever(relaxation: sg.sor.Relaxation, x: Any, b: Any, timer: threading.Timer) -> None:
+    timer.start()  # here, so that the signal comes nowhere else, however busy the machine is
+    relaxation.sweep(x, b, 1.5, iterations=10**9)
+
+
 def test_an_interrupt_ends_a_sweep_and_all_threads(threads: Callable[[int], None]) -> None:
     """Within 100 milliseconds on an idle machine; ten times that are allowed on a busy one."""
     a = grid((400, 500), False, np.float64, np.int32)
@@ -296,9 +303,8 @@ def test_an_interrupt_ends_a_sweep_and_all_threads(threads: Callable[[int], None
             for delay in (0.05, 0.021, 0.107):
                 timer = threading.Timer(delay, signal.raise_signal, (signal.SIGINT,))
                 begin = time.monotonic()
-                timer.start()
                 with pytest.raises(KeyboardInterrupt):
-                    relaxation.sweep(x, b, 1.5, iterations=10**9)
+                    sweep_for_ever(relaxation, x, b, timer)
                 assert time.monotonic() - begin < delay + 1.0
                 timer.join()
             relaxation.sweep(x, b, 1.5, iterations=2)
@@ -339,3 +345,27 @@ def test_indices_that_another_thread_changes_meanwhile(order: str) -> None:
         done.set()
         changing.join()
     assert all("A.indices must" in refusal for refusal in refusals)
+
+
+@each_order
+@pytest.mark.parametrize("kind", ["symmetric", "one-sided", "dense"])
+def test_colors_are_the_first_ones_that_fit(order: str, kind: str) -> None:
+    """One after the other, over A + A^T, however many colors there are: 64 are given at a time."""
+    n = 150
+    there = np.abs(logits(n * n, np.float64, seed=3).reshape(n, n)) > (0.5 if kind == "dense" else 4)
+    there = there | there.T if kind == "symmetric" else np.tril(there) if kind == "one-sided" else there | there.T
+    a = np.where(there, 0.001, 0) + np.eye(n)
+    expected: list[int] = []
+    for i in range(n):
+        taken = {expected[j] for j in range(i) if a[i, j] != 0 or a[j, i] != 0}
+        expected.append(min(set(range(n)) - taken))
+    assert kind != "dense" or max(expected) >= 64
+    found = sg.sor.Relaxation(a, order=order).colors
+    assert found.tolist() == (expected if order == "multicolor" else [0] * n)
+
+
+def test_it_is_neither_copied_nor_pickled() -> None:
+    relaxation = sg.sor.Relaxation(P)
+    for store in (copy.copy, copy.deepcopy, pickle.dumps):
+        with pytest.raises(TypeError, match=r"^Relaxation: the object must be made from a matrix, got a call of copy"):
+            store(relaxation)

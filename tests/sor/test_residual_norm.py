@@ -317,6 +317,26 @@ def test_python_threads_share_a_matrix() -> None:
 
 
 @pytest.mark.sanitize
+def test_long_rows_and_many_short_ones() -> None:
+    """Rows are taken by their entries, too: the arithmetic is that of each row alone."""
+    lengths = [70000, 0, 3, 65535, 2, 65536, 65537, 1, 200000, 0, *[3000] * 70, 5]
+    a = scattered((len(lengths), 1000), 1, np.float64, np.int64)
+    indptr = np.concatenate(([0], np.cumsum(lengths)))
+    indices = np.arange(indptr[-1]) * 7919 % 1000
+    a = replace(a, indptr=indptr, indices=indices, data=logits(indptr[-1], np.float64, seed=5))
+    x, b = logits(1000, np.float64), logits(len(lengths), np.float64, seed=1)
+    alone = [
+        sg.sor.residual_norm(
+            replace(a, indptr=np.array([0, n]), indices=indices[i : i + n], data=a.data[i : i + n], shape=(1, 1000)),
+            x,
+            b[k : k + 1],
+        )
+        for k, (i, n) in enumerate(zip(indptr[:-1], lengths, strict=True))
+    ]
+    assert sg.sor.residual_norm(a, x, b) == pytest.approx(np.linalg.norm(alone), rel=1e-14)
+
+
+@pytest.mark.sanitize
 @each_dtype
 def test_any_encodings(dtype: Any, isa: str) -> None:
     """Never a crash, and NaN or infinite exactly where NumPy's residual is; float64 sums may overflow in either."""

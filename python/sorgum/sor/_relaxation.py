@@ -44,10 +44,11 @@ class Relaxation:
 
     Notes
     -----
-    An object may be used by several threads at once, each with an x of its own. Tier: bitwise.
+    An object may be used by several threads at once, each with an x of its own. It is neither copied nor pickled: make
+    another one from the matrix. Tier: bitwise.
 
-    Rows are kept 16 at a time, padded to the longest of them. On grids that takes little more than the values; a row
-    much longer than those around it takes 16 times its memory.
+    Rows are kept 16 at a time, padded to the longest of them but one. On grids that takes little more than the values;
+    two long rows among short ones take 16 times the memory of the shorter of them.
 
     References
     ----------
@@ -75,6 +76,10 @@ class Relaxation:
         data = contiguous(matrix.data.astype(own, copy=False))
         self._compiled = compiled.Relaxation(matrix.indptr, matrix.indices, data, matrix.rows, matrix.columns, order)
         self._dtype, self._order = own, order
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        """Refuse to be copied or pickled: two objects would change one matrix, and its arrays are not for storing."""
+        raise TypeError("Relaxation: the object must be made from a matrix, got a call of copy or pickle")
 
     @property
     def shape(self) -> tuple[int, int]:

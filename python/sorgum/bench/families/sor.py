@@ -13,7 +13,16 @@ from sorgum import sor
 from sorgum._data.matrices import Matrix, grid
 from sorgum.bench.case import OwnCase, Slot
 
-__all__ = ["BatchCase", "GradientsCase", "GridCase", "SolveCase", "StencilCase", "SweepCase", "cases"]
+__all__ = [
+    "BatchCase",
+    "ColoredSweepCase",
+    "GradientsCase",
+    "GridCase",
+    "SolveCase",
+    "StencilCase",
+    "SweepCase",
+    "cases",
+]
 
 Array = NDArray[Any]
 
@@ -88,6 +97,10 @@ class SweepCase(GridCase):
 
     peers: ClassVar[tuple[str, ...]] = ("SciPy", "PyAMG", "Numba")
 
+    def relaxation(self, a: Matrix) -> sor.Relaxation:
+        """Return what is swept by us."""
+        return sor.Relaxation(a)
+
     def call(self, name: str, slot: Slot) -> Callable[[], Any]:
         """Return a call that sweeps an x of its own and returns it."""
         assert isinstance(slot, GridSlot)
@@ -97,7 +110,7 @@ class SweepCase(GridCase):
             loop = _numba_sweep()
             return lambda: loop(a.indptr, a.indices, a.data, x, b, x.dtype.type(OMEGA))
         if name not in ("SciPy", "PyAMG"):
-            relaxation = sor.Relaxation(a)
+            relaxation = self.relaxation(a)
 
             def sweep() -> Array:
                 relaxation.sweep(x, b, OMEGA)
@@ -122,6 +135,20 @@ class SweepCase(GridCase):
             return x
 
         return scipy
+
+
+@dataclass(frozen=True)
+class ColoredSweepCase(SweepCase):
+    """The same, color by color, which threads share: its row of two threads stands beside the limit of two threads.
+
+    The result is another one than in natural order, so that there are no peers.
+    """
+
+    peers: ClassVar[tuple[str, ...]] = ()
+
+    def relaxation(self, a: Matrix) -> sor.Relaxation:
+        """Return what is swept by us."""
+        return sor.Relaxation(a, order="multicolor")
 
 
 SOLVED = 1e-6  # of ||b||
@@ -351,6 +378,7 @@ def cases(level: str) -> Iterator[OwnCase]:
     for points in (*grids, (cube, cube, cube)):
         for dtype in ("float64", "float32"):
             yield SweepCase("sweep", (int(np.prod(points)), 5 if len(points) == 2 else 27), dtype, points=points)
+    yield ColoredSweepCase("sweep_multicolor", (square**2, 5), "float64", points=(square, square))
     for points in ((square // 3, square // 3), (cube, cube, cube)):
         yield GradientsCase("ssor_cg", (int(np.prod(points)), 5 if len(points) == 2 else 27), "float64", points=points)
     for dtype in ("float64", "float32"):
