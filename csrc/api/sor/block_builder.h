@@ -158,7 +158,9 @@ private:
                 inner_left = std::max(inner_left, left_ - k);
             else if (slots_[static_cast<std::size_t>(k)].inner != 0)
                 inner_right = k - left_ + 1;
-        pattern_ = {0, left_, count - left_, inner_left, inner_right, rows_};
+        const bool one_row =
+            std::any_of(slots_.begin(), slots_.end(), [](const Slot& slot) { return slot.offset == kOneRow; });
+        pattern_ = {0, left_, count - left_, inner_left, inner_right, rows_, one_row};
     }
 
     // Of the longest row but one.

@@ -42,6 +42,7 @@ struct Pattern {
     index_t slots;  // the first one
     index_t left, right, inner_left, inner_right;
     index_t rows;  // 16, but in the last block of all or of a colour
+    bool one_row;  // whether it has slots of one row
 };
 
 struct Block {

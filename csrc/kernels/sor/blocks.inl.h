@@ -35,31 +35,36 @@ SORGUM_INLINE index_t column_of(const AtSlot<T>& at, index_t i) {
     return at.slot->offset == kGathered ? at.columns[i] : i + at.slot->offset;
 }
 
-// x in the columns of a slot; `x` points to the block's first row.
-template <class T>
-SORGUM_INLINE vec<T> columns_of(const AtSlot<T>& at, const T* x) {
-    return at.slot->offset == kGathered ? gather(x, at.columns) : load(x + at.slot->offset);
-}
-
-// The chain of one row goes on over 16 entries.
-template <class T, class V>
-SORGUM_INLINE V add_one_row(const AtSlot<T>& at, const T* x, V s) {
-    using Number = element_t<V>;
-    Number lanes[kBlock];
-    store(lanes, s);
+// The chain of one row goes on over 16 entries. Rare and long: it stays out of the loops that call it.
+template <class T, class Number>
+__attribute__((noinline)) void add_one_row(const AtSlot<T>& at, const T* x, Number* lanes) {
     const int row = __builtin_ctz(at.slot->present);
     Number sum = lanes[row];
     for (int k = 0; k < kBlock; ++k)
         sum = fma(static_cast<Number>(at.values[k]), static_cast<Number>(x[at.columns[k]]), sum);
     lanes[row] = sum;
-    return load(lanes);
 }
 
-template <class T>
-SORGUM_INLINE vec<T> add_slot(const AtSlot<T>& at, const T* x, unsigned lanes, vec<T> s) {
-    if (at.slot->offset == kOneRow)
-        return add_one_row(at, x, s);
-    const vec<T> sum = fma(load(at.values), columns_of(at, x), s);
+SORGUM_INLINE f64x16 wide(f64x16 a) { return a; }
+SORGUM_INLINE f64x16 wide(f32x16 a) { return widen(a); }
+template <class V>
+SORGUM_INLINE V like(V a, V) {
+    return a;
+}
+SORGUM_INLINE f64x16 like(f32x16 a, f64x16) { return widen(a); }
+
+// In T or in float64. Loops over slots of which none is of one row do without the question.
+template <bool one_row, class T, class V>
+SORGUM_INLINE V add_slot(const AtSlot<T>& at, const T* x, unsigned lanes, V s) {
+    const index_t offset = at.slot->offset;
+    if (one_row && offset == kOneRow) {
+        element_t<V> sums[kBlock];
+        store(sums, s);
+        add_one_row(at, x, sums);
+        return load(sums);
+    }
+    const vec<T> of_x = offset == kGathered ? gather(x, at.columns) : load(x + offset);
+    const V sum = fma(like(load(at.values), s), like(of_x, s), s);
     return lanes == kAllLanes ? sum : select_bits(lanes, sum, s);
 }
 
@@ -103,9 +108,6 @@ SORGUM_INLINE void subtract_inner(const Inner<T>& inner, const Step<T>& step, in
     }
 }
 
-SORGUM_INLINE f64x16 wide(f64x16 a) { return a; }
-SORGUM_INLINE f64x16 wide(f32x16 a) { return widen(a); }
-
 // What x was in the rows of a block, until what has become of it is told. That is done a block later: rows are stored
 // one by one, and a vector is not to be read from them before they are in the cache.
 template <class T>
@@ -135,7 +137,7 @@ SORGUM_INLINE void tell_change(const Blocks<T>& a, const Step<T>& step, const T*
 
 // The sums of the rows of a block, and b - s with x: what rows are before the block's own columns are subtracted. Calls
 // visit(slot, s) for slots that reach into the block from the side that the sweep comes from.
-template <bool backward, class T, class Visit>
+template <bool backward, bool one_row, class T, class Visit>
 SORGUM_INLINE vec<T> relax_outer(const Blocks<T>& a, const Step<T>& step, const T* b, const T* x, index_t block,
                                  index_t rows, vec<T>& before, Visit&& visit) {
     using V = vec<T>;
@@ -148,7 +150,7 @@ SORGUM_INLINE vec<T> relax_outer(const Blocks<T>& a, const Step<T>& step, const 
     V s = splat<V>(T(0));
     const auto add = [&](index_t slots) SORGUM_LAMBDA {
         for (index_t k = 0; k < slots; ++k, at.next())
-            s = add_slot(at, here, at.slot->present, s);
+            s = add_slot<one_row>(at, here, at.slot->present, s);
     };
     const auto add_inner = [&](index_t slots) SORGUM_LAMBDA {
         for (index_t k = 0; k < slots; ++k, at.next())
@@ -174,7 +176,7 @@ SORGUM_INLINE vec<T> relax_outer(const Blocks<T>& a, const Step<T>& step, const 
 }
 
 // Any block, of which the rows [low, high) are relaxed.
-template <bool backward, class T>
+template <bool backward, bool one_row, class T>
 SORGUM_INLINE void sweep_block(const Blocks<T>& a, const Step<T>& step, const T* b, T* x, index_t block, index_t low,
                                index_t high, vec<T>& before) {
     using V = vec<T>;
@@ -185,11 +187,11 @@ SORGUM_INLINE void sweep_block(const Blocks<T>& a, const Step<T>& step, const T*
     const auto visit = [&](const AtSlot<T>& at, V s) SORGUM_LAMBDA {
         keep_inner(at, step.omega, inverse, inner);
         const unsigned outer = at.slot->present & ~unsigned(at.slot->inner);
-        return outer != 0 ? add_slot(at, here, outer, s) : s;
+        return outer != 0 ? add_slot<false>(at, here, outer, s) : s;
     };
     T y[kBlock + 1];
     const index_t rows = a.patterns[a.blocks[block].pattern].rows;
-    store(y, relax_outer<backward>(a, step, b, x, block, rows, before, visit));
+    store(y, relax_outer<backward, one_row>(a, step, b, x, block, rows, before, visit));
     y[kBlock] = T(1);
     for (index_t i = 0; i < low; ++i)
         y[i] = here[i];
@@ -197,6 +199,16 @@ SORGUM_INLINE void sweep_block(const Blocks<T>& a, const Step<T>& step, const T*
         y[i] = here[i];
     subtract_inner<backward>(inner, step, row, low, high, y);
     store_first(here + low, load_first(y + low, high - low, T(0)), high - low);
+}
+
+// Out of the loop over blocks, as they are rare.
+template <class T>
+__attribute__((noinline)) void sweep_long_rows(const Blocks<T>& a, const Step<T>& step, const T* b, T* x, index_t block,
+                                               index_t low, index_t high, vec<T>& before) {
+    if (step.backward)
+        sweep_block<true, true>(a, step, b, x, block, low, high, before);
+    else
+        sweep_block<false, true>(a, step, b, x, block, low, high, before);
 }
 
 // Of a row that is computed by itself at most so many entries may stand behind its neighbour: more take longer one by
@@ -232,7 +244,7 @@ SORGUM_INLINE void sweep_chain(const Blocks<T>& a, const Step<T>& step, const T*
         store(sums, s);
         return s;
     };
-    const V c = relax_outer<backward>(a, step, b, x, block, kBlock, before, visit);
+    const V c = relax_outer<backward, false>(a, step, b, x, block, kBlock, before, visit);
     if (link.slot == nullptr) {
         store(here, c);
         last = backward ? here[0] : here[kBlock - 1];
@@ -244,13 +256,8 @@ SORGUM_INLINE void sweep_chain(const Blocks<T>& a, const Step<T>& step, const T*
         T s = fma(link.values[first], known ? last : here[first - ahead], sums[first]);
         for (index_t k = 0; k < others; ++k) {
             link.next();
-            if ((link.slot->present & first_lane) == 0)
-                continue;
-            if (link.slot->offset != kOneRow)
+            if ((link.slot->present & first_lane) != 0)
                 s = fma(link.values[first], here[column_of(link, first)], s);
-            else
-                for (int m = 0; m < kBlock; ++m)
-                    s = fma(link.values[m], here[link.columns[m]], s);
         }
         const T old = step.half ? T(0) : here[first];
         now = fma(step.omega * a.inverse[row + first], b[row + first] - s, (T(1) - step.omega) * old);
@@ -312,7 +319,7 @@ SORGUM_INLINE void fetch_vectors(const Blocks<T>& a, bool backward, const T* b, 
 template <class T>
 SORGUM_INLINE bool is_chain(const Blocks<T>& a, const Step<T>& step, index_t block) {
     const Pattern& pattern = a.patterns[a.blocks[block].pattern];
-    return step.lower == nullptr && step.upper == nullptr &&
+    return step.lower == nullptr && step.upper == nullptr && !pattern.one_row &&
            (step.backward ? pattern.inner_right == 0 ||
                                 (pattern.inner_right == 1 && a.slots[pattern.slots + pattern.left].offset == 1)
                           : pattern.inner_left == 0 ||
@@ -340,10 +347,12 @@ void blocks_sweep_kernel(const Blocks<T>& a, const Step<T>& step, const T* b, T*
             sweep_chain<true>(a, step, b, x, block, known, before, old);
         else if (chain)
             sweep_chain<false>(a, step, b, x, block, known, before, old);
+        else if (a.patterns[a.blocks[block].pattern].one_row)
+            sweep_long_rows(a, step, b, x, block, low, high, old);
         else if (step.backward)
-            sweep_block<true>(a, step, b, x, block, low, high, old);
+            sweep_block<true, false>(a, step, b, x, block, low, high, old);
         else
-            sweep_block<false>(a, step, b, x, block, low, high, old);
+            sweep_block<false, false>(a, step, b, x, block, low, high, old);
         if (step.change != nullptr) {
             tell_change(a, step, x, pending);
             store(pending.before, old);
@@ -357,7 +366,7 @@ void blocks_sweep_kernel(const Blocks<T>& a, const Step<T>& step, const T* b, T*
         tell_change(a, step, x, pending);
 }
 
-template <class T>
+template <bool one_row, class T>
 SORGUM_INLINE void residual_of_block(const Blocks<T>& a, const T* b, const T* x, index_t block, double* r) {
     const Block& at_block = a.blocks[block];
     const Pattern& pattern = a.patterns[at_block.pattern];
@@ -366,14 +375,8 @@ SORGUM_INLINE void residual_of_block(const Blocks<T>& a, const T* b, const T* x,
                     a.columns + at_block.columns * kBlock};
     f64x16 s = splat<f64x16>(0.0);
     const auto add = [&](index_t slots) SORGUM_LAMBDA {
-        for (index_t k = 0; k < slots; ++k, at.next()) {
-            if (at.slot->offset == kOneRow) {
-                s = add_one_row(at, x + row, s);
-                continue;
-            }
-            const f64x16 sum = fma(wide(load(at.values)), wide(columns_of(at, x + row)), s);
-            s = at.slot->present == kAllLanes ? sum : select_bits(at.slot->present, sum, s);
-        }
+        for (index_t k = 0; k < slots; ++k, at.next())
+            s = add_slot<one_row>(at, x + row, at.slot->present, s);
     };
     add(pattern.left);
     s = fma(wide(load(a.diagonal + row) + splat<vec<T>>(a.shift)), wide(load_rows(x + row, pattern.rows)), s);
@@ -386,7 +389,11 @@ void blocks_residual_kernel(const Blocks<T>& a, const T* b, const T* x, index_t 
     for (index_t block = first; block < last; ++block) {
         if (block + kFetched < a.count)
             fetch_block(a, block + kFetched);
-        residual_of_block(a, b, x, block, r + (block - first) * kBlock);
+        double* const to = r + (block - first) * kBlock;
+        if (a.patterns[a.blocks[block].pattern].one_row)
+            residual_of_block<true>(a, b, x, block, to);
+        else
+            residual_of_block<false>(a, b, x, block, to);
     }
 }
 
