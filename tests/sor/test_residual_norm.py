@@ -317,6 +317,36 @@ def test_python_threads_share_a_matrix() -> None:
 
 
 @pytest.mark.sanitize
+def test_indices_that_another_thread_changes_meanwhile() -> None:
+    """What has been checked is what is used: every call is refused or gives the norm of one of the two matrices."""
+    a = scattered((30000, 500), 8, np.float64, np.int32)
+    x, b = np.ones(500), np.ones(30000)
+    good, done = a.indices.copy(), threading.Event()
+    expected = sg.sor.residual_norm(a, x, b)
+
+    def change() -> None:
+        at = 0
+        while not done.is_set():
+            at = (at + 100003) % good.size
+            a.indices[at] = 2**31 - 1
+            a.indices[at] = good[at]
+
+    changing = threading.Thread(target=change)
+    changing.start()
+    refusals = []
+    try:
+        for _ in range(200):
+            try:
+                assert sg.sor.residual_norm(a, x, b) == expected
+            except ValueError as refused:
+                refusals.append(str(refused))
+    finally:
+        done.set()
+        changing.join()
+    assert all(": A.indices must" in text or ": A must stay as it is" in text for text in refusals)
+
+
+@pytest.mark.sanitize
 def test_long_rows_and_many_short_ones() -> None:
     """Rows are taken by their entries, too: the arithmetic is that of each row alone."""
     lengths = [70000, 0, 3, 65535, 2, 65536, 65537, 1, 200000, 0, *[3000] * 70, 5]
