@@ -257,17 +257,24 @@ def solved(
         solvers.append(solver)
     if bar is not None:
         bar.close()
-    histories = [
-        tuple(np.array(history(solver), np.float64).reshape(-1, 2) for solver in solvers)
-        for history in (lambda solver: solver.residuals, lambda solver: solver.omegas)
-    ]
-    numbers = [(solver.info, solver.iterations, solver.residual, solver.tolerance) for solver in solvers]
+    residuals = tuple(np.array(solver.residuals, np.float64).reshape(-1, 2) for solver in solvers)
+    omegas = tuple(np.array(solver.omegas, np.float64).reshape(-1, 2) for solver in solvers)
     seconds = time.perf_counter() - began
     if right.ndim == 1:
-        return SsorCgResult(x, *numbers[0], histories[0][0], histories[1][0], seconds)
-    kinds = (np.int64, np.int64, np.float64, np.float64)
-    many = (np.array([found[k] for found in numbers], kind) for k, kind in enumerate(kinds))
-    return SsorCgResult(x, *many, *histories, seconds)
+        only = solvers[0]
+        return SsorCgResult(
+            x, only.info, only.iterations, only.residual, only.tolerance, residuals[0], omegas[0], seconds
+        )
+    return SsorCgResult(
+        x,
+        np.array([solver.info for solver in solvers], np.int64),
+        np.array([solver.iterations for solver in solvers], np.int64),
+        np.array([solver.residual for solver in solvers], np.float64),
+        np.array([solver.tolerance for solver in solvers], np.float64),
+        residuals,
+        omegas,
+        seconds,
+    )
 
 
 def _relaxation(name: str, A: Any, b: Array, x0: Array | None) -> Relaxation:
