@@ -20,7 +20,7 @@ _DPI = 150
 _LABEL, _TITLE = 9, 10  # points
 
 # What is drawn, with the same colour and mark in every picture: Okabe and Ito's colours, which colour-blind readers
-# can tell apart.
+# can tell apart, then two of Tol's.
 _STYLES = {
     "NumPy": ("#0072B2", "o"),
     "SciPy": ("#E69F00", "s"),
@@ -30,6 +30,8 @@ _STYLES = {
     "PyAMG": ("#F0E442", "<"),
     "Numba": ("#56B4E9", ">"),
     "scikit-learn": ("0.35", "p"),
+    "TensorLy": ("#882255", "h"),
+    "pyttb": ("#999933", "*"),
     "sorgum, two passes": ("black", "o"),
     "sorgum, three passes (recompute)": ("#56B4E9", "P"),
     "sorgum, three passes (reload)": ("0.55", "X"),
