@@ -14,6 +14,7 @@ namespace sorgum::sor {
 namespace {
 
 constexpr index_t kBetweenPolls = index_t(1) << 22;  // numbers that are read between two looks at interrupts
+constexpr index_t kWorthSharing = 512;               // rows of a run: on shorter ones threads wait for each other
 constexpr int kLooks = 256;                          // at what others have done, before a thread lets others run
 
 std::atomic<index_t> shared_from{0};
@@ -225,7 +226,9 @@ void sweep(const System<T>& system, Step<T> step, const T* b, T* x, SquaresSum* 
         return;
     }
     const int threads = threads_of(structure, kWaking);
-    if (threads > 1 && system.schedule->of(structure).runs() > 1) {
+    const bool forced = shared_from.load(std::memory_order_relaxed) > 0;
+    if (threads > 1 && system.schedule->of(structure).runs() > 1 &&
+        (forced || structure.rows / system.schedule->of(structure).runs() >= kWorthSharing)) {
         AlignedArray<double> change;
         if (squares != nullptr) {
             change.reserve(structure.rows);
