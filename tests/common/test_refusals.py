@@ -6,6 +6,7 @@ import fractions
 import functools
 import importlib
 import inspect
+import itertools
 import re
 import sys
 import warnings
@@ -277,6 +278,44 @@ def test_odd_arguments(name: str) -> None:
                 found.append(f"{name}({argument}={what}): {wrong}")
     assert not found, "\n".join(found)
     assert refused >= 20 * len(parameters)
+
+
+ADAPTERS = {name: getattr(sg.lowrank.adapters, name) for name in ("LoRA", "PiSSA", "SoMA", "SVFit", "HiRA", "NOLA")}
+ADAPTERS["FLoRA"] = sg.tucker.FLoRA
+
+
+@pytest.mark.parametrize("name", ADAPTERS)
+def test_odd_arguments_of_adapters(name: str) -> None:
+    """Of their methods, each of which refuses in its own name or answers."""
+    adapter = ADAPTERS[name].init(X, 2)
+    for parameter in adapter.parameters.values():
+        parameter += 0.25
+    calls: dict[str, tuple[Callable[..., Any], dict[str, Any], tuple[str, ...]]] = {
+        f"{name}.init": (ADAPTERS[name].init, {"W": X, "rank": 2}, ("W", "rank", "scale", "rng")),
+        f"{name}.forward": (adapter.forward, {"x": X}, ("x", "base", "out")),
+        f"{name}.grad": (adapter.grad, {"x": X, "dy": X[:, :3]}, ("x", "dy")),
+        f"{name}.merge": (adapter.merge, {}, ("W", "out")),
+        f"{name}.unmerge": (adapter.unmerge, {"W": adapter.merge(), "base": X}, ("W", "base", "out")),
+        "parameters": (adapter.parameters.__setitem__, {}, tuple(adapter.parameters)),
+    }
+    found, refused = [], 0
+    for own, (call, arguments, names) in calls.items():
+        for argument, (what, value) in itertools.product(names, ODD.items()):
+            given = {**arguments, argument: value}
+            with warnings.catch_warnings():
+                warnings.simplefilter("error")
+                try:
+                    call(argument, value) if own == "parameters" else call(**given)
+                except (TypeError, ValueError, MemoryError) as error:
+                    refused += 1
+                    form = rf"{own}: .+" if isinstance(error, MemoryError) else rf"{own}: .* must .+, got .+"
+                    if re.fullmatch(form, str(error), re.DOTALL):
+                        continue
+                    found.append(f"{own}({argument}={what}): {error}")
+                except Exception as error:
+                    found.append(f"{own}({argument}={what}): {type(error).__name__}: {error}")
+    assert not found, "\n".join(found)
+    assert refused >= 20 * sum(len(names) for _, _, names in calls.values())
 
 
 @pytest.mark.usefixtures("settings")
