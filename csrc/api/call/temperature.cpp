@@ -17,15 +17,33 @@ void check_temperature(const char* function, double value) {
 }
 
 void check_temperature(const char* function, const ArrayView& view, const RowLayout& layout, int operand) {
-    const index_t count = view.ndim == 0 ? 1 : layout.rows;
-    for (index_t row = 0; row < count; ++row) {
+    if (view.ndim == 0) {
         double value;
-        if (view.ndim == 0)
-            __builtin_memcpy(&value, view.data, sizeof value);
-        else
-            value = temperature_of(layout, operand, row);
-        check_temperature(function, value);
+        __builtin_memcpy(&value, view.data, sizeof value);
+        return check_temperature(function, value);
     }
+    for (index_t row = 0; row < layout.rows;) {
+        const index_t count = layout.rows_of_run(row, layout.rows), stride = layout.run_stride(operand);
+        const char* const of_run = layout.row(operand, row);
+        for (index_t r = 0; r < count; ++r) {
+            double value;
+            __builtin_memcpy(&value, of_run + r * stride, sizeof value);
+            if (!(value >= 0x1p-1022 && value <= 0x1.fffffffffffffp+1023))
+                check_temperature(function, value);
+        }
+        row += count;
+    }
+}
+
+const double* temperatures_of_run(const RowLayout& layout, int operand, index_t row, index_t rows, double* to) {
+    const index_t stride = layout.run_stride(operand);
+    const char* const of_run = layout.row(operand, row);
+    if (stride == static_cast<index_t>(sizeof(double)) &&
+        reinterpret_cast<std::uintptr_t>(of_run) % sizeof(double) == 0)
+        return reinterpret_cast<const double*>(of_run);
+    for (index_t r = 0; r < rows; ++r)
+        __builtin_memcpy(to + r, of_run + r * stride, sizeof(double));
+    return to;
 }
 
 }  // namespace sorgum

@@ -14,4 +14,7 @@ void check_temperature(const char* function, const ArrayView& view, const RowLay
 
 double temperature_of(const RowLayout& layout, int operand, index_t row);
 
+// The temperatures of some rows of one run: where they lie, if they lie there as an array, else copied to `to`.
+const double* temperatures_of_run(const RowLayout& layout, int operand, index_t row, index_t rows, double* to);
+
 }  // namespace sorgum

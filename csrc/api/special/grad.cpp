@@ -75,14 +75,14 @@ private:
             double temperatures[most];
             for (index_t r = begin, count; r < end; r += count) {
                 count = layout_.rows_of_run(r, end);
+                const double* of_rows = nullptr;
                 if (!one_temperature) {
                     count = std::min(count, most);
-                    for (index_t i = 0; i < count; ++i)
-                        temperatures[i] = temperature(r + i);
+                    of_rows = temperatures_of_run(layout_, kTemperature, r, count, temperatures);
                 }
                 kernel({element(kY, r, 0), element(kDy, r, 0), element(kOut, r, 0), count, n,
                         layout_.run_stride(kY) / size, layout_.run_stride(kDy) / size, layout_.run_stride(kOut) / size,
-                        streaming_, one_temperature ? nullptr : temperatures},
+                        streaming_, of_rows},
                        temperature(r));
             }
         });

@@ -68,13 +68,9 @@ struct RowCall {
         return own;
     }
 
-    // The temperatures of rows where they have one each, else null.
+    // The temperatures of rows of a run where they have one each, else null.
     const double* temperatures(index_t row, index_t rows, double* to) const {
-        if (one_temperature)
-            return nullptr;
-        for (index_t r = 0; r < rows; ++r)
-            to[r] = temperature(row + r);
-        return to;
+        return one_temperature ? nullptr : temperatures_of_run(layout, kTemperature, row, rows, to);
     }
 
     // dy / T of rows, for the gradient of logsumexp.
