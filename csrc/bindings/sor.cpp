@@ -150,8 +150,8 @@ void stencil_sweep(const sor::Stencil& self, const py::array& u, const py::array
                                  view_of(f, kStencil, "f"),
                                  omega,
                                  sweeps,
-                                 optional_view(lower, kStencil, "lower"),
-                                 optional_view(upper, kStencil, "upper"),
+                                 optional_view(lower, kStencil, "bounds[0]"),
+                                 optional_view(upper, kStencil, "bounds[1]"),
                                  optional_view(norms, kStencil, "norms")};
     without_gil([&] { self.sweep(a); });
 }

@@ -358,7 +358,7 @@ def test_arguments_that_are_none() -> None:
     refused(ValueError, shape + "(5, 6, 7)", U, 0.0, np.ones((5, 6, 7)))
     refused(ValueError, shape + "()", U, 0.0, 3.0)
     refused(ValueError, "coefficients must be finite, got inf at 1", U, 0.0, [1.0, np.inf, -4, 1, 1])
-    refused(TypeError, "mask must be boolean, got dtype int64", mask=np.zeros((6, 8), int))
+    refused(TypeError, "mask must be boolean, got dtype dtype('int64')", mask=np.zeros((6, 8), int))
     refused(ValueError, "mask must have shape (6, 8), got (8,)", mask=np.zeros(8, bool))
     refused(ValueError, "fixed must have shape (6, 8), got (8,)", fixed=np.zeros(8, bool))
     refused(ValueError, "omega must be between 0 and 2 and neither of them, got 2.0", omega=2.0)

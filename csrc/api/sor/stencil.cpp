@@ -274,9 +274,9 @@ void Stencil::sweep(const StencilSweep& given) const {
             };
             vectors.f = other("f", given.f);
             if (given.lower)
-                vectors.lower = other("lower", *given.lower);
+                vectors.lower = other("bounds[0]", *given.lower);
             if (given.upper)
-                vectors.upper = other("upper", *given.upper);
+                vectors.upper = other("bounds[1]", *given.upper);
             for (const T* c : data.variable)
                 if (c != nullptr)
                     check_apart(kName, "u", vectors.u, "coefficients", c, bytes);

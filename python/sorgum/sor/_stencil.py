@@ -10,6 +10,7 @@ import numpy.typing as npt
 from sorgum._arguments.arrays import Array
 from sorgum._arguments.scalars import int_of, require_option
 from sorgum._core import sor as compiled
+from sorgum.interop import bfloat16
 from sorgum.interop.arrays import kind_of, plain, shown
 from sorgum.sor._operands import contiguous, vector_of
 from sorgum.sor._solve import omega_of, tolerance_of
@@ -173,6 +174,8 @@ def _sweeps(sweeps: int | None, shape: tuple[int, ...], solves: bool) -> int:
     count = int_of(_NAME, "sweeps", sweeps)
     if solves and count < 1:
         raise ValueError(f"{_NAME}: sweeps must be at least 1 where rtol is given, got {count}")
+    if count < 0:
+        raise ValueError(f"{_NAME}: sweeps must not be negative, got {shown(count)}")
     return min(count, 2**63 - 1)
 
 
@@ -194,7 +197,7 @@ def _mask(argument: str, value: npt.ArrayLike | None) -> Array | None:
         return None
     array = plain(_NAME, argument, value)
     if array.dtype != np.bool_:
-        raise TypeError(f"{_NAME}: {argument} must be boolean, got dtype {array.dtype}")
+        raise TypeError(f"{_NAME}: {argument} must be boolean, got dtype {bfloat16.text(array.dtype)}")
     return contiguous(array)
 
 
