@@ -45,7 +45,7 @@ def sor_batch(
     shift : array_like of shape (systems,), optional
         System i has A + shift_i I, or `data` i with shift_i on its diagonal.
     omega : {"adaptive"}, float or array_like of shape (systems,), default "adaptive"
-        The relaxation factor of each, between 0 and 2; or found while solving, by the rule of `sor`.
+        The relaxation factor of all systems or of each, between 0 and 2; or found while solving, by the rule of `sor`.
     rtol, atol : float, default 1e-5 and 0.0
         A system is done when ||b - A x|| <= max(rtol ||b||, atol), in the 2-norm, formed in float64.
     maxiter : int, optional
@@ -56,7 +56,7 @@ def sor_batch(
     x : array of shape (systems, n)
         Finite in every case.
     info : array of int64 of shape (systems,)
-        0: converged. Positive: maxiter, so many sweeps did not do. -1: diverged; x is then where it began.
+        0: converged. Positive: so many sweeps, maxiter, were not enough. -1: diverged; x is then where it began.
     iterations : array of int64 of shape (systems,)
         The first sweep after which a system was done.
 
@@ -68,8 +68,8 @@ def sor_batch(
 
     Notes
     -----
-    All are float32 where all arrays are, else float64. System l of 16 lies in lane l of every vector, so that the chain
-    of a row, which a sweep waits for, is waited for once for all of them; a lane that is done takes the next system.
+    All are float32 where all arrays are, else float64. System l of 16 lies in lane l of every vector. So the chain of a
+    row, on which a sweep waits, is waited for once for all 16. A lane that is done takes the next system.
     With given factors, x has the bits of `iterations` sweeps of ``Relaxation.sweep`` in natural order from x0, whatever
     the other systems are. The residual is formed after every sweep, so that a sweep costs about two: worth it where n
     is small, up to some 1000, and systems are many. Tier: bitwise.

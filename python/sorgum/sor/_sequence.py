@@ -87,12 +87,12 @@ class SequenceSolver:
     maxiter : int, optional
         The most sweeps or iterations of a solve; min(max(10 n, 1000), 100000) by default.
     loss : {"sweeps", "seconds"}, default "sweeps"
-        What is to be small: sweeps or iterations, or the measured time of the solve without setting up the matrix.
-        With sweeps everything is reproducible.
+        What the policy learns to keep small: sweeps or iterations, or the measured time of the solve without setting
+        up the matrix. With sweeps everything is reproducible.
     backstop : float, default 4.0
-        A system that is not solved after this times the mean iterations of those before it goes on without the factor
-        that was chosen, as ``omega="adaptive"`` does, from where it is; so does one that diverges. At least 1; infinity
-        for none. The first system has no bound but `maxiter`.
+        The most that a solve may take with the chosen factor, in multiples of the mean iterations of those before it.
+        After that, or where it diverges, it goes on from where it is by ``omega="adaptive"``. At least 1; infinity for
+        no such bound. The first system has no bound but `maxiter`.
     order : {"natural", "multicolor"}, default "natural"
         As in `Relaxation`; natural for "ssor_cg".
 

@@ -77,14 +77,15 @@ def sor_stencil(
     rtol : float, optional
         Sweep until ||f - sum_k c_k u[x + k]||, the 2-norm over the points that are relaxed, formed in float64, is at
         most `rtol` times what it is where all of them are 0: the right-hand side with what given points add to it.
-        With bounds it is counted without what a bound holds back. Such sweeps tell their norms, one at a time.
+        With bounds it is counted without what a bound holds back. The norm is formed
+        in each sweep, so that sweeps are made one at a time.
 
     Returns
     -------
     int
-        0: all `sweeps` were made, or with `rtol`, converged. Else, as `sor` returns it: the sweeps done where they were
-        not enough, -1 where they diverged, -2 where the system is singular and inconsistent, -4 at the limit of the
-        type.
+        Without `rtol` 0: all `sweeps` were made. With `rtol`, as `sor` returns it, 0: converged; positive: so many
+        sweeps were not enough; -1: they diverged; -2: the system is singular and inconsistent; -4: the type allows no
+        smaller residual.
 
     Raises
     ------

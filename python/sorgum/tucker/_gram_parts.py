@@ -31,8 +31,8 @@ def gram_partial(x: npt.ArrayLike, mode: int, begin: int = 0) -> Array:
     Parameters
     ----------
     x : array_like of shape (..., n, ...)
-        The part that is at hand, whole along `mode`: columns of the unfolding of the whole tensor, which follow each
-        other in C order of the other axes. So it is a range of the first of these axes. Types as of `gram`.
+        The part that is at hand: the tensor cut along the first of its axes other than `mode`, and whole along all
+        others. So its columns follow each other in the unfolding of the whole tensor. Types as of `gram`.
     mode : int
         The axis of length n; counted from the end where it is negative.
     begin : int, optional

@@ -45,7 +45,7 @@ def hooi(
         One rank for all modes, or one for each; None in a sequence keeps that mode as it is. At most the dimension, and
         at most the product of the core's other dimensions.
     init : {"sthosvd", "hosvd"}, TuckerTensor, (core, factors) or list of factors, optional
-        What to begin with. Of a pair the core counts only where elements are missing.
+        What to begin with. The core of a TuckerTensor or a pair is used only where elements are missing.
     modes : sequence of int, optional
         The axes that are decomposed, all by default.
     fixed : sequence of int, optional

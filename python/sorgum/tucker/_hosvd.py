@@ -51,7 +51,7 @@ def sthosvd(
         One rank for all modes, or one for each; None in a sequence keeps that mode as it is. At most the dimension, and
         at most the product of the core's other dimensions. Either `rank` or `rtol` is given.
     rtol : float, optional
-        The least ranks that make the relative error at most this: 0 to 1.
+        The relative error, 0 to 1, that the result does not exceed. Ranks are the least ones that each step allows.
     modes : sequence of int, optional
         The axes that are decomposed, all by default.
     mode_order : "auto" or sequence of int, optional
@@ -82,17 +82,17 @@ def sthosvd(
     -----
     One mode after the other the tensor is replaced by U^T x, U the leading left singular vectors of its unfolding, so
     that each mode is found from a smaller tensor (Vannieuwenhoven, Vandebril and Meerbergen 2012, algorithm 1). The
-    squared error is the sum of what each step leaves out. With `rtol` a step may leave out its share of what the steps
-    before have left over of (rtol - 4 eps)^2 ||x||^2, with eps of the type: below that rounding decides. Where that sum
-    is within rounding of the squares, the residual is formed, part by part, and where it is above `rtol`, QR is taken.
-    So `error` is right to 10 percent and 4 eps, and at most `rtol` from 4 eps on. The error is at most sqrt(d) of the
-    least possible for d modes. Factors are orthonormal to 1e-14 (float32: 1e-6). A tensor of zeros has error 0, and
-    with `rtol` rank 1.
+    squared error is the sum of what each step leaves out. With `rtol` all steps together may leave out
+    (rtol - 4 eps)^2 ||x||^2, with eps of the type: below that rounding decides. Each step may leave out its share of
+    what the steps before have left over of that. Where the sum is within rounding of the squares, the residual is
+    formed, part by part; where the residual is above `rtol`, QR is taken. So `error` is right to 10 percent and 4 eps,
+    and at most `rtol` from 4 eps on. The error is at most sqrt(d) of the least possible for d modes. Factors are
+    orthonormal to 1e-14 (float32: 1e-6). A tensor of zeros has error 0, and with `rtol` rank 1.
 
-    Tensors of 16-bit types are widened part by part. A `numpy.memmap` is not read into memory, which holds Gram
-    matrices and two parts of 32 MB of it: a tensor that factors have made small is formed where it has 64 MB or fewer,
-    and before that part by part anew, as long as mode 0 is to come after the next one. The file is read twice for each
-    of these modes at most. The result has the bits of that in memory.
+    Tensors of 16-bit types are widened part by part. A `numpy.memmap` is not read into memory as a whole: memory holds
+    Gram matrices and two parts of 32 MB. The tensor that the factors found so far have made small is kept once it has
+    64 MB or fewer. Until then it is formed anew, part by part, for each mode, as long as mode 0 is to come after the
+    next one; the file is read at most twice for each of these modes. The result has the bits of that in memory.
 
     Tier: deterministic: the same bits with the same build of NumPy, whose LAPACK finds eigenvectors, and number of its
     threads; Gram matrices and products are of the tier bitwise.

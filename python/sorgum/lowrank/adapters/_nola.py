@@ -59,9 +59,9 @@ class NOLA(Factored):
     A = A_0 + sum_i a_i A_i / sqrt(bases), B = sum_i b_i B_i / sqrt(bases). The elements of A_i and B_i are uniform
     between -1 and 1: 2 v - 1 for the numbers v of ``sorgum.random.uniform((bases, size), rng=fold_in(key, 0),
     dtype=float64, bits=32)`` for A, element by element in C order, with 1 for B, rounded to the type that is computed
-    in. A_0 is what `LoRA` begins with, from ``fold_in(key, 2)``, and stays. So a = b = 0 is no change, and the gradient
-    with respect to b is none at once: <dB, B_i>. forward: y = base + scale (x A^T) B^T. Parameters: 2 bases, whatever
-    the size of W.
+    in. A_0 is what `LoRA` begins with, from ``fold_in(key, 2)``, and stays. So a = b = 0 is no change, and the
+    gradient with respect to b, <dB, B_i> / sqrt(bases), is not 0 there. forward: y = base + scale (x A^T) B^T.
+    Parameters: 2 bases, whatever the size of W.
 
     A and B are made again whenever `a` or `b` changed since the last call, one number at a time: bases rank (in + out)
     numbers, as many for a gradient, in about the time that `sorgum.random.uniform` takes. Bound of an element
@@ -119,7 +119,7 @@ class NOLA(Factored):
         rank : int
             1 to the smaller dimension.
         bases : int, optional
-            How many matrices A and B are sums of, each.
+            How many random matrices A is a sum of, and as many B.
         scale : float, optional
             alpha / rank.
         rng : Key, int or numpy.random.Generator, optional
