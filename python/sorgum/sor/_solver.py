@@ -58,9 +58,9 @@ def sor(
         As in `Relaxation.sweep`: projected relaxation, for linear complementarity problems. The residual is then
         counted without what a bound holds back; where b = 0, `rtol` is relative to its first value.
     nullspace : "constant" or array_like of shape (n,), optional
-        The vector v that a singular symmetric A maps to zero; one that it does not is refused. A right-hand side whose
-        part along v exceeds the tolerance is inconsistent; else the solution without such a part is returned. With
-        bounds, which choose the solution themselves, it has no effect.
+        The vector v that a singular symmetric A maps to zero; any other is refused. A right-hand side whose part along
+        v exceeds the tolerance is inconsistent. Else the solution that has no part along v is returned. With bounds,
+        which choose the solution themselves, it has no effect.
     callback : callable, optional
         Called as `callback(x)` after each sweep with the array that is being worked on: copy it to keep it.
     progress : bool, default False

@@ -46,7 +46,8 @@ def sor_stencil(
         float32 or float64, writable; overwritten. It includes the values that the sides and `fixed` give. All else is
         computed in its type.
     f : array_like of the shape of `u`, or a number
-        The right-hand side, of that type or one that it holds exactly. There is no hidden h^2 and no hidden sign.
+        The right-hand side: an array of the type of `u`, or of one whose values that type holds exactly; a number is
+        rounded to it. There is no hidden h^2 and no hidden sign.
     coefficients : array_like of shape (K,), or (K, ...) with the shape of `u`
         c_k, the same for all points, or `coefficients[k][x]` for point x; rounded to the type of `u`. K is 5 in two
         dimensions: the offsets k are (-1, 0), (0, -1), (0, 0), (0, 1), (1, 0); and 7 in three: (-1, 0, 0), (0, -1, 0),

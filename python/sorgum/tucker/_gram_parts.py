@@ -150,7 +150,7 @@ def gram_finish(p: Array) -> Array:
 
     Notes
     -----
-    Columns behind the last record are not known of: all parts have to be there. Tier: bitwise.
+    Parts that are missing at the end cannot be noticed: see to it that all are there. Tier: bitwise.
 
     Examples
     --------

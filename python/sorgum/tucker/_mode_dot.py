@@ -36,7 +36,7 @@ def mode_dot(
     mode : int
         The axis of length n; counted from the end where it is negative.
     transpose : bool, optional
-        Whether the matrix is transposed first. No vector is.
+        Whether the matrix is transposed first. It has no effect on a vector.
     out : ndarray, optional
         Where to write: of the shape of the result and the type of `tensor`.
 
@@ -55,8 +55,8 @@ def mode_dot(
 
     Notes
     -----
-    float64 is computed in where one of the two arrays has it, else float32. An element is one sum in the order of
-    docs/numerics/linalg.md. Bound: d u sum_i |M[j, i]| |x[l, i, r]|, d = min(n, 512) + ceil(log2(ceil(n / 512))) + 1,
+    Sums are formed in float64 where one of the two arrays has it, else in float32. An element is one sum, in the order
+    of docs/numerics/linalg.md. Bound: d u sum_i |M[j, i]| |x[l, i, r]|, d = min(n, 512) + ceil(log2(ceil(n/512))) + 1,
     u = 2^-24 or 2^-53, and half a ULP of a half type. Cost: 2 n rank flops per element of the other axes. A tensor that
     is contiguous is read where it lies; another one is copied first. Tier: bitwise.
 

@@ -1,9 +1,9 @@
 """Adapters of one layer, to train: how each begins, what it adds, its gradients, and how it becomes part of the weight.
 
-All have one shape, that of `Adapter`. `init` makes one for a weight W of shape (out, in): it holds the weight that
-stands beside it and does not change, `weight`, and named arrays of NumPy that any optimiser changes in place,
-`parameters`. The layer computes ``adapter.forward(x, base=x @ adapter.weight.T)``, and ``adapter.merge()`` is the one
-weight that does the same.
+All have the methods of `Adapter`. `init` makes an adapter for a weight W of shape (out, in). `weight` is the weight
+that stands beside it and does not change. `parameters` are named arrays of NumPy that any optimiser changes in place.
+The layer computes ``adapter.forward(x, base=x @ adapter.weight.T)``, and ``adapter.merge()`` is the one weight that
+does the same.
 
 Weights may be float16, bfloat16, float32 or float64; parameters and their gradients are float32, float64 for a weight
 of float64. A convolution is the matrix of its leading axis: W has shape (out, in, k1, ...), and the rows of `x` are the

@@ -1,4 +1,4 @@
-"""The shape of all adapters."""
+"""What all adapters have in common."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Gradient(NamedTuple):
     Parameters
     ----------
     x : ndarray
-        The gradient with respect to `x`, of its shape and type; that of the layer, dy W, is to be added.
+        The gradient with respect to `x` through the adapter, of its shape and type. Add that of the layer, dy W, to it.
     parameters : dict of ndarray
         The gradients with respect to the parameters, by their names, of their shapes and types.
     """

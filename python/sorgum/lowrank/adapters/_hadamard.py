@@ -58,8 +58,8 @@ class HiRA(Adapter):
 
     Notes
     -----
-    forward: y = base + scale x (W o BA)^T, where o multiplies element by element: with base = x W^T two products of the
-    size of the layer. Whoever needs no `base` of its own takes ``x @ adapter.merge().T`` instead, one product.
+    forward: y = base + scale x (W o BA)^T, where o multiplies element by element. With base = x W^T these are two
+    products of the size of the layer. Where `base` is not needed by itself, ``x @ adapter.merge().T`` is one product.
     Parameters: rank (in + out). W o BA is formed for about 2^18 elements at a time. Every product is a sum in the order
     of docs/numerics/linalg.md; dA and dx add the products of such tiles in their order.
 

@@ -78,8 +78,8 @@ class PiSSA(TwoFactors):
     -----
     With the leading U, S and V^T of W: A0 = sqrt(S / scale) V^T, B0 = U sqrt(S / scale). forward: y = base + scale
     (x A^T) B^T with base = x weight^T. Parameters: rank (in + out). weight + scale * B0 A0 is W but for one rounding to
-    the type of W and (rank + 1) u scale |B0| |A0|, u = 2^-24 or 2^-53. To hand a trained adapter to those who have W
-    alone, of twice the rank: ``combine([(A, B, scale), (A0, B0, -scale)], [1, 1])``.
+    the type of W and (rank + 1) u scale |B0| |A0|, u = 2^-24 or 2^-53. An adapter of twice the
+    rank does the same beside W itself: ``combine([(A, B, scale), (A0, B0, -scale)], [1, 1])``.
 
     Meng, Wang and Zhang 2024, "PiSSA: Principal Singular Values and Singular Vectors Adaptation of Large Language
     Models", section 3. Tier: bitwise; `init` deterministic, as `truncated_svd`.
