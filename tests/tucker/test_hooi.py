@@ -207,7 +207,7 @@ FACTORS = [np.ones((10, 2)), np.ones((4, 2)), np.ones((3, 2))]
     [
         ({"rank": 4}, ValueError, "rank must be at most 3 in mode 2, its dimension, got 4"),
         ({"rank": (10, 2, 2)}, ValueError, "rank must be at most 4 in mode 0, the product of the other ranks, got 10"),
-        ({"rank": None}, TypeError, "rank must be a sequence, got None"),
+        ({"rank": None}, TypeError, "rank must be an int or a sequence of ints and None, got None"),
         ({"init": "random"}, ValueError, "init must be 'sthosvd', 'hosvd' or give factors, got 'random'"),
         ({"init": 3}, TypeError, "init must be a sequence, got 3"),
         ({"init": FACTORS[:2]}, ValueError, "init must have factors of the modes [0, 1, 2], got 2"),

@@ -362,7 +362,7 @@ X = np.ones((10, 2, 2), np.float32)
         ({"rank": 0}, ValueError, "rank must be at least 1 in mode 0, got 0"),
         ({"rank": (1, 1)}, ValueError, "rank must have 3 entries, one for each mode, got 2"),
         ({"rank": (1, 1.5, 1)}, TypeError, "rank must be an int, got float"),
-        ({"rank": 1.5}, TypeError, "rank must be a sequence, got 1.5"),
+        ({"rank": 1.5}, TypeError, "rank must be an int or a sequence of ints and None, got 1.5"),
         ({}, ValueError, "rank must be given, or rtol, got neither"),
         ({"rank": 1, "rtol": 0.1}, ValueError, "rank must be given, or rtol, got both"),
         ({"rtol": 1.5}, ValueError, "rtol must be in [0, 1], got 1.5"),

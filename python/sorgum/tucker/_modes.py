@@ -15,10 +15,10 @@ __all__ = ["Ranks", "by_cost", "cheapest", "modes_of", "order_of", "ranks_of", "
 Ranks: TypeAlias = int | Sequence[int | None] | None
 
 
-def sequence_of(function: str, argument: str, value: Any) -> list[Any]:
+def sequence_of(function: str, argument: str, value: Any, what: str = "a sequence") -> list[Any]:
     """Return what a tuple, a list or an array of one axis holds."""
     if not isinstance(value, tuple | list | range) and getattr(value, "ndim", None) != 1:
-        raise TypeError(f"{function}: {argument} must be a sequence, got {shown(value)}")
+        raise TypeError(f"{function}: {argument} must be {what}, got {shown(value)}")
     return list(value)
 
 
@@ -60,7 +60,7 @@ def ranks_of(function: str, value: Any, shape: tuple[int, ...], modes: tuple[int
     if is_int(value):
         items: list[Any] = [value] * len(modes)
     else:
-        items = sequence_of(function, "rank", value)
+        items = sequence_of(function, "rank", value, "an int or a sequence of ints and None")
     if len(items) != len(modes):
         raise ValueError(f"{function}: rank must have {len(modes)} entries, one for each mode, got {len(items)}")
     ranks = {}
