@@ -1,72 +1,10 @@
 #pragma once
 
-#include "kernels/sor/blocks.h"
-#include "simd/simd.h"
+#include "kernels/sor/block_slots.inl.h"
 
 SORGUM_ISA_BEGIN
 
 using namespace sorgum::sor;
-
-inline constexpr unsigned kAllLanes = 0xFFFF;
-
-// At a slot of a block, whose values and columns go on with it.
-template <class T>
-struct AtSlot {
-    const Slot* slot;
-    const T* values;
-    const std::int32_t* columns;
-
-    SORGUM_INLINE void next() {
-        columns += slot->offset <= kOneRow ? kBlock : 0;
-        values += kBlock;
-        ++slot;
-    }
-};
-
-// What masks are needed for is rare, and they cost more than the branch.
-template <class T>
-SORGUM_INLINE vec<T> load_rows(const T* p, index_t rows) {
-    return rows == kBlock ? load(p) : load_first(p, rows, T(0));
-}
-
-// The column of a row's entry in a slot, counted from the block's first row.
-template <class T>
-SORGUM_INLINE index_t column_of(const AtSlot<T>& at, index_t i) {
-    return at.slot->offset == kGathered ? at.columns[i] : i + at.slot->offset;
-}
-
-// The chain of one row goes on over 16 entries. Rare and long: it stays out of the loops that call it.
-template <class T, class Number>
-__attribute__((noinline)) void add_one_row(const AtSlot<T>& at, const T* x, Number* lanes) {
-    const int row = __builtin_ctz(at.slot->present);
-    Number sum = lanes[row];
-    for (int k = 0; k < kBlock; ++k)
-        sum = fma(static_cast<Number>(at.values[k]), static_cast<Number>(x[at.columns[k]]), sum);
-    lanes[row] = sum;
-}
-
-SORGUM_INLINE f64x16 wide(f64x16 a) { return a; }
-SORGUM_INLINE f64x16 wide(f32x16 a) { return widen(a); }
-template <class V>
-SORGUM_INLINE V like(V a, V) {
-    return a;
-}
-SORGUM_INLINE f64x16 like(f32x16 a, f64x16) { return widen(a); }
-
-// In T or in float64. Loops over slots of which none is of one row do without the question.
-template <bool one_row, class T, class V>
-SORGUM_INLINE V add_slot(const AtSlot<T>& at, const T* x, unsigned lanes, V s) {
-    const index_t offset = at.slot->offset;
-    if (one_row && offset == kOneRow) {
-        element_t<V> sums[kBlock];
-        store(sums, s);
-        add_one_row(at, x, sums);
-        return load(sums);
-    }
-    const vec<T> of_x = offset == kGathered ? gather(x, at.columns) : load(x + offset);
-    const V sum = fma(like(load(at.values), s), like(of_x, s), s);
-    return lanes == kAllLanes ? sum : select_bits(lanes, sum, s);
-}
 
 // What is left out of the sums of a block: coefficients, and the rows of the block that they multiply.
 template <class T>
@@ -201,16 +139,6 @@ SORGUM_INLINE void sweep_block(const Blocks<T>& a, const Step<T>& step, const T*
     store_first(here + low, load_first(y + low, high - low, T(0)), high - low);
 }
 
-// Out of the loop over blocks, as they are rare.
-template <class T>
-__attribute__((noinline)) void sweep_long_rows(const Blocks<T>& a, const Step<T>& step, const T* b, T* x, index_t block,
-                                               index_t low, index_t high, vec<T>& before) {
-    if (step.backward)
-        sweep_block<true, true>(a, step, b, x, block, low, high, before);
-    else
-        sweep_block<false, true>(a, step, b, x, block, low, high, before);
-}
-
 // Of a row that is computed by itself at most so many entries may stand behind its neighbour: more take longer one by
 // one than waiting for the row before does.
 inline constexpr index_t kFewOthers = 4;
@@ -316,54 +244,112 @@ SORGUM_INLINE void fetch_vectors(const Blocks<T>& a, bool backward, const T* b, 
         fetch_lines(x, row + offset, 1);
 }
 
-template <class T>
-SORGUM_INLINE bool is_chain(const Blocks<T>& a, const Step<T>& step, index_t block) {
+// Whether all 16 rows of a block lie in [first, last), and wait for each other only one for the next.
+template <bool backward, class T>
+SORGUM_INLINE bool is_chain(const Blocks<T>& a, const Step<T>& step, index_t block, index_t first, index_t last) {
     const Pattern& pattern = a.patterns[a.blocks[block].pattern];
-    return step.lower == nullptr && step.upper == nullptr && !pattern.one_row &&
-           (step.backward ? pattern.inner_right == 0 ||
-                                (pattern.inner_right == 1 && a.slots[pattern.slots + pattern.left].offset == 1)
-                          : pattern.inner_left == 0 ||
-                                (pattern.inner_left == 1 && a.slots[pattern.slots + pattern.left - 1].offset == -1));
+    const index_t row = block * kBlock;
+    if (step.lower != nullptr || step.upper != nullptr || pattern.one_row || pattern.rows != kBlock || row < first ||
+        row + kBlock > last)
+        return false;
+    if (backward)
+        return pattern.inner_right == 0 ||
+               (pattern.inner_right == 1 && a.slots[pattern.slots + pattern.left].offset == 1);
+    return pattern.inner_left == 0 ||
+           (pattern.inner_left == 1 && a.slots[pattern.slots + pattern.left - 1].offset == -1);
+}
+
+// The blocks of a range from the one that a sweep comes to first, and what it has to remember of the last one.
+template <class T>
+struct Walk {
+    index_t first, last;  // rows
+    index_t block, end;   // the next one, and where the walk ends
+    bool known = false;   // whether `before` is what the last row was made
+    T before = T(0);
+    Pending<T> pending;
+};
+
+template <class T>
+SORGUM_INLINE void fetch_ahead(const Blocks<T>& a, const Step<T>& step, const T* b, const T* x, bool backward,
+                               index_t block) {
+    const index_t ahead = backward ? block - step.ahead : block + step.ahead;
+    if (ahead >= 0 && ahead < a.count) {
+        fetch_block(a, ahead);
+        fetch_vectors(a, backward, b, x, ahead);
+    }
+}
+
+template <class T>
+SORGUM_INLINE void keep_change(const Blocks<T>& a, const Step<T>& step, const T* x, vec<T> old, index_t row,
+                               index_t low, index_t high, Pending<T>& pending) {
+    if (step.change == nullptr)
+        return;
+    tell_change(a, step, x, pending);
+    store(pending.before, old);
+    pending.row = row;
+    pending.low = low;
+    pending.high = high;
+}
+
+// Blocks that are chains, as many as follow each other. A function of its own, like that for other blocks: in one
+// together, registers are short for either (sweeps of grids took 1.05 to 1.25 times as long).
+template <bool backward, class T>
+__attribute__((noinline)) void sweep_chains(const Blocks<T>& a, const Step<T>& step, const T* b, T* x, Walk<T>& walk) {
+    constexpr index_t ahead = backward ? -1 : 1;
+    index_t block = walk.block;
+    bool known = walk.known;
+    T before = walk.before;
+    do {
+        fetch_ahead(a, step, b, x, backward, block);
+        vec<T> old;
+        sweep_chain<backward>(a, step, b, x, block, known, before, old);
+        keep_change(a, step, x, old, block * kBlock, 0, kBlock, walk.pending);
+        known = true;
+        block += ahead;
+    } while (block != walk.end && is_chain<backward>(a, step, block, walk.first, walk.last));
+    walk.block = block;
+    walk.known = known;
+    walk.before = before;
+}
+
+template <bool backward, bool one_row, class T>
+__attribute__((noinline)) void sweep_other(const Blocks<T>& a, const Step<T>& step, const T* b, T* x, Walk<T>& walk) {
+    const index_t block = walk.block, row = block * kBlock, rows = a.patterns[a.blocks[block].pattern].rows;
+    const index_t low = walk.first > row ? walk.first - row : 0, high = walk.last - row < rows ? walk.last - row : rows;
+    fetch_ahead(a, step, b, x, backward, block);
+    vec<T> old;
+    sweep_block<backward, one_row>(a, step, b, x, block, low, high, old);
+    keep_change(a, step, x, old, row, low, high, walk.pending);
+    walk.known = false;
+    walk.block += backward ? -1 : 1;
+}
+
+template <bool backward, class T>
+SORGUM_INLINE void sweep_blocks(const Blocks<T>& a, const Step<T>& step, const T* b, T* x, index_t first,
+                                index_t last) {
+    const index_t low = first / kBlock, high = (last + kBlock - 1) / kBlock;
+    Walk<T> walk;
+    walk.first = first;
+    walk.last = last;
+    walk.block = backward ? high - 1 : low;
+    walk.end = backward ? low - 1 : high;
+    while (walk.block != walk.end)
+        if (is_chain<backward>(a, step, walk.block, first, last))
+            sweep_chains<backward>(a, step, b, x, walk);
+        else if (a.patterns[a.blocks[walk.block].pattern].one_row)
+            sweep_other<backward, true>(a, step, b, x, walk);
+        else
+            sweep_other<backward, false>(a, step, b, x, walk);
+    if (step.change != nullptr)
+        tell_change(a, step, x, walk.pending);
 }
 
 template <class T>
 void blocks_sweep_kernel(const Blocks<T>& a, const Step<T>& step, const T* b, T* x, index_t first, index_t last) {
-    const index_t first_block = first / kBlock, blocks = (last + kBlock - 1) / kBlock - first_block;
-    T before = T(0);
-    bool known = false;
-    Pending<T> pending;
-    for (index_t k = 0; k < blocks; ++k) {
-        const index_t block = first_block + (step.backward ? blocks - 1 - k : k), row = block * kBlock;
-        const index_t rows = a.patterns[a.blocks[block].pattern].rows;
-        const index_t low = first > row ? first - row : 0, high = last - row < rows ? last - row : rows;
-        const index_t ahead = step.backward ? block - step.ahead : block + step.ahead;
-        if (ahead >= 0 && ahead < a.count) {
-            fetch_block(a, ahead);
-            fetch_vectors(a, step.backward, b, x, ahead);
-        }
-        const bool chain = high - low == kBlock && is_chain(a, step, block);
-        vec<T> old;
-        if (chain && step.backward)
-            sweep_chain<true>(a, step, b, x, block, known, before, old);
-        else if (chain)
-            sweep_chain<false>(a, step, b, x, block, known, before, old);
-        else if (a.patterns[a.blocks[block].pattern].one_row)
-            sweep_long_rows(a, step, b, x, block, low, high, old);
-        else if (step.backward)
-            sweep_block<true, false>(a, step, b, x, block, low, high, old);
-        else
-            sweep_block<false, false>(a, step, b, x, block, low, high, old);
-        if (step.change != nullptr) {
-            tell_change(a, step, x, pending);
-            store(pending.before, old);
-            pending.row = row;
-            pending.low = low;
-            pending.high = high;
-        }
-        known = chain;
-    }
-    if (step.change != nullptr)
-        tell_change(a, step, x, pending);
+    if (step.backward)
+        sweep_blocks<true>(a, step, b, x, first, last);
+    else
+        sweep_blocks<false>(a, step, b, x, first, last);
 }
 
 template <bool one_row, class T>
