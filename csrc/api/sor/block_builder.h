@@ -160,7 +160,10 @@ private:
                 inner_right = k - left_ + 1;
         const bool one_row =
             std::any_of(slots_.begin(), slots_.end(), [](const Slot& slot) { return slot.offset == kOneRow; });
-        pattern_ = {0, left_, count - left_, inner_left, inner_right, rows_, one_row};
+        const bool plain = std::all_of(slots_.begin(), slots_.end(), [](const Slot& slot) {
+            return slot.offset > kOneRow && slot.present == 0xFFFF;
+        });
+        pattern_ = {0, left_, count - left_, inner_left, inner_right, rows_, one_row, plain && rows_ == kBlock};
     }
 
     // Of the longest row but one.

@@ -43,6 +43,7 @@ struct Pattern {
     index_t left, right, inner_left, inner_right;
     index_t rows;  // 16, but in the last block of all or of a colour
     bool one_row;  // whether it has slots of one row
+    bool plain;    // whether every slot has an entry of all 16 rows, at the same offset
 };
 
 struct Block {

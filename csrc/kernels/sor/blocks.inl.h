@@ -1,5 +1,6 @@
 #pragma once
 
+#include "kernels/sor/block_fetch.inl.h"
 #include "kernels/sor/block_slots.inl.h"
 
 SORGUM_ISA_BEGIN
@@ -21,7 +22,7 @@ SORGUM_INLINE void keep_inner(const AtSlot<T>& at, T omega, vec<T> inverse, Inne
     const vec<T> product = splat<vec<T>>(-omega) * (load(at.values) * inverse);
     store(inner.coefficient[inner.slots], select_bits(lanes, product, splat<vec<T>>(T(-0.0))));
     for (int i = 0; i < kBlock; ++i) {
-        const index_t row = column_of(at, i);
+        const index_t row = at.column_of(i);
         inner.row[inner.slots][i] = static_cast<std::int32_t>((lanes >> i & 1) != 0 ? row : kBlock);
     }
     ++inner.slots;
@@ -75,20 +76,19 @@ SORGUM_INLINE void tell_change(const Blocks<T>& a, const Step<T>& step, const T*
 
 // The sums of the rows of a block, and b - s with x: what rows are before the block's own columns are subtracted. Calls
 // visit(slot, s) for slots that reach into the block from the side that the sweep comes from.
-template <bool backward, bool one_row, class T, class Visit>
+template <bool backward, bool one_row, bool plain, class T, class Visit>
 SORGUM_INLINE vec<T> relax_outer(const Blocks<T>& a, const Step<T>& step, const T* b, const T* x, index_t block,
-                                 index_t rows, vec<T>& before, Visit&& visit) {
+                                 const Pattern& pattern, vec<T>& before, Visit&& visit) {
     using V = vec<T>;
     const Block& at_block = a.blocks[block];
-    const Pattern& pattern = a.patterns[at_block.pattern];
-    const index_t row = block * kBlock;
+    const index_t row = block * kBlock, rows = plain ? kBlock : pattern.rows;
     const T* const here = x + row;
-    AtSlot<T> at = {a.slots + pattern.slots, a.values + at_block.values * kBlock,
-                    a.columns + at_block.columns * kBlock};
+    AtSlot<T, plain> at = {a.slots + pattern.slots, a.values + at_block.values * kBlock,
+                           a.columns + at_block.columns * kBlock};
     V s = splat<V>(T(0));
     const auto add = [&](index_t slots) SORGUM_LAMBDA {
         for (index_t k = 0; k < slots; ++k, at.next())
-            s = add_slot<one_row>(at, here, at.slot->present, s);
+            s = add_slot<one_row>(at, here, at.present(), s);
     };
     const auto add_inner = [&](index_t slots) SORGUM_LAMBDA {
         for (index_t k = 0; k < slots; ++k, at.next())
@@ -128,8 +128,9 @@ SORGUM_INLINE void sweep_block(const Blocks<T>& a, const Step<T>& step, const T*
         return outer != 0 ? add_slot<false>(at, here, outer, s) : s;
     };
     T y[kBlock + 1];
-    const index_t rows = a.patterns[a.blocks[block].pattern].rows;
-    store(y, relax_outer<backward, one_row>(a, step, b, x, block, rows, before, visit));
+    const Pattern& pattern = pattern_of(a, block);
+    const index_t rows = pattern.rows;
+    store(y, relax_outer<backward, one_row, false>(a, step, b, x, block, pattern, before, visit));
     y[kBlock] = T(1);
     for (index_t i = 0; i < low; ++i)
         y[i] = here[i];
@@ -148,31 +149,30 @@ inline constexpr index_t kFewOthers = 4;
 // before. That row alone is computed by itself where that is no long work, so that nothing of what is done for 16 rows
 // at a time has to wait for it. `last` is what the row before is now, if that is known; then what the block's last row
 // is.
-template <bool backward, class T>
-SORGUM_INLINE void sweep_chain(const Blocks<T>& a, const Step<T>& step, const T* b, T* x, index_t block, bool known,
-                               T& last, vec<T>& before) {
+template <bool backward, bool plain, class T>
+SORGUM_INLINE void sweep_chain(const Blocks<T>& a, const Step<T>& step, const T* b, T* x, index_t block,
+                               const Pattern& pattern, bool known, T& last, vec<T>& before) {
     using V = vec<T>;
     constexpr index_t first = backward ? kBlock - 1 : 0, ahead = backward ? -1 : 1;
     constexpr unsigned first_lane = 1u << first;
     const index_t row = block * kBlock;
     T* const here = x + row;
     const V inverse = load(a.inverse + row);
-    const Pattern& pattern = a.patterns[a.blocks[block].pattern];
     const index_t others = backward ? pattern.right - 1 : step.half ? 0 : pattern.right;
     unsigned linked = 0;
-    AtSlot<T> link = {nullptr, nullptr, nullptr};
+    AtSlot<T, plain> link = {nullptr, nullptr, nullptr};
     alignas(64) T coefficient[kBlock], sums[kBlock], y[kBlock];
-    const auto visit = [&](const AtSlot<T>& at, V s) SORGUM_LAMBDA {
+    const auto visit = [&](const AtSlot<T, plain>& at, V s) SORGUM_LAMBDA {
         link = at;
-        linked = at.slot->inner;
+        linked = plain ? kAllLanes & ~first_lane : at.slot->inner;
         const V values = load(at.values);
         store(coefficient, splat<V>(-step.omega) * (values * inverse));
-        if (others > kFewOthers && (at.slot->present & first_lane) != 0)
+        if (others > kFewOthers && (at.present() & first_lane) != 0)
             return select_bits(first_lane, fma(values, splat<V>(known ? last : here[first - ahead]), s), s);
         store(sums, s);
         return s;
     };
-    const V c = relax_outer<backward, false>(a, step, b, x, block, kBlock, before, visit);
+    const V c = relax_outer<backward, false, plain>(a, step, b, x, block, pattern, before, visit);
     if (link.slot == nullptr) {
         store(here, c);
         last = backward ? here[0] : here[kBlock - 1];
@@ -180,12 +180,12 @@ SORGUM_INLINE void sweep_chain(const Blocks<T>& a, const Step<T>& step, const T*
     }
     store(y, c);
     T now = y[first];
-    if (others <= kFewOthers && (link.slot->present & first_lane) != 0) {
+    if (others <= kFewOthers && (link.present() & first_lane) != 0) {
         T s = fma(link.values[first], known ? last : here[first - ahead], sums[first]);
         for (index_t k = 0; k < others; ++k) {
             link.next();
-            if ((link.slot->present & first_lane) != 0)
-                s = fma(link.values[first], here[column_of(link, first)], s);
+            if ((link.present() & first_lane) != 0)
+                s = fma(link.values[first], here[link.column_of(first)], s);
         }
         const T old = step.half ? T(0) : here[first];
         now = fma(step.omega * a.inverse[row + first], b[row + first] - s, (T(1) - step.omega) * old);
@@ -208,46 +208,10 @@ SORGUM_INLINE void sweep_chain(const Blocks<T>& a, const Step<T>& step, const T*
     last = now;
 }
 
-// Blocks are fetched ahead of the one that is swept, by hand: the chains keep the processor from looking ahead by
-// itself, and what is read block by block from high to low addresses it hardly sees coming. A block of a grid takes 4
-// to 30 lines; long rows lie in few streams of memory, which it finds.
-inline constexpr index_t kMostLines = 64;
-inline constexpr index_t kFetched = 16;  // blocks ahead, by residuals
-
-template <class T>
-SORGUM_INLINE void fetch_lines(const T* base, index_t first, index_t slots) {
-    const index_t lines = slots * kBlock * index_t(sizeof(T)) / 64;
-    const std::uintptr_t from = reinterpret_cast<std::uintptr_t>(base) +
-                                static_cast<std::uintptr_t>(first) * sizeof(T);  // beyond the array, perhaps
-    for (index_t k = 0; k < (lines < kMostLines ? lines : kMostLines); ++k)
-        prefetch(reinterpret_cast<const void*>(from + 64 * static_cast<std::uintptr_t>(k)));
-}
-
-template <class T>
-SORGUM_INLINE void fetch_block(const Blocks<T>& a, index_t block) {
-    const Block &at = a.blocks[block], &next = a.blocks[block + 1];
-    fetch_lines(a.values, at.values * kBlock, next.values - at.values);
-    fetch_lines(a.columns, at.columns * kBlock, next.columns - at.columns);
-}
-
-// Of x what no earlier block of the sweep has read: the farthest columns on the side that lies ahead.
-template <class T>
-SORGUM_INLINE void fetch_vectors(const Blocks<T>& a, bool backward, const T* b, const T* x, index_t block) {
-    const Pattern& pattern = a.patterns[a.blocks[block].pattern];
-    const index_t slots = pattern.left + pattern.right, row = block * kBlock;
-    fetch_lines(b, row, 1);
-    fetch_lines(a.inverse, row, 1);
-    if (slots == 0)
-        return;
-    const index_t offset = a.slots[pattern.slots + (backward ? 0 : slots - 1)].offset;
-    if (offset > kOneRow)
-        fetch_lines(x, row + offset, 1);
-}
-
 // Whether all 16 rows of a block lie in [first, last), and wait for each other only one for the next.
 template <bool backward, class T>
 SORGUM_INLINE bool is_chain(const Blocks<T>& a, const Step<T>& step, index_t block, index_t first, index_t last) {
-    const Pattern& pattern = a.patterns[a.blocks[block].pattern];
+    const Pattern& pattern = pattern_of(a, block);
     const index_t row = block * kBlock;
     if (step.lower != nullptr || step.upper != nullptr || pattern.one_row || pattern.rows != kBlock || row < first ||
         row + kBlock > last)
@@ -270,16 +234,6 @@ struct Walk {
 };
 
 template <class T>
-SORGUM_INLINE void fetch_ahead(const Blocks<T>& a, const Step<T>& step, const T* b, const T* x, bool backward,
-                               index_t block) {
-    const index_t ahead = backward ? block - step.ahead : block + step.ahead;
-    if (ahead >= 0 && ahead < a.count) {
-        fetch_block(a, ahead);
-        fetch_vectors(a, backward, b, x, ahead);
-    }
-}
-
-template <class T>
 SORGUM_INLINE void keep_change(const Blocks<T>& a, const Step<T>& step, const T* x, vec<T> old, index_t row,
                                index_t low, index_t high, Pending<T>& pending) {
     if (step.change == nullptr)
@@ -291,22 +245,39 @@ SORGUM_INLINE void keep_change(const Blocks<T>& a, const Step<T>& step, const T*
     pending.high = high;
 }
 
-// Blocks that are chains, as many as follow each other. A function of its own, like that for other blocks: in one
-// together, registers are short for either (sweeps of grids took 1.05 to 1.25 times as long).
-template <bool backward, class T>
-__attribute__((noinline)) void sweep_chains(const Blocks<T>& a, const Step<T>& step, const T* b, T* x, Walk<T>& walk) {
-    constexpr index_t ahead = backward ? -1 : 1;
+// Blocks that are chains, as many as follow each other and have the pattern of the first one if that is plain. A
+// function of its own, like that for other blocks: in one together, registers are short for either (sweeps of grids
+// took 1.05 to 1.25 times as long).
+template <bool backward, bool plain, class T>
+__attribute__((noinline)) void sweep_chains(const Blocks<T>& a, const Step<T>& given, const T* b, T* x, Walk<T>& walk) {
+    const Step<T> step = given;  // which no store to x can change
+    const index_t number = a.blocks[walk.block].pattern;
+    const Pattern first = a.patterns[number];
+    const index_t slots = first.left + first.right, far = farthest(a, backward, first);
+    const index_t ahead = backward ? -step.ahead : step.ahead;
     index_t block = walk.block;
     bool known = walk.known;
     T before = walk.before;
+    // Of blocks with the first one's pattern only the last one may have rows beyond the range.
+    const index_t end = !plain ? walk.end : backward ? (walk.first + kBlock - 1) / kBlock - 1 : walk.last / kBlock;
+    const auto goes_on = [&]() SORGUM_LAMBDA {
+        if (plain)
+            return a.blocks[block].pattern == number;
+        return !pattern_of(a, block).plain && is_chain<backward>(a, step, block, walk.first, walk.last);
+    };
     do {
-        fetch_ahead(a, step, b, x, backward, block);
         vec<T> old;
-        sweep_chain<backward>(a, step, b, x, block, known, before, old);
+        if (plain) {
+            fetch_plain(a, b, x, block + ahead, slots, far);
+            sweep_chain<backward, true>(a, step, b, x, block, first, known, before, old);
+        } else {
+            fetch_ahead(a, step, b, x, backward, block);
+            sweep_chain<backward, false>(a, step, b, x, block, pattern_of(a, block), known, before, old);
+        }
         keep_change(a, step, x, old, block * kBlock, 0, kBlock, walk.pending);
         known = true;
-        block += ahead;
-    } while (block != walk.end && is_chain<backward>(a, step, block, walk.first, walk.last));
+        block += backward ? -1 : 1;
+    } while (block != end && goes_on());
     walk.block = block;
     walk.known = known;
     walk.before = before;
@@ -314,7 +285,7 @@ __attribute__((noinline)) void sweep_chains(const Blocks<T>& a, const Step<T>& s
 
 template <bool backward, bool one_row, class T>
 __attribute__((noinline)) void sweep_other(const Blocks<T>& a, const Step<T>& step, const T* b, T* x, Walk<T>& walk) {
-    const index_t block = walk.block, row = block * kBlock, rows = a.patterns[a.blocks[block].pattern].rows;
+    const index_t block = walk.block, row = block * kBlock, rows = pattern_of(a, block).rows;
     const index_t low = walk.first > row ? walk.first - row : 0, high = walk.last - row < rows ? walk.last - row : rows;
     fetch_ahead(a, step, b, x, backward, block);
     vec<T> old;
@@ -335,8 +306,11 @@ SORGUM_INLINE void sweep_blocks(const Blocks<T>& a, const Step<T>& step, const T
     walk.end = backward ? low - 1 : high;
     while (walk.block != walk.end)
         if (is_chain<backward>(a, step, walk.block, first, last))
-            sweep_chains<backward>(a, step, b, x, walk);
-        else if (a.patterns[a.blocks[walk.block].pattern].one_row)
+            if (pattern_of(a, walk.block).plain)
+                sweep_chains<backward, true>(a, step, b, x, walk);
+            else
+                sweep_chains<backward, false>(a, step, b, x, walk);
+        else if (pattern_of(a, walk.block).one_row)
             sweep_other<backward, true>(a, step, b, x, walk);
         else
             sweep_other<backward, false>(a, step, b, x, walk);
@@ -362,7 +336,7 @@ SORGUM_INLINE void residual_of_block(const Blocks<T>& a, const T* b, const T* x,
     f64x16 s = splat<f64x16>(0.0);
     const auto add = [&](index_t slots) SORGUM_LAMBDA {
         for (index_t k = 0; k < slots; ++k, at.next())
-            s = add_slot<one_row>(at, x + row, at.slot->present, s);
+            s = add_slot<one_row>(at, x + row, at.present(), s);
     };
     add(pattern.left);
     s = fma(wide(load(a.diagonal + row) + splat<vec<T>>(a.shift)), wide(load_rows(x + row, pattern.rows)), s);
@@ -376,7 +350,7 @@ void blocks_residual_kernel(const Blocks<T>& a, const T* b, const T* x, index_t 
         if (block + kFetched < a.count)
             fetch_block(a, block + kFetched);
         double* const to = r + (block - first) * kBlock;
-        if (a.patterns[a.blocks[block].pattern].one_row)
+        if (pattern_of(a, block).one_row)
             residual_of_block<true>(a, b, x, block, to);
         else
             residual_of_block<false>(a, b, x, block, to);
