@@ -39,7 +39,7 @@ _PARTS = {
 _KINDS = ("linear", "transposed", "embedding")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class LowRank:
     """What an adapter adds to one weight: scale * B A.
 
@@ -64,8 +64,14 @@ class LowRank:
     bias: npt.NDArray[Any] | None = None
     kind: str = "linear"
 
+    def __repr__(self) -> str:
+        """Return the shapes and the rest, not the numbers."""
+        arrays = {name: getattr(self, name) for name in ("A", "B", "magnitude", "bias")}
+        shapes = "".join(f"{name}.shape={np.shape(array)}, " for name, array in arrays.items() if array is not None)
+        return f"LowRank({shapes}scale={self.scale}, kind={self.kind!r})"
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, repr=False)
 class Adapter:
     """An adapter.
 
@@ -83,6 +89,10 @@ class Adapter:
     modules: Mapping[str, LowRank]
     replaced: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
     config: Mapping[str, Any] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        """Return how many modules and tensors there are: a model has hundreds."""
+        return f"Adapter({len(self.modules)} modules, {len(self.replaced)} replaced)"
 
 
 def read_adapter(directory: str | os.PathLike[str]) -> Adapter:
@@ -115,8 +125,10 @@ def read_adapter(directory: str | os.PathLike[str]) -> Adapter:
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     peft.write_adapter(os.path.join(folder, "adapter"), peft.Adapter({"layers.0.q": factors}))
     ...     adapter = peft.read_adapter(os.path.join(folder, "adapter"))
-    >>> adapter.modules["layers.0.q"].scale, adapter.modules["layers.0.q"].A.shape
-    (0.5, (2, 5))
+    >>> adapter
+    Adapter(1 modules, 0 replaced)
+    >>> adapter.modules["layers.0.q"]
+    LowRank(A.shape=(2, 5), B.shape=(3, 2), scale=0.5, kind='linear')
     """
     return read_adapter_of(Argument("read_adapter", "directory"), directory)
 
