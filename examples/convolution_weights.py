@@ -18,7 +18,7 @@ import sorgum as sg
 
 package = importlib.util.find_spec("silero_vad")
 if package is None or package.origin is None or importlib.util.find_spec("safetensors") is None:
-    print("silero-vad, or safetensors, is not installed", file=sys.stderr)
+    print("not installed: pip install --no-deps silero-vad && pip install safetensors", file=sys.stderr)
     sys.exit(77)  # for tests: skipped
 from safetensors.numpy import load_file  # noqa: E402
 
