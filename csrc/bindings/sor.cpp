@@ -201,6 +201,7 @@ void register_sor(py::module_& module) {
                py::arg("columns"), py::arg("x"), py::arg("b"));
     module.def("share_from", &sor::share_from, py::arg("elements"));
     module.def("threads_of_last_sweep", &sor::threads_of_last_sweep);
+    module.def("sweeps_at_twice", &sor::sweeps_at_twice);
     module.def("sor_batch", &sor_batch, py::arg("indptr"), py::arg("indices"), py::arg("entries"), py::arg("rows"),
                py::arg("columns"), py::arg("data"), py::arg("shift"), py::arg("b"), py::arg("x"), py::arg("omega"),
                py::arg("rtol"), py::arg("atol"), py::arg("maxiter"), py::arg("info"), py::arg("iterations"));

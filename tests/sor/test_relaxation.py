@@ -371,6 +371,48 @@ def test_several_threads_in_natural_order(what: str, shared: Callable[[int], Non
             assert bits(there) == bits(expected)
 
 
+TWICE = {
+    "lines of 140, in two chunks": lambda: grid((300, 140), False, np.float32, np.int32),
+    "lines of 97": lambda: grid((80, 97), False, np.float64, np.int32),
+    "planes": lambda: grid((20, 11, 22), True, np.float32, np.int64),
+    "entries near the diagonal": lambda: coupled(640, 1),
+    "no entries": lambda: dominant(5000, 0, np.float32, np.int32),
+    "one block": lambda: dominant(16, 0, np.float64, np.int32),
+    "entries anywhere": lambda: dominant(3000, 5, np.float64, np.int32),
+    "long rows": lambda: with_a_long_row(grid((90, 100), False, np.float64, np.int32), 4512),
+}
+
+
+@pytest.mark.sanitize
+@pytest.mark.parametrize("what", TWICE)
+def test_two_sweeps_at_once(what: str, threads: Callable[[int], None]) -> None:
+    """One thread makes a sweep shortly behind the one before, with the bits that they have one after the other."""
+    a = TWICE[what]()
+    n, dtype = a.shape[0], a.data.dtype
+    reach = max(int(np.abs(np.repeat(np.arange(n), np.diff(a.indptr)) - a.indices).max()), 1)
+    x, b = logits(n, dtype, seed=1), logits(n, dtype, seed=2)
+    low, high = np.full(n, -0.5, dtype), np.full(n, 0.5, dtype)
+    relaxation = sg.sor.Relaxation(a)
+    threads(1)
+    for sweep in ("forward", "backward", "symmetric"):
+        for bounds in ((None, None), (low, high)):
+            expected, norms = x.copy(), np.empty(5)
+            for k in range(5):
+                relaxation._compiled.sweep(expected, b, 1.3, sweep, 1, *bounds, norms[k : k + 1])
+            assert np.all(norms > 0)
+            before = _core.sor.sweeps_at_twice()
+            for found in (np.empty(5), None):
+                now = x.copy()
+                relaxation._compiled.sweep(now, b, 1.3, sweep, 5, *bounds, found)
+                assert bits(now) == bits(expected)
+                assert found is None or bits(found) == bits(norms)
+            at_twice = _core.sor.sweeps_at_twice() - before
+            if sweep == "symmetric" or n < 2 * reach:
+                assert at_twice == 0
+            elif n > 2 * reach + 64:
+                assert at_twice == 4
+
+
 # Other values and shifts
 
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cstdlib>
 #include <string>
 #include <unordered_map>
 #include <utility>
@@ -292,6 +293,7 @@ private:
                     "row " +
                     std::to_string(to_.row_of(place(i))));
             columns_.push_back(static_cast<std::int32_t>(difference));
+            to_.reach = std::max(to_.reach, std::abs(difference) + kBlock);
         }
     }
 
@@ -309,6 +311,8 @@ private:
         pattern_.slots = static_cast<index_t>(to_.slot.size());
         to_.slot.insert(to_.slot.end(), slots_.begin(), slots_.end());
         to_.pattern.push_back(pattern_);
+        for (const Slot& slot : slots_)
+            to_.reach = std::max(to_.reach, slot.offset > kOneRow ? std::abs(slot.offset) : 0);
         known_.emplace(hash, number);
         return number;
     }

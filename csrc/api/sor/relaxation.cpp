@@ -64,18 +64,26 @@ void sweep_rows(const System<T>& system, const SweepArguments& a) {
     const FpGuard guard;
     const AtPlaces<T> xs(structure, x), bs(structure, b), lower(structure, bound[0]), upper(structure, bound[1]);
     InterruptPoll poll;
+    const bool pairs = a.direction != Direction::symmetric && sweeps_twice(system);
     for (index_t k = 0; k < a.iterations; ++k) {
         poll();  // also where there are no rows
-        SquaresSum squares = kNoSquares;
+        SquaresSum squares[2] = {kNoSquares, kNoSquares};
+        const auto step_of = [&](bool backward) { return Step<T>{omega, backward, false, lower.data(), upper.data()}; };
         const auto half = [&](bool backward, bool last) {
-            const Step<T> step = {omega, backward, false, lower.data(), upper.data()};
-            sorgum::sor::sweep(system, step, bs.data(), xs.data(), last && norms != nullptr ? &squares : nullptr, poll);
+            sorgum::sor::sweep(system, step_of(backward), bs.data(), xs.data(),
+                               last && norms != nullptr ? squares : nullptr, poll);
         };
-        if (a.direction == Direction::symmetric)
+        const bool two = pairs && k + 1 < a.iterations;
+        if (two)
+            sweep_twice(system, step_of(a.direction != Direction::forward), bs.data(), xs.data(),
+                        norms != nullptr ? squares : nullptr, poll);
+        else if (a.direction == Direction::symmetric)
             half(false, false);
-        half(a.direction != Direction::forward, true);
-        if (norms != nullptr)
-            norms[k] = root_of(squares) / static_cast<double>(omega);
+        if (!two)
+            half(a.direction != Direction::forward, true);
+        for (index_t time = 0; norms != nullptr && time < (two ? 2 : 1); ++time)
+            norms[k + time] = root_of(squares[time]) / static_cast<double>(omega);
+        k += two ? 1 : 0;
     }
     if (xs.data() != x)
         from_places(structure, xs.data(), x);

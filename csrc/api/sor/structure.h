@@ -34,6 +34,7 @@ struct Sources {
 struct Structure {
     index_t rows = 0, blocks = 0, entries = 0;  // entries: as many as the matrix had
     index_t slots = 0, gathered = 0;
+    index_t reach = 0;  // no entry is farther from the diagonal
     std::vector<Slot> slot;
     std::vector<Pattern> pattern;
     std::vector<Block> block;          // and one behind them

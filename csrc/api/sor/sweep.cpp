@@ -17,7 +17,13 @@ constexpr index_t kBetweenPolls = index_t(1) << 22;  // numbers that are read be
 constexpr index_t kWorthSharing = 512;               // rows of a run: on shorter ones threads wait for each other
 constexpr int kLooks = 256;                          // at what others have done, before a thread lets others run
 
-std::atomic<index_t> shared_from{0};
+constexpr index_t kPiece = 1024;  // rows that are swept once while others are swept again
+static_assert(kChunk % kPiece == 0);
+constexpr index_t kPiecesBetweenPolls = 8;
+constexpr index_t kMostReach = index_t(1) << 14;
+constexpr index_t kMostBetween = index_t(1) << 18;  // bytes that stay in cache until they are read again
+
+std::atomic<index_t> shared_from{0}, twice{0};
 std::atomic<int> last_threads{1};
 
 int threads_of(const Structure& structure, index_t least) {
@@ -190,6 +196,18 @@ private:
     InterruptPoll& poll_;
 };
 
+// By how many threads a sweep in natural order is shared.
+template <class T>
+int threads_in_order(const System<T>& system) {
+    const Structure& structure = *system.structure;
+    const int threads = threads_of(structure, kWaking);
+    if (threads == 1)
+        return 1;
+    const index_t runs = system.schedule->of(structure).runs();
+    const index_t least = shared_from.load(std::memory_order_relaxed) > 0 ? 1 : kWorthSharing;
+    return runs > 1 && structure.rows / runs >= least ? threads : 1;
+}
+
 // The squares of n numbers that are there, chunk by chunk.
 void add_squares(const double* numbers, index_t n, int threads, SquaresSum& to) {
     std::vector<SquaresScratch> scratch(static_cast<std::size_t>(threads));
@@ -204,6 +222,7 @@ void add_squares(const double* numbers, index_t n, int threads, SquaresSum& to) 
 
 void share_from(index_t elements) { shared_from = elements; }
 int threads_of_last_sweep() { return last_threads; }
+index_t sweeps_at_twice() { return twice; }
 
 template <class T>
 void sweep(const System<T>& system, Step<T> step, const T* b, T* x, SquaresSum* squares, InterruptPoll& poll) {
@@ -225,10 +244,8 @@ void sweep(const System<T>& system, Step<T> step, const T* b, T* x, SquaresSum* 
             merge(scratch, *squares);
         return;
     }
-    const int threads = threads_of(structure, kWaking);
-    const bool forced = shared_from.load(std::memory_order_relaxed) > 0;
-    if (threads > 1 && system.schedule->of(structure).runs() > 1 &&
-        (forced || structure.rows / system.schedule->of(structure).runs() >= kWorthSharing)) {
+    const int threads = threads_in_order(system);
+    if (threads > 1) {
         AlignedArray<double> change;
         if (squares != nullptr) {
             change.reserve(structure.rows);
@@ -245,6 +262,70 @@ void sweep(const System<T>& system, Step<T> step, const T* b, T* x, SquaresSum* 
         merge(scratch, *squares);
 }
 
+// The rows that are swept a second time follow those that are swept the first time, and no closer than entries reach.
+template <class T>
+bool sweeps_twice(const System<T>& system) {
+    const Structure& structure = *system.structure;
+    if (!system.in_natural_order() || structure.reach > kMostReach || structure.rows < 2 * structure.reach)
+        return false;
+    const index_t per_row = 4 + structure.slots / std::max<index_t>(structure.blocks, 1);
+    const index_t between = (structure.reach + kPiece) * per_row * static_cast<index_t>(sizeof(T));
+    return between <= kMostBetween && threads_in_order(system) == 1;
+}
+
+template <class T>
+void sweep_twice(const System<T>& system, const Step<T>& step, const T* b, T* x, SquaresSum* squares,
+                 InterruptPoll& poll) {
+    const Structure& structure = *system.structure;
+    const index_t n = structure.rows, pieces = ceil_div(n, kPiece), lag = ceil_div(structure.reach, kPiece) + 1;
+    const Blocks<T> a = system.blocks();
+    const auto sweep_one = sor_blocks_sweep(kernels(), T());
+    const auto sweep_two = sor_blocks_sweep_two(kernels(), T());
+    std::vector<SquaresScratch> scratch = scratch_for(squares == nullptr ? 0 : 2);
+    const auto part_at = [&](index_t k, std::size_t time) {
+        const index_t first = (step.backward ? pieces - 1 - k : k) * kPiece;
+        Part<T> part = {step, first, std::min(n, first + kPiece)};
+        if (squares != nullptr) {
+            part.step.change = scratch[time].numbers.data();
+            part.step.change_first = first / kChunk * kChunk;
+        }
+        return part;
+    };
+    const auto told = [&](const Part<T>& part, std::size_t time) {
+        if (squares == nullptr)
+            return;
+        const index_t first = part.step.change_first, last = std::min(n, first + kChunk);
+        if (step.backward ? part.first == first : part.last == last)
+            sor_squares_add(kernels(), double())(scratch[time].numbers.data(), last - first, scratch[time].squares);
+    };
+    for (index_t k = 0; k < pieces + lag; ++k) {
+        if (k % kPiecesBetweenPolls == 0)
+            poll();
+        const bool once = k < pieces, again = k >= lag;
+        const Part<T> one = part_at(once ? k : 0, 0), other = part_at(again ? k - lag : 0, 1);
+        if (once && again)
+            sweep_two(a, one, other, b, x);
+        else {
+            const Part<T>& only = once ? one : other;
+            if (once || again)
+                sweep_one(a, only.step, b, x, only.first, only.last);
+        }
+        if (once)
+            told(one, 0);
+        if (again)
+            told(other, 1);
+    }
+    for (std::size_t time = 0; squares != nullptr && time < 2; ++time)
+        sor_squares_merge(kernels(), double())(squares[time], scratch[time].squares);
+    last_threads = 1;
+    twice += 1;
+}
+
+template bool sweeps_twice(const System<float>&);
+template bool sweeps_twice(const System<double>&);
+template void sweep_twice(const System<float>&, const Step<float>&, const float*, float*, SquaresSum*, InterruptPoll&);
+template void sweep_twice(const System<double>&, const Step<double>&, const double*, double*, SquaresSum*,
+                          InterruptPoll&);
 template void sweep(const System<float>&, Step<float>, const float*, float*, SquaresSum*, InterruptPoll&);
 template void sweep(const System<double>&, Step<double>, const double*, double*, SquaresSum*, InterruptPoll&);
 

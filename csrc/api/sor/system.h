@@ -35,14 +35,24 @@ struct System {
 template <class T>
 void sweep(const System<T>& system, Step<T> step, const T* b, T* x, SquaresSum* squares, InterruptPoll& poll);
 
+// Two such steps, one shortly behind the other, which finds the matrix in cache, and rows of the one are worked on
+// while those of the other wait for each other. `squares`: of either step, or null. Only where sweeps_twice holds: by
+// one thread in natural order, where the matrix has a narrow band.
+template <class T>
+bool sweeps_twice(const System<T>& system);
+template <class T>
+void sweep_twice(const System<T>& system, const Step<T>& step, const T* b, T* x, SquaresSum* squares,
+                 InterruptPoll& poll);
+
 // r = b - A x, where r is not null, and the sum of its squares.
 template <class T>
 SquaresSum residual(const System<T>& system, const T* b, const T* x, double* r, InterruptPoll& poll);
 
 // From how many elements on sweeps are shared, whatever threads are doing; 0 for the usual rule. And how many threads
-// have taken part in the last sweep of the process. For tests.
+// have taken part in the last sweep of the process, and how often two were made at once. For tests.
 void share_from(index_t elements);
 int threads_of_last_sweep();
+index_t sweeps_at_twice();
 
 // Elements of rows to their places, 0 where there is no row; and back.
 template <class T>

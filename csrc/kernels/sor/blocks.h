@@ -1,12 +1,13 @@
 // Sparse matrices in blocks of 16 rows, a row per lane: sweeps of relaxation and residuals.
 //
 // computes  blocks_sweep: a step of successive over-relaxation in the rows of some blocks, one row after the other
+//           blocks_sweep_two: the same in two parts, of which no row has an entry in a column of the other
 //           blocks_residual: r[i] = b[i] - sum of a_ij x_j over row i, in float64
 // source    Young 1971, "Iterative Solution of Large Linear Systems", chapter 3; layout after Kreutzer, Hager, Wellein,
 //           Fehske and Bishop 2014, "A unified sparse matrix data format for efficient general sparse matrix-vector
 //           multiplication on modern processors with wide SIMD units" (SELL); deviations: slots of neighbouring columns
 //           store no index, and what couples the rows of a block is subtracted row by row
-// shapes    blocks_sweep: rows [first, last), of blocks that need not be whole; blocks_residual: blocks [first, last),
+// shapes    sweeps: rows [first, last), of blocks that need not be whole; blocks_residual: blocks [first, last),
 //           which go to r[0], r[1], ...; vectors have an element per row; x overlaps neither b nor the matrix, but x
 //           may be b where `half` is set
 // order     s = fma(a_ij, x_j, s) from +0 over the columns of a row, ascending, but those of the block on the side that
@@ -80,7 +81,15 @@ struct Step {
 };
 
 template <class T>
+struct Part {
+    Step<T> step;
+    index_t first, last;  // rows
+};
+
+template <class T>
 using blocks_sweep_fn = void(const Blocks<T>& a, const Step<T>& step, const T* b, T* x, index_t first, index_t last);
+template <class T>
+using blocks_sweep_two_fn = void(const Blocks<T>& a, const Part<T>& one, const Part<T>& other, const T* b, T* x);
 template <class T>
 using blocks_residual_fn = void(const Blocks<T>& a, const T* b, const T* x, index_t first, index_t last, double* r);
 

@@ -1,212 +1,11 @@
 #pragma once
 
 #include "kernels/sor/block_fetch.inl.h"
-#include "kernels/sor/block_slots.inl.h"
+#include "kernels/sor/block_rows.inl.h"
 
 SORGUM_ISA_BEGIN
 
 using namespace sorgum::sor;
-
-// What is left out of the sums of a block: coefficients, and the rows of the block that they multiply.
-template <class T>
-struct Inner {
-    T coefficient[15][kBlock];
-    std::int32_t row[15][kBlock];
-    index_t slots = 0;
-};
-
-// Where a row has no entry -0 times a 1 is added, which stands behind the rows: that changes no number.
-template <class T>
-SORGUM_INLINE void keep_inner(const AtSlot<T>& at, T omega, vec<T> inverse, Inner<T>& inner) {
-    const unsigned lanes = at.slot->inner;
-    const vec<T> product = splat<vec<T>>(-omega) * (load(at.values) * inverse);
-    store(inner.coefficient[inner.slots], select_bits(lanes, product, splat<vec<T>>(T(-0.0))));
-    for (int i = 0; i < kBlock; ++i) {
-        const index_t row = at.column_of(i);
-        inner.row[inner.slots][i] = static_cast<std::int32_t>((lanes >> i & 1) != 0 ? row : kBlock);
-    }
-    ++inner.slots;
-}
-
-// Row by row in the order of the sweep; y has what the rows are now, and a 1 behind them.
-template <bool backward, class T>
-SORGUM_INLINE void subtract_inner(const Inner<T>& inner, const Step<T>& step, index_t first_row, index_t low,
-                                  index_t high, T* y) {
-    for (index_t k = 0; k < high - low; ++k) {
-        const index_t i = backward ? high - 1 - k : low + k;
-        T c = y[i];
-        for (index_t m = 0; m < inner.slots; ++m) {
-            const index_t slot = backward ? inner.slots - 1 - m : m;
-            c = fma(inner.coefficient[slot][i], y[inner.row[slot][i]], c);
-        }
-        if (step.lower != nullptr)
-            c = max(step.lower[first_row + i], c);
-        if (step.upper != nullptr)
-            c = min(step.upper[first_row + i], c);
-        y[i] = c;
-    }
-}
-
-// What x was in the rows of a block, until what has become of it is told. That is done a block later: rows are stored
-// one by one, and a vector is not to be read from them before they are in the cache.
-template <class T>
-struct Pending {
-    T before[kBlock];
-    index_t row, low, high = 0;
-};
-
-template <class T>
-SORGUM_INLINE void tell_change(const Blocks<T>& a, const Step<T>& step, const T* x, const Pending<T>& pending) {
-    if (pending.high == 0)
-        return;
-    const index_t row = pending.row, low = pending.low, count = pending.high - low;
-    const vec<T> diagonal = load(a.diagonal + row) + splat<vec<T>>(a.shift);
-    const bool whole = count == kBlock;
-    const vec<T> now = whole ? load(x + row) : load_first(x + row, pending.high, T(0));
-    const f64x16 change = wide(diagonal) * wide(now - load(pending.before));
-    double* const to = step.change + (row - step.change_first);
-    if (whole) {
-        store(to, change);
-        return;
-    }
-    double lanes[kBlock];
-    store(lanes, change);
-    store_first(to + low, load_first(lanes + low, count, 0.0), count);
-}
-
-// The sums of the rows of a block, and b - s with x: what rows are before the block's own columns are subtracted. Calls
-// visit(slot, s) for slots that reach into the block from the side that the sweep comes from.
-template <bool backward, bool one_row, bool plain, class T, class Visit>
-SORGUM_INLINE vec<T> relax_outer(const Blocks<T>& a, const Step<T>& step, const T* b, const T* x, index_t block,
-                                 const Pattern& pattern, vec<T>& before, Visit&& visit) {
-    using V = vec<T>;
-    const Block& at_block = a.blocks[block];
-    const index_t row = block * kBlock, rows = plain ? kBlock : pattern.rows;
-    const T* const here = x + row;
-    AtSlot<T, plain> at = {a.slots + pattern.slots, a.values + at_block.values * kBlock,
-                           a.columns + at_block.columns * kBlock};
-    V s = splat<V>(T(0));
-    const auto add = [&](index_t slots) SORGUM_LAMBDA {
-        for (index_t k = 0; k < slots; ++k, at.next())
-            s = add_slot<one_row>(at, here, at.present(), s);
-    };
-    const auto add_inner = [&](index_t slots) SORGUM_LAMBDA {
-        for (index_t k = 0; k < slots; ++k, at.next())
-            s = visit(at, s);
-    };
-    if (!backward) {
-        add(pattern.left - pattern.inner_left);
-        add_inner(pattern.inner_left);
-        if (!step.half)
-            add(pattern.right);
-    } else {
-        if (step.half)
-            for (index_t k = 0; k < pattern.left; ++k)
-                at.next();
-        else
-            add(pattern.left);
-        add_inner(pattern.inner_right);
-        add(pattern.right - pattern.inner_right);
-    }
-    before = step.half ? splat<V>(T(0)) : load_rows(here, rows);
-    const V kept = splat<V>(T(1) - step.omega) * before;
-    return fma(splat<V>(step.omega) * load(a.inverse + row), load_rows(b + row, rows) - s, kept);
-}
-
-// Any block, of which the rows [low, high) are relaxed.
-template <bool backward, bool one_row, class T>
-SORGUM_INLINE void sweep_block(const Blocks<T>& a, const Step<T>& step, const T* b, T* x, index_t block, index_t low,
-                               index_t high, vec<T>& before) {
-    using V = vec<T>;
-    const index_t row = block * kBlock;
-    T* const here = x + row;
-    const V inverse = load(a.inverse + row);
-    Inner<T> inner;
-    const auto visit = [&](const AtSlot<T>& at, V s) SORGUM_LAMBDA {
-        keep_inner(at, step.omega, inverse, inner);
-        const unsigned outer = at.slot->present & ~unsigned(at.slot->inner);
-        return outer != 0 ? add_slot<false>(at, here, outer, s) : s;
-    };
-    T y[kBlock + 1];
-    const Pattern& pattern = pattern_of(a, block);
-    const index_t rows = pattern.rows;
-    store(y, relax_outer<backward, one_row, false>(a, step, b, x, block, pattern, before, visit));
-    y[kBlock] = T(1);
-    for (index_t i = 0; i < low; ++i)
-        y[i] = here[i];
-    for (index_t i = high; i < rows; ++i)
-        y[i] = here[i];
-    subtract_inner<backward>(inner, step, row, low, high, y);
-    store_first(here + low, load_first(y + low, high - low, T(0)), high - low);
-}
-
-// Of a row that is computed by itself at most so many entries may stand behind its neighbour: more take longer one by
-// one than waiting for the row before does.
-inline constexpr index_t kFewOthers = 4;
-
-// The same where a row has at most its neighbour, the row before it in the order of the sweep, for a column of the
-// block: one fma per row is all that rows wait for each other. The first row's neighbour is the last one of the block
-// before. That row alone is computed by itself where that is no long work, so that nothing of what is done for 16 rows
-// at a time has to wait for it. `last` is what the row before is now, if that is known; then what the block's last row
-// is.
-template <bool backward, bool plain, class T>
-SORGUM_INLINE void sweep_chain(const Blocks<T>& a, const Step<T>& step, const T* b, T* x, index_t block,
-                               const Pattern& pattern, bool known, T& last, vec<T>& before) {
-    using V = vec<T>;
-    constexpr index_t first = backward ? kBlock - 1 : 0, ahead = backward ? -1 : 1;
-    constexpr unsigned first_lane = 1u << first;
-    const index_t row = block * kBlock;
-    T* const here = x + row;
-    const V inverse = load(a.inverse + row);
-    const index_t others = backward ? pattern.right - 1 : step.half ? 0 : pattern.right;
-    unsigned linked = 0;
-    AtSlot<T, plain> link = {nullptr, nullptr, nullptr};
-    alignas(64) T coefficient[kBlock], sums[kBlock], y[kBlock];
-    const auto visit = [&](const AtSlot<T, plain>& at, V s) SORGUM_LAMBDA {
-        link = at;
-        linked = plain ? kAllLanes & ~first_lane : at.slot->inner;
-        const V values = load(at.values);
-        store(coefficient, splat<V>(-step.omega) * (values * inverse));
-        if (others > kFewOthers && (at.present() & first_lane) != 0)
-            return select_bits(first_lane, fma(values, splat<V>(known ? last : here[first - ahead]), s), s);
-        store(sums, s);
-        return s;
-    };
-    const V c = relax_outer<backward, false, plain>(a, step, b, x, block, pattern, before, visit);
-    if (link.slot == nullptr) {
-        store(here, c);
-        last = backward ? here[0] : here[kBlock - 1];
-        return;
-    }
-    store(y, c);
-    T now = y[first];
-    if (others <= kFewOthers && (link.present() & first_lane) != 0) {
-        T s = fma(link.values[first], known ? last : here[first - ahead], sums[first]);
-        for (index_t k = 0; k < others; ++k) {
-            link.next();
-            if ((link.present() & first_lane) != 0)
-                s = fma(link.values[first], here[link.column_of(first)], s);
-        }
-        const T old = step.half ? T(0) : here[first];
-        now = fma(step.omega * a.inverse[row + first], b[row + first] - s, (T(1) - step.omega) * old);
-    }
-    here[first] = now;
-    if (linked == (kAllLanes & ~first_lane)) {
-#pragma GCC unroll 15
-        for (index_t k = 1; k < kBlock; ++k) {
-            const index_t i = first + k * ahead;
-            now = fma(coefficient[i], now, y[i]);
-            here[i] = now;
-        }
-    } else {
-        for (index_t k = 1; k < kBlock; ++k) {
-            const index_t i = first + k * ahead;
-            now = (linked >> i & 1) != 0 ? fma(coefficient[i], now, y[i]) : y[i];
-            here[i] = now;
-        }
-    }
-    last = now;
-}
 
 // Whether all 16 rows of a block lie in [first, last), and wait for each other only one for the next.
 template <bool backward, class T>
@@ -245,42 +44,87 @@ SORGUM_INLINE void keep_change(const Blocks<T>& a, const Step<T>& step, const T*
     pending.high = high;
 }
 
-// Blocks that are chains, as many as follow each other and have the pattern of the first one if that is plain. A
-// function of its own, like that for other blocks: in one together, registers are short for either (sweeps of grids
-// took 1.05 to 1.25 times as long).
-template <bool backward, bool plain, class T>
-__attribute__((noinline)) void sweep_chains(const Blocks<T>& a, const Step<T>& given, const T* b, T* x, Walk<T>& walk) {
-    const Step<T> step = given;  // which no store to x can change
-    const index_t number = a.blocks[walk.block].pattern;
-    const Pattern first = a.patterns[number];
-    const index_t slots = first.left + first.right, far = farthest(a, backward, first);
-    const index_t ahead = backward ? -step.ahead : step.ahead;
+// Blocks that are chains, as many as follow each other, up to one that is plain. A function of its own, like those for
+// other blocks: in one together, registers are short for each (sweeps of grids took 1.05 to 1.25 times as long).
+template <bool backward, class T>
+__attribute__((noinline)) void sweep_chains(const Blocks<T>& a, const Step<T>& step, const T* b, T* x, Walk<T>& walk) {
     index_t block = walk.block;
     bool known = walk.known;
     T before = walk.before;
-    // Of blocks with the first one's pattern only the last one may have rows beyond the range.
-    const index_t end = !plain ? walk.end : backward ? (walk.first + kBlock - 1) / kBlock - 1 : walk.last / kBlock;
-    const auto goes_on = [&]() SORGUM_LAMBDA {
-        if (plain)
-            return a.blocks[block].pattern == number;
-        return !pattern_of(a, block).plain && is_chain<backward>(a, step, block, walk.first, walk.last);
-    };
     do {
+        fetch_ahead(a, step, b, x, backward, block);
         vec<T> old;
-        if (plain) {
-            fetch_plain(a, b, x, block + ahead, slots, far);
-            sweep_chain<backward, true>(a, step, b, x, block, first, known, before, old);
-        } else {
-            fetch_ahead(a, step, b, x, backward, block);
-            sweep_chain<backward, false>(a, step, b, x, block, pattern_of(a, block), known, before, old);
-        }
+        sweep_chain<backward, false>(a, step, b, x, block, pattern_of(a, block), known, before, old);
         keep_change(a, step, x, old, block * kBlock, 0, kBlock, walk.pending);
         known = true;
         block += backward ? -1 : 1;
-    } while (block != end && goes_on());
+    } while (block != walk.end && !pattern_of(a, block).plain &&
+             is_chain<backward>(a, step, block, walk.first, walk.last));
     walk.block = block;
     walk.known = known;
     walk.before = before;
+}
+
+// Blocks with one plain pattern, as many as follow each other.
+template <bool backward, class T>
+struct PlainChains {
+    index_t number;
+    Pattern pattern;
+    index_t slots, far, ahead, block, end;
+    bool known;
+    T before;
+
+    SORGUM_INLINE PlainChains(const Blocks<T>& a, const Step<T>& step, const Walk<T>& walk)
+        : number(a.blocks[walk.block].pattern),
+          pattern(a.patterns[number]),
+          slots(pattern.left + pattern.right),
+          far(farthest(a, backward, pattern)),
+          ahead(backward ? -step.ahead : step.ahead),
+          block(walk.block),
+          // Only the last one may have rows beyond the range.
+          end(backward ? (walk.first + kBlock - 1) / kBlock - 1 : walk.last / kBlock),
+          known(walk.known),
+          before(walk.before) {}
+
+    SORGUM_INLINE void sweep_one(const Blocks<T>& a, const Step<T>& step, const T* b, T* x, Pending<T>& pending) {
+        fetch_plain(a, b, x, block + ahead, slots, far);
+        vec<T> old;
+        sweep_chain<backward, true>(a, step, b, x, block, pattern, known, before, old);
+        keep_change(a, step, x, old, block * kBlock, 0, kBlock, pending);
+        known = true;
+        block += backward ? -1 : 1;
+    }
+    SORGUM_INLINE bool goes_on(const Blocks<T>& a) const { return block != end && a.blocks[block].pattern == number; }
+    SORGUM_INLINE void leave(Walk<T>& walk) const {
+        walk.block = block;
+        walk.known = known;
+        walk.before = before;
+    }
+};
+
+template <bool backward, class T>
+__attribute__((noinline)) void sweep_plain(const Blocks<T>& a, const Step<T>& given, const T* b, T* x, Walk<T>& walk) {
+    const Step<T> step = given;  // which no store to x can change
+    PlainChains<backward, T> chains(a, step, walk);
+    do
+        chains.sweep_one(a, step, b, x, walk.pending);
+    while (chains.goes_on(a));
+    chains.leave(walk);
+}
+
+// Two that do not depend on each other, in turn: the processor works on the next block of one while the rows of the
+// other wait for each other.
+template <bool backward, class T>
+__attribute__((noinline)) void sweep_both(const Blocks<T>& a, const Part<T>& one, const Part<T>& other, const T* b,
+                                          T* x, Walk<T>& first_walk, Walk<T>& second_walk) {
+    const Step<T> first_step = one.step, second_step = other.step;
+    PlainChains<backward, T> first(a, first_step, first_walk), second(a, second_step, second_walk);
+    do {
+        first.sweep_one(a, first_step, b, x, first_walk.pending);
+        second.sweep_one(a, second_step, b, x, second_walk.pending);
+    } while (first.goes_on(a) && second.goes_on(a));
+    first.leave(first_walk);
+    second.leave(second_walk);
 }
 
 template <bool backward, bool one_row, class T>
@@ -296,34 +140,68 @@ __attribute__((noinline)) void sweep_other(const Blocks<T>& a, const Step<T>& st
 }
 
 template <bool backward, class T>
-SORGUM_INLINE void sweep_blocks(const Blocks<T>& a, const Step<T>& step, const T* b, T* x, index_t first,
-                                index_t last) {
+SORGUM_INLINE Walk<T> walk_of(index_t first, index_t last) {
     const index_t low = first / kBlock, high = (last + kBlock - 1) / kBlock;
-    Walk<T> walk;
-    walk.first = first;
-    walk.last = last;
-    walk.block = backward ? high - 1 : low;
-    walk.end = backward ? low - 1 : high;
+    return {first, last, backward ? high - 1 : low, backward ? low - 1 : high, false, T(0), {}};
+}
+
+template <bool backward, class T>
+SORGUM_INLINE bool at_plain_chain(const Blocks<T>& a, const Step<T>& step, const Walk<T>& walk) {
+    return pattern_of(a, walk.block).plain && is_chain<backward>(a, step, walk.block, walk.first, walk.last);
+}
+
+// At least one block.
+template <bool backward, class T>
+SORGUM_INLINE void sweep_some(const Blocks<T>& a, const Step<T>& step, const T* b, T* x, Walk<T>& walk) {
+    if (at_plain_chain<backward>(a, step, walk))
+        sweep_plain<backward>(a, step, b, x, walk);
+    else if (is_chain<backward>(a, step, walk.block, walk.first, walk.last))
+        sweep_chains<backward>(a, step, b, x, walk);
+    else if (pattern_of(a, walk.block).one_row)
+        sweep_other<backward, true>(a, step, b, x, walk);
+    else
+        sweep_other<backward, false>(a, step, b, x, walk);
+}
+
+template <bool backward, class T>
+SORGUM_INLINE void sweep_rest(const Blocks<T>& a, const Step<T>& step, const T* b, T* x, Walk<T>& walk) {
     while (walk.block != walk.end)
-        if (is_chain<backward>(a, step, walk.block, first, last))
-            if (pattern_of(a, walk.block).plain)
-                sweep_chains<backward, true>(a, step, b, x, walk);
-            else
-                sweep_chains<backward, false>(a, step, b, x, walk);
-        else if (pattern_of(a, walk.block).one_row)
-            sweep_other<backward, true>(a, step, b, x, walk);
-        else
-            sweep_other<backward, false>(a, step, b, x, walk);
+        sweep_some<backward>(a, step, b, x, walk);
     if (step.change != nullptr)
         tell_change(a, step, x, walk.pending);
 }
 
+template <bool backward, class T>
+SORGUM_INLINE void sweep_two(const Blocks<T>& a, const Part<T>& one, const Part<T>& other, const T* b, T* x) {
+    Walk<T> first = walk_of<backward, T>(one.first, one.last), second = walk_of<backward, T>(other.first, other.last);
+    while (first.block != first.end && second.block != second.end)
+        if (!at_plain_chain<backward>(a, one.step, first))
+            sweep_some<backward>(a, one.step, b, x, first);
+        else if (!at_plain_chain<backward>(a, other.step, second))
+            sweep_some<backward>(a, other.step, b, x, second);
+        else
+            sweep_both<backward>(a, one, other, b, x, first, second);
+    sweep_rest<backward>(a, one.step, b, x, first);
+    sweep_rest<backward>(a, other.step, b, x, second);
+}
+
 template <class T>
 void blocks_sweep_kernel(const Blocks<T>& a, const Step<T>& step, const T* b, T* x, index_t first, index_t last) {
-    if (step.backward)
-        sweep_blocks<true>(a, step, b, x, first, last);
+    if (step.backward) {
+        Walk<T> walk = walk_of<true, T>(first, last);
+        sweep_rest<true>(a, step, b, x, walk);
+    } else {
+        Walk<T> walk = walk_of<false, T>(first, last);
+        sweep_rest<false>(a, step, b, x, walk);
+    }
+}
+
+template <class T>
+void blocks_sweep_two_kernel(const Blocks<T>& a, const Part<T>& one, const Part<T>& other, const T* b, T* x) {
+    if (one.step.backward)
+        sweep_two<true>(a, one, other, b, x);
     else
-        sweep_blocks<false>(a, step, b, x, first, last);
+        sweep_two<false>(a, one, other, b, x);
 }
 
 template <bool one_row, class T>

@@ -133,6 +133,7 @@ CASES: dict[str, Callable[..., Iterator[Array]]] = {
     "batch_sweep": batched,
     "blocks_residual": relaxed,
     "blocks_sweep": relaxed,
+    "blocks_sweep_two": relaxed,
     "combine": solved,
     "csr_holds": lambda index: residual_norm(np.dtype(np.float32), index),
     "csr_residual": residual_norm,
