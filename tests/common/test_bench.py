@@ -138,6 +138,14 @@ def test_every_implementation_computes_the_gradient(name: str, operation: str, d
     np.testing.assert_allclose(found, expected, rtol=rtol, atol=atol * np.abs(expected).max())
 
 
+@pytest.mark.parametrize("level", ["quick", "default", "full"])
+def test_only_equal_cases_share_buffers_of_their_own(level: str) -> None:
+    """A case ran on those of another kind, which stood before it and had the same shape."""
+    own = [case.buffers for case in cases(level) if isinstance(case, OwnCase)]
+    assert len(set(own)) == len(own) >= 10
+    assert not set(own) & {case.buffers for case in cases(level) if not isinstance(case, OwnCase)}
+
+
 OWN_CASES = [case for case in cases("quick") if isinstance(case, OwnCase)]
 
 

@@ -176,6 +176,11 @@ class OwnCase(Case, ABC):
     peers: ClassVar[tuple[str, ...]] = ()
     difference: ClassVar[float | None] = None
 
+    @property
+    def buffers(self) -> tuple[object, ...]:
+        """No other case can tell what stands in its buffers."""
+        return (self,)
+
     @abstractmethod
     def make_slot(self) -> Slot:
         """Return new buffers, whose `x` holds all bytes that must be read, in whole float32."""
