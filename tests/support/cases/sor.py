@@ -36,6 +36,7 @@ def relaxed(dtype: np.dtype[Any]) -> Iterator[Array]:
         dominant(1000, 12, dtype, np.int64),
         grid((40, 50), False, dtype, np.int32),
         grid((40, 41), False, dtype, np.int32),
+        grid((61, 60), False, dtype, np.int32),  # enough rows to sweep some again while others are swept once
     ]
     some += [grid((17, 18, 19), True, dtype, np.int32), dominant(4200, 2, dtype, np.int32)]
     for a in some:
