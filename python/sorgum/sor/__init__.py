@@ -13,7 +13,8 @@ kernels and for any number of threads (tier: bitwise); docs/numerics/sor.md has 
 from sorgum.interop.libraries import open_to_libraries
 from sorgum.sor._batch import sor_batch
 from sorgum.sor._chebcb import ChebCB
-from sorgum.sor._policies import Adaptive, Fixed, Policy, YoungModel
+from sorgum.sor._policies import Adaptive, Fixed, YoungModel
+from sorgum.sor._policy import Policy
 from sorgum.sor._relaxation import Relaxation
 from sorgum.sor._residual import residual_norm
 from sorgum.sor._sequence import SequenceResult, SequenceSolver

@@ -9,8 +9,8 @@ import numpy.typing as npt
 from sorgum.sor._chebcb import ChebCB as ChebCB
 from sorgum.sor._policies import Adaptive as Adaptive
 from sorgum.sor._policies import Fixed as Fixed
-from sorgum.sor._policies import Policy as Policy
 from sorgum.sor._policies import YoungModel as YoungModel
+from sorgum.sor._policy import Policy as Policy
 from sorgum.sor._relaxation import Relaxation as Relaxation
 from sorgum.sor._sequence import SequenceResult as SequenceResult
 from sorgum.sor._sequence import SequenceSolver as SequenceSolver

@@ -10,7 +10,7 @@ from sorgum._arguments.scalars import int_of
 from sorgum.interop.arrays import shown
 from sorgum.random import Key
 from sorgum.random._keys import key_of
-from sorgum.sor._policies import Policy, context_of, restored
+from sorgum.sor._policy import Policy, context_of, restored
 from sorgum.sor._tsallis import arms_of, drawn, interval_of, loss_of, pulled
 from sorgum.special import log
 

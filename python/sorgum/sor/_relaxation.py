@@ -11,9 +11,10 @@ import numpy.typing as npt
 from sorgum._arguments.arrays import Array
 from sorgum._arguments.scalars import float_dtype_of, int_of, number_of
 from sorgum._core import sor as compiled
-from sorgum.interop.arrays import kind_of, shown
-from sorgum.sor._operands import contiguous, csr_of, vector_of
+from sorgum.interop.arrays import shown
+from sorgum.sor._operands import contiguous, csr_of
 from sorgum.sor._solve import SolveResult, columns_of, solve
+from sorgum.sor._vectors import bounds_of, target_of, vector_like
 
 __all__ = ["Relaxation"]
 
@@ -171,15 +172,15 @@ class Relaxation:
         array([ 0.26    , -0.754   ,  0.539933])
         """
         name = "Relaxation.sweep"
-        target = self._target(name, x)
+        target = target_of(name, x, self._dtype)
         if not isinstance(sweep, str):
             raise TypeError(f"{name}: sweep must be a string, got {shown(sweep)}")
         right, factor, count = (
-            self._vector(name, "b", b, x),
+            vector_like(name, "b", b, self._dtype, x),
             number_of(name, "omega", omega),
             int_of(name, "iterations", iterations),
         )
-        lower, upper = self._bounds(name, bounds, x)
+        lower, upper = bounds_of(name, bounds, self.shape[0], self._dtype, x)
         self._compiled.sweep(target, right, factor, sweep, min(count, 2**63 - 1), lower, upper)
         if target is not x:
             x[...] = target
@@ -214,7 +215,7 @@ class Relaxation:
         5.0
         """
         name = "Relaxation.residual_norm"
-        return self._compiled.residual(self._vector(name, "x", x), self._vector(name, "b", b))
+        return self._compiled.residual(vector_like(name, "x", x, self._dtype), vector_like(name, "b", b, self._dtype))
 
     def solve(
         self,
@@ -267,7 +268,7 @@ class Relaxation:
             self._compiled,
             right,
             start,
-            self._bounds(name, bounds),
+            bounds_of(name, bounds, self.shape[0], self._dtype),
             omega=omega,
             rtol=rtol,
             atol=atol,
@@ -315,7 +316,7 @@ class Relaxation:
         """
         name = "Relaxation.precondition"
         out = np.empty(self.shape[0], self._dtype)
-        self._compiled.precondition(self._vector(name, "r", r), number_of(name, "omega", omega), out)
+        self._compiled.precondition(vector_like(name, "r", r, self._dtype), number_of(name, "omega", omega), out)
         return out
 
     def update_values(self, data: npt.ArrayLike) -> None:
@@ -341,7 +342,7 @@ class Relaxation:
         >>> relaxation.diagonal()
         array([4., 5.])
         """
-        self._compiled.update_values(self._vector("Relaxation.update_values", "data", data))
+        self._compiled.update_values(vector_like("Relaxation.update_values", "data", data, self._dtype))
 
     def shift(self, c: float) -> None:
         """Make the matrix A + c I, where A is the one that was given last.
@@ -367,47 +368,3 @@ class Relaxation:
         array([2.5, 3.5])
         """
         self._compiled.shift(number_of("Relaxation.shift", "c", c))
-
-    def _target(self, name: str, x: Array) -> Array:
-        """Return x, or a copy of it where a kernel cannot write into it."""
-        if not isinstance(x, np.ndarray):
-            raise TypeError(f"{name}: x must be an array, which is overwritten, got {kind_of(x)}")
-        if x.dtype != self._dtype:
-            raise TypeError(f"{name}: x must have dtype {self._dtype}, got {x.dtype}")
-        if not x.flags.writeable:
-            raise ValueError(f"{name}: x must be writable, got a read-only array")
-        return x if x.flags.c_contiguous and x.flags.aligned else np.array(x, order="C")
-
-    def _vector(self, name: str, argument: str, value: npt.ArrayLike, x: Array | None = None) -> Array:
-        """Return a vector as the kernels take it; x is what they write into, which must be somewhere else."""
-        vector = vector_of(name, argument, value)
-        if not np.can_cast(vector.dtype, self._dtype, "safe"):
-            raise TypeError(f"{name}: {argument} must have dtype {self._dtype}, got {vector.dtype}")
-        if x is not None and vector.ndim <= 1 and np.shares_memory(x, vector):
-            raise ValueError(f"{name}: x must not overlap {argument}, got arrays that share memory")
-        return contiguous(vector.astype(self._dtype, copy=False))
-
-    def _bounds(self, name: str, bounds: object, x: Array | None = None) -> tuple[Array | None, Array | None]:
-        if bounds is None:
-            return None, None
-        if not isinstance(bounds, tuple | list) or len(bounds) != 2:
-            raise TypeError(f"{name}: bounds must be a pair of arrays, numbers or None, got {shown(bounds)}")
-        return self._bound(name, "bounds[0]", bounds[0], np.inf, x), self._bound(
-            name, "bounds[1]", bounds[1], -np.inf, x
-        )
-
-    def _bound(self, name: str, argument: str, bound: Any, never: float, x: Array | None) -> Array | None:
-        """Return a bound of all rows: any numbers but NaN and `never`, beyond which there is none."""
-        if bound is None:
-            return None
-        values = vector_of(name, argument, bound)
-        values = self._vector(name, argument, values if values.ndim else values.astype(self._dtype), x)
-        if values.ndim == 0:
-            values = np.full(self.shape[0], values, self._dtype)
-        if values.shape != self.shape[:1]:
-            raise ValueError(f"{name}: {argument} must have shape {self.shape[:1]}, got {values.shape}")
-        wrong = np.isnan(values) | (values == never)
-        if wrong.any():
-            row = int(np.argmax(wrong))
-            raise ValueError(f"{name}: {argument} must not be NaN or {never}, got {values[row]} in row {row}")
-        return values

@@ -14,7 +14,8 @@ from sorgum._arguments.scalars import int_of, number_of, require_option
 from sorgum.interop.arrays import kind_of, shown
 from sorgum.sor._iterate import DIVERGED
 from sorgum.sor._operands import csr_of
-from sorgum.sor._policies import Adaptive, Policy, factor_of, restored
+from sorgum.sor._policies import Adaptive
+from sorgum.sor._policy import Policy, factor_of, restored
 from sorgum.sor._relaxation import Relaxation
 from sorgum.sor._solve import columns_of, solve
 from sorgum.sor._ssor_cg import solved

@@ -10,7 +10,7 @@ from sorgum._arguments.scalars import int_of, number_of, require_option
 from sorgum.interop.arrays import shown
 from sorgum.random import Key, fold_in, uniform
 from sorgum.random._keys import key_of
-from sorgum.sor._policies import Policy, context_of, factor_of, restored
+from sorgum.sor._policy import Policy, context_of, factor_of, restored
 
 __all__ = ["TsallisINF", "TsallisINFBins", "arms_of", "drawn", "interval_of", "loss_of", "pulled"]
 
