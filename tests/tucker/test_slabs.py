@@ -1,5 +1,7 @@
 """Tensors that memory may not hold: the bits of one in memory for any height of slabs, passes, memory, refusals."""
 
+import errno
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,7 +13,7 @@ import pytest
 
 import sorgum as sg
 from sorgum._data.inputs import numbers
-from sorgum.tucker import _slabs
+from sorgum.tucker import _files, _slabs
 
 sthosvd, hosvd = sg.tucker.sthosvd, sg.tucker.hosvd
 
@@ -55,13 +57,16 @@ def test_any_height_of_slabs(dtype: Any, tmp_path: Path, monkeypatch: pytest.Mon
             (hosvd, {"modes": [len(shape) - 1], "rank": ranks[-1:]}),
             (sthosvd, {"rank": None, "rtol": 0.3}),
             (hosvd, {"rank": None, "rtol": 0.3}),
+            (sthosvd, {"method": "randomized"}),
+            (hosvd, {"method": "randomized"}),
+            (sthosvd, {"method": "qr"}),
         ):
             wanted = {"rank": ranks} | options
             expected = decompose(x, **wanted)
             assert expected.error < 0.31 or wanted["rank"] is not None
             for height, fits in ((1, 1), (x.nbytes // 5, 1), (x.nbytes // 3, x.nbytes // 5), (1 << 30, 1)):
                 monkeypatch.setattr(_slabs, "SLAB", height)
-                monkeypatch.setattr(_slabs, "FITS", fits)
+                monkeypatch.setattr(_files, "FITS", fits)
                 assert same(decompose(file, **wanted), expected)
             monkeypatch.undo()
 
@@ -78,7 +83,7 @@ def test_grams_are_those_of_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
 def counted(work: Callable[[], Any], x: Any, monkeypatch: pytest.MonkeyPatch) -> int:
     """Return how often a tensor is read."""
     passes = 0
-    heights, gram = _slabs._heights, _slabs.gram
+    heights, gram, product_along = _slabs._heights, _slabs.gram, _slabs.product_along
 
     def heights_counted(array: Any, *rest: Any) -> Any:
         nonlocal passes
@@ -90,8 +95,14 @@ def counted(work: Callable[[], Any], x: Any, monkeypatch: pytest.MonkeyPatch) ->
         passes += array.size == x.size
         return gram(array, mode)
 
+    def product_counted(array: Any, *rest: Any, **options: Any) -> Any:
+        nonlocal passes
+        passes += array.size == x.size
+        return product_along(array, *rest, **options)
+
     with monkeypatch.context() as patch:
         patch.setattr(_slabs, "_heights", heights_counted)
+        patch.setattr(_slabs, "product_along", product_counted)
         patch.setattr(_slabs, "gram", gram_counted)
         work()
     return passes
@@ -104,19 +115,21 @@ def test_passes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_slabs, "SLAB", 20000)
     assert counted(lambda: hosvd(file, (4, 3, 5)), file, monkeypatch) == 2
     assert counted(lambda: sthosvd(file, (4, 3, 5)), file, monkeypatch) == 2
-    monkeypatch.setattr(_slabs, "FITS", 40 * 24 * 5 * 4 - 1)  # less than the tensor after one mode
+    monkeypatch.setattr(_files, "FITS", 40 * 24 * 5 * 4 - 1)  # less than the tensor after one mode
     order = {"mode_order": [2, 1, 0]}
     assert counted(lambda: sthosvd(file, (4, 3, 5), **order), file, monkeypatch) == 3
-    monkeypatch.setattr(_slabs, "FITS", 1)
+    monkeypatch.setattr(_files, "FITS", 1)
     assert counted(lambda: sthosvd(file, (4, 3, 5), **order), file, monkeypatch) <= 4
+    order = {"mode_order": [0, 1, 2]}  # what mode 0 leaves is in another file
+    assert counted(lambda: sthosvd(file, (4, 3, 5), **order), file, monkeypatch) == 2
 
 
 MEMORY = """
 import sys, threading, time
 import numpy as np
 import sorgum as sg
-from sorgum.tucker import _slabs
-_slabs.SLAB, _slabs.FITS = 1 << 22, 1 << 24
+from sorgum.tucker import _files, _slabs
+_slabs.SLAB, _files.FITS = 1 << 22, 1 << 24
 x = np.load(sys.argv[1], mmap_mode="r")
 sg.tucker.sthosvd(np.ones((20, 20, 20)), 2)
 def anonymous():
@@ -130,7 +143,7 @@ def sample():
         time.sleep(0.002)
 thread = threading.Thread(target=sample)
 thread.start()
-found = getattr(sg.tucker, sys.argv[2])(x, 16)
+found = getattr(sg.tucker, sys.argv[2])(x, **eval(sys.argv[3]))
 ended = True
 thread.join()
 print(peak - before, found.error)
@@ -144,17 +157,67 @@ def test_memory(tmp_path: Path) -> None:
     file = np.lib.format.open_memmap(tmp_path / "x.npy", mode="w+", dtype=np.float64, shape=shape)
     row = np.sin(np.arange(400.0) / 50)
     for i in range(shape[0]):
-        file[i] = np.cos(np.arange(256.0) / (20 + i))[:, None] * row + 0.1 * numbers(
-            (400,), np.dtype(np.float64), seed=i
-        )
+        file[i] = np.cos(np.arange(256.0) / (20 + i))[:, None] * row
+        file[i] += 0.1 * numbers((256, 400), np.dtype(np.float64), seed=i)
     most = 2 * (1 << 22) + sum(8 * n * n for n in shape) + 100 * 2**20
     assert most < 0.75 * file.nbytes
     del file
-    for name in ("hosvd", "sthosvd"):
-        command = [sys.executable, "-c", MEMORY, str(tmp_path / "x.npy"), name]
-        used, error = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
-        assert 0 < int(used) <= most
+    for name, options in (
+        ("hosvd", {"rank": 16}),
+        ("sthosvd", {"rank": 16}),
+        ("sthosvd", {"rank": (190, 16, 16), "mode_order": (0, 1, 2)}),  # 0.95 of the file after the first mode
+        ("hosvd", {"rank": 16, "modes": (0,)}),  # nothing is smaller when mode 0 has its turn
+        ("sthosvd", {"rank": (180, 16, 16), "mode_order": (0, 1, 2), "method": "randomized"}),  # samples of 0.95 of it
+        ("sthosvd", {"rank": 16, "modes": (1,), "method": "qr"}),
+    ):
+        command = [sys.executable, "-c", MEMORY, str(tmp_path / "x.npy"), name, repr(options)]
+        env = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}  # threads that wait for each other on a busy machine
+        run = subprocess.run(command, check=True, capture_output=True, text=True, env=env)
+        used, error = run.stdout.split()
+        assert 0 < int(used) <= most, (name, options)
         assert 0 < float(error) < 0.5
+
+
+@pytest.mark.parametrize("method", ["auto", "qr", "randomized"])
+def test_any_type_order_and_scale(method: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What has to be copied to be read is copied to a file, and has the bits of the copy in memory."""
+    x = tensor((20, 24, 30), (4, 3, 5), np.float64)
+    files = []
+    for number, given in enumerate((np.rint(x * 100).astype(np.int16), np.asfortranarray(x), x * 1e200, x[:2])):
+        files.append((given, mapped(given, tmp_path / f"{number}.npy")))
+    monkeypatch.setattr(_files, "FITS", 1)
+    rooms: list[int] = []
+    fallocate = _files.os.posix_fallocate
+
+    def fallocated(file: int, begin: int, size: int) -> None:
+        rooms.append(size)
+        fallocate(file, begin, size)
+
+    monkeypatch.setattr(_files.os, "posix_fallocate", fallocated)
+    for given, file in files:
+        rank = tuple(min(r, n) for r, n in zip((4, 3, 5), given.shape, strict=True))
+        for decompose in (hosvd, sthosvd):
+            expected = decompose(given, rank, method=method)
+            assert not rooms
+            found = decompose(file, rank, method=method)
+            assert same(found, expected)
+            assert rooms
+            assert not any(_files.is_mapped(part) for part in (found.core, *found.factors))
+            rooms.clear()
+
+
+def test_no_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk that is full is an error, not a signal."""
+    x = tensor((20, 24, 30), (4, 3, 5), np.float64)
+    file = mapped(x, tmp_path / "x.npy")
+
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(_files.os, "posix_fallocate", full)
+    monkeypatch.setattr(_files, "FITS", 1)
+    with pytest.raises(OSError, match="No space left on device"):
+        sthosvd(file, (4, 3, 5), mode_order=(0, 1, 2))
 
 
 def test_not_finite(tmp_path: Path) -> None:

@@ -12,12 +12,13 @@ import numpy.typing as npt
 from sorgum._arguments.arrays import Array, floats_of
 from sorgum._arguments.halves import widened
 from sorgum._arguments.scalars import number_of, require_option
-from sorgum.interop.arrays import shown
+from sorgum.interop.arrays import plain, shown
 from sorgum.random import Key
 from sorgum.random._keys import Rng, key_of
+from sorgum.tucker._files import in_memory, is_mapped, room
 from sorgum.tucker._leading import Leading, Spectrum, by_gram, by_qr, by_random_rows, factor_of, leading, squared_norm
 from sorgum.tucker._modes import Ranks, cheapest, modes_of, order_of, ranks_of, require_reachable
-from sorgum.tucker._multi_mode_dot import product_along, products, products_in_order, slabs
+from sorgum.tucker._multi_mode_dot import product_along, slabs
 from sorgum.tucker._slabs import Known, Tensor, Truncated, array_of, grams, projected
 from sorgum.tucker._tensor import TuckerTensor
 
@@ -77,6 +78,8 @@ def sthosvd(
         If an argument is out of its range, or `x` has no elements.
     numpy.linalg.LinAlgError
         If `x` has NaN or infinite elements.
+    OSError
+        If `x` lies in a file and there is no room for a temporary one.
 
     Notes
     -----
@@ -89,10 +92,13 @@ def sthosvd(
     and at most `rtol` from 4 eps on. The error is at most sqrt(d) of the least possible for d modes. Factors are
     orthonormal to 1e-14 (float32: 1e-6). A tensor of zeros has error 0, and with `rtol` rank 1.
 
-    Tensors of 16-bit types are widened part by part. A `numpy.memmap` is not read into memory as a whole: memory holds
-    Gram matrices and two parts of 32 MB. The tensor that the factors found so far have made small is kept once it has
-    64 MB or fewer. Until then it is formed anew, part by part, for each mode, as long as mode 0 is to come after the
-    next one; the file is read at most twice for each of these modes. The result has the bits of that in memory.
+    Tensors of 16-bit types are widened part by part. A `numpy.memmap` is not read into memory: that holds Gram
+    matrices, two parts of 32 MB, the result, and 100 MB at most besides. The tensor that the factors found so far have
+    made small is kept in memory once it has 64 MB or fewer. Until then it is formed anew, part by part, for each mode,
+    as long as mode 0 is to come after the next one; from then on it is in a temporary file without a name. So are
+    samples, integers as float64, numbers whose squares leave the range, scaled, and what QR or samples are taken of if
+    it is not in C order. The directory is that of `tempfile.gettempdir`. The file is read at most twice for each mode.
+    The result has the bits of that in memory.
 
     Tier: deterministic: the same bits with the same build of NumPy, whose LAPACK finds eigenvectors, and number of its
     threads; Gram matrices and products are of the tier bitwise.
@@ -141,7 +147,7 @@ def hosvd(
 
     Raises
     ------
-    TypeError, ValueError, numpy.linalg.LinAlgError
+    TypeError, ValueError, numpy.linalg.LinAlgError, OSError
         As of `sthosvd`.
 
     Notes
@@ -151,8 +157,8 @@ def hosvd(
     the squared norm. `error` is right to 10 percent and 4 eps: sqrt(||x||^2 - ||core||^2), or the residual's where that
     cancels. Tier: deterministic.
 
-    The tensor is read twice. A `numpy.memmap` is not read into memory, which holds Gram matrices, two parts of 32 MB of
-    it, and the core with mode 0 as it is; the result has the bits of that in memory.
+    The tensor is read twice. A `numpy.memmap` is not read into memory, as with `sthosvd`: the core with mode 0 as it is
+    lies in a temporary file where it has more than 64 MB. The result has the bits of that in memory.
 
     Examples
     --------
@@ -171,7 +177,13 @@ def hosvd(
 
 def tensor_of(function: str, x: npt.ArrayLike) -> Array:
     """Return an array of a floating-point type that has elements, in any layout."""
-    array = floats_of(function, "x", x)
+    given = plain(function, "x", x)
+    if is_mapped(given) and given.dtype.kind in "biu":
+        array = room(given.shape, np.dtype(np.float64), given)
+        for where in slabs(given.shape):
+            array[where] = given[where]
+    else:
+        array = floats_of(function, "x", given)
     if array.ndim == 0:
         raise ValueError(f"{function}: x must have an axis, got a scalar")
     if array.size == 0:
@@ -201,12 +213,15 @@ def in_range(function: str, x: Array, decompose: Callable[[Array, int], TuckerTe
             return decompose(x, 0)
         except OverflowError:
             pass
-        wide = widened(x)
-        largest = float(np.abs(wide).max())
+        parts = slabs(x.shape)
+        largest = float(np.max([np.abs(widened(x[where])).max() for where in parts]))
         if not math.isfinite(largest):
             raise np.linalg.LinAlgError(f"{function}: x must be finite, got NaN or an infinity")
         exponent = math.frexp(largest)[1] if largest else 0
-        found = decompose(np.ldexp(wide, -exponent), exponent)
+        scaled = room(x.shape, computed_type(x), x)
+        for where in parts:
+            np.ldexp(widened(x[where]), -exponent, out=scaled[where])
+        found = decompose(scaled, exponent)
         core = np.ldexp(found.core, exponent)
         if not np.isfinite(core).all():
             raise np.linalg.LinAlgError(f"{function}: x must have a norm within {core.dtype}, got a larger one")
@@ -249,19 +264,9 @@ def error_of(x: Array, tensor: TuckerTensor, square: float, rest: float, unit: f
 
 def _residual(x: Array, tensor: TuckerTensor) -> float:
     """Return ||x - tensor||, part by part."""
-    parts = slabs(x.shape)
-    cut = len(parts[0]) - 1  # the axis that is cut
-    factors = dict(zip(tensor.modes, tensor.factors, strict=True))
-    last = factors.pop(cut, None) if len(parts) > 1 else None
-    core = products(tensor.core, factors) if factors else tensor.core
     total = 0.0
-    for where in parts:
-        formed = core
-        if last is not None:
-            formed = products_in_order(core, {cut: last[where[cut]]}, [cut], out=None)
-        elif len(parts) > 1:
-            formed = core[where]
-        difference = np.subtract(widened(x[where]), formed, dtype=np.float64).reshape(-1)
+    for where in slabs(x.shape):
+        difference = np.subtract(widened(x[where]), tensor[where], dtype=np.float64).reshape(-1)
         total += float(np.vdot(difference, difference))
     return math.sqrt(total)
 
@@ -345,7 +350,7 @@ def _sequential(x: Array, wanted: _Wanted, order: Sequence[int], key: Key) -> Tu
         rest += found.tail
         factors[mode] = factor_of(found.vectors, dtype)
         y.truncate(mode, factors[mode], order[step + 1 :])
-    core = widened(y.formed()).astype(dtype, copy=not order)
+    core = in_memory(widened(y.formed()).astype(dtype, copy=not order))
     tensor = TuckerTensor(core, [factors[mode] for mode in sorted(factors)], sorted(factors))
     tensor.error = error_of(x, tensor, square, rest, wanted.unit) if order else 0.0
     return tensor if wanted.is_met(tensor.error) else _sequential(x, wanted, order, key)
@@ -378,8 +383,9 @@ def _at_once(x: Array, wanted: _Wanted, key: Key) -> TuckerTensor:
         known = Known(x, {0: matrix} if wanted.has_grams else {})
     if 0 in wanted.modes:
         find(0, known)
-        core = product_along(core, factors[0], 0, dtype, transpose=True)
-    tensor = TuckerTensor(core, [factors[mode] for mode in sorted(factors)], sorted(factors))
+        shape = (factors[0].shape[1], *core.shape[1:])
+        core = product_along(core, factors[0], 0, dtype, transpose=True, out=room(shape, dtype, core))
+    tensor = TuckerTensor(in_memory(core), [factors[mode] for mode in sorted(factors)], sorted(factors))
     if factors:
         rest = square - squared_norm(core)
         tensor.error = error_of(x, tensor, square, rest, float(np.finfo(dtype).eps))

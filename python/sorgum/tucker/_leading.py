@@ -12,6 +12,7 @@ from sorgum._arguments.arrays import Array
 from sorgum._arguments.halves import widened
 from sorgum.random import Key, fold_in, normal
 from sorgum.tucker._eigenvectors import leading_eigenvectors
+from sorgum.tucker._files import in_c_order, room
 from sorgum.tucker._multi_mode_dot import product_along
 from sorgum.tucker._slabs import Tensor, array_of, gram_of
 
@@ -75,6 +76,7 @@ def _spectrum(g: Array, total: float) -> Spectrum:
 
 def by_qr(x: Array, mode: int) -> Spectrum:
     """Return the spectrum from the triangular factor of the transposed unfolding, which is joined from parts."""
+    x = in_c_order(x)
     n = x.shape[mode]
     r: Array = np.zeros((0, n), np.float64)
     for block in _transposed_unfoldings(x, mode):
@@ -90,14 +92,17 @@ def by_qr(x: Array, mode: int) -> Spectrum:
 
 def by_random_rows(x: Array, mode: int, rank: int, key: Key) -> Leading:
     """Return vectors from a sample of the range: Halko, Martinsson and Tropp 2011, algorithm 4.4, along one mode."""
+    x = in_c_order(x)
     n, others = x.shape[mode], x.size // x.shape[mode]
     count = min(rank + _OVERSAMPLES, n, others)
     shape = (*x.shape[:mode], count, *x.shape[mode + 1 :])
-    sample = normal(shape, rng=fold_in(key, mode), dtype=np.float32)
+    numbers = room(shape, np.dtype(np.float32), x)
+    sample = normal(shape, rng=fold_in(key, mode), dtype=np.float32, out=numbers)
     dtype = np.dtype(np.float64 if x.dtype == np.float64 else np.float32)
+    image = numbers if dtype == np.float32 else room(shape, dtype, x)
     for _ in range(1 + _POWERS):
         basis = np.linalg.qr(_contracted(x, sample, mode)).Q.astype(dtype)
-        sample = product_along(x, basis, mode, dtype, transpose=True)
+        sample = product_along(x, basis, mode, dtype, transpose=True, out=image)
     spectrum = by_gram(sample, mode)
     square = squared_norm(x)
     found = spectrum.first(rank)
@@ -157,19 +162,20 @@ def _transposed_unfoldings(x: Array, mode: int) -> Iterator[Array]:
 
 def _contracted(x: Array, sample: Array, mode: int) -> Array:
     """Return the unfolding times the transposed unfolding of a tensor of few rows along the mode, in float64."""
-    total = np.zeros((x.shape[mode], sample.shape[mode]))
-    for ours, theirs in zip(_parts(_slices(x, mode)), _parts(_slices(sample, mode), x.shape[mode]), strict=True):
+    n, count = x.shape[mode], sample.shape[mode]
+    total = np.zeros((n, count))
+    most = max(1, 4 * _ROWS // (n * count))  # slices whose products are held
+    for ours, theirs in zip(_parts(_slices(x, mode), n, most), _parts(_slices(sample, mode), n, most), strict=True):
         wide = np.ascontiguousarray(widened(ours))  # BLAS takes another way for another layout
         total += (wide @ theirs.astype(wide.dtype, copy=False).transpose(0, 2, 1)).sum(axis=0, dtype=np.float64)
     return total
 
 
-def _parts(slices: Array, n: int = 0) -> Iterator[Array]:
-    """Return parts of (left, n, right) of some elements, of a tensor with so many rows along the mode."""
-    left, own, right = slices.shape
-    n = n or own
+def _parts(slices: Array, n: int, most: int) -> Iterator[Array]:
+    """Return parts of (left, n or fewer, right) of some elements, and so many slices at most."""
+    left, _, right = slices.shape
     wide = max(1, 4 * _ROWS // n)
-    several = max(1, wide // max(right, 1))
+    several = min(most, max(1, wide // max(right, 1)))
     for begin in range(0, left, several):
         for at in range(0, right, wide):
             yield slices[begin : begin + several, :, at : at + wide]

@@ -9,7 +9,6 @@ an element of a product does not know what stands beside it.
 from __future__ import annotations
 
 import math
-import mmap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
@@ -17,15 +16,16 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 
 from sorgum._arguments.arrays import Array
+from sorgum.tucker import _files
+from sorgum.tucker._files import is_mapped, room
 from sorgum.tucker._gram import gram
 from sorgum.tucker._gram_parts import CHUNK, gram_finish, gram_merge, partial_of_columns
 from sorgum.tucker._multi_mode_dot import product_along, products_in_order
 
-__all__ = ["Known", "Tensor", "Truncated", "array_of", "gram_of", "grams", "is_mapped", "projected"]
+__all__ = ["Known", "Tensor", "Truncated", "array_of", "gram_of", "grams", "projected"]
 
 SLAB = 2**25  # bytes of a tensor
 BLOCK = 16  # indices of axis 1 whose products are one sum
-FITS = 2**26  # bytes of a truncated tensor that is formed
 
 
 class _Columns(NamedTuple):
@@ -101,7 +101,7 @@ def projected(x: Array, factors: Mapping[int, Array], dtype: np.dtype[Any], with
     others = sorted((mode for mode in factors if mode > 1), reverse=True)
     own = factors.get(1)
     shape = [factors[mode].shape[1] if mode in factors else n for mode, n in enumerate(x.shape)]
-    y = np.zeros(shape, dtype)
+    y = room(tuple(shape), dtype, x)
     sums = _Sums(x.shape[0], 0)
     each = x.size // (x.shape[0] * x.shape[1])
     for begin, end in _heights(x, 1, BLOCK):
@@ -150,6 +150,8 @@ class Known:
 class Truncated:
     """U^T x for some factors: formed once it fits in memory; before, slab by slab whenever it is asked for.
 
+    Where slabs do not do, as when mode 0 is truncated or its turn has come, it is formed in a file.
+
     Parameters
     ----------
     x : array
@@ -159,7 +161,9 @@ class Truncated:
 
     def __init__(self, x: Array, dtype: np.dtype[Any]) -> None:
         self.x, self.dtype = x, dtype
-        self.fits = FITS if is_mapped(x) else math.inf  # what is in memory already is not read twice to save some
+        self.fits = (
+            _files.FITS if is_mapped(x) else math.inf
+        )  # what is in memory already is not read twice to save some
         self._pending: dict[int, Array] = {}
 
     @property
@@ -178,12 +182,13 @@ class Truncated:
         return bool(following) and following[0] != 0 and 0 not in self._pending and self.x.ndim > 1
 
     def formed(self) -> Array:
-        """Return the tensor in memory."""
+        """Return the tensor, in memory if it fits, else in a file."""
         if self._pending:
-            if 0 in self._pending:
-                y = self._part(0, self.x.shape[0])
+            y = room(self.shape, self.dtype, self.x)
+            if len(self._pending) == 1:  # mode 0 is always alone
+                for mode, factor in self._pending.items():
+                    product_along(self.x, factor, mode, self.dtype, transpose=True, out=y)
             else:
-                y = np.empty(self.shape, self.dtype)
                 for begin, end in _heights(self.x, 0):
                     y[begin:end] = self._part(begin, end)
             self.x, self._pending = y, {}
@@ -217,11 +222,3 @@ def gram_of(x: Tensor, mode: int) -> Array:
 def array_of(x: Tensor) -> Array:
     """Return a tensor in memory, or mapped."""
     return x if isinstance(x, np.ndarray) else x.formed()
-
-
-def is_mapped(x: Array) -> bool:
-    """Return whether an array lies in a file that is mapped."""
-    owner: Any = x
-    while isinstance(owner, np.ndarray):
-        owner = owner.base
-    return isinstance(owner, mmap.mmap)
