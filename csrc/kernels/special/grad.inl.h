@@ -106,6 +106,7 @@ template <GradOp op, class T>
 struct GradMap {
     using V = vec<T>;
     V high, low, inverse, inverse_low, up;
+    GradMap() = default;
     explicit SORGUM_INLINE GradMap(double temperature) {
         const double power = up_of(temperature), t = temperature * power;
         const double reciprocal = 1.0 / t;

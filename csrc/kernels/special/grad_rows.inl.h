@@ -11,14 +11,51 @@ template <class T>
 inline constexpr index_t kGradBatch = 16384 / static_cast<index_t>(sizeof(T));  // elements of each input
 
 // Rows whose sums are known: one entry per row.
-template <class T>
+template <GradOp op, class T>
 struct GradBatch {
     index_t rows = 0;
     const T *y, *dy;
     T* dx;
     T high[16], low[16];
+    // The temperatures: what GradMap knows of them.
+    T inverse[16], inverse_low[16], up[16];
+    double temperature[16];
     bool extreme[16];
+
+    SORGUM_INLINE void set_temperatures(const GradMap<op, T>& map) {
+        store(inverse, map.inverse);
+        store(inverse_low, map.inverse_low);
+        store(up, map.up);
+    }
+    SORGUM_INLINE GradMap<op, T> map_of(index_t i) const {
+        using V = vec<T>;
+        GradMap<op, T> map;
+        map.inverse = splat<V>(inverse[i]);
+        map.inverse_low = splat<V>(inverse_low[i]);
+        map.up = splat<V>(up[i]);
+        map.set_sum(splat<V>(high[i]), splat<V>(low[i]));
+        return map;
+    }
 };
+
+// What `rows` <= 16 rows are divided by, a lane each.
+template <GradOp op, class T>
+SORGUM_NOINLINE GradMap<op, T> grad_map_of(const double* temperatures, index_t rows) {
+    using V = vec<T>;
+    using D = f64x16;
+    double of_row[kLanes], up[kLanes];
+    for (index_t i = 0; i < kLanes; ++i) {
+        of_row[i] = i < rows ? temperatures[i] : 1.0;
+        up[i] = up_of(of_row[i]);
+    }
+    const D power = load(up), t = load(of_row) * power, reciprocal = splat<D>(1.0) / t;
+    const D rest = fma(splat<D>(0.0) - reciprocal, t, splat<D>(1.0)) / t;
+    GradMap<op, T> map;
+    map.inverse = from_f64<V>(reciprocal);
+    map.inverse_low = rest_of(reciprocal, rest, map.inverse);
+    map.up = from_f64<V>(power);
+    return map;
+}
 
 // The sums of a batch's rows, in lanes.
 template <GradOp op, class T>
@@ -37,7 +74,7 @@ struct GradSums {
         }
     }
     // total_of every row, as pairs of T.
-    SORGUM_INLINE void totals(GradBatch<T>& b, double temperature) const {
+    SORGUM_INLINE void totals(GradBatch<op, T>& b) const {
         const f64x16 zero = splat<f64x16>(0.0), nan = splat<f64x16>(__builtin_nan(""));
         const f64x16 sum = fold_sum_rows(sums);
         const f64x16 error = sizeof(T) == 4 ? zero : fold_sum_rows(errors);
@@ -49,7 +86,8 @@ struct GradSums {
         double of_row[16];
         store(of_row, total);
         for (int i = 0; i < 16; ++i)
-            b.extreme[i] = is_extreme_sum<T>(of_row[i], temperature);
+            b.extreme[i] =
+                is_extreme_sum<T>(of_row[i], b.temperature[i]) || is_extreme_temperature<T>(b.temperature[i]);
     }
 };
 
@@ -137,19 +175,16 @@ struct GradStep {
 // What is in flight: the rows to be written, and the sums of the next ones.
 template <GradOp op, class T>
 struct GradState {
-    GradBatch<T> batches[2];
-    GradBatch<T>*here = &batches[0], *next = &batches[1];
+    GradBatch<op, T> batches[2];
+    GradBatch<op, T>*here = &batches[0], *next = &batches[1];
     GradSums<op, T> sums;
     SumPair long_row;
     OpenLine<T> line;
 };
 
 template <GradOp op, bool sums, bool writes, Writing writing, class T>
-SORGUM_INLINE void grad_step(const GradRows<T>& r, const GradMap<op, T>& scale, GradState<op, T>& s, index_t i) {
-    using V = vec<T>;
-    const GradBatch<T>&here = *s.here, &next = *s.next;
-    GradMap<op, T> map = scale;
-    map.set_sum(splat<V>(here.high[i]), splat<V>(here.low[i]));
+SORGUM_INLINE void grad_step(const GradRows<T>& r, GradState<op, T>& s, index_t i) {
+    const GradBatch<op, T>&here = *s.here, &next = *s.next;
     // A batch that is not used may be none, of null pointers.
     const index_t read = sums ? i : 0, written = writes ? i : 0;
     GradStep<op, sums, writes, writing, T> step = {next.y + read * r.y_stride,
@@ -157,7 +192,7 @@ SORGUM_INLINE void grad_step(const GradRows<T>& r, const GradMap<op, T>& scale, 
                                                    here.y + written * r.y_stride,
                                                    here.dy + written * r.dy_stride,
                                                    here.dx + written * r.dx_stride,
-                                                   map,
+                                                   here.map_of(i),
                                                    s.line,
                                                    r.streaming,
                                                    {}};
@@ -182,86 +217,91 @@ SORGUM_INLINE void grad_step(const GradRows<T>& r, const GradMap<op, T>& scale, 
 
 // The steps of the first and the last rows, and of those that begin a line, or are written apart.
 template <GradOp op, class T>
-SORGUM_NOINLINE void sum_apart(const GradRows<T>& r, const GradMap<op, T>& scale, GradState<op, T>& s, index_t i) {
-    grad_step<op, true, false, Writing::cached>(r, scale, s, i);
+SORGUM_NOINLINE void sum_apart(const GradRows<T>& r, GradState<op, T>& s, index_t i) {
+    grad_step<op, true, false, Writing::cached>(r, s, i);
 }
 template <GradOp op, class T>
-SORGUM_NOINLINE void write_apart(const GradRows<T>& r, const GradMap<op, T>& scale, GradState<op, T>& s, index_t i,
-                                 bool streaming) {
-    using V = vec<T>;
-    GradMap<op, T> map = scale;
-    map.set_sum(splat<V>(s.here->high[i]), splat<V>(s.here->low[i]));
+SORGUM_NOINLINE void write_apart(const GradRows<T>& r, GradState<op, T>& s, index_t i, bool streaming) {
     map_pairs<op == GradOp::log_softmax>(s.here->y + i * r.y_stride, s.here->dy + i * r.dy_stride,
-                                         s.here->dx + i * r.dx_stride, r.n, streaming, map);
+                                         s.here->dx + i * r.dx_stride, r.n, streaming, s.here->map_of(i));
 }
 
 template <GradOp op, Writing writing, class T>
-SORGUM_INLINE void step_rows(const GradRows<T>& r, const GradMap<op, T>& scale, GradState<op, T>& s,
-                             double temperature) {
+SORGUM_INLINE void step_rows(const GradRows<T>& r, GradState<op, T>& s) {
     for (index_t i = 0; i < s.here->rows || i < s.next->rows; ++i) {
         const bool extreme = i < s.here->rows && s.here->extreme[i];
         const bool sums = i < s.next->rows, writes = i < s.here->rows && !extreme;
         if (sums && writes && writing != Writing::apart && (writing != Writing::slid || s.line.end != nullptr)) {
-            grad_step<op, true, true, writing>(r, scale, s, i);
+            grad_step<op, true, true, writing>(r, s, i);
             continue;
         }
         if (writing == Writing::slid && (writes || extreme))
             s.line.close();
         if (extreme)
             extreme_row<op>(s.here->y + i * r.y_stride, s.here->dy + i * r.dy_stride, s.here->dx + i * r.dx_stride, r.n,
-                            temperature);
+                            s.here->temperature[i]);
         if (writes) {
-            write_apart<op>(r, scale, s, i, r.streaming && writing != Writing::cached);
+            write_apart<op>(r, s, i, r.streaming && writing != Writing::cached);
             if (writing == Writing::slid)
                 s.line.open(s.here->dx + i * r.dx_stride + r.n);
         }
         if (sums)
-            sum_apart<op>(r, scale, s, i);
+            sum_apart<op>(r, s, i);
     }
 }
 
 template <class T>
 inline constexpr bool kGradSlides = sizeof(T) == 4;  // float64 does without, for the size of the code
 
+// The temperatures of the next batch, whose rows begin with row `first`.
+template <GradOp op, class T>
+SORGUM_INLINE void set_temperatures(const GradRows<T>& r, index_t first, GradBatch<op, T>& batch) {
+    const double* const temperatures = r.temperatures + first;
+    for (index_t i = 0; i < batch.rows; ++i)
+        batch.temperature[i] = temperatures[i];
+    batch.set_temperatures(grad_map_of<op, T>(temperatures, batch.rows));
+}
+
 template <GradOp op, class T>
 SORGUM_NOINLINE void grad_rows(const GradRows<T>& r, double temperature) {
     using V = vec<T>;
-    if (is_extreme_temperature<T>(temperature)) {
-        for (index_t i = 0; i < r.rows; ++i)
-            extreme_row<op>(r.y + i * r.y_stride, r.dy + i * r.dy_stride, r.dx + i * r.dx_stride, r.n, temperature);
-        return;
-    }
     const index_t fitting = kGradBatch<T> / r.n;
     const index_t per_batch = fitting > 16 ? 16 : fitting < 1 ? 1 : fitting;
-    GradMap<op, T> scale(temperature);
-    scale.set_sum(splat<V>(T(0)), splat<V>(T(0)));
     const Writing writing = writing_of(r.dx, r.dx_stride, r.n, r.streaming, kGradSlides<T>);
     GradState<op, T> s;
+    for (GradBatch<op, T>& b : s.batches) {
+        for (double& t : b.temperature)
+            t = temperature;
+        b.set_temperatures(GradMap<op, T>(temperature));
+    }
     for (index_t first = 0; s.here->rows > 0 || first < r.rows; first += per_batch) {
         s.next->rows = first >= r.rows ? 0 : r.rows - first < per_batch ? r.rows - first : per_batch;
         s.next->y = r.y + first * r.y_stride;
         s.next->dy = r.dy + first * r.dy_stride;
         s.next->dx = r.dx + first * r.dx_stride;
         if (writing == Writing::cached)
-            step_rows<op, Writing::cached>(r, scale, s, temperature);
+            step_rows<op, Writing::cached>(r, s);
         else if (writing == Writing::streamed)
-            step_rows<op, Writing::streamed>(r, scale, s, temperature);
+            step_rows<op, Writing::streamed>(r, s);
         else if (writing == Writing::slid)
-            step_rows<op, kGradSlides<T> ? Writing::slid : Writing::apart>(r, scale, s, temperature);
+            step_rows<op, kGradSlides<T> ? Writing::slid : Writing::apart>(r, s);
         else
-            step_rows<op, Writing::apart>(r, scale, s, temperature);
+            step_rows<op, Writing::apart>(r, s);
         if (s.next->rows > 0) {
+            if (r.temperatures != nullptr)
+                set_temperatures(r, first, *s.next);
             if (r.n <= kChunk) {
-                s.sums.totals(*s.next, temperature);
+                s.sums.totals(*s.next);
             } else {
                 V high, low;
                 GradMap<op, T>::split(high, low, s.long_row);
                 store(s.next->high, high);
                 store(s.next->low, low);
-                s.next->extreme[0] = is_extreme_sum<T>(s.long_row.high, temperature);
+                const double t = s.next->temperature[0];
+                s.next->extreme[0] = is_extreme_sum<T>(s.long_row.high, t) || is_extreme_temperature<T>(t);
             }
         }
-        GradBatch<T>* const written = s.here;
+        GradBatch<op, T>* const written = s.here;
         s.here = s.next;
         s.next = written;
     }

@@ -6,25 +6,6 @@
 
 SORGUM_ISA_BEGIN
 
-// What 16 rows are divided by, a lane each.
-template <GradOp op, class T>
-SORGUM_INLINE GradMap<op, T> grad_map_of(const double* temperatures, index_t rows) {
-    using V = vec<T>;
-    using D = f64x16;
-    double of_row[kLanes], up[kLanes];
-    for (index_t i = 0; i < kLanes; ++i) {
-        of_row[i] = i < rows ? temperatures[i] : 1.0;
-        up[i] = up_of(of_row[i]);
-    }
-    const D power = load(up), t = load(of_row) * power, reciprocal = splat<D>(1.0) / t;
-    const D rest = fma(splat<D>(0.0) - reciprocal, t, splat<D>(1.0)) / t;
-    GradMap<op, T> map(1.0);
-    map.inverse = from_f64<V>(reciprocal);
-    map.inverse_low = rest_of(reciprocal, rest, map.inverse);
-    map.up = from_f64<V>(power);
-    return map;
-}
-
 // The sums of 16 rows of n < 16 elements, in the order of grad_chunk: each element has a lane of its own.
 template <GradOp op, class T>
 SORGUM_NOINLINE f64x16 grad_sums(const T* y, const T* dy, index_t n) {
@@ -117,19 +98,7 @@ SORGUM_INLINE void grad_rows_of_any_length(const GradRows<T>& r, double temperat
     if constexpr (sizeof(T) == 4)  // float64 does without, for the size of the code
         if (in_lanes)
             return short_grad_rows<op>(r, r.temperatures == nullptr ? temperature : 1.0);
-    if (r.temperatures == nullptr)
-        return grad_rows<op>(r, temperature);
-    for (index_t i = 0, same; i < r.rows; i += same) {
-        for (same = 1; i + same < r.rows && r.temperatures[i + same] == r.temperatures[i];)
-            ++same;
-        GradRows<T> some = r;
-        some.y += i * r.y_stride;
-        some.dy += i * r.dy_stride;
-        some.dx += i * r.dx_stride;
-        some.rows = same;
-        some.temperatures = nullptr;
-        grad_rows<op>(some, r.temperatures[i]);
-    }
+    grad_rows<op>(r, temperature);
 }
 
 template <class T>
