@@ -1,6 +1,7 @@
 #include "api/special/grad.h"
 
 #include <algorithm>
+#include <cstdlib>
 
 #include "api/call/stored.h"
 #include "api/call/temperature.h"
@@ -43,6 +44,8 @@ public:
         const bool whole = n <= kPieceElements || (layout_.rows >= kManyRows && n <= kLongRow);
         if (direct_ && whole)
             run_direct_rows();
+        else if (n <= kChunk)
+            run_blocks();
         else if (whole)
             run_rows();
         else
@@ -67,28 +70,32 @@ private:
         const index_t share = rows * n / (8 * threads_);
         const index_t wanted = std::clamp(share, kPieceElements, kLongTask);
         const index_t per_task = wanted / n > 1 ? wanted / n : 2;  // one row is written while the next is read
-        auto* const kernel =
-            op_ == Grad::softmax ? special_softmax_grad_rows(table_, T()) : special_log_softmax_grad_rows(table_, T());
-        const bool one_temperature = layout_.run_stride(kTemperature) == 0;
-        constexpr index_t most = 1024;  // rows of a call that have a temperature each
         parallel_for_ranges(rows, per_task, threads_, [&](index_t begin, index_t end, int) {
-            double temperatures[most];
+            double temperatures[kMostTogether];
             for (index_t r = begin, count; r < end; r += count) {
                 count = layout_.rows_of_run(r, end);
-                const double* of_rows = nullptr;
-                if (!one_temperature) {
-                    count = std::min(count, most);
-                    of_rows = temperatures_of_run(layout_, kTemperature, r, count, temperatures);
-                }
-                kernel({element(kY, r, 0), element(kDy, r, 0), element(kOut, r, 0), count, n,
-                        layout_.run_stride(kY) / size, layout_.run_stride(kDy) / size, layout_.run_stride(kOut) / size,
-                        streaming_, of_rows},
-                       temperature(r));
+                if (!one_temperature())
+                    count = std::min(count, kMostTogether);
+                rows_kernel()({element(kY, r, 0), element(kDy, r, 0), element(kOut, r, 0), count, n,
+                               layout_.run_stride(kY) / size, layout_.run_stride(kDy) / size,
+                               layout_.run_stride(kOut) / size, streaming_, temperatures_of(r, count, temperatures)},
+                              temperature(r));
             }
         });
     }
 
-    // ---- all others: chunk by chunk, twice ----
+    static constexpr index_t kMostTogether = 1024;  // rows of a call that have a temperature each, or are gathered
+
+    auto* rows_kernel() const {
+        return op_ == Grad::softmax ? special_softmax_grad_rows(table_, T())
+                                    : special_log_softmax_grad_rows(table_, T());
+    }
+    bool one_temperature() const { return layout_.run_stride(kTemperature) == 0; }
+    const double* temperatures_of(index_t row, index_t rows, double* to) const {
+        return one_temperature() ? nullptr : temperatures_of_run(layout_, kTemperature, row, rows, to);
+    }
+
+    // ---- all others: gathered ----
 
     // A chunk of some rows, gathered.
     struct Scratch {
@@ -101,15 +108,15 @@ private:
             x[j] = mask[j] ? x[j] : T(0);
     }
     void load_chunk(index_t row, index_t rows, index_t i, index_t n, Scratch& s) const {
-        stored(kY).read(row, rows, i, n, s.y.data(), kPitch);
-        stored(kDy).read(row, rows, i, n, s.dy.data(), kPitch);
+        stored(kY).read(row, rows, i, n, s.y.data(), pitch_);
+        stored(kDy).read(row, rows, i, n, s.dy.data(), pitch_);
         if (!masked_)
             return;
-        gather(layout_, kWhere, row, rows, i, n, s.mask.data(), kPitch);
+        gather(layout_, kWhere, row, rows, i, n, s.mask.data(), pitch_);
         // A masked element adds nothing to the sum, whatever y is there.
         for (index_t r = 0; r < rows; ++r) {
-            clear_absent(s.y.data() + r * kPitch, s.mask.data() + r * kPitch, n);
-            clear_absent(s.dy.data() + r * kPitch, s.mask.data() + r * kPitch, n);
+            clear_absent(s.y.data() + r * pitch_, s.mask.data() + r * pitch_, n);
+            clear_absent(s.dy.data() + r * pitch_, s.mask.data() + r * pitch_, n);
         }
     }
 
@@ -125,7 +132,7 @@ private:
         for_each_range(begin, end, kChunk, [&](index_t i, index_t stop) {
             load_chunk(row, rows, i, stop - i, s);
             for (index_t r = 0; r < rows; ++r)
-                kernel(s.y.data() + r * kPitch, s.dy.data() + r * kPitch, stop - i,
+                kernel(s.y.data() + r * pitch_, s.dy.data() + r * pitch_, stop - i,
                        chunks + r * pitch + (i - begin) / kChunk);
         });
     }
@@ -144,26 +151,54 @@ private:
             if (layout_.length > kChunk)  // else it still stands there
                 load_chunk(row, rows, i, here, s);
             for (index_t r = 0; r < rows; ++r) {
-                T* const dx = s.dy.data() + r * kPitch;
-                kernel(s.y.data() + r * kPitch, dx, dx, here, totals[r], temperature(row + r), false);
+                T* const dx = s.dy.data() + r * pitch_;
+                kernel(s.y.data() + r * pitch_, dx, dx, here, totals[r], temperature(row + r), false);
                 if (masked_)
-                    clear_absent(dx, s.mask.data() + r * kPitch, here);
+                    clear_absent(dx, s.mask.data() + r * pitch_, here);
             }
-            stored(kOut).write(row, rows, i, here, s.dy.data(), kPitch, streaming_);
+            stored(kOut).write(row, rows, i, here, s.dy.data(), pitch_, streaming_);
         });
     }
 
-    std::vector<Scratch> make_scratch() const {
+    std::vector<Scratch> make_scratch(index_t rows = kBlockRows) const {
         std::vector<Scratch> scratch(static_cast<std::size_t>(threads_));
         for (Scratch& s : scratch) {
             if (!direct_) {
-                s.y.reserve(kBlockRows * kPitch);
-                s.dy.reserve(kBlockRows * kPitch);
+                s.y.reserve(rows * pitch_);
+                s.dy.reserve(rows * pitch_);
             }
             if (masked_)
-                s.mask.reserve(kBlockRows * kPitch);
+                s.mask.reserve(rows * pitch_);
         }
         return scratch;
+    }
+
+    // Rows of at most one chunk: as many as stay in the first-level cache are gathered, done together, and scattered.
+    void run_blocks() {
+        const index_t n = layout_.length;
+        const index_t along = layout_.inner.n == 0 ? 0 : layout_.inner.stride[kOut][layout_.inner.n - 1];
+        const bool across = std::abs(layout_.run_stride(kOut)) < std::abs(along);
+        const RowBlocks blocks = across ? RowBlocks::across(layout_, kOut, element_size(dtype_))
+                                        : RowBlocks(layout_, std::clamp<index_t>(kChunk / n, 1, kMostTogether));
+        if (!across || n < 16)  // halves that follow each other are converted together, rows of less than 16 in lanes
+            pitch_ = n;
+        const index_t per_task = std::max<index_t>(kPieceElements / (n * blocks.most_rows()), 1);
+        std::vector<Scratch> scratch = make_scratch(blocks.most_rows());
+        parallel_for_ranges(blocks.count(), per_task, threads_, [&](index_t begin, index_t end, int slot) {
+            Scratch& s = scratch[static_cast<std::size_t>(slot)];
+            double temperatures[kMostTogether];
+            for (index_t b = begin; b < end; ++b) {
+                const auto [row, rows] = blocks[b];
+                load_chunk(row, rows, 0, n, s);
+                T* const dx = s.dy.data();
+                rows_kernel()({s.y.data(), dx, dx, rows, n, pitch_, pitch_, pitch_, false,
+                               temperatures_of(row, rows, temperatures)},
+                              temperature(row));
+                for (index_t r = 0; masked_ && r < rows; ++r)
+                    clear_absent(dx + r * pitch_, s.mask.data() + r * pitch_, n);
+                stored(kOut).write(row, rows, 0, n, dx, pitch_, streaming_);
+            }
+        });
     }
 
     SumPair total(const SumPair* chunks, index_t count) const { return special_grad_total(table_, T())(chunks, count); }
@@ -208,14 +243,13 @@ private:
         for_each_piece([&](index_t begin, index_t end, Scratch& s) { write(row, 1, begin, end, s, &of_row); });
     }
 
-    static constexpr index_t kPitch = kChunk + 16;  // not a power of two: rows fall into different sets
-
     Grad op_;
     DType dtype_;  // of y, dy and out
     const KernelTable& table_;
     RowLayout layout_;
     bool masked_, direct_, streaming_;
     int threads_;
+    index_t pitch_ = kChunk + 16;  // of rows that are gathered; not a power of two: they fall into different sets
 };
 
 void run(Grad op, const GradArguments& a) {
