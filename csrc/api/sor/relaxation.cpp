@@ -1,6 +1,7 @@
 #include "api/sor/relaxation.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 
 #include "api/sor/norm.h"
@@ -15,6 +16,7 @@ namespace sorgum::sor {
 namespace {
 
 constexpr const char* kClass = "Relaxation";
+constexpr index_t kAtOnce = 32;  // sweeps that follow each other, at most
 
 template <class Choice>
 Choice choice_of(const char* argument, const std::string& name,
@@ -64,26 +66,25 @@ void sweep_rows(const System<T>& system, const SweepArguments& a) {
     const FpGuard guard;
     const AtPlaces<T> xs(structure, x), bs(structure, b), lower(structure, bound[0]), upper(structure, bound[1]);
     InterruptPoll poll;
-    const bool pairs = a.direction != Direction::symmetric && sweeps_twice(system);
-    for (index_t k = 0; k < a.iterations; ++k) {
+    const Following how =
+        a.direction == Direction::symmetric ? Following() : following_of(system, std::min(a.iterations, kAtOnce));
+    const auto step_of = [&](bool backward) { return Step<T>{omega, backward, false, lower.data(), upper.data()}; };
+    const bool last_backward = a.direction != Direction::forward;
+    for (index_t k = 0, count; k < a.iterations; k += count) {
         poll();  // also where there are no rows
-        SquaresSum squares[2] = {kNoSquares, kNoSquares};
-        const auto step_of = [&](bool backward) { return Step<T>{omega, backward, false, lower.data(), upper.data()}; };
-        const auto half = [&](bool backward, bool last) {
-            sorgum::sor::sweep(system, step_of(backward), bs.data(), xs.data(),
-                               last && norms != nullptr ? squares : nullptr, poll);
-        };
-        const bool two = pairs && k + 1 < a.iterations;
-        if (two)
-            sweep_twice(system, step_of(a.direction != Direction::forward), bs.data(), xs.data(),
-                        norms != nullptr ? squares : nullptr, poll);
-        else if (a.direction == Direction::symmetric)
-            half(false, false);
-        if (!two)
-            half(a.direction != Direction::forward, true);
-        for (index_t time = 0; norms != nullptr && time < (two ? 2 : 1); ++time)
-            norms[k + time] = root_of(squares[time]) / static_cast<double>(omega);
-        k += two ? 1 : 0;
+        count = how.is_possible() ? std::min(a.iterations - k, kAtOnce) : 1;
+        count = count < how.least ? 1 : count;
+        std::array<SquaresSum, kAtOnce> squares;
+        std::fill_n(squares.begin(), count, kNoSquares);
+        SquaresSum* const to = norms != nullptr ? squares.data() : nullptr;
+        if (a.direction == Direction::symmetric)
+            sorgum::sor::sweep(system, step_of(false), bs.data(), xs.data(), nullptr, poll);
+        if (count > 1)
+            sweep_several(system, how, step_of(last_backward), bs.data(), xs.data(), count, to, poll);
+        else
+            sorgum::sor::sweep(system, step_of(last_backward), bs.data(), xs.data(), to, poll);
+        for (index_t time = 0; norms != nullptr && time < count; ++time)
+            norms[k + time] = root_of(squares[static_cast<std::size_t>(time)]) / static_cast<double>(omega);
     }
     if (xs.data() != x)
         from_places(structure, xs.data(), x);

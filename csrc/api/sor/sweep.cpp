@@ -1,10 +1,9 @@
 #include <algorithm>
-#include <atomic>
 #include <memory>
-#include <thread>
 #include <vector>
 
 #include "api/sor/scratch.h"
+#include "api/sor/sharing.h"
 #include "api/sor/system.h"
 #include "dispatch/dispatch.h"
 #include "dispatch/sor.h"
@@ -15,23 +14,6 @@ namespace {
 
 constexpr index_t kBetweenPolls = index_t(1) << 22;  // numbers that are read between two looks at interrupts
 constexpr index_t kWorthSharing = 512;               // rows of a run: on shorter ones threads wait for each other
-constexpr int kLooks = 256;                          // at what others have done, before a thread lets others run
-
-constexpr index_t kPiece = 1024;  // rows that are swept once while others are swept again
-static_assert(kChunk % kPiece == 0);
-constexpr index_t kPiecesBetweenPolls = 8;
-constexpr index_t kMostReach = index_t(1) << 14;
-constexpr index_t kMostBetween = index_t(1) << 18;  // bytes that stay in cache until they are read again
-
-std::atomic<index_t> shared_from{0}, twice{0};
-std::atomic<int> last_threads{1};
-
-int threads_of(const Structure& structure, index_t least) {
-    const index_t elements = elements_of(structure), forced = shared_from.load(std::memory_order_relaxed);
-    if (forced > 0)
-        return elements < forced ? 1 : num_threads();
-    return elements < least ? 1 : threads_for(elements);
-}
 
 // Rows of about kBetweenPolls numbers, whole blocks and at most a chunk.
 index_t rows_between_polls(const Structure& structure) {
@@ -90,10 +72,6 @@ struct Sweeper {
     }
 };
 
-struct alignas(64) Progress {
-    std::atomic<index_t> piece;  // forward: the first one that is not done; backward: the last one that is
-};
-
 // All rows in natural order by several threads (api/sor/schedule.h).
 template <class T>
 class Runs {
@@ -108,7 +86,7 @@ public:
           threads_(threads),
           poll_(poll) {
         for (index_t run = 0; run < schedule.runs(); ++run)
-            progress_[static_cast<std::size_t>(run)].piece = first_piece(backward_ ? run + 1 : run);
+            progress_[static_cast<std::size_t>(run)].pieces = first_piece(backward_ ? run + 1 : run);
     }
 
     void sweep() {
@@ -118,7 +96,7 @@ public:
             took_part_[static_cast<std::size_t>(slot)] = 1;
             one(backward_ ? runs - 1 - task : task, slot);
         });
-        last_threads = static_cast<int>(std::count(took_part_.begin(), took_part_.end(), 1));
+        tell_threads(static_cast<int>(std::count(took_part_.begin(), took_part_.end(), 1)));
     }
 
 private:
@@ -130,10 +108,10 @@ private:
 
     void one(index_t run, int slot) {
         const index_t first = first_piece(run), last = first_piece(run + 1);
-        std::atomic<index_t>& progress = progress_[static_cast<std::size_t>(run)].piece;
+        std::atomic<index_t>& progress = progress_[static_cast<std::size_t>(run)].pieces;
         for (index_t k = first; k < last; ++k) {
             const index_t piece = backward_ ? first + (last - 1 - k) : k;
-            if (!wait_for(static_cast<std::size_t>(piece), slot))
+            if (!wait_for_needs(static_cast<std::size_t>(piece), slot))
                 return;
             sweep_rows(run, first_row(piece), first_row(piece + 1));
             progress.store(backward_ ? piece : piece + 1, std::memory_order_release);
@@ -165,23 +143,12 @@ private:
     }
 
     // False if the sweep is to end.
-    bool wait_for(std::size_t piece, int slot) {
+    bool wait_for_needs(std::size_t piece, int slot) {
         for (index_t k = needs_.first[piece]; k < needs_.first[piece + 1]; ++k) {
             const Need& need = needs_.all[static_cast<std::size_t>(k)];
-            const std::atomic<index_t>& progress = progress_[static_cast<std::size_t>(need.run)].piece;
-            for (int looks = 0;; ++looks) {
-                const index_t done = progress.load(std::memory_order_acquire);
-                if (backward_ ? done <= need.piece : done > need.piece)
-                    break;
-                if (tasks_stopped())
-                    return false;
-                if (looks < kLooks)
-                    continue;
-                looks = 0;
-                if (slot == 0)
-                    poll_();
-                std::this_thread::yield();
-            }
+            const auto enough = [&](index_t done) { return backward_ ? done <= need.piece : done > need.piece; };
+            if (!wait_for(progress_[static_cast<std::size_t>(need.run)], slot, poll_, enough))
+                return false;
         }
         return true;
     }
@@ -196,18 +163,6 @@ private:
     InterruptPoll& poll_;
 };
 
-// By how many threads a sweep in natural order is shared.
-template <class T>
-int threads_in_order(const System<T>& system) {
-    const Structure& structure = *system.structure;
-    const int threads = threads_of(structure, kWaking);
-    if (threads == 1)
-        return 1;
-    const index_t runs = system.schedule->of(structure).runs();
-    const index_t least = shared_from.load(std::memory_order_relaxed) > 0 ? 1 : kWorthSharing;
-    return runs > 1 && structure.rows / runs >= least ? threads : 1;
-}
-
 // The squares of n numbers that are there, chunk by chunk.
 void add_squares(const double* numbers, index_t n, int threads, SquaresSum& to) {
     std::vector<SquaresScratch> scratch(static_cast<std::size_t>(threads));
@@ -220,9 +175,16 @@ void add_squares(const double* numbers, index_t n, int threads, SquaresSum& to) 
 
 }  // namespace
 
-void share_from(index_t elements) { shared_from = elements; }
-int threads_of_last_sweep() { return last_threads; }
-index_t sweeps_at_twice() { return twice; }
+template <class T>
+int threads_in_order(const System<T>& system) {
+    const Structure& structure = *system.structure;
+    const int threads = threads_of(structure, kWaking);
+    if (threads == 1)
+        return 1;
+    const index_t runs = system.schedule->of(structure).runs();
+    const index_t least = sharing_is_forced() ? 1 : kWorthSharing;
+    return runs > 1 && structure.rows / runs >= least ? threads : 1;
+}
 
 template <class T>
 void sweep(const System<T>& system, Step<T> step, const T* b, T* x, SquaresSum* squares, InterruptPoll& poll) {
@@ -230,7 +192,7 @@ void sweep(const System<T>& system, Step<T> step, const T* b, T* x, SquaresSum* 
     step.change_first = 0;
     Sweeper<T> sweeper = {system, step, b, x};
     const Structure& structure = *system.structure;
-    last_threads = 1;
+    tell_threads(1);
     if (!system.in_natural_order()) {
         const int threads = threads_of(structure, 0);
         std::vector<SquaresScratch> scratch = scratch_for(squares == nullptr ? 0 : threads);
@@ -262,70 +224,8 @@ void sweep(const System<T>& system, Step<T> step, const T* b, T* x, SquaresSum* 
         merge(scratch, *squares);
 }
 
-// The rows that are swept a second time follow those that are swept the first time, and no closer than entries reach.
-template <class T>
-bool sweeps_twice(const System<T>& system) {
-    const Structure& structure = *system.structure;
-    if (!system.in_natural_order() || structure.reach > kMostReach || structure.rows < 2 * structure.reach)
-        return false;
-    const index_t per_row = 4 + structure.slots / std::max<index_t>(structure.blocks, 1);
-    const index_t between = (structure.reach + kPiece) * per_row * static_cast<index_t>(sizeof(T));
-    return between <= kMostBetween && threads_in_order(system) == 1;
-}
-
-template <class T>
-void sweep_twice(const System<T>& system, const Step<T>& step, const T* b, T* x, SquaresSum* squares,
-                 InterruptPoll& poll) {
-    const Structure& structure = *system.structure;
-    const index_t n = structure.rows, pieces = ceil_div(n, kPiece), lag = ceil_div(structure.reach, kPiece) + 1;
-    const Blocks<T> a = system.blocks();
-    const auto sweep_one = sor_blocks_sweep(kernels(), T());
-    const auto sweep_two = sor_blocks_sweep_two(kernels(), T());
-    std::vector<SquaresScratch> scratch = scratch_for(squares == nullptr ? 0 : 2);
-    const auto part_at = [&](index_t k, std::size_t time) {
-        const index_t first = (step.backward ? pieces - 1 - k : k) * kPiece;
-        Part<T> part = {step, first, std::min(n, first + kPiece)};
-        if (squares != nullptr) {
-            part.step.change = scratch[time].numbers.data();
-            part.step.change_first = first / kChunk * kChunk;
-        }
-        return part;
-    };
-    const auto told = [&](const Part<T>& part, std::size_t time) {
-        if (squares == nullptr)
-            return;
-        const index_t first = part.step.change_first, last = std::min(n, first + kChunk);
-        if (step.backward ? part.first == first : part.last == last)
-            sor_squares_add(kernels(), double())(scratch[time].numbers.data(), last - first, scratch[time].squares);
-    };
-    for (index_t k = 0; k < pieces + lag; ++k) {
-        if (k % kPiecesBetweenPolls == 0)
-            poll();
-        const bool once = k < pieces, again = k >= lag;
-        const Part<T> one = part_at(once ? k : 0, 0), other = part_at(again ? k - lag : 0, 1);
-        if (once && again)
-            sweep_two(a, one, other, b, x);
-        else {
-            const Part<T>& only = once ? one : other;
-            if (once || again)
-                sweep_one(a, only.step, b, x, only.first, only.last);
-        }
-        if (once)
-            told(one, 0);
-        if (again)
-            told(other, 1);
-    }
-    for (std::size_t time = 0; squares != nullptr && time < 2; ++time)
-        sor_squares_merge(kernels(), double())(squares[time], scratch[time].squares);
-    last_threads = 1;
-    twice += 1;
-}
-
-template bool sweeps_twice(const System<float>&);
-template bool sweeps_twice(const System<double>&);
-template void sweep_twice(const System<float>&, const Step<float>&, const float*, float*, SquaresSum*, InterruptPoll&);
-template void sweep_twice(const System<double>&, const Step<double>&, const double*, double*, SquaresSum*,
-                          InterruptPoll&);
+template int threads_in_order(const System<float>&);
+template int threads_in_order(const System<double>&);
 template void sweep(const System<float>&, Step<float>, const float*, float*, SquaresSum*, InterruptPoll&);
 template void sweep(const System<double>&, Step<double>, const double*, double*, SquaresSum*, InterruptPoll&);
 

@@ -35,14 +35,26 @@ struct System {
 template <class T>
 void sweep(const System<T>& system, Step<T> step, const T* b, T* x, SquaresSum* squares, InterruptPoll& poll);
 
-// Two such steps, one shortly behind the other, which finds the matrix in cache, and rows of the one are worked on
-// while those of the other wait for each other. `squares`: of either step, or null. Only where sweeps_twice holds: by
-// one thread in natural order, where the matrix has a narrow band.
+// By how many threads a single step in natural order is shared.
 template <class T>
-bool sweeps_twice(const System<T>& system);
+int threads_in_order(const System<T>& system);
+
+// How the steps of one call may follow each other.
+struct Following {
+    int threads = 1;     // each makes steps of its own
+    bool pairs = false;  // a thread makes two at once, and works on rows of the one while those of the other wait
+    index_t least = 2;   // steps: fewer keep fewer threads busy than share a single one
+    bool is_possible() const { return threads > 1 || pairs; }
+};
+
+// Those of so many, in natural order, where the matrix has a narrow band.
 template <class T>
-void sweep_twice(const System<T>& system, const Step<T>& step, const T* b, T* x, SquaresSum* squares,
-                 InterruptPoll& poll);
+Following following_of(const System<T>& system, index_t count);
+
+// So many steps, each shortly behind the one before, which finds the matrix in cache. `squares`: of each step, or null.
+template <class T>
+void sweep_several(const System<T>& system, const Following& how, const Step<T>& step, const T* b, T* x, index_t count,
+                   SquaresSum* squares, InterruptPoll& poll);
 
 // r = b - A x, where r is not null, and the sum of its squares.
 template <class T>
