@@ -59,6 +59,7 @@ def test_nothing() -> None:
     assert same(mode_dot(np.zeros((2, 0, 3)), np.zeros((4, 0)), 1), np.zeros((2, 4, 3)))
     assert same(mode_dot(np.zeros((2, 0)), np.zeros((4, 0)), 1), np.zeros((2, 4)))
     assert same(mode_dot(np.zeros((2, 0)), np.zeros(0), 1), np.zeros(2))
+    assert same(mode_dot(np.zeros((2, 0, 3)), np.zeros(0), 1), np.zeros((2, 3)))
     assert mode_dot(np.zeros((2, 5, 0)), np.zeros((4, 5)), 1).shape == (2, 4, 0)
     assert mode_dot(np.zeros((2, 5, 3)), np.zeros((0, 5)), 1).shape == (2, 0, 3)
 
@@ -133,6 +134,17 @@ def test_a_slice_alone(name: str) -> None:
     assert same(mode_dot(x, m[4], 1), y[:, 4])
     assert same(mode_dot(x.transpose(0, 2, 1), m, 2), y.transpose(0, 2, 1))
     assert same(mode_dot(x.transpose(1, 0, 2), m, 0), y.transpose(1, 0, 2))
+
+
+@each_dtype
+def test_a_vector_is_a_row(name: str) -> None:
+    """The bits of the row of a matrix: one chunk and several, more columns than are summed at a time, in any type."""
+    for shape in ((3, 1100, 70), (20, 2070), (513, 40), (2, 9, 5)):
+        x = numbers(shape, DTYPES[name])
+        for mode, n in enumerate(shape):
+            for dtype in (np.float32, np.float64):
+                m = numbers((3, n), np.dtype(dtype), seed=1)
+                assert same(mode_dot(x, m[1], mode), np.take(mode_dot(x, m, mode), 1, mode))
 
 
 @each_dtype

@@ -9,6 +9,7 @@
 #include "core/fp_env.h"
 #include "dispatch/dispatch.h"
 #include "dispatch/linalg.h"
+#include "kernels/linalg/combination.h"
 #include "kernels/linalg/product.h"
 
 namespace sorgum::tucker {
@@ -18,6 +19,7 @@ namespace {
 using linalg::Matrix;
 
 constexpr const char* kName = "mode_dot";
+constexpr index_t kCombinedColumns = 2048;
 constexpr index_t kRows = 48;               // of a task: whole tiles on every instruction set
 constexpr index_t kPackedElements = 16384;  // of the panels that stay in a cache while rows pass
 
@@ -55,7 +57,9 @@ public:
     }
 
     void run() {
-        if (s_.right > 1)
+        if (s_.right > 1 && s_.rank == 1)
+            combinations();
+        else if (s_.right > 1)
             slices();
         else if (s_.rank == 1 && std::is_same_v<S, T>)
             vector();
@@ -118,6 +122,22 @@ private:
                 linalg_row_product(kernels(), P())(p, s_.n);
             });
         }
+    }
+
+    // Any other mode and a single row: a combination of the rows of each slice (n, right), some columns at a time.
+    void combinations() {
+        rows_.pack(matrix_, 0, 1);
+        const index_t width = std::min(s_.right, kCombinedColumns);
+        const index_t several = std::max<index_t>(1, kLeastTask / saturated_product(std::max<index_t>(s_.n, 1), width));
+        parallel_for_row_ranges(ceil_div(s_.right, width), s_.left, several, threads_,
+                                [&](index_t block, index_t begin, index_t end, int slot) {
+                                    T* const sums = scratch_of(slot).sums.data();
+                                    const Range columns = nth_range(s_.right, width, block);
+                                    for (index_t l = begin; l < end; ++l)
+                                        linalg_row_combination(kernels(), P())(
+                                            rows_.data(), tensor_ + l * s_.n * s_.right + columns.begin, s_.right, s_.n,
+                                            columns.end - columns.begin, sums, out_ + l * s_.right + columns.begin);
+                                });
     }
 
     // Any other mode: the matrix times each slice (n, right), some columns at a time, or several slices that are small.

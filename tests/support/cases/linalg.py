@@ -61,12 +61,24 @@ def grams(dtype: np.dtype[Any]) -> Iterator[Array]:
             yield from (tucker.gram(np.asarray(x, order=order), mode) for mode in range(len(shape)))
 
 
+def combinations(computed: np.dtype[Any], stored: np.dtype[Any]) -> Iterator[Array]:
+    """Columns that are no whole vector and more than stay in the cache, rows that are no whole block, two chunks."""
+    for shape in ((1, 5), (3, 7, 2), (9, 16, 3), (20, 2070), (513, 40), (1100, 3, 180)):
+        x = numbers(shape, stored)
+        for mode in range(len(shape) - 1):
+            yield tucker.mode_dot(x, numbers((shape[mode],), computed, seed=1), mode)
+    any_x = words(33 * 50, np.float64 if stored.itemsize == 8 else np.float32)
+    with np.errstate(invalid="ignore", over="ignore"):
+        yield tucker.mode_dot(any_x.astype(stored).reshape(33, 50), numbers((33,), computed, seed=2), 0)
+
+
 # Kernel -> what exercises it.
 CASES: dict[str, Callable[..., Iterator[Array]]] = {
     "pack": products,
     "pack_transposed": products,
     "product": products,
     "row_product": products,
+    "row_combination": combinations,
     "largest_magnitude": magnitudes,
     "panel_squares": norms,
     "gram_chunk": grams,
