@@ -447,6 +447,47 @@ SORGUM_INLINE f64x16 slide(f64x16 a, f64x16 b, index_t n) {
     return out;
 }
 
+// ---- every other lane of two vectors, and back: in parts of 128 bits, whose middle halves change places ----
+#define SORGUM_EVERY_OTHER_F32(name, which)                                                                            \
+    SORGUM_INLINE f32x16 name(f32x16 a, f32x16 b) {                                                                    \
+        const __m256d x = _mm256_castps_pd(_mm256_shuffle_ps(a.v[0], a.v[1], which));                                  \
+        const __m256d y = _mm256_castps_pd(_mm256_shuffle_ps(b.v[0], b.v[1], which));                                  \
+        return {{_mm256_castpd_ps(_mm256_permute4x64_pd(x, 0xD8)), _mm256_castpd_ps(_mm256_permute4x64_pd(y, 0xD8))}}; \
+    }
+SORGUM_EVERY_OTHER_F32(even_lanes, 0x88)
+SORGUM_EVERY_OTHER_F32(odd_lanes, 0xDD)
+#undef SORGUM_EVERY_OTHER_F32
+#define SORGUM_EVERY_OTHER_F64(name, unpack)                            \
+    SORGUM_INLINE f64x16 name(f64x16 a, f64x16 b) {                     \
+        return {{_mm256_permute4x64_pd(unpack(a.v[0], a.v[1]), 0xD8),   \
+                 _mm256_permute4x64_pd(unpack(a.v[2], a.v[3]), 0xD8),   \
+                 _mm256_permute4x64_pd(unpack(b.v[0], b.v[1]), 0xD8),   \
+                 _mm256_permute4x64_pd(unpack(b.v[2], b.v[3]), 0xD8)}}; \
+    }
+SORGUM_EVERY_OTHER_F64(even_lanes, _mm256_unpacklo_pd)
+SORGUM_EVERY_OTHER_F64(odd_lanes, _mm256_unpackhi_pd)
+#undef SORGUM_EVERY_OTHER_F64
+#define SORGUM_ZIP(name, half)                                                      \
+    SORGUM_INLINE f32x16 name(f32x16 a, f32x16 b) {                                 \
+        const __m256d x = _mm256_permute4x64_pd(_mm256_castps_pd(a.v[half]), 0xD8); \
+        const __m256d y = _mm256_permute4x64_pd(_mm256_castps_pd(b.v[half]), 0xD8); \
+        return {{_mm256_unpacklo_ps(_mm256_castpd_ps(x), _mm256_castpd_ps(y)),      \
+                 _mm256_unpackhi_ps(_mm256_castpd_ps(x), _mm256_castpd_ps(y))}};    \
+    }                                                                               \
+    SORGUM_INLINE f64x16 name(f64x16 a, f64x16 b) {                                 \
+        f64x16 out;                                                                 \
+        for (int k = 0; k < 2; ++k) {                                               \
+            const __m256d x = _mm256_permute4x64_pd(a.v[2 * half + k], 0xD8);       \
+            const __m256d y = _mm256_permute4x64_pd(b.v[2 * half + k], 0xD8);       \
+            out.v[2 * k] = _mm256_unpacklo_pd(x, y);                                \
+            out.v[2 * k + 1] = _mm256_unpackhi_pd(x, y);                            \
+        }                                                                           \
+        return out;                                                                 \
+    }
+SORGUM_ZIP(zip_low, 0)
+SORGUM_ZIP(zip_high, 1)
+#undef SORGUM_ZIP
+
 // ---- folds by halves: lane i with lane i + 8, then 4, 2, 1; 16 rows at once while they are transposed ----
 #define SORGUM_FOLD_ROWS_F32(name, op)                                                                     \
     SORGUM_INLINE __m256 name##_halves(f32x16 a, f32x16 b) {                                               \

@@ -272,6 +272,38 @@ SORGUM_INLINE f64x16 slide(f64x16 a, f64x16 b, index_t n) {
     return {_mm512_permutex2var_pd(a.lo, from, a.hi), _mm512_permutex2var_pd(a.hi, from, b.lo)};
 }
 
+// ---- every other lane of two vectors, and back ----
+SORGUM_INLINE f32x16 even_lanes(f32x16 a, f32x16 b) {
+    const __m512i from = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+    return {_mm512_permutex2var_ps(a.v, from, b.v)};
+}
+SORGUM_INLINE f32x16 odd_lanes(f32x16 a, f32x16 b) {
+    const __m512i from = _mm512_setr_epi32(1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31);
+    return {_mm512_permutex2var_ps(a.v, from, b.v)};
+}
+SORGUM_INLINE f32x16 zip_low(f32x16 a, f32x16 b) {
+    const __m512i from = _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+    return {_mm512_permutex2var_ps(a.v, from, b.v)};
+}
+SORGUM_INLINE f32x16 zip_high(f32x16 a, f32x16 b) {
+    const __m512i from = _mm512_setr_epi32(8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+    return {_mm512_permutex2var_ps(a.v, from, b.v)};
+}
+SORGUM_INLINE f64x16 even_lanes(f64x16 a, f64x16 b) {
+    const __m512i from = _mm512_setr_epi64(0, 2, 4, 6, 8, 10, 12, 14);
+    return {_mm512_permutex2var_pd(a.lo, from, a.hi), _mm512_permutex2var_pd(b.lo, from, b.hi)};
+}
+SORGUM_INLINE f64x16 odd_lanes(f64x16 a, f64x16 b) {
+    const __m512i from = _mm512_setr_epi64(1, 3, 5, 7, 9, 11, 13, 15);
+    return {_mm512_permutex2var_pd(a.lo, from, a.hi), _mm512_permutex2var_pd(b.lo, from, b.hi)};
+}
+SORGUM_INLINE f64x16 zip_low(f64x16 a, f64x16 b) {
+    const __m512i first = _mm512_setr_epi64(0, 8, 1, 9, 2, 10, 3, 11);
+    const __m512i second = _mm512_setr_epi64(4, 12, 5, 13, 6, 14, 7, 15);
+    return {_mm512_permutex2var_pd(a.lo, first, b.lo), _mm512_permutex2var_pd(a.lo, second, b.lo)};
+}
+SORGUM_INLINE f64x16 zip_high(f64x16 a, f64x16 b) { return zip_low(f64x16{a.hi, a.hi}, f64x16{b.hi, b.hi}); }
+
 // ---- folds by halves: lane i with lane i + 8, then 4, 2, 1 ----
 // 16 rows at once are folded by the same tree while they are transposed: 15 operations for 16 rows. In the float32
 // version each step takes pairs of rows (r, s) to one register that holds both, half as wide; the order of the rows at

@@ -105,6 +105,18 @@ SORGUM_INLINE R each_lane(F&& f) {
     SORGUM_LANEWISE V slide(V a, V b, index_t n) {                                         \
         return each_lane<V>([&](int i) { return i < n ? a.v[16 - n + i] : b.v[i - n]; });  \
     }                                                                                      \
+    SORGUM_LANEWISE V even_lanes(V a, V b) {                                               \
+        return each_lane<V>([&](int i) { return (i < 8 ? a : b).v[2 * i % 16]; });         \
+    }                                                                                      \
+    SORGUM_LANEWISE V odd_lanes(V a, V b) {                                                \
+        return each_lane<V>([&](int i) { return (i < 8 ? a : b).v[2 * i % 16 + 1]; });     \
+    }                                                                                      \
+    SORGUM_LANEWISE V zip_low(V a, V b) {                                                  \
+        return each_lane<V>([&](int i) { return (i % 2 == 0 ? a : b).v[i / 2]; });         \
+    }                                                                                      \
+    SORGUM_LANEWISE V zip_high(V a, V b) {                                                 \
+        return each_lane<V>([&](int i) { return (i % 2 == 0 ? a : b).v[8 + i / 2]; });     \
+    }                                                                                      \
     SORGUM_LANEWISE index_t compress(E* p, mask16 m, V a) {                                \
         index_t n = 0;                                                                     \
         for (int i = 0; i < 16; ++i) {                                                     \

@@ -32,6 +32,23 @@ void slides() {
 }
 
 template <class T>
+void every_other() {
+    Source<T> source;
+    T both[32];
+    for (T& x : both)
+        x = source.next();
+    const vec<T> a = load(both), b = load(both + 16);
+    const Lanes<T> even = lanes_of<T>(even_lanes(a, b)), odd = lanes_of<T>(odd_lanes(a, b));
+    const Lanes<T> low = lanes_of<T>(zip_low(a, b)), high = lanes_of<T>(zip_high(a, b));
+    for (int i = 0; i < 16; ++i) {
+        CHECK(same_bits(even.v[i], both[2 * i]));
+        CHECK(same_bits(odd.v[i], both[2 * i + 1]));
+        CHECK(same_bits(low.v[i], both[i % 2 * 16 + i / 2]));
+        CHECK(same_bits(high.v[i], both[i % 2 * 16 + 8 + i / 2]));
+    }
+}
+
+template <class T>
 void transposes() {
     Source<T> source;
     for (int round = 0; round < 100; ++round) {
@@ -84,6 +101,7 @@ template <class T>
 void all_of_one_type() {
     folds<T>();
     slides<T>();
+    every_other<T>();
     transposes<T>();
 }
 
