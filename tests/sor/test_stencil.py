@@ -138,10 +138,21 @@ def test_more_than_two_colors(boundary: Any, dtype: Any) -> None:
 
 @each_dtype
 @pytest.mark.parametrize("boundary", ["dirichlet", "neumann", "periodic"])
-@pytest.mark.parametrize("shape", [(300, 70), (3, 400), (64, 1000), (20, 30, 40), (1, 20, 30), (2, 3, 700)], ids=str)
-def test_many_sweeps_at_once_are_as_many_single_ones(shape: Any, boundary: str, dtype: Any, threads: Any) -> None:
-    """Passes that follow each other through memory, by one thread and by several, with the bits of one at a time."""
-    u, f, mask = field(shape, dtype), field(shape, dtype, 1), field(shape, np.float64, 3) > 3
+@pytest.mark.parametrize("masked", [False, True], ids=["whole", "masked"])
+@pytest.mark.parametrize(
+    "shape",
+    [(300, 70), (3, 400), (64, 1000), (20, 30, 40), (1, 20, 30), (2, 3, 700), (9, 6002), (7, 71, 300), (8, 9, 7)],
+    ids=str,
+)
+def test_many_sweeps_at_once_are_as_many_single_ones(
+    shape: Any, masked: bool, boundary: str, dtype: Any, threads: Any
+) -> None:
+    """Passes that follow each other through memory, by one thread and by several, with the bits of one at a time.
+
+    Without masks the rows of two colors are packed, and those of the last but one are cut into strips.
+    """
+    u, f = field(shape, dtype), field(shape, dtype, 1)
+    mask = field(shape, np.float64, 3) > 3 if masked else None
     for count, order in ((2 * len(shape) + 1, "red_black"), (3 ** len(shape), "multicolor")):
         order = order if two_colors_are_enough(shape, boundary) else "multicolor"
         if boundary == "periodic" and 1 in shape:
@@ -159,6 +170,32 @@ def test_many_sweeps_at_once_are_as_many_single_ones(shape: Any, boundary: str, 
                 got = u.copy()
                 for sweeps in parts:
                     stencil.sweep(got, f, 1.3, sweeps)
+                assert got.tobytes() == want.tobytes()
+
+
+@each_dtype
+@pytest.mark.parametrize("columns", [("neumann", "dirichlet"), ("periodic", "periodic")], ids=str)
+def test_packed_rows_with_sides_of_all_kinds(columns: Any, dtype: Any, threads: Any) -> None:
+    """Also where neighbours along an axis have no coefficient, and where planes are sides."""
+    for shape, sides in (
+        ((40, 66), [("neumann", "dirichlet"), columns]),
+        ((12, 30, 18), [("dirichlet", "neumann"), ("periodic", "periodic"), columns]),
+        ((12, 31, 18), [("dirichlet", "neumann"), ("neumann", "dirichlet"), columns]),
+        ((3, 31, 18), [("dirichlet", "dirichlet"), ("neumann", "dirichlet"), columns]),
+    ):
+        u, f, c = field(shape, dtype), field(shape, dtype, 1), coefficients(shape, dtype, False)
+        for absent in (None, *range(len(shape))):
+            some = c.copy()
+            if absent is not None:
+                some[[absent, -1 - absent]] = 0
+            want, got = u.copy(), u.copy()
+            stencil = _core.sor.Stencil(some, shape, sides, None, None, "red_black")
+            for _ in range(5):
+                stencil.sweep(want, f, 1.3, 1, None, None, np.zeros(1))
+            for number in (1, 3):
+                threads(number)
+                got[...] = u
+                stencil.sweep(got, f, 1.3, 5)
                 assert got.tobytes() == want.tobytes()
 
 

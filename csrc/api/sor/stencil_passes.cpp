@@ -1,13 +1,11 @@
 #include "api/sor/stencil_passes.h"
 
 #include <algorithm>
-#include <atomic>
 #include <exception>
-#include <memory>
-#include <thread>
 
 #include "api/sor/norm.h"
 #include "api/sor/scratch.h"
+#include "api/sor/stencil_wavefronts.h"
 #include "core/error.h"
 #include "core/interrupt.h"
 #include "dispatch/dispatch.h"
@@ -16,29 +14,6 @@
 namespace sorgum::sor {
 
 namespace {
-
-constexpr index_t kWindowBytes = 768 << 10;  // of what a thread works on at a time: less than a cache of its own
-constexpr index_t kMostLevels = 16;          // passes that a thread makes at a time
-constexpr int kLooks = 256;                  // at what others have done, before a thread lets others run
-
-// Runs all tasks, also where the caller is interrupted meanwhile: that is told in `stopped`.
-template <class Body>
-void run_all(index_t tasks, int threads, std::exception_ptr& stopped, Body&& body) {
-    std::atomic<index_t> next{0};
-    const auto work = [&](int slot) {
-        for (index_t task; (task = next.fetch_add(1, std::memory_order_relaxed)) < tasks;)
-            body(task, slot);
-    };
-    const int workers = static_cast<int>(std::min<index_t>(tasks, threads));
-    if (workers > 1 && stopped == nullptr) {
-        try {
-            parallel_for(workers, workers, [&](index_t, int slot) { work(slot); });
-        } catch (const Interrupted&) {
-            stopped = std::current_exception();
-        }
-    }
-    work(0);
-}
 
 template <class T>
 class Passes {
@@ -114,80 +89,13 @@ private:
     stencil_sweep_fn<T>* kernel_ = sor_stencil_sweep(kernels(), T());
 };
 
-struct alignas(64) Progress {
-    std::atomic<index_t> units{0};  // that its last pass is through with
-};
-
-// Several passes over memory in one. A pass relaxes the points of a color, unit by unit: rows of a plane, or planes.
-// One that follows another keeps a unit behind it, so that what it reads is as if the other were done, and still in
-// cache. Threads take passes in groups, and each keeps as far behind the group before.
-template <class T>
-class Wavefronts {
-public:
-    Wavefronts(const StencilData<T>& data, const Passes<T>& passes) : passes_(passes), colors_(data.coloring.count()) {
-        const GridShape& grid = data.grid;
-        const int axis = grid.inner(0) > 1 ? 0 : 1;
-        units_ = grid.inner(axis);
-        rows_ = axis == 0 ? grid.inner(1) : 1;
-        apart_ = grid.side[axis][0] != Side::periodic;
-        const index_t arrays =
-            2 + (data.has_diagonal ? 1 : 0) + (data.centre != nullptr ? index_t(data.offsets.size()) : 0);
-        const index_t bytes = saturated_product(rows_ * grid.size[2] * index_t(sizeof(T)), arrays);
-        levels_ = std::clamp<index_t>(kWindowBytes / std::max<index_t>(bytes, 1) - 2, colors_, kMostLevels);
-    }
-
-    // Of so many, how many sweeps to make at once; 0 if threads have more to do in one pass at a time.
-    index_t at_once(index_t sweeps, int threads) const {
-        const index_t now = std::min(sweeps, std::max<index_t>(threads * levels_ / colors_, 1));
-        return apart_ && now * colors_ >= threads ? now : 0;
-    }
-
-    void relax(index_t sweeps, int threads, std::exception_ptr& stopped) const {
-        const index_t all = sweeps * colors_;
-        const index_t levels = std::min(levels_, std::max<index_t>(all / threads, 1)), groups = ceil_div(all, levels);
-        const std::unique_ptr<Progress[]> progress(new Progress[static_cast<std::size_t>(groups)]);
-        run_all(groups, threads, stopped, [&](index_t g, int) {
-            group(g * levels, std::min(levels, all - g * levels),
-                  g > 0 ? &progress[static_cast<std::size_t>(g - 1)] : nullptr, progress[static_cast<std::size_t>(g)]);
-        });
-    }
-
-private:
-    void group(index_t first, index_t levels, const Progress* before, Progress& own) const {
-        for (index_t step = 0; step < units_ + levels - 1; ++step) {
-            if (before != nullptr && step < units_)
-                wait_for(*before, std::min(step + 2, units_));
-            for (index_t level = std::max<index_t>(0, step - units_ + 1); level < levels && level <= step; ++level) {
-                const index_t unit = step - level;
-                passes_.relax_rows(unit * rows_, (unit + 1) * rows_, static_cast<int>((first + level) % colors_),
-                                   nullptr);
-            }
-            if (step >= levels - 1)
-                own.units.store(step - levels + 2, std::memory_order_release);
-        }
-    }
-
-    static void wait_for(const Progress& progress, index_t units) {
-        for (int looks = 0; progress.units.load(std::memory_order_acquire) < units; ++looks)
-            if (looks >= kLooks) {
-                looks = 0;
-                std::this_thread::yield();
-            }
-    }
-
-    const Passes<T>& passes_;
-    int colors_;
-    index_t units_, rows_, levels_;
-    bool apart_;  // the last unit is not next to the first one
-};
-
 }  // namespace
 
 template <class T>
 void relax(const StencilData<T>& data, const StencilVectors<T>& vectors, index_t sweeps, double* norms) {
     const GridShape& grid = data.grid;
     const Passes<T> passes(data, vectors);
-    const Wavefronts<T> wavefronts(data, passes);
+    const Wavefronts<T, Passes<T>> wavefronts(data, vectors, passes);
     const index_t rows = grid.rows(), step = rows_at_once(grid);
     if (rows == 0) {
         std::fill_n(norms, norms == nullptr ? 0 : sweeps, 0.0);

@@ -5,6 +5,7 @@
 #include "kernels/sor/blocks.inl.h"
 #include "kernels/sor/csr.inl.h"
 #include "kernels/sor/diagonal.inl.h"
+#include "kernels/sor/packed.inl.h"
 #include "kernels/sor/squares.inl.h"
 #include "kernels/sor/stencil.inl.h"
 #include "kernels/sor/vectors.inl.h"
