@@ -44,7 +44,8 @@ std::unique_ptr<Relaxation> relaxation(const py::array& indptr, const py::array&
 }
 
 void sweep(const Relaxation& self, const py::array& x, const py::array& b, double omega, const std::string& direction,
-           index_t iterations, const OptionalArray& lower, const OptionalArray& upper, const OptionalArray& norms) {
+           index_t iterations, const OptionalArray& lower, const OptionalArray& upper, const OptionalArray& norms,
+           const OptionalArray& rows) {
     constexpr const char* name = "Relaxation.sweep";
     const sor::SweepArguments a = {view_of(x, name, "x"),
                                    view_of(b, name, "b"),
@@ -53,7 +54,8 @@ void sweep(const Relaxation& self, const py::array& x, const py::array& b, doubl
                                    iterations,
                                    optional_view(lower, name, "lower"),
                                    optional_view(upper, name, "upper"),
-                                   optional_view(norms, name, "norms")};
+                                   optional_view(norms, name, "norms"),
+                                   rows ? std::optional(index_view_of(*rows, name, "rows")) : std::nullopt};
     if (iterations > 16)  // long work, however short x is
         without_gil([&] { self.sweep(a); });
     else
@@ -215,7 +217,7 @@ void register_sor(py::module_& module) {
              py::arg("columns"), py::arg("order"))
         .def("sweep", &sweep, py::arg("x"), py::arg("b"), py::arg("omega"), py::arg("sweep") = "forward",
              py::arg("iterations") = 1, py::arg("lower") = py::none(), py::arg("upper") = py::none(),
-             py::arg("norms") = py::none())
+             py::arg("norms") = py::none(), py::arg("rows") = py::none())
         .def("residual", &residual, py::arg("x"), py::arg("b"), py::arg("out") = py::none())
         .def("half_solve", &half_solve, py::arg("b"), py::arg("omega"), py::arg("half"), py::arg("out"))
         .def("precondition", &precondition, py::arg("r"), py::arg("omega"), py::arg("out"))

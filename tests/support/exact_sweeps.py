@@ -66,8 +66,12 @@ def sweep(
     multicolor: bool = False,
     half: bool = False,
     bounds: tuple[Any, Any] | None = None,
+    chosen: Any = None,
 ) -> Any:
-    """Return what x is after a sweep; in a half solve, what solves the system of that half of the matrix."""
+    """Return what x is after a sweep; in a half solve, what solves the system of that half of the matrix.
+
+    The rows that are relaxed are all, or the chosen ones, in their order.
+    """
     dtype = a.data.dtype
     rounded = Rounded(dtype)
     rows = rows_of(a, rounded)
@@ -75,7 +79,8 @@ def sweep(
     place = {i: k for k, i in enumerate(sorted(range(len(rows)), key=lambda i: (colors[i], i)))}
     w = Fraction(float(dtype.type(omega)))
     now = [Fraction(0)] * len(rows) if half else [Fraction(float(v)) for v in x]
-    for i in sorted(place, key=lambda i: place[i], reverse=backward):
+    order = sorted(place, key=lambda i: place[i]) if chosen is None else [int(i) for i in chosen]
+    for i in reversed(order) if backward else order:
         begin = i // 16 * 16
         d = rounded(1 / dict(rows[i])[i])
         outer, inner = [], []

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "api/sor/norm.h"
+#include "api/sor/rows.h"
 #include "api/sor/vectors.h"
 #include "core/error.h"
 #include "core/fp_env.h"
@@ -58,19 +59,31 @@ void sweep_rows(const System<T>& system, const SweepArguments& a) {
         }
     if (a.iterations < 0)
         throw ValueError(std::string(name) + ": iterations must not be negative, got " + std::to_string(a.iterations));
+    std::optional<GivenRows> rows;
+    if (a.rows)
+        rows.emplace(name, structure, *a.rows);
     double* norms = nullptr;
     if (a.norms) {
+        if (rows)
+            throw ValueError(std::string(name) + ": norms must not be asked for of some rows, got both");
         norms = static_cast<double*>(const_cast<void*>(vector_data(name, "norms", *a.norms, DType::f64, a.iterations)));
         check_writable(name, "norms", *a.norms);
     }
     const FpGuard guard;
     const AtPlaces<T> xs(structure, x), bs(structure, b), lower(structure, bound[0]), upper(structure, bound[1]);
     InterruptPoll poll;
-    const Following how =
-        a.direction == Direction::symmetric ? Following() : following_of(system, std::min(a.iterations, kAtOnce));
+    const Following how = a.direction == Direction::symmetric || rows
+                              ? Following()
+                              : following_of(system, std::min(a.iterations, kAtOnce));
     const auto step_of = [&](bool backward) { return Step<T>{omega, backward, false, lower.data(), upper.data()}; };
     const bool last_backward = a.direction != Direction::forward;
-    for (index_t k = 0, count; k < a.iterations; k += count) {
+    for (index_t k = 0; rows && k < a.iterations; ++k) {
+        if (a.direction == Direction::symmetric)
+            sorgum::sor::sweep(system, step_of(false), *rows, bs.data(), xs.data(), poll);
+        sorgum::sor::sweep(system, step_of(last_backward), *rows, bs.data(), xs.data(), poll);
+        poll();  // also where there are none
+    }
+    for (index_t k = 0, count; !rows && k < a.iterations; k += count) {
         poll();  // also where there are no rows
         count = how.is_possible() ? std::min(a.iterations - k, kAtOnce) : 1;
         count = count < how.least ? 1 : count;

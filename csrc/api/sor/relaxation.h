@@ -23,6 +23,7 @@ struct SweepArguments {
     index_t iterations;
     std::optional<ArrayView> lower, upper;  // of x
     std::optional<ArrayView> norms;         // float64, one per iteration
+    std::optional<ArrayView> rows;          // int64: those that are relaxed, in this order; without norms
 };
 
 Order order_of(const std::string& name);

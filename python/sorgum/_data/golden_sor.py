@@ -15,7 +15,17 @@ __all__ = ["FUNCTIONS", "HALF_FUNCTIONS", "outputs", "quick", "result_dtype"]
 Array = NDArray[Any]
 
 HALF_FUNCTIONS: tuple[str, ...] = ()
-FUNCTIONS = ("residual_norm", "sweep", "sor", "ssor_cg", "precondition", "sequence", "sor_stencil", "sor_batch")
+FUNCTIONS = (
+    "residual_norm",
+    "sweep",
+    "sweep_rows",
+    "sor",
+    "ssor_cg",
+    "precondition",
+    "sequence",
+    "sor_stencil",
+    "sor_batch",
+)
 INDEX_TYPES = (np.int32, np.int64)
 SCALES = (0.0, 1.0, 2.0**-520, 2.0**520)  # of b: squares that under- and overflow, in float64
 
@@ -43,6 +53,20 @@ def swept(a: Matrix) -> Iterator[Array]:
             x = logits(n, dtype, seed=1)
             relaxation.sweep(x, b, 1.3, sweep=sweep, iterations=2)
             yield x
+
+
+def swept_in_some_rows(n: int, dtype: np.dtype[Any]) -> Iterator[Array]:
+    """Every third row, most rows of blocks, and all in another order."""
+    b, at = logits(n, dtype, seed=2), np.arange(n)
+    for most in (3, 30):
+        a = dominant(n, most, dtype, np.int32, seed=n)
+        for order in ("natural", "multicolor"):
+            relaxation = sor.Relaxation(a, order=order)
+            for rows in (at[::3], at % 50 < 40, at[::-1]):
+                for sweep in ("forward", "backward"):
+                    x = logits(n, dtype, seed=1)
+                    relaxation.sweep(x, b, 1.3, sweep=sweep, rows=rows)
+                    yield x
 
 
 def solved(dtype: np.dtype[Any]) -> Iterator[Array]:
@@ -159,6 +183,10 @@ def outputs(function: str, dtype: np.dtype[Any]) -> Iterator[Array]:
         return
     if function == "sequence":
         yield from in_sequence(dtype)
+        return
+    if function == "sweep_rows":
+        for n in LENGTHS[:-1]:
+            yield from swept_in_some_rows(n, dtype)
         return
     if function == "sweep":
         for n in LENGTHS[:-1]:

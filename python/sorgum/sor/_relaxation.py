@@ -13,6 +13,7 @@ from sorgum._arguments.scalars import float_dtype_of, int_of, number_of
 from sorgum._core import sor as compiled
 from sorgum.interop.arrays import shown
 from sorgum.sor._operands import contiguous, csr_of
+from sorgum.sor._rows import rows_of
 from sorgum.sor._solve import SolveResult, columns_of, solve
 from sorgum.sor._vectors import bounds_of, target_of, vector_like
 
@@ -127,8 +128,9 @@ class Relaxation:
         sweep: str = "forward",
         iterations: int = 1,
         bounds: tuple[npt.ArrayLike | None, npt.ArrayLike | None] | None = None,
+        rows: npt.ArrayLike | None = None,
     ) -> None:
-        """Relax all rows, one after the other, in place.
+        """Relax all rows, or some, one after the other, in place.
 
         Parameters
         ----------
@@ -146,12 +148,16 @@ class Relaxation:
             Arrays of shape (n,) or numbers, or None, that no element of x falls below or exceeds: projected relaxation,
             which later rows of the same sweep see. A bound may be infinite where it bounds nothing. Where the lower
             one is above the upper one, the upper one holds.
+        rows : array_like of int or of bool, optional
+            Those that are relaxed; all by default. Numbers of rows are taken in the order given, a row as often as it
+            is there; a mask of shape (n,) takes the rows where it is true, in the order of the object. A sweep backward
+            goes from the last to the first. No other element of x changes.
 
         Raises
         ------
         TypeError, ValueError
-            If an argument has another type or shape, `omega` is out of range, a bound leaves nothing finite, or `x`
-            overlaps `b` or a bound.
+            If an argument has another type or shape, `omega` is out of range, a bound leaves nothing finite, a row is
+            not there, or `x` overlaps `b` or a bound.
 
         Notes
         -----
@@ -159,7 +165,8 @@ class Relaxation:
         multiply-adds over ascending columns, in the dtype of the object; in natural order the columns of the row's own
         block of 16 rows that the sweep has passed are subtracted afterwards, one by one (docs/numerics/sor.md). With
         u = 2^-53 (float32: 2^-24) and m entries in row i, its error is at most
-        (m + 5) u (omega (|b_i| + sum |a_ij x_j|) / |a_ii| + |1 - omega| |x_i|). Tier: bitwise.
+        (m + 5) u (omega (|b_i| + sum |a_ij x_j|) / |a_ii| + |1 - omega| |x_i|). A row has the same arithmetic whatever
+        `rows` are. Those are relaxed by one thread. Tier: bitwise.
 
         Examples
         --------
@@ -170,6 +177,12 @@ class Relaxation:
         >>> sg.sor.Relaxation(A).sweep(x, [1.0, -4.0, 2.0], 1.3)
         >>> x.round(6)
         array([ 0.26    , -0.754   ,  0.539933])
+
+        The last row, and then the first:
+
+        >>> sg.sor.Relaxation(A).sweep(x, [1.0, -4.0, 2.0], rows=[2, 0])
+        >>> x.round(6)
+        array([-0.1016  , -0.754   ,  0.415333])
         """
         name = "Relaxation.sweep"
         target = target_of(name, x, self._dtype)
@@ -181,7 +194,9 @@ class Relaxation:
             int_of(name, "iterations", iterations),
         )
         lower, upper = bounds_of(name, bounds, self.shape[0], self._dtype, x)
-        self._compiled.sweep(target, right, factor, sweep, min(count, 2**63 - 1), lower, upper)
+        by_color = None if self._order == "natural" else self._compiled.colors
+        some = None if rows is None else rows_of(name, rows, self.shape[0], by_color)
+        self._compiled.sweep(target, right, factor, sweep, min(count, 2**63 - 1), lower, upper, None, some)
         if target is not x:
             x[...] = target
 

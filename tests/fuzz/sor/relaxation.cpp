@@ -37,10 +37,12 @@ public:
 
     void call(Output& output) {
         constexpr DType wide = DType::f64;
-        switch (bytes_.choose(7)) {
+        switch (bytes_.choose(8)) {
             case 0:
             case 1:
                 return sweep(output);
+            case 7:
+                return sweep_rows(output);
             case 2: {
                 const Array r(wide, {relaxation_.rows()});
                 double norm[1] = {relaxation_.residual(x_.view(), b_.view(), r.view())};
@@ -90,10 +92,25 @@ private:
             high = upper.view();
         if (bytes_.flag())
             found = norms.view();
-        relaxation_.sweep({x_.view(), b_.view(), omega, direction, iterations, low, high, found});
+        relaxation_.sweep({x_.view(), b_.view(), omega, direction, iterations, low, high, found, {}});
         append<V>(output, x_);
         if (found)
             append<double>(output, norms);
+    }
+
+    void sweep_rows(Output& output) {
+        const double omega = choose_omega(bytes_);
+        const auto direction = static_cast<Direction>(bytes_.choose(3));
+        const Array rows(DType::i64, {bytes_.choose(200)});
+        const index_t step = bytes_.choose(5), outside = bytes_.choose(16) == 0 ? 1 : 0;
+        const index_t most = std::max<index_t>(relaxation_.rows() + outside, 1);
+        index_t row = bytes_.choose(static_cast<unsigned>(most));
+        for (index_t k = 0; k < rows.view().shape[0]; ++k) {
+            rows.data<index_t>()[k] = row;
+            row = bytes_.choose(8) == 0 ? bytes_.choose(static_cast<unsigned>(most)) : (row + step) % most;
+        }
+        relaxation_.sweep({x_.view(), b_.view(), omega, direction, 1, {}, {}, {}, rows.view()});
+        append<V>(output, x_);
     }
 
     Relaxation& relaxation_;

@@ -52,6 +52,27 @@ def relaxed(dtype: np.dtype[Any]) -> Iterator[Array]:
                     yield np.float64(relaxation.residual_norm(there, right))
 
 
+def relaxed_in_some_rows(dtype: np.dtype[Any]) -> Iterator[Array]:
+    """Rows one by one, in runs, and some of a block, forward and backward, where entries lie near and anywhere."""
+    for a in (
+        grid((40, 41), False, dtype, np.int32),
+        dominant(300, 30, dtype, np.int32),
+        dominant(17, 9, dtype, np.int64),
+    ):
+        n = a.shape[0]
+        x, b, far = some_vectors(n, dtype)
+        at = np.arange(n)
+        shuffled = np.argsort(words(n, np.float64, 9).view(np.uint64), kind="stable")
+        for order in ("natural", "multicolor"):
+            relaxation = sor.Relaxation(a, order=order)
+            for rows in (at[::2], at[::7], at[at % 50 < 40], shuffled, at % 3 == 1):
+                for sweep in ("forward", "backward"):
+                    for start, right in ((x, b), (far, b), (x, far)):
+                        there = np.array(start)
+                        relaxation.sweep(there, right, 1.4, sweep=sweep, bounds=(None, 1.5), rows=rows)
+                        yield np.where(np.isnan(there), dtype.type(np.nan), there)
+
+
 def solved(dtype: np.dtype[Any]) -> Iterator[Array]:
     """Systems of several chunks and of few rows, easy and hard ones, and vectors of any encodings."""
     for shape, box in (((1,), False), ((13, 17), False), ((66, 63), False), ((9, 10, 11), True)):
@@ -144,6 +165,7 @@ CASES: dict[str, Callable[..., Iterator[Array]]] = {
     "packed_sweep": on_grids,
     "reciprocals": relaxed,
     "products_add": solved,
+    "rows_sweep": relaxed_in_some_rows,
     "squares_add": residual_norm,
     "squares_merge": residual_norm,
     "squares_total": residual_norm,

@@ -30,8 +30,9 @@ def sweep(
     sweep: str = "forward",
     iterations: int = 1,
     bounds: tuple[Any, Any] | None = None,
+    rows: npt.ArrayLike | None = None,
 ) -> _Array:
-    """Relax all rows, one after the other, in natural order.
+    """Relax all rows, one after the other, in natural order, or some in the order given.
 
     Parameters
     ----------
@@ -43,6 +44,8 @@ def sweep(
     sweep : {"forward", "backward", "symmetric"}, default "forward"
     iterations : int, default 1
     bounds : pair of array_like or None, optional
+    rows : array_like of int or of bool, optional
+        Those that are relaxed, in this order; where a mask is true, in natural order.
 
     Returns
     -------
@@ -55,14 +58,15 @@ def sweep(
     >>> sweep(A, np.zeros(3), [1.0, -4.0, 2.0], 1.3).round(7)
     array([ 0.26     , -0.754    ,  0.5399333])
     """
-    x, b, rows = np.array(x, dtype=np.float64), np.asarray(b, dtype=np.float64), _rows(A)
+    x, b, entries = np.array(x, dtype=np.float64), np.asarray(b, dtype=np.float64), _rows(A)
     lower, upper = (-np.inf, np.inf) if bounds is None else bounds
     low = np.broadcast_to(-np.inf if lower is None else lower, x.shape)
     high = np.broadcast_to(np.inf if upper is None else upper, x.shape)
-    there, back = list(range(x.size)), list(range(x.size - 1, -1, -1))
+    there = [int(i) for i in np.arange(x.size)[slice(None) if rows is None else np.asarray(rows)]]
+    back = there[::-1]
     for _ in range(iterations):
         for i in {"forward": there, "backward": back, "symmetric": there + back}[sweep]:
-            columns, values = rows[i]
+            columns, values = entries[i]
             diagonal = values[columns == i].sum()
             x[i] += omega * (b[i] - values @ x[columns]) / diagonal
             x[i] = min(max(x[i], low[i]), high[i])
