@@ -88,6 +88,8 @@ struct PlainChains {
 
     SORGUM_INLINE void sweep_one(const Blocks<T>& a, const Step<T>& step, const T* b, T* x, Pending<T>& pending) {
         fetch_plain(a, b, x, block + ahead, slots, far);
+        if (step.change != nullptr)
+            fetch_lines(a.diagonal, (block + ahead) * kBlock, 1);
         vec<T> old;
         sweep_chain<backward, true>(a, step, b, x, block, pattern, known, before, old);
         keep_change(a, step, x, old, block * kBlock, 0, kBlock, pending);
