@@ -8,6 +8,7 @@
 #include "api/lowrank/adapter_set.h"
 #include "api/lowrank/lowrank.h"
 #include "bindings/common/array.h"
+#include "bindings/common/call.h"
 
 namespace sorgum {
 
@@ -64,6 +65,41 @@ void apply(const py::array& x, const py::array& a, const py::array& b, double sc
     without_gil([&] { lowrank::apply(given); });
 }
 
+// Plain calls of apply.
+PyObject* answer_apply(const void*, Way way, PyObject* const* args, index_t count, PyObject* names) {
+    static const Parameters parameters(3, {"x", "A", "B", "scale", "base", "out"});
+    return answered(way, [&]() -> PyObject* {
+        PyObject* values[Parameters::kMost];
+        if (!parameters.sort(way, args, count, names, values))
+            return nullptr;
+        PyObject *const base = values[4], *const out = values[5];
+        Reader reader(way, "apply");
+        lowrank::ApplyArguments a;
+        ArrayView scale;
+        if (!reader.array(values[0], "x", a.x) || !reader.array(values[1], "A", a.a) ||
+            !reader.array(values[2], "B", a.b) || a.x.ndim == 0 || a.b.ndim != 2 || !reader.number(values[3], scale) ||
+            (is_given(base) && !reader.array(base, "base", a.base.emplace())) ||
+            (is_given(out) && (!reader.array(out, "out", a.out) || !a.out.writable)))
+            return nullptr;
+        a.scale = *static_cast<const double*>(scale.data);
+        a.activation = lowrank::Activation::none;
+        a.wide = false;
+        bool taken = false;
+        const auto work = [&] { without_gil(a.x, [&] { taken = lowrank::apply_contiguous(a); }); };
+        if (is_given(out)) {
+            PyObject* result = written(out, work);
+            if (!taken)
+                Py_CLEAR(result);
+            return result;
+        }
+        a.out = lowrank::result_of_apply(a);
+        const py::object made = reader.new_array(a.out);
+        if (made)
+            work();
+        return taken ? Py_NewRef(made.ptr()) : nullptr;
+    });
+}
+
 using Adapter = std::tuple<py::array, py::array, double>;
 
 std::unique_ptr<lowrank::AdapterSet> adapter_set(const std::vector<Adapter>& adapters, bool wide) {
@@ -102,6 +138,7 @@ void basis_dots(std::uint64_t key, const py::array& g, const py::array& out) {
 }  // namespace
 
 void register_lowrank(py::module_& module) {
+    answer_plain_calls("sorgum.lowrank.apply", {answer_apply, nullptr});
     module.def("check_out", &check_result, py::arg("function"), py::arg("out"), py::arg("shape"), py::arg("like"));
     module.def("apply", &apply, py::arg("x"), py::arg("a"), py::arg("b"), py::arg("scale"), py::arg("activation"),
                py::arg("mid"), py::arg("gate"), py::arg("base"), py::arg("wide"), py::arg("out"));

@@ -1,10 +1,16 @@
 // The family random.
 #include <pybind11/stl.h>
 
+#include <algorithm>
+#include <tuple>
+
+#include "api/call/extent.h"
+#include "api/random/categorical.h"
 #include "api/random/check.h"
 #include "api/random/random.h"
 #include "api/random/soft_tokens.h"
 #include "bindings/common/array.h"
+#include "bindings/common/call.h"
 
 namespace sorgum {
 
@@ -169,9 +175,61 @@ void embedding_mix(const std::string& function, const py::array& weights, const 
     without_gil([&] { random::embedding_mix(a); });
 }
 
+// ---- plain calls of categorical ----
+
+PyObject* key_type = nullptr;  // sorgum.random.Key, once it is there
+
+// 64 bits of an int, which is not negative; for a key also those of a Key.
+bool read_word(PyObject* given, std::uint64_t& word) {
+    if (given == nullptr || Py_TYPE(given) != &PyLong_Type)
+        return false;
+    word = PyLong_AsUnsignedLongLong(given);
+    if (PyErr_Occurred() == nullptr)
+        return true;
+    PyErr_Clear();
+    return false;
+}
+
+bool read_key(PyObject* given, std::uint64_t& key) {
+    static PyObject* const value = PyUnicode_InternFromString("value");
+    if (given == nullptr || reinterpret_cast<PyObject*>(Py_TYPE(given)) != key_type)
+        return read_word(given, key);
+    const auto own = py::reinterpret_steal<py::object>(PyObject_GetAttr(given, value));
+    return read_word(own.ptr(), key);
+}
+
+PyObject* answer_categorical(const void*, Way way, PyObject* const* args, index_t count, PyObject* names) {
+    static const Parameters parameters(1, {"logits", "rng", "temperature", "streams", "position"});
+    return answered(way, [&]() -> PyObject* {
+        PyObject* values[Parameters::kMost];
+        if (!parameters.sort(way, args, count, names, values))
+            return nullptr;
+        const auto [logits, rng, temperature, streams, position] =
+            std::tuple(values[0], values[1], values[2], values[3], values[4]);
+        Reader reader(way, "categorical");
+        random::CategoricalArguments a = {};
+        a.own_streams = !is_given(streams);
+        if (!reader.array(logits, "logits", a.logits) || !read_key(rng, a.key) ||
+            !reader.number(temperature, a.temperature) || !(a.own_streams || read_word(streams, a.stream)) ||
+            !(position == nullptr || read_word(position, a.position)))
+            return nullptr;
+        index_t drawn[random::kMostDraws];
+        bool taken = false;
+        without_gil(a.logits, [&] { taken = random::categorical(a, drawn); });
+        ArrayView result = random::result_of(a);
+        py::object made = taken ? reader.new_array(result) : py::object();
+        if (!made)
+            return nullptr;
+        std::copy_n(drawn, size_of(result), static_cast<index_t*>(result.data));
+        return handed_out(std::move(made));
+    });
+}
+
 }  // namespace
 
 void register_random(py::module_& module) {
+    module.def("set_key_type", [](const py::object& type) { key_type = Py_NewRef(type.ptr()); }, py::arg("type"));
+    answer_plain_calls("sorgum.random.categorical", {answer_categorical, nullptr});
     module.def("derived_key", &random::derived_key, py::arg("key"), py::arg("data"), py::arg("tag"));
     module.def(
         "philox",

@@ -27,14 +27,14 @@ MAY_INCLUDE = {
     "isa": r"kernels/|dispatch/@SORGUM_FAMILY@\.h$",
     "dispatch": r"core/|dispatch/|isa/\w+\.inc$|kernels/(?!.*\.inl\.h$)",
     "api": r"api/|core/|dispatch/|kernels/(?!.*\.inl\.h$)",
-    "cuda": r"(core|math|cuda)/|api/call/(rows|temperature)\.h$|api/\w+/check\.h$",
+    "cuda": r"(core|math|cuda)/|api/call/(rows|temperature|extent)\.h$|api/\w+/check\.h$",
     "bindings": r"(bindings|api|core)/|cuda/(\w+)/\2\.h$|isa/families\.inc$",
 }
 
 # A family's files name no other family but those that it is built on; what families share names none.
 FAMILIES = re.findall(r"set\(SORGUM_FAMILIES ([\w ]+)\)", (ROOT / "CMakeLists.txt").read_text())[0].split()
 BUILT_ON = {"random": {"special"}, "lowrank": {"random"}}
-KNOWS_ALL = {"api/plain.cpp", "bindings/cuda.cpp"}  # plain calls, and the other module
+KNOWS_ALL = {"bindings/cuda.cpp"}  # the other module
 
 COMPILED_PER_ISA = {"math", "simd", "kernels", "kernels/*.inl.h", "isa"}
 

@@ -194,7 +194,7 @@ def test_nothing_is_copied(monkeypatch: pytest.MonkeyPatch) -> None:
         original(x, axes, t, where, out, *options)
 
     monkeypatch.setattr(sg._core.special, "softmax", softmax)
-    result = s.softmax(Foreign(X.T), where=Foreign(MASK.T))
+    result = s.softmax(Foreign(X.T), where=Foreign(MASK.T), temperature=1)  # an int: the usual way
     assert seen == [(X.ctypes.data, MASK.ctypes.data)]
     assert isinstance(result, Foreign)
 

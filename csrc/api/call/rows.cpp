@@ -3,6 +3,7 @@
 #include <charconv>
 #include <cstdlib>
 
+#include "api/call/extent.h"
 #include "api/call/work.h"
 #include "dispatch/common.h"
 #include "dispatch/dispatch.h"
@@ -130,34 +131,39 @@ std::string number_text(double value) {
     return s.find_first_not_of("-0123456789") == std::string::npos ? s + ".0" : s;
 }
 
-std::vector<bool> reduced_axes(const char* function, const ArrayView& x, const std::vector<index_t>& axes, bool all) {
-    std::vector<bool> reduced(static_cast<std::size_t>(x.ndim), all);
-    if (all)
-        return reduced;
+AxisMask reduced_axes(const char* function, const ArrayView& x, const AxisList& axes) {
+    if (axes.all)
+        return all_axes(x);
+    AxisMask reduced;
     const index_t bound = x.ndim > 0 ? x.ndim : 1;  // a scalar is a row of one element along axis 0 or -1
-    std::vector<bool> seen(static_cast<std::size_t>(bound), false);
-    for (const index_t axis : axes) {
+    for (index_t i = 0; i < axes.count; ++i) {
+        const index_t axis = axes.list[i];
         if (axis < -bound || axis >= bound)
             throw ValueError(std::string(function) + ": axis must be in [-" + std::to_string(bound) + ", " +
                              std::to_string(bound) + "), got " + std::to_string(axis));
         const auto at = static_cast<std::size_t>(axis < 0 ? axis + bound : axis);
-        if (seen[at])
+        if (reduced[at])
             throw ValueError(std::string(function) + ": axis must not repeat, got " + std::to_string(axis) + " again");
-        seen[at] = true;
-        if (x.ndim > 0)
-            reduced[at] = true;
+        reduced[at] = true;
     }
-    return reduced;
+    return x.ndim > 0 ? reduced : AxisMask();
 }
 
-std::vector<bool> last_axis(const ArrayView& x) {
-    std::vector<bool> reduced(static_cast<std::size_t>(x.ndim), false);
+AxisMask all_axes(const ArrayView& x) {
+    AxisMask mask;
+    for (int d = 0; d < x.ndim; ++d)
+        mask[static_cast<std::size_t>(d)] = true;
+    return mask;
+}
+
+AxisMask last_axis(const ArrayView& x) {
+    AxisMask mask;
     if (x.ndim > 0)
-        reduced.back() = true;
-    return reduced;
+        mask[static_cast<std::size_t>(x.ndim - 1)] = true;
+    return mask;
 }
 
-RowLayout make_rows(const ArrayView& x, const std::vector<bool>& reduced, const std::vector<ArrayView>& operands) {
+RowLayout make_rows(const ArrayView& x, const AxisMask& reduced, const std::vector<ArrayView>& operands) {
     RowLayout layout;
     layout.rows = layout.length = 1;
     if (operands.size() > static_cast<std::size_t>(kMaxOperands))
@@ -196,7 +202,7 @@ ArrayView broadcast_like(const char* function, const char* argument, const Array
 }
 
 ArrayView per_row(const char* function, const char* argument, const ArrayView& from, const ArrayView& x,
-                  const std::vector<bool>& reduced) {
+                  const AxisMask& reduced) {
     ArrayView view = from;
     view.ndim = x.ndim;
     int kept = 0;
@@ -238,11 +244,6 @@ const char* dtype_text(DType dtype) {
     return names[static_cast<int>(dtype)];
 }
 
-index_t element_size(DType dtype) {
-    static const index_t sizes[] = {4, 8, 1, 8, 2, 2, 4};
-    return sizes[static_cast<int>(dtype)];
-}
-
 void check_dtype(const char* function, const char* argument, const ArrayView& view, DType dtype) {
     if (view.dtype != dtype)
         throw TypeError(std::string(function) + ": " + argument + " must have dtype " + dtype_text(dtype) + ", got " +
@@ -251,32 +252,31 @@ void check_dtype(const char* function, const char* argument, const ArrayView& vi
 
 void check_out(const char* function, const char* argument, const ArrayView& out, DType dtype, const index_t* shape,
                int ndim) {
-    const std::string prefix = std::string(function) + ": " + argument + " must ";
+    const auto rule = [&](const char* text) { return std::string(function) + ": " + argument + " must " + text; };
     if (out.dtype != dtype)
-        throw TypeError(prefix + "have dtype " + dtype_text(dtype) + ", got " + dtype_text(out.dtype));
+        throw TypeError(rule("have dtype ") + dtype_text(dtype) + ", got " + dtype_text(out.dtype));
     bool same = out.ndim == ndim;
     for (int d = 0; same && d < ndim; ++d)
         same = out.shape[d] == shape[d];
     if (!same)
-        throw ValueError(prefix + "have shape " + shape_text(shape, ndim) + ", got " + shape_text(out.shape, out.ndim));
+        throw ValueError(rule("have shape ") + shape_text(shape, ndim) + ", got " + shape_text(out.shape, out.ndim));
     if (!out.writable)
-        throw ValueError(prefix + "be writable, got a read-only array");
+        throw ValueError(rule("be writable, got a read-only array"));
+    if (size_of(out) == 0 || is_contiguous(out))
+        return;
     // No two elements may share memory. Sorted by stride, each axis must step over all that the smaller ones span; a
     // layout that is free of overlap for a subtler reason is refused too.
     std::vector<std::pair<index_t, index_t>> axes;
-    for (int d = 0; d < ndim; ++d) {
-        if (shape[d] == 0)
-            return;
+    for (int d = 0; d < ndim; ++d)
         if (shape[d] > 1)
             axes.emplace_back(std::llabs(out.strides[d]), shape[d]);
-    }
     for (std::size_t i = 1; i < axes.size(); ++i)
         for (std::size_t j = i; j > 0 && axes[j] < axes[j - 1]; --j)
             std::swap(axes[j], axes[j - 1]);
     index_t span = element_size(dtype);
     for (const auto& [stride, length] : axes) {
         if (stride < span)
-            throw ValueError(prefix + "not overlap itself, got strides that do");
+            throw ValueError(rule("not overlap itself, got strides that do"));
         span = stride * (length - 1) + span;
     }
 }

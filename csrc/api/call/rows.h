@@ -1,10 +1,11 @@
 // An array seen as rows: the reduced axes, in C order, make the elements of a row, the other axes number the rows (N5).
 //
-// Operands of one call (input, output, mask, ...) share the logical shape; a broadcast operand has stride 0. Axes that
-// can be walked as one are merged. Parts of rows that are not contiguous are gathered into scratch memory and scattered
-// from it, a chunk at a time.
+// Operands of one call (input, output, mask, ...) share the logical shape; a broadcast operand has stride 0. AxisList
+// that can be walked as one are merged. Parts of rows that are not contiguous are gathered into scratch memory and
+// scattered from it, a chunk at a time.
 #pragma once
 
+#include <bitset>
 #include <string>
 #include <vector>
 
@@ -71,14 +72,24 @@ std::string shape_text(const index_t* shape, int ndim);
 // A number as Python prints a float.
 std::string number_text(double value);
 
-// The axes as a mask over [0, ndim). Throws ValueError for one that is out of range or repeated.
-std::vector<bool> reduced_axes(const char* function, const ArrayView& x, const std::vector<index_t>& axes, bool all);
+// AxisList as they are asked for: all, or those of a list, which the caller keeps.
+struct AxisList {
+    const index_t* list = nullptr;
+    index_t count = 0;
+    bool all = false;
+};
 
-// The mask of the last axis, if there is one.
-std::vector<bool> last_axis(const ArrayView& x);
+using AxisMask = std::bitset<kMaxDims>;
+
+// The axes as a mask over [0, ndim). Throws ValueError for one that is out of range or repeated.
+AxisMask reduced_axes(const char* function, const ArrayView& x, const AxisList& axes);
+
+// The masks of all axes, and of the last one, if there is one.
+AxisMask all_axes(const ArrayView& x);
+AxisMask last_axis(const ArrayView& x);
 
 // `operands`, kMaxOperands at most, have the logical shape of x (see broadcast_like and per_row).
-RowLayout make_rows(const ArrayView& x, const std::vector<bool>& reduced, const std::vector<ArrayView>& operands);
+RowLayout make_rows(const ArrayView& x, const AxisMask& reduced, const std::vector<ArrayView>& operands);
 
 // A view of `from` broadcast to the shape of x. Throws ValueError when it does not fit.
 ArrayView broadcast_like(const char* function, const char* argument, const ArrayView& from, const ArrayView& x);
@@ -86,13 +97,16 @@ ArrayView broadcast_like(const char* function, const char* argument, const Array
 // A view with one element per row, as an operand of x's shape: stride 0 along reduced axes. Accepts a scalar, the shape
 // of x without the reduced axes, or with them kept at length 1.
 ArrayView per_row(const char* function, const char* argument, const ArrayView& from, const ArrayView& x,
-                  const std::vector<bool>& reduced);
+                  const AxisMask& reduced);
 
 // Whether work on all elements of x is done within microseconds.
 bool is_short_work(const ArrayView& x);
 
 const char* dtype_text(DType dtype);
-index_t element_size(DType dtype);  // bytes
+inline index_t element_size(DType dtype) {  // bytes
+    constexpr index_t sizes[] = {4, 8, 1, 8, 2, 2, 4};
+    return sizes[static_cast<int>(dtype)];
+}
 
 void check_dtype(const char* function, const char* argument, const ArrayView& view, DType dtype);
 

@@ -102,8 +102,7 @@ void put_halves(const RowLayout& layout, int operand, index_t row, index_t rows,
 }  // namespace
 
 void check_float(const char* function, const char* argument, const ArrayView& view) {
-    const DType computed = computed_in(view.dtype);
-    if (computed != DType::f32 && computed != DType::f64)
+    if (!is_float(view.dtype))
         throw TypeError(std::string(function) + ": " + argument +
                         " must have dtype float16, bfloat16, float32 or float64, got " + dtype_text(view.dtype));
 }

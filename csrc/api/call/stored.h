@@ -10,6 +10,8 @@ inline bool is_half(DType dtype) { return dtype == DType::f16 || dtype == DType:
 // The type in which arrays of a type are computed.
 inline DType computed_in(DType dtype) { return is_half(dtype) ? DType::f32 : dtype; }
 
+inline bool is_float(DType dtype) { return is_half(dtype) || dtype == DType::f32 || dtype == DType::f64; }
+
 // Throws unless the argument has a floating-point type.
 void check_float(const char* function, const char* argument, const ArrayView& view);
 

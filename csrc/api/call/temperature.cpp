@@ -2,6 +2,12 @@
 
 namespace sorgum {
 
+double temperature_of(const ArrayView& scalar) {
+    double t;
+    __builtin_memcpy(&t, scalar.data, sizeof t);
+    return t;
+}
+
 double temperature_of(const RowLayout& layout, int operand, index_t row) {
     double t;
     __builtin_memcpy(&t, layout.row(operand, row), sizeof t);
@@ -17,18 +23,15 @@ void check_temperature(const char* function, double value) {
 }
 
 void check_temperature(const char* function, const ArrayView& view, const RowLayout& layout, int operand) {
-    if (view.ndim == 0) {
-        double value;
-        __builtin_memcpy(&value, view.data, sizeof value);
-        return check_temperature(function, value);
-    }
+    if (view.ndim == 0)
+        return check_temperature(function, temperature_of(view));
     for (index_t row = 0; row < layout.rows;) {
         const index_t count = layout.rows_of_run(row, layout.rows), stride = layout.run_stride(operand);
         const char* const of_run = layout.row(operand, row);
         for (index_t r = 0; r < count; ++r) {
             double value;
             __builtin_memcpy(&value, of_run + r * stride, sizeof value);
-            if (!(value >= 0x1p-1022 && value <= 0x1.fffffffffffffp+1023))
+            if (!is_temperature(value))
                 check_temperature(function, value);
         }
         row += count;

@@ -1,3 +1,6 @@
+#include <algorithm>
+
+#include "api/call/extent.h"
 #include "api/call/stored.h"
 #include "api/lowrank/rows.h"
 #include "core/fp_env.h"
@@ -48,6 +51,60 @@ void apply(const ApplyArguments& given) {
         apply_as<double>(given, x, factors);
     else
         apply_as<float>(given, x, factors);
+}
+
+namespace {
+
+bool may_be_taken(const ArrayView& view) {
+    return view.ndim > 0 && is_float(view.dtype) && size_of(view) > 0 && is_contiguous(view) && is_aligned(view);
+}
+
+// A contiguous array as a matrix with its last axis.
+ArrayView as_matrix(const ArrayView& view) {
+    ArrayView matrix = view;
+    matrix.ndim = 2;
+    matrix.shape[1] = view.shape[view.ndim - 1];
+    matrix.shape[0] = size_of(view) / matrix.shape[1];
+    set_contiguous(matrix);
+    return matrix;
+}
+
+bool have_rows_of(const ArrayView& view, const ArrayView& x) {
+    return view.dtype == x.dtype && view.ndim == x.ndim && std::equal(x.shape, x.shape + x.ndim - 1, view.shape);
+}
+
+}  // namespace
+
+bool apply_contiguous(const ApplyArguments& a) {
+    if (!may_be_taken(a.x) || !may_be_taken(a.a) || !may_be_taken(a.b) || !may_be_taken(a.out) || a.a.ndim != 2 ||
+        a.b.ndim != 2 || !have_rows_of(a.out, a.x) || !are_apart(a.out, a.x) || !are_apart(a.out, a.a) ||
+        !are_apart(a.out, a.b))
+        return false;
+    if (a.base && (!may_be_taken(*a.base) || !have_rows_of(*a.base, a.x) ||
+                   !(same_layout(*a.base, a.out) || are_apart(*a.base, a.out))))
+        return false;
+    ApplyArguments given = a;
+    given.x = as_matrix(a.x);
+    given.out = as_matrix(a.out);
+    if (a.base)
+        given.base = as_matrix(*a.base);
+    given.wide = a.a.dtype == DType::f64 || a.b.dtype == DType::f64;
+    try {
+        apply(given);
+    } catch (const TypeError&) {
+        return false;
+    } catch (const ValueError&) {
+        return false;
+    }
+    return true;
+}
+
+ArrayView result_of_apply(const ApplyArguments& a) {
+    ArrayView result = a.x;
+    result.writable = true;
+    result.shape[a.x.ndim - 1] = a.b.shape[0];
+    set_contiguous(result);
+    return result;
 }
 
 }  // namespace sorgum::lowrank

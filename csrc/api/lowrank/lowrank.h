@@ -37,6 +37,13 @@ struct ApplyArguments {
 };
 void apply(const ApplyArguments& arguments);
 
+// The same where x has any axes before the last, as base and out have then: all contiguous. False where apply(), or
+// Python before it, would have to convert or to refuse something. Throws Interrupted, and what lack of memory throws.
+bool apply_contiguous(const ApplyArguments& arguments);
+
+// The type and the shape of its result, as of a contiguous array without memory. x has an axis.
+ArrayView result_of_apply(const ApplyArguments& arguments);
+
 // Random matrices c, whose rows are streams of a key: out[j] += the sum over i of weights[i] c(i, j), and out[i] = the
 // sum over j of g[j] c(i, j). All arrays have one axis and the type of out, float32 or float64; out shares no memory
 // with the other one.

@@ -57,7 +57,7 @@ private:
     static constexpr int kOut = 1;  // operand
     static constexpr Draw kNone = {-__builtin_inf(), 0.0, -1};
 
-    static ArrayView row_of_out(const DrawArguments& a, const std::vector<bool>& reduced) {
+    static ArrayView row_of_out(const DrawArguments& a, const AxisMask& reduced) {
         ArrayView out = a.out;  // four numbers as one element of a row
         --out.ndim;
         return per_row(a.function, "out", out, a.logits, reduced);
@@ -225,7 +225,7 @@ private:
     }
 
     const Source& source_;
-    std::vector<bool> reduced_;
+    AxisMask reduced_;
     RowSource rows_;
     const KernelTable& table_;
     bool inverse_, log_prob_;
@@ -238,7 +238,7 @@ private:
 
 template <class T>
 void top_of_rows(const TopArguments& a, const Source& source) {
-    const std::vector<bool> reduced = last_axis(a.logits);
+    const AxisMask reduced = last_axis(a.logits);
     RowSource rows(a.function, source, a.logits, reduced);
     ArrayView out = a.out;
     --out.ndim;

@@ -23,7 +23,7 @@ std::string joined(const std::vector<std::string>& words) {
 
 template <class T>
 void keep_in_rows(const KeepArguments& a) {
-    const std::vector<bool> reduced = last_axis(a.logits);
+    const AxisMask reduced = last_axis(a.logits);
     std::vector<ArrayView> operands = {a.logits, a.out};
     const RowRules rules(a.function, a.temperature, a.filters, a.logits, reduced, operands);
     const int where = append_where(a.function, a.where, a.logits, operands);
@@ -52,7 +52,7 @@ void keep_in_rows(const KeepArguments& a) {
 }  // namespace
 
 RowRules::RowRules(const char* function, const ArrayView& temperature, const std::optional<FilterArguments>& filters,
-                   const ArrayView& x, const std::vector<bool>& reduced, std::vector<ArrayView>& operands)
+                   const ArrayView& x, const AxisMask& reduced, std::vector<ArrayView>& operands)
     : filtered_(filters.has_value()), first_(static_cast<int>(operands.size())) {
     operands.push_back(per_row(function, "temperature", temperature, x, reduced));
     for_each_value<double>(temperature, [&](double t) { check_draw_temperature(function, t); });

@@ -11,7 +11,7 @@ namespace sorgum::random {
 class RowRules {
 public:
     RowRules(const char* function, const ArrayView& temperature, const std::optional<FilterArguments>& filters,
-             const ArrayView& x, const std::vector<bool>& reduced, std::vector<ArrayView>& operands);
+             const ArrayView& x, const AxisMask& reduced, std::vector<ArrayView>& operands);
     bool filtered() const { return filtered_; }
     const FilterRules& rules() const { return rules_; }
     double temperature(const RowLayout& layout, index_t r) const {

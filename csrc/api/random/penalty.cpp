@@ -66,7 +66,7 @@ void penalise_row(const RowLayout& layout, index_t r, const std::vector<SeenToke
 
 template <class S>
 void penalise_rows(const PenaltyArguments& a) {
-    const std::vector<bool> reduced = last_axis(a.logits);
+    const AxisMask reduced = last_axis(a.logits);
     const RowLayout layout = make_rows(a.logits, reduced,
                                        {a.logits, per_row(a.function, "repetition", a.repetition, a.logits, reduced),
                                         per_row(a.function, "frequency", a.frequency, a.logits, reduced),

@@ -165,7 +165,7 @@ private:
     }
 
     const Source& source_;
-    std::vector<bool> reduced_;
+    AxisMask reduced_;
     RowSource rows_;
     std::vector<ArrayView> operands_;
     int where_;

@@ -20,7 +20,7 @@ int append_where(const char* function, const std::optional<ArrayView>& where, co
 
 namespace {
 
-bool is_one_row(const ArrayView& x, const std::vector<bool>& reduced) {
+bool is_one_row(const ArrayView& x, const AxisMask& reduced) {
     for (int d = 0; d < x.ndim; ++d)
         if (!reduced[static_cast<std::size_t>(d)] && x.shape[d] != 1)
             return false;
@@ -29,7 +29,7 @@ bool is_one_row(const ArrayView& x, const std::vector<bool>& reduced) {
 
 }  // namespace
 
-RowSource::RowSource(const char* function, const Source& source, const ArrayView& x, const std::vector<bool>& reduced)
+RowSource::RowSource(const char* function, const Source& source, const ArrayView& x, const AxisMask& reduced)
     : source_(source) {
     if (source.streams && source.streams->ndim == 0 && !is_one_row(x, reduced))
         throw ValueError(std::string(function) + ": streams must have one id per row, got a scalar");

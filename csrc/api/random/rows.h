@@ -24,7 +24,7 @@ int append_where(const char* function, const std::optional<ArrayView>& where, co
 // The streams and positions of rows, checked.
 class RowSource {
 public:
-    RowSource(const char* function, const Source& source, const ArrayView& x, const std::vector<bool>& reduced);
+    RowSource(const char* function, const Source& source, const ArrayView& x, const AxisMask& reduced);
     // The last operands that make_rows() is given.
     void append_to(std::vector<ArrayView>& operands);
     NoiseRow row(const RowLayout& layout, index_t r, Purpose purpose, bool wide) const;
@@ -50,7 +50,7 @@ void for_each_value(const ArrayView& x, F&& f) {
         __builtin_memcpy(&value, x.data, sizeof value);
         return f(value);
     }
-    const RowLayout layout = make_rows(x, std::vector<bool>(static_cast<std::size_t>(x.ndim), false), {x});
+    const RowLayout layout = make_rows(x, AxisMask(), {x});
     for (index_t r = 0; r < layout.rows; ++r)
         f(value_of_row<V>(layout, 0, r));
 }

@@ -173,8 +173,7 @@ private:
                                                       call_.empty, call_.streaming);
             return;
         }
-        auto* const kernel = call_.op == Op::log_softmax ? special_log_softmax_shift(call_.table, T())
-                                                         : special_softmax_scale(call_.table, T());
+        auto* const kernel = call_.kernels_of_op.write;
         const auto write = [&](index_t r, const T* x, T* y, index_t n) {
             ExpScale<T> own;
             check_part(x, n, results[r]);
@@ -202,7 +201,7 @@ private:
     // Throws when x cannot be a part of the row whose sum was given.
     void check_part(const T* x, index_t n, const RowResult<T>& row) const {
         if (call_.records >= 0 && !row.has_nan && !row.has_inf && !special_row_within(call_.table, T())(x, n, row.max))
-            throw ValueError(std::string(name_of(call_.op)) +
+            throw ValueError(std::string(traits(call_.op).name) +
                              ": x must be a part of the rows of p, got NaN or an element above a row's maximum, " +
                              number_text(static_cast<double>(row.max)));
     }
@@ -213,7 +212,7 @@ private:
             const ExpScale<T>& scale_r = call_.scale(b.first + r, own);
             if (call_.op == Op::logsumexp_partial) {
                 const PartialRecord record =
-                    make_record(name_of(call_.op), sums[r], call_.temperature(b.first + r), call_.weights >= 0);
+                    make_record(traits(call_.op).name, sums[r], call_.temperature(b.first + r), call_.weights >= 0);
                 __builtin_memcpy(call_.layout.row(kOut, b.first + r), &record, sizeof record);
                 continue;
             }
@@ -302,7 +301,7 @@ private:
             rows.streaming = call_.large;
         }
         rows.temperatures = call_.temperatures(b.first, b.rows, own_temperatures);
-        call_.batch_kernel(rows, call_.scale_of_all);
+        call_.kernels_of_op.rows(rows, call_.scale_of_all);
         if (call_.op != Op::logsumexp) {
             if (!write_direct)
                 call_.stored(kOut).write(b.first, b.rows, 0, n, s.x.data(), pitch_, call_.large);
@@ -316,15 +315,15 @@ private:
             return whole_block_batched(b, s);
         if (staged_)
             load_chunk(b, 0, call_.layout.length, s);
-        if (staged_ && call_.algorithm == Algorithm::automatic && scales_terms(call_.op)) {
+        if (staged_ && call_.algorithm == Algorithm::automatic && traits(call_.op).scales_terms) {
             const index_t n = call_.layout.length;
             s.terms.reserve(pitch_);
             T* const to = call_.direct_out ? call_.out_row(b.first) : s.x.data();
             ExpScale<T> own;
             double factor;
-            call_.long_rows_kernel()({s.x.data(), to, 1, n, 0, 0, call_.empty, call_.direct_out && call_.large,
-                                      s.terms.data(), call_.factors(b.first, 1, &factor)},
-                                     call_.scale(b.first, own));
+            call_.kernels_of_op.long_rows({s.x.data(), to, 1, n, 0, 0, call_.empty, call_.direct_out && call_.large,
+                                           s.terms.data(), call_.factors(b.first, 1, &factor)},
+                                          call_.scale(b.first, own));
             if (!call_.direct_out)
                 call_.stored(kOut).write(b.first, b.rows, 0, n, to, pitch_, call_.large);
             return;

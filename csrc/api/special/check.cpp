@@ -5,7 +5,7 @@
 
 namespace sorgum::special {
 
-Algorithm algorithm_of(const char* function, const std::string& name) {
+Algorithm algorithm_of(const char* function, std::string_view name) {
     if (name == "auto")
         return Algorithm::automatic;
     if (name == "two_pass")
@@ -16,16 +16,16 @@ Algorithm algorithm_of(const char* function, const std::string& name) {
         return Algorithm::three_pass_reload;
     throw ValueError(
         std::string(function) +
-        ": algorithm must be one of 'auto', 'two_pass', 'three_pass_recompute', 'three_pass_reload', got '" + name +
-        "'");
+        ": algorithm must be one of 'auto', 'two_pass', 'three_pass_recompute', 'three_pass_reload', got '" +
+        std::string(name) + "'");
 }
 
-void check_empty(const char* function, const std::string& empty) {
+void check_empty(const char* function, std::string_view empty) {
     if (empty != "nan" && empty != "zero")
-        throw ValueError(std::string(function) + ": empty must be 'nan' or 'zero', got '" + empty + "'");
+        throw ValueError(std::string(function) + ": empty must be 'nan' or 'zero', got '" + std::string(empty) + "'");
 }
 
-void check_options(const char* function, const std::string& empty, const std::string& algorithm, double temperature) {
+void check_options(const char* function, std::string_view empty, std::string_view algorithm, double temperature) {
     check_empty(function, empty);
     algorithm_of(function, algorithm);
     check_temperature(function, temperature);

@@ -39,7 +39,7 @@ void run_batches(const RowCall<T>& c) {
             part.y_stride = packed ? 1 : c.layout.run_stride(c.kOut) / size;
             part.factors = c.factors(r, count, own_factors);
             part.temperatures = c.temperatures(r, count, own_temperatures);
-            c.batch_kernel(part, c.scale_of_all);
+            c.kernels_of_op.rows(part, c.scale_of_all);
             if (packed)
                 c.stored(c.kOut).write_values(r, count, results);
             r += count;
@@ -61,9 +61,7 @@ void run_columns(const RowCall<T>& c) {
         return c.layout.inner.n == 0 ? 0 : c.layout.inner.stride[operand][0] / size;
     };
     const bool streaming = c.op != Op::logsumexp && c.large;
-    auto* const kernel = c.op == Op::softmax       ? special_softmax_columns(c.table, T())
-                         : c.op == Op::log_softmax ? special_log_softmax_columns(c.table, T())
-                                                   : special_logsumexp_columns(c.table, T());
+    auto* const kernel = c.kernels_of_op.columns;
     std::vector<AlignedArray<T>> scratch(static_cast<std::size_t>(c.threads));
     parallel_for(c.layout.rows / run * tasks_per_run, c.threads, [&](index_t task, int slot) {
         AlignedArray<T>& own = scratch[static_cast<std::size_t>(slot)];
@@ -91,11 +89,11 @@ void run_long_rows(const RowCall<T>& c) {
     if (per_task < 2)
         per_task = rows < kManyRows && c.threads > 1 ? 1 : 2;
     constexpr auto size = static_cast<index_t>(sizeof(T));
-    auto* const kernel = c.long_rows_kernel();
+    auto* const kernel = c.kernels_of_op.long_rows;
     std::vector<AlignedArray<T>> terms(static_cast<std::size_t>(c.threads));
     parallel_for_ranges(rows, per_task, c.threads, [&](index_t begin, index_t end, int slot) {
         AlignedArray<T>& own = terms[static_cast<std::size_t>(slot)];
-        if (scales_terms(c.op))
+        if (traits(c.op).scales_terms)
             own.reserve(whole_vectors(n));
         double own_factors[kMostFactors];  // kLongTask / kChunk rows at most
         for (index_t r = begin; r < end;) {

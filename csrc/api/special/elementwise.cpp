@@ -1,24 +1,20 @@
 #include "api/call/stored.h"
 #include "api/call/work.h"
-#include "api/special/special.h"
-#include "dispatch/dispatch.h"
-#include "dispatch/special.h"
+#include "api/special/op_kernels.h"
+#include "api/special/ways.h"
 
 namespace sorgum::special {
 
 namespace {
 
-enum class Elementwise { exp, log };
-
-template <Elementwise f, class T>
-void map(const ArrayView& x, const ArrayView& out) {
-    const std::vector<bool> all(static_cast<std::size_t>(x.ndim), true);
-    const RowLayout layout = make_rows(x, all, {x, out});
+template <class T>
+void map(Op op, const ArrayView& x, const ArrayView& out) {
+    const RowLayout layout = make_rows(x, all_axes(x), {x, out});
     const index_t n = layout.length;
     const Stored<T> from(layout, 0, x.dtype), to(layout, 1, out.dtype);
     const bool direct = from.direct() && to.direct();
     const bool streaming = direct && n * static_cast<index_t>(sizeof(T)) >= kStreamingBytes;
-    auto* const kernel = f == Elementwise::exp ? special_exp(kernels(), T()) : special_log(kernels(), T());
+    auto* const kernel = kernels_of<T>(op, kernels()).elements;
     if (n == 0)
         return;
     parallel_for_ranges(n, kLeastTask, threads_for(n), [&](index_t begin, index_t end, int) {
@@ -36,19 +32,13 @@ void map(const ArrayView& x, const ArrayView& out) {
     });
 }
 
-template <Elementwise f>
-void map(const char* name, const ArrayView& x, const ArrayView& out) {
-    check_float(name, "x", x);
-    check_out(name, "out", out, x.dtype, x.shape, x.ndim);
-    if (computed_in(x.dtype) == DType::f32)
-        map<f, float>(x, out);
-    else
-        map<f, double>(x, out);
-}
-
 }  // namespace
 
-void exp(const ArrayView& x, const ArrayView& out) { map<Elementwise::exp>("exp", x, out); }
-void log(const ArrayView& x, const ArrayView& out) { map<Elementwise::log>("log", x, out); }
+void run_elements(Op op, const Arguments& a) {
+    if (computed_in(a.x.dtype) == DType::f32)
+        map<float>(op, a.x, a.out);
+    else
+        map<double>(op, a.x, a.out);
+}
 
 }  // namespace sorgum::special

@@ -1,12 +1,10 @@
-#include "api/special/grad.h"
-
 #include <algorithm>
 #include <cstdlib>
 
 #include "api/call/stored.h"
 #include "api/call/temperature.h"
 #include "api/call/work.h"
-#include "core/fp_env.h"
+#include "api/special/ways.h"
 #include "dispatch/dispatch.h"
 #include "dispatch/special.h"
 
@@ -17,19 +15,19 @@ namespace {
 static_assert(kPieceElements % kChunk == 0);
 
 enum class Grad { softmax, log_softmax };
-constexpr const char* name_of(Grad op) { return op == Grad::softmax ? "softmax_grad" : "log_softmax_grad"; }
 
 template <class T>
 class GradJob {
 public:
-    GradJob(Grad op, const GradArguments& a, const std::vector<bool>& reduced)
-        : op_(op), dtype_(a.y.dtype), table_(kernels()) {
-        const char* const name = name_of(op);
-        std::vector<ArrayView> operands = {a.y, a.dy, a.out, per_row(name, "temperature", a.temperature, a.y, reduced)};
+    GradJob(Op op, const Arguments& a, const AxisMask& reduced)
+        : op_(op == Op::softmax_grad ? Grad::softmax : Grad::log_softmax), dtype_(a.x.dtype), table_(kernels()) {
+        const char* const name = traits(op).name;
+        std::vector<ArrayView> operands = {a.x, *a.dy, a.out,
+                                           per_row(name, "temperature", a.temperature, a.x, reduced)};
         if (a.where)
-            operands.push_back(broadcast_like(name, "where", *a.where, a.y));
-        masked_ = a.where.has_value();
-        layout_ = make_rows(a.y, reduced, operands);
+            operands.push_back(broadcast_like(name, "where", *a.where, a.x));
+        masked_ = a.where != nullptr;
+        layout_ = make_rows(a.x, reduced, operands);
         check_temperature(name, a.temperature, layout_, kTemperature);
         const index_t elements = saturated_product(layout_.rows, layout_.length);
         threads_ = threads_for(elements);
@@ -252,31 +250,13 @@ private:
     index_t pitch_ = kChunk + 16;  // of rows that are gathered; not a power of two: they fall into different sets
 };
 
-void run(Grad op, const GradArguments& a) {
-    const char* const name = name_of(op);
-    const std::vector<bool> reduced = reduced_axes(name, a.y, a.axes, a.all_axes);
-    check_float(name, "y", a.y);
-    check_dtype(name, "dy", a.dy, a.y.dtype);
-    check_dtype(name, "temperature", a.temperature, DType::f64);
-    if (a.where)
-        check_dtype(name, "where", *a.where, DType::boolean);
-    bool same = a.dy.ndim == a.y.ndim;
-    for (int d = 0; same && d < a.y.ndim; ++d)
-        same = a.dy.shape[d] == a.y.shape[d];
-    if (!same)
-        throw ValueError(std::string(name) + ": dy must have shape " + shape_text(a.y.shape, a.y.ndim) + ", got " +
-                         shape_text(a.dy.shape, a.dy.ndim));
-    check_out(name, "out", a.out, a.y.dtype, a.y.shape, a.y.ndim);
-    const FpGuard guard;
-    if (computed_in(a.y.dtype) == DType::f32)
+}  // namespace
+
+void run_grad(Op op, const Arguments& a, const AxisMask& reduced) {
+    if (computed_in(a.x.dtype) == DType::f32)
         GradJob<float>(op, a, reduced).run();
     else
         GradJob<double>(op, a, reduced).run();
 }
-
-}  // namespace
-
-void softmax_grad(const GradArguments& arguments) { run(Grad::softmax, arguments); }
-void log_softmax_grad(const GradArguments& arguments) { run(Grad::log_softmax, arguments); }
 
 }  // namespace sorgum::special

@@ -95,7 +95,7 @@ void check_of_one_row(const char* function, const PartialRecord& a, const Partia
 
 // All elements of an array, and those of others at the same places.
 RowLayout elements_of(const ArrayView& array, const std::vector<ArrayView>& operands) {
-    return make_rows(array, std::vector<bool>(static_cast<std::size_t>(array.ndim), false), operands);
+    return make_rows(array, AxisMask(), operands);
 }
 
 // Records are read one after the other, until the caller is interrupted: `at` counts them.
@@ -232,11 +232,10 @@ ArrayView record_view(const char* function, const ArrayView& words) {
     return records;
 }
 
-void check_shape_of_records(const char* function, const ArrayView& records, const ArrayView& x, bool all_axes,
-                            const std::vector<index_t>& axes) {
+void check_shape_of_records(const char* function, const ArrayView& records, const ArrayView& x, const AxisList& axes) {
     const std::vector<index_t> got(records.shape, records.shape + records.ndim);
-    const std::vector<index_t> rows = row_shape(function, x, all_axes, axes, false);
-    if (got != rows && got != row_shape(function, x, all_axes, axes, true))
+    const std::vector<index_t> rows = row_shape(function, x, axes, false);
+    if (got != rows && got != row_shape(function, x, axes, true))
         throw ValueError(std::string(function) + ": p must have the shape of the rows, " +
                          shape_text(rows.data(), static_cast<int>(rows.size())) + ", got " +
                          shape_text(records.shape, records.ndim));

@@ -3,7 +3,7 @@
 
 #include <vector>
 
-#include "core/types.h"
+#include "api/call/rows.h"
 #include "kernels/special/softmax.h"
 
 namespace sorgum::special {
@@ -36,8 +36,7 @@ RowSum<T> row_of(const PartialRecord& record);  // one that was checked
 ArrayView record_view(const char* function, const ArrayView& words);
 
 // Throws unless the records' shape is that of the rows of x, the reduced axes left out or kept.
-void check_shape_of_records(const char* function, const ArrayView& records, const ArrayView& x, bool all_axes,
-                            const std::vector<index_t>& axes);
+void check_shape_of_records(const char* function, const ArrayView& records, const ArrayView& x, const AxisList& axes);
 
 // Throws unless softmax can be formed from every record.
 void check_records_of_rows(const char* function, const ArrayView& records, DType dtype);

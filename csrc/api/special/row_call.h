@@ -1,4 +1,4 @@
-// A call of softmax, log_softmax, logsumexp or a gradient, after its arguments are checked: what the four functions
+// A call of softmax, log_softmax, logsumexp or its gradient, after its arguments are checked: what the four functions
 // below, which walk its rows, need to know.
 #pragma once
 
@@ -6,9 +6,8 @@
 #include "api/call/temperature.h"
 #include "api/call/work.h"
 #include "api/special/check.h"
+#include "api/special/op_kernels.h"
 #include "api/special/special.h"
-#include "dispatch/dispatch.h"
-#include "dispatch/special.h"
 
 namespace sorgum::special {
 
@@ -16,14 +15,7 @@ namespace sorgum::special {
 constexpr index_t kTasksPerThread = 8;  // with so many, all threads end at about the same time
 constexpr index_t kMostFactors = 1024;  // rows of a call that have a factor or a temperature each
 
-enum class Op { softmax, log_softmax, logsumexp, logsumexp_partial, softmax_from_partial, logsumexp_grad };
-constexpr const char* name_of(Op op) {
-    constexpr const char* names[] = {"softmax",           "log_softmax",          "logsumexp",
-                                     "logsumexp_partial", "softmax_from_partial", "logsumexp_grad"};
-    return names[static_cast<int>(op)];
-}
-constexpr bool scales_terms(Op op) { return op == Op::softmax || op == Op::logsumexp_grad; }
-constexpr bool reduces(Op op) { return op == Op::logsumexp || op == Op::logsumexp_partial; }
+constexpr bool reduces(Op op) { return traits(op).out != Per::element; }
 
 template <class T>
 struct RowCall {
@@ -33,6 +25,7 @@ struct RowCall {
     Algorithm algorithm;
     DType dtype, out_dtype;  // of x and the weights; of out and the signs
     const KernelTable& table;
+    OpKernels<T> kernels_of_op;
     RowLayout layout;
     int where = -1, weights = -1, sign = -1, records = -1, dy = -1;  // operands, -1 when absent
     bool one_temperature, direct_x, direct_out, large, streaming;
@@ -40,7 +33,7 @@ struct RowCall {
     T empty;
     ExpScale<T> scale_of_all = {};  // where there is one temperature
 
-    RowCall(Op which, const Arguments& a, const std::vector<bool>& reduced);
+    RowCall(Op which, const Arguments& a, const AxisMask& reduced);
 
     static T infinity() { return static_cast<T>(__builtin_inf()); }
     static T nan() { return static_cast<T>(__builtin_nan("")); }
@@ -51,10 +44,8 @@ struct RowCall {
 
     void write_value(int operand, index_t row, T value) const { stored(operand).write_values(row, 1, &value); }
 
-    // The two passes are calls of their own, with records between them.
-    bool in_two_calls() const { return op == Op::logsumexp_partial || op == Op::softmax_from_partial; }
     bool batched() const {
-        return algorithm == Algorithm::automatic && layout.length <= kChunk && weights < 0 && !in_two_calls();
+        return algorithm == Algorithm::automatic && layout.length <= kChunk && weights < 0 && !in_two_calls(op);
     }
     bool three_pass() const {
         return algorithm == Algorithm::three_pass_recompute || algorithm == Algorithm::three_pass_reload;
@@ -91,19 +82,6 @@ struct RowCall {
     }
     // Whether so many rows keep all threads busy without being shared.
     bool many(index_t rows) const { return rows >= kManyRows || rows % threads == 0; }
-
-    // The kernels for contiguous rows: of one chunk, and of several.
-    void batch_kernel(const Rows<T>& rows, const ExpScale<T>& scale_of_rows) const {
-        (op == Op::logsumexp        ? special_logsumexp_rows(table, T())
-         : op == Op::log_softmax    ? special_log_softmax_rows(table, T())
-         : op == Op::logsumexp_grad ? special_logsumexp_grad_rows(table, T())
-                                    : special_softmax_rows(table, T()))(rows, scale_of_rows);
-    }
-    auto* long_rows_kernel() const {
-        return op == Op::softmax          ? special_softmax_long_rows(table, T())
-               : op == Op::logsumexp_grad ? special_logsumexp_grad_long_rows(table, T())
-                                          : special_log_softmax_long_rows(table, T());
-    }
 
     const T* x_row(index_t row) const { return reinterpret_cast<const T*>(layout.row(kX, row)); }
     T* out_row(index_t row) const { return reinterpret_cast<T*>(layout.row(kOut, row)); }

@@ -14,8 +14,8 @@ namespace {
 constexpr index_t kPanel = 16;    // rows
 constexpr index_t kShortRun = 8;  // columns for which a call of a kernel costs more than to bring them together
 
-std::vector<bool> all_but(int axis, int ndim) {
-    std::vector<bool> reduced(static_cast<std::size_t>(ndim), true);
+AxisMask all_but(int axis, const ArrayView& tensor) {
+    AxisMask reduced = all_axes(tensor);
     reduced[static_cast<std::size_t>(axis)] = false;
     return reduced;
 }
@@ -23,7 +23,7 @@ std::vector<bool> all_but(int axis, int ndim) {
 }  // namespace
 
 Unfolding::Unfolding(const ArrayView& tensor, int axis)
-    : layout_(make_rows(tensor, all_but(axis, tensor.ndim), {tensor})),
+    : layout_(make_rows(tensor, all_but(axis, tensor), {tensor})),
       dtype_(tensor.dtype),
       rows_(tensor.shape[axis]),
       row_stride_(tensor.strides[axis]),

@@ -59,12 +59,10 @@ inline bool is_bits(const py::array& array) {
 
 inline constexpr const char* kDTypes = "float16, bfloat16, float32, float64, bool or int64 in native byte order";
 
-// An array of a known type as the functions of api take it. Nothing is converted or copied: the view is valid as long
-// as the array lives.
-inline ArrayView view_as(const py::array& array, DType dtype) {
-    ArrayView view;
-    view.dtype = dtype;
-    const auto* const proxy = py::detail::array_proxy(array.ptr());
+// An array of a known type as the functions of api take it: all but the type. Nothing is converted or copied: the view
+// is valid as long as the array lives.
+inline void set_view(PyObject* array, ArrayView& view) {
+    const auto* const proxy = py::detail::array_proxy(array);
     view.data = proxy->data;
     view.writable = (proxy->flags & py::detail::npy_api::NPY_ARRAY_WRITEABLE_) != 0;
     view.ndim = proxy->nd;
@@ -72,6 +70,12 @@ inline ArrayView view_as(const py::array& array, DType dtype) {
         view.shape[i] = proxy->dimensions[i];
         view.strides[i] = proxy->strides[i];
     }
+}
+
+inline ArrayView view_as(const py::array& array, DType dtype) {
+    ArrayView view;
+    view.dtype = dtype;
+    set_view(array.ptr(), view);
     return view;
 }
 

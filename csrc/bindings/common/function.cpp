@@ -23,7 +23,7 @@ struct Function {
     PyObject* function;   // takes NumPy's arrays
     PyObject* translate;  // called with this object, args and kwargs where there are arrays of other libraries
     PyObject* refusal;    // called with these and an exception: returns the one to raise
-    PlainCall plain;
+    Answerer plain;
 };
 
 Function* self_of(PyObject* object) { return reinterpret_cast<Function*>(object); }
@@ -109,8 +109,8 @@ void raise_in_own_name(PyObject* object, const Arguments& a) {
 
 // Null, and no error, for a call that is not plain.
 PyObject* answered_at_once(PyObject* object, PyObject* const* args, index_t count, PyObject* names) {
-    const PlainCall plain = self_of(object)->plain;
-    return plain == nullptr ? nullptr : plain(args, count, names);
+    const Answerer& plain = self_of(object)->plain;
+    return plain.answer == nullptr ? nullptr : plain.answer(plain.function, Way::plain, args, count, names);
 }
 
 // The function in Python. What it does with NumPy runs under the environment of kernels, too.
@@ -226,7 +226,6 @@ void register_function(py::module_& module) {
     py::detail::npy_api::get();
     const py::object type = make_type();
     module.add_object("Function", type);
-    module.def("set_key_type", [](const py::object& type) { set_key_type(type.ptr()); }, py::arg("type"));
     module.def(
         "function",
         [type](const py::object& function, const char* name, const py::object& translate, const py::object& refusal) {
@@ -238,7 +237,7 @@ void register_function(py::module_& module) {
             made->function = Py_NewRef(function.ptr());
             made->translate = Py_NewRef(translate.ptr());
             made->refusal = Py_NewRef(refusal.ptr());
-            made->plain = plain_call(name);
+            made->plain = answerer_of(name);
             PyObject_GC_Track(made);
             return py::reinterpret_steal<py::object>(reinterpret_cast<PyObject*>(made));
         },

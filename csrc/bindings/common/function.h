@@ -3,18 +3,12 @@
 
 #include <pybind11/pybind11.h>
 
-#include "core/types.h"
+#include "bindings/common/call.h"
 
 namespace sorgum {
 
-// Answers a call of the common kind at once. Returns null, without an error set, for every other: it goes the usual
-// way, on which its arguments are checked.
-using PlainCall = PyObject* (*)(PyObject* const* args, index_t count, PyObject* names);
-
-// The one that goes with the function of this name, "sorgum.special.exp", or null.
-PlainCall plain_call(const char* name);
-
-// Tells the type of keys.
-void set_key_type(PyObject* type);
+// What answers plain calls (bindings/common/call.h) of the function of this name, "sorgum.special.exp"; nothing, where
+// it has no plain calls.
+Answerer answerer_of(const char* name);
 
 }  // namespace sorgum

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "api/call/extent.h"
+
 namespace sorgum::tensor {
 
 using dlpack::DLManagedTensorVersioned;
@@ -90,7 +92,7 @@ const ExchangeApi* api_of(PyTypeObject* type) {
     return api->major == dlpack::kMajor ? api : nullptr;
 }
 
-Held read(const ExchangeApi& api, PyObject* tensor, plain::Array& array) {
+Held read(const ExchangeApi& api, PyObject* tensor, ArrayView& view) {
     static PyObject* const requires_grad = PyUnicode_InternFromString("requires_grad");
     static PyObject* const is_neg = PyUnicode_InternFromString("is_neg");
     if (may_be_recorded(tensor) || !is_false(PyObject_GetAttr(tensor, requires_grad)) ||
@@ -104,11 +106,13 @@ Held read(const ExchangeApi& api, PyObject* tensor, plain::Array& array) {
     Held held(managed);
     const DLTensor& told = managed->tensor;
     if (managed->major != dlpack::kMajor || !dlpack::is_writable(*managed) || !dlpack::is_plain(told) ||
-        !dlpack::dtype_of(told, array.dtype))
+        !dlpack::dtype_of(told, view.dtype))
         return nullptr;
-    array.data = dlpack::data_of(told);
-    array.ndim = told.ndim;
-    std::copy_n(told.shape, told.ndim, array.shape);
+    view.data = dlpack::data_of(told);
+    view.writable = true;
+    view.ndim = told.ndim;
+    std::copy_n(told.shape, told.ndim, view.shape);
+    set_contiguous(view);
     return held;
 }
 

@@ -6,7 +6,7 @@
 #include <memory>
 
 #include "api/call/dlpack.h"
-#include "api/plain.h"
+#include "core/types.h"
 
 namespace sorgum::tensor {
 
@@ -28,7 +28,7 @@ using Held = std::unique_ptr<dlpack::DLManagedTensorVersioned, Release>;
 // Null, without an error set, for a tensor that is not plain, or whose numbers alone are not what it stands for: one
 // that records gradients, or holds the negatives of its numbers, or any while PyTorch records what is done. Null with
 // an error that is no Exception, such as KeyboardInterrupt, where the library raised it.
-Held read(const dlpack::ExchangeApi& api, PyObject* tensor, plain::Array& array);
+Held read(const dlpack::ExchangeApi& api, PyObject* tensor, ArrayView& view);
 
 // Tells PyTorch that a tensor was written, as its own functions do, lest what it kept for a gradient be taken for what
 // it was. False with an error set where that fails.

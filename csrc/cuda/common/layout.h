@@ -12,7 +12,7 @@ void check_apart(const char* function, const char* argument, const ArrayView& a,
 
 // The operands of a call, the first of them x, as rows. A step that is the same for all rows leads to the next row; in
 // the first `dense` operands a row's elements are adjacent.
-RowLayout device_rows(const char* function, const ArrayView& x, const std::vector<bool>& reduced,
+RowLayout device_rows(const char* function, const ArrayView& x, const AxisMask& reduced,
                       const std::vector<ArrayView>& operands, const char* const* names, std::size_t dense);
 
 }  // namespace sorgum::cuda

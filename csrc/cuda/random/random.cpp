@@ -106,7 +106,7 @@ std::uint64_t categorical(const DrawArguments& a, const Source& source, const Pl
     if (a.several)
         shape.push_back(a.samples);
     check_out(function, "out", a.out, DType::i64, shape.data(), static_cast<int>(shape.size()));
-    const std::vector<bool> all(static_cast<std::size_t>(a.out.ndim), true);
+    const AxisMask all = all_axes(a.out);
     static const char* const out_name[] = {"out"};
     device_rows(function, a.out, all, {a.out}, out_name, 1);
     check_apart(function, "logits", a.logits, a.out, false);

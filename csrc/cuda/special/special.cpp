@@ -15,7 +15,8 @@ namespace {
 
 // The call as rows; `results`: whether there is a result per element, else one per row.
 Rows rows_of(const char* function, const Arguments& a, bool results) {
-    const std::vector<bool> reduced = reduced_axes(function, a.x, a.axes, a.all_axes);
+    const AxisMask reduced =
+        reduced_axes(function, a.x, {a.axes.data(), static_cast<index_t>(a.axes.size()), a.all_axes});
     std::vector<index_t> shape;
     for (int d = 0; d < a.x.ndim; ++d) {
         const bool gone = !results && reduced[static_cast<std::size_t>(d)];
@@ -55,7 +56,7 @@ Rows rows_of(const char* function, const Arguments& a, bool results) {
 void exp(const ArrayView& x, const ArrayView& out, const Place& place) {
     check_out("exp", "out", out, DType::f32, x.shape, x.ndim);
     check_apart("exp", "x", x, out, true);
-    const std::vector<bool> all(static_cast<std::size_t>(x.ndim), true);
+    const AxisMask all = all_axes(x);
     static const char* const names[] = {"x", "out"};
     const RowLayout layout = device_rows("exp", x, all, {x, out}, names, 2);
     if (layout.length == 0)

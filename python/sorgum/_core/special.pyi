@@ -9,7 +9,7 @@ def exp(x: NDArray[Any], out: NDArray[Any]) -> None: ...
 def log(x: NDArray[Any], out: NDArray[Any]) -> None: ...
 def softmax(
     x: NDArray[Any],
-    axes: Sequence[int] | None,
+    axis: Sequence[int] | None,
     temperature: NDArray[Any],
     where: NDArray[Any] | None,
     out: NDArray[Any],
@@ -18,7 +18,7 @@ def softmax(
 ) -> None: ...
 def log_softmax(
     x: NDArray[Any],
-    axes: Sequence[int] | None,
+    axis: Sequence[int] | None,
     temperature: NDArray[Any],
     where: NDArray[Any] | None,
     out: NDArray[Any],
@@ -28,7 +28,7 @@ def log_softmax(
 def softmax_grad(
     y: NDArray[Any],
     dy: NDArray[Any],
-    axes: Sequence[int] | None,
+    axis: Sequence[int] | None,
     temperature: NDArray[Any],
     where: NDArray[Any] | None,
     out: NDArray[Any],
@@ -36,7 +36,7 @@ def softmax_grad(
 def log_softmax_grad(
     y: NDArray[Any],
     dy: NDArray[Any],
-    axes: Sequence[int] | None,
+    axis: Sequence[int] | None,
     temperature: NDArray[Any],
     where: NDArray[Any] | None,
     out: NDArray[Any],
@@ -44,14 +44,14 @@ def log_softmax_grad(
 def logsumexp_grad(
     x: NDArray[Any],
     dy: NDArray[Any],
-    axes: Sequence[int] | None,
+    axis: Sequence[int] | None,
     temperature: NDArray[Any],
     where: NDArray[Any] | None,
     out: NDArray[Any],
 ) -> None: ...
 def logsumexp(
     x: NDArray[Any],
-    axes: Sequence[int] | None,
+    axis: Sequence[int] | None,
     temperature: NDArray[Any],
     where: NDArray[Any] | None,
     b: NDArray[Any] | None,
@@ -64,7 +64,7 @@ CHUNK: int
 
 def logsumexp_partial(
     x: NDArray[Any],
-    axes: Sequence[int] | None,
+    axis: Sequence[int] | None,
     temperature: NDArray[Any],
     where: NDArray[Any] | None,
     b: NDArray[Any] | None,
@@ -75,7 +75,7 @@ def logsumexp_finish(p: NDArray[Any], out: NDArray[Any], sign: NDArray[Any] | No
 def softmax_from_partial(
     x: NDArray[Any],
     p: NDArray[Any],
-    axes: Sequence[int] | None,
+    axis: Sequence[int] | None,
     where: NDArray[Any] | None,
     out: NDArray[Any],
     empty: str,

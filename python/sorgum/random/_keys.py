@@ -45,7 +45,7 @@ class Key:
         return f"Key(0x{self.value:016x})"
 
 
-_core.set_key_type(Key)
+_core.random.set_key_type(Key)
 
 
 def key_of(function: str, rng: object) -> int:

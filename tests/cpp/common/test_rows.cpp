@@ -24,7 +24,7 @@ ArrayView matrix(float* data, index_t rows, index_t length) {
 void operands() {
     float data[6] = {};
     const ArrayView x = matrix(data, 2, 3);
-    const std::vector<bool> reduced = {false, true};
+    const AxisMask reduced = last_axis(x);
     for (int count = 0; count <= kMaxOperands; ++count) {
         const RowLayout layout = make_rows(x, reduced, std::vector<ArrayView>(static_cast<std::size_t>(count), x));
         CHECK(layout.rows == 2 && layout.length == 3);

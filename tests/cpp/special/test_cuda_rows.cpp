@@ -43,16 +43,14 @@ std::vector<float> on_cpu(const Call& c, bool normalise) {
     a.x = view(c.x.data(), DType::f32, {c.rows, c.n}, {c.n * 4, 4});
     a.out =
         normalise ? view(y.data(), DType::f32, {c.rows, c.n}, {c.n * 4, 4}) : view(y.data(), DType::f32, {c.rows}, {4});
-    a.all_axes = false;
-    a.axes = {1};
+    const index_t last = 1;
+    a.axes = {&last, 1, false};
     a.temperature = view(&c.temperature, DType::f64, {}, {});
+    const ArrayView mask = view(c.mask.data(), DType::boolean, {c.rows, c.n}, {one_mask_row(c) ? 0 : c.n, 1});
     if (!c.mask.empty())
-        a.where = view(c.mask.data(), DType::boolean, {c.rows, c.n}, {one_mask_row(c) ? 0 : c.n, 1});
+        a.where = &mask;
     a.empty = c.zero_empty ? "zero" : "nan";
-    if (normalise)
-        special::softmax(a);
-    else
-        special::logsumexp(a);
+    special::run(normalise ? special::Op::softmax : special::Op::logsumexp, a);
     return y;
 }
 
@@ -294,7 +292,10 @@ void test_exp() {
         std::vector<float> x, y(static_cast<std::size_t>(n)), expected(static_cast<std::size_t>(n));
         for (index_t i = 0; i < n; ++i)
             x.push_back(from_bits(static_cast<std::int32_t>(static_cast<std::uint32_t>(r()))));
-        special::exp(view(x.data(), DType::f32, {n}, {4}), view(expected.data(), DType::f32, {n}, {4}));
+        special::Arguments a;
+        a.x = view(x.data(), DType::f32, {n}, {4});
+        a.out = view(expected.data(), DType::f32, {n}, {4});
+        special::run(special::Op::exp, a);
         for (index_t block = (n + per_block - 1) / per_block - 1; block >= 0; --block)
             exp_block(BlockGroup(), x.data(), y.data(), n, block);
         CHECK(same_bits(y, expected));

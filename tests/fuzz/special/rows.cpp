@@ -1,6 +1,5 @@
 // The instruction sets against each other through csrc/api: softmax, log_softmax and logsumexp with every algorithm,
 // along either axis, with masks and weights; rows in turn; rows in parts, which have the bits of the whole; gradients.
-#include "api/special/grad.h"
 #include "api/special/special.h"
 #include "core/fp_env.h"
 #include "dispatch/special.h"
@@ -80,7 +79,7 @@ Output in_parts(const Choice& c, sorgum::special::Arguments a, const Array& x) {
             record.strides[1] = 8;
             record.data = records.data<unsigned char>() + i * c.rows * kWords * 8;
             a.out = record;
-            special::logsumexp_partial(a);
+            special::run(special::Op::logsumexp_partial, a);
         }
         special::logsumexp_merge(records.view(), merged.view());
         merged.append_to(orders[order]);
@@ -91,7 +90,7 @@ Output in_parts(const Choice& c, sorgum::special::Arguments a, const Array& x) {
     special::logsumexp_finish(merged.view(), sum.view(), std::nullopt);
     a.x = x.view();
     a.out = whole_sum.view();
-    special::logsumexp(a);
+    special::run(special::Op::logsumexp, a);
     Output result, expected;
     sum.append_to(result);
     whole_sum.append_to(expected);
@@ -99,14 +98,15 @@ Output in_parts(const Choice& c, sorgum::special::Arguments a, const Array& x) {
 
     const Array y(x.view().dtype, {c.rows, c.length}, c.shift), whole(x.view().dtype, {c.rows, c.length}, c.shift);
     a.out = whole.view();
-    special::softmax(a);
-    a.records = merged.view();
+    special::run(special::Op::softmax, a);
+    const sorgum::ArrayView given = merged.view();
+    a.records = &given;
     for (int i = 0; i < 2; ++i) {
         a.x = part[i];
         a.out = y.view();
         a.out.shape[1] = part[i].shape[1];
         a.out.data = y.data<unsigned char>() + i * cut * size;
-        special::softmax_from_partial(a);
+        special::run(special::Op::softmax_from_partial, a);
     }
     Output from_records, at_once;
     y.append_to(from_records);
@@ -126,14 +126,18 @@ Output gradient(const Choice& c, Bytes& bytes, const Array& y, sorgum::special::
         const Array of_sum(kDType<T>, {c.rows});
         fill_elements<T>(bytes, of_sum, c.kind);
         a.x = y.view();
-        a.dy = of_sum.view();
+        const sorgum::ArrayView g = of_sum.view();
+        a.dy = &g;
         a.out = out.view();
-        sorgum::special::logsumexp_grad(a);
+        sorgum::special::run(sorgum::special::Op::logsumexp_grad, a);
         return contents(out);
     }
-    const sorgum::special::GradArguments arguments = {y.view(), dy.view(),     out.view(), false,
-                                                      a.axes,   a.temperature, a.where};
-    (c.function == 5 ? sorgum::special::softmax_grad : sorgum::special::log_softmax_grad)(arguments);
+    a.x = y.view();
+    const sorgum::ArrayView g = dy.view();
+    a.dy = &g;
+    a.out = out.view();
+    sorgum::special::run(c.function == 5 ? sorgum::special::Op::softmax_grad : sorgum::special::Op::log_softmax_grad,
+                         a);
     return contents(out);
 }
 
@@ -149,30 +153,32 @@ Output run(const Choice& c, Bytes bytes) {
     *temperature.data<double>() = c.temperature;
     special::Arguments a;
     a.x = x.view();
-    a.all_axes = false;
-    a.axes = {1};
+    const index_t last = 1;
+    a.axes = {&last, 1, false};
     a.temperature = temperature.view();
     a.empty = c.zero_if_empty ? "zero" : "nan";
     if (c.function == 4)
         return in_parts(c, a, x);
     a.algorithm = kAlgorithms[c.algorithm];
+    const ArrayView where = mask.view(), b = weights.view();
     if (c.masked) {
         for (std::size_t i = 0; i < mask.size(); ++i)
             mask.data<bool>()[i] = bytes.integer(1) % 4 != 0;
-        a.where = mask.view();
+        a.where = &where;
     }
     if (c.function >= 5)
         return gradient<T>(c, bytes, x, a);
     Output output;
     if (c.function == 2) {
         const Array sum(kDType<T>, {c.rows}), sign(kDType<T>, {c.rows});
+        const ArrayView signs = sign.view();
         if (c.weighted) {
             fill_elements<T>(bytes, weights, c.kind == 0 ? 0 : 1);
-            a.weights = weights.view();
-            a.sign = sign.view();
+            a.weights = &b;
+            a.sign = &signs;
         }
         a.out = sum.view();
-        special::logsumexp(a);
+        special::run(special::Op::logsumexp, a);
         sum.append_to(output);
         if (c.weighted)
             sign.append_to(output);
@@ -181,9 +187,9 @@ Output run(const Choice& c, Bytes bytes) {
     const Array out(kDType<T>, shape, c.shift, c.across);
     a.out = out.view();
     if (c.function == 0)
-        special::softmax(a);
+        special::run(special::Op::softmax, a);
     else
-        special::log_softmax(a);
+        special::run(special::Op::log_softmax, a);
     out.append_to(output);
     return output;
 }
