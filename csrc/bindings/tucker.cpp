@@ -1,6 +1,7 @@
 // The family tucker.
 #include <pybind11/stl.h>
 
+#include "api/linalg/gram.h"
 #include "api/tucker/tucker.h"
 #include "bindings/common/array.h"
 
@@ -47,7 +48,7 @@ void register_tucker(py::module_& module) {
     module.def("mode_dot", &mode_dot, py::arg("tensor"), py::arg("matrix"), py::arg("mode"), py::arg("transposed"),
                py::arg("out"));
     module.def("gram_rows", &gram_rows, py::arg("function"), py::arg("x"), py::arg("mode"));
-    module.def("gram_runs", &tucker::gram_runs, py::arg("begin"), py::arg("columns"));
+    module.def("gram_runs", &linalg::gram_runs, py::arg("begin"), py::arg("columns"));
     module.def("gram_partial", &gram_partial, py::arg("x"), py::arg("mode"), py::arg("begin"), py::arg("first"),
                py::arg("columns"), py::arg("out"));
     module.def("gram", &gram, py::arg("x"), py::arg("mode"), py::arg("out"));

@@ -107,6 +107,25 @@ void check_float(const char* function, const char* argument, const ArrayView& vi
                         " must have dtype float16, bfloat16, float32 or float64, got " + dtype_text(view.dtype));
 }
 
+bool is_contiguous(const ArrayView& view) {
+    const index_t size = element_size(view.dtype);
+    bool contiguous = reinterpret_cast<std::uintptr_t>(view.data) % static_cast<std::uintptr_t>(size) == 0;
+    index_t stride = size;
+    for (int d = view.ndim; d-- > 0;) {
+        if (view.shape[d] == 0)
+            return true;
+        contiguous = contiguous && (view.shape[d] == 1 || view.strides[d] == stride);
+        stride = saturated_product(stride, view.shape[d]);
+    }
+    return contiguous;
+}
+
+void check_contiguous(const char* function, const char* argument, const ArrayView& view) {
+    if (!is_contiguous(view))
+        throw ValueError(std::string(function) + ": " + argument +
+                         " must be contiguous and aligned, got strides that are not");
+}
+
 template <class T>
 void Stored<T>::read(index_t row, index_t rows, index_t first, index_t count, T* to, index_t pitch) const {
     if constexpr (sizeof(T) == sizeof(float)) {

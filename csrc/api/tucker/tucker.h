@@ -1,7 +1,6 @@
 // The functions of the family for the bindings: they check all that they are given.
 #pragma once
 
-#include <utility>
 #include <vector>
 
 #include "core/types.h"
@@ -29,11 +28,8 @@ index_t gram_rows(const char* function, const ArrayView& tensor, index_t mode);
 // X_(mode) X_(mode)^T of a tensor in any layout. out: float64, of that many rows and columns, contiguous, apart from x.
 void gram(const ArrayView& tensor, index_t mode, const ArrayView& out);
 
-// The maximal aligned runs of chunks, as columns [begin, end), that columns from `begin` on are cut into.
-std::vector<std::pair<index_t, index_t>> gram_runs(index_t begin, index_t columns);
-
 // The same for the columns [first, first + columns) of the unfolding, which are those from `begin` on, a multiple of
-// 512, of a larger one: a lower triangle without gaps, n (n + 1) / 2 elements, for each of their runs.
+// 512, of a larger one: a lower triangle without gaps, n (n + 1) / 2 elements, for each of linalg::gram_runs of them.
 void gram_partial(const ArrayView& tensor, index_t mode, index_t begin, index_t first, index_t columns,
                   const ArrayView& out);
 

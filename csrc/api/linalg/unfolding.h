@@ -4,7 +4,7 @@
 #include "api/call/rows.h"
 #include "api/call/work.h"
 
-namespace sorgum::tucker {
+namespace sorgum::linalg {
 
 // Row i has the elements whose index along the axis is i, in C order of the other axes, whatever the layout.
 class Unfolding {
@@ -31,4 +31,4 @@ private:
     bool in_place_;
 };
 
-}  // namespace sorgum::tucker
+}  // namespace sorgum::linalg

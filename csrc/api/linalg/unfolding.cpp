@@ -1,4 +1,4 @@
-#include "api/tucker/unfolding.h"
+#include "api/linalg/unfolding.h"
 
 #include <algorithm>
 
@@ -7,7 +7,7 @@
 #include "dispatch/dispatch.h"
 #include "dispatch/linalg.h"
 
-namespace sorgum::tucker {
+namespace sorgum::linalg {
 
 namespace {
 
@@ -36,8 +36,7 @@ Unfolding::Unfolding(const ArrayView& tensor, int axis)
 
 void Unfolding::pack(index_t row, index_t rows, index_t first, index_t terms, double* panels,
                      AlignedArray<double>& scratch) const {
-    linalg::with_stored<double>(dtype_,
-                                [&](auto pair) { pack_as<decltype(pair)>(row, rows, first, terms, panels, scratch); });
+    with_stored<double>(dtype_, [&](auto pair) { pack_as<decltype(pair)>(row, rows, first, terms, panels, scratch); });
 }
 
 template <class P>
@@ -51,8 +50,7 @@ void Unfolding::pack_as(index_t row, index_t rows, index_t first, index_t terms,
         scratch.reserve(rows * terms);  // of C, which is no larger
         C* const dense = reinterpret_cast<C*>(scratch.data());
         Stored<C>(layout_, 0, dtype_).read(row, rows, first, terms, dense, terms);
-        return linalg_pack_transposed(kernels(), linalg::Pair<double, C>())(dense, terms, rows, terms, panels, kPanel,
-                                                                            panel);
+        return linalg_pack_transposed(kernels(), Pair<double, C>())(dense, terms, rows, terms, panels, kPanel, panel);
     }
     char* const base = layout_.row(0, row);
     for (index_t done = 0; done < terms;) {
@@ -67,4 +65,4 @@ void Unfolding::pack_as(index_t row, index_t rows, index_t first, index_t terms,
     }
 }
 
-}  // namespace sorgum::tucker
+}  // namespace sorgum::linalg
