@@ -115,19 +115,27 @@ inline double choose_temperature(Bytes& bytes) {
     return choices[bytes.choose(8)];
 }
 
+// What `work` returns, or the text of its refusal.
+template <class Work>
+Output output_of(Work&& work) {
+    std::string text;
+    try {
+        return work();
+    } catch (const sorgum::TypeError& error) {
+        text = error.what();
+    } catch (const sorgum::ValueError& error) {
+        text = error.what();
+    }
+    return Output(text.begin(), text.end());
+}
+
 // Runs `work` on every instruction set and ends the process where the outputs differ. An error is an output too.
 template <class Work>
 void compare(const char* what, Work&& work) {
     Output expected;
     for (const Isa isa : sorgum::available_isas()) {
         sorgum::set_isa(isa);
-        Output got;
-        try {
-            got = work();
-        } catch (const sorgum::ValueError& error) {
-            const std::string text = error.what();
-            got.assign(text.begin(), text.end());
-        }
+        const Output got = output_of(work);
         if (isa == Isa::scalar)
             expected = got;
         if (got == expected)
