@@ -135,6 +135,11 @@ void basis_dots(std::uint64_t key, const py::array& g, const py::array& out) {
     without_gil([&] { lowrank::basis_dots(key, x, y); });
 }
 
+void gram_of_rows(const py::array& x, const py::array& out) {
+    const ArrayView rows = view_of(x, "gram", "x"), to = view_of(out, "gram", "out", "float64");
+    without_gil([&] { lowrank::gram(rows, to); });
+}
+
 }  // namespace
 
 void register_lowrank(py::module_& module) {
@@ -147,6 +152,7 @@ void register_lowrank(py::module_& module) {
                py::arg("check_finite"), py::arg("wide"), py::arg("out"), py::arg("out_is_new") = false);
     module.def("basis_add", &basis_add, py::arg("key"), py::arg("weights"), py::arg("out"));
     module.def("basis_dots", &basis_dots, py::arg("key"), py::arg("g"), py::arg("out"));
+    module.def("gram", &gram_of_rows, py::arg("x"), py::arg("out"));
     py::class_<lowrank::AdapterSet>(module, "AdapterSet")
         .def(py::init(&adapter_set), py::arg("adapters"), py::arg("wide"))
         .def("apply", &apply_set, py::arg("x"), py::arg("ids"), py::arg("base"), py::arg("out"))

@@ -50,4 +50,7 @@ ArrayView result_of_apply(const ApplyArguments& arguments);
 void basis_add(std::uint64_t key, const ArrayView& weights, const ArrayView& out);
 void basis_dots(std::uint64_t key, const ArrayView& g, const ArrayView& out);
 
+// x x^T of a matrix in any layout. out: float64, of as many rows and columns as x has rows, contiguous, apart from x.
+void gram(const ArrayView& x, const ArrayView& out);
+
 }  // namespace sorgum::lowrank

@@ -8,7 +8,7 @@ import numpy as np
 
 from sorgum._arguments.arrays import Array
 from sorgum.lowrank._matrices import Dense, Matrix
-from sorgum.lowrank._rows import gram, orthonormal
+from sorgum.lowrank._rows import gram, orthonormal, regular_rows
 from sorgum.random import Key, fold_in, normal
 
 __all__ = [
@@ -68,26 +68,41 @@ class Bidiagonalization:
         self._matrix, self._block, self._key = matrix, min(block, m, n), key
         self._starts, self._recent = 0, (0, 0)
         self._v, self._u, self._t = (np.empty((0, size), matrix.dtype) for size in (n, m, 0))
-        self._size = (0, 0)
+        self._size = (0, 0)  # of t
+        self._images: list[Array] = []  # of the blocks of v that are not in t yet
 
     @property
     def size(self) -> int:
         """The rows of v."""
-        return self._size[0]
+        return self._size[0] + sum(map(len, self._images))
 
-    @property
-    def projection(self) -> Projection:
-        """What there is by now."""
+    def project(self) -> Projection:
+        """Return what there is by now, with the images of v projected on u."""
+        for images in self._images:
+            u = self._u[: self._size[1]]
+            new, coordinates, factor = orthonormal(images, u, floor_of(self._matrix), self._recent[1])
+            self._add_columns(new, np.concatenate([coordinates, factor], axis=1))
+            self._recent = len(images), len(new)
+        self._images = []
         rows, columns = self._size
         return Projection(self._v[:rows], self._t[:rows, :columns], self._u[:columns])
 
+    def images(self) -> tuple[Array, Array]:
+        """Return v and v A.T, as long as nothing was projected: in less time, since u is not made."""
+        return self._v[: self.size], np.concatenate(self._images or [self._u[:0]])
+
     def grow(self) -> bool:
         """Add a block; return whether there was anything to add."""
-        matrix, (v, _, u) = self._matrix, self.projection
-        room, floor = min(self._block, matrix.shape[1] - len(v)), floor_of(matrix)
+        matrix, size = self._matrix, self.size
+        v = self._v[:size]
+        room, floor = min(self._block, matrix.shape[1] - size), floor_of(matrix)
         new = v[:0]
-        if self._recent[1]:
-            new, _, _ = orthonormal(matrix.transposed_times(u[-self._recent[1] :]), v, floor, self._recent[0])
+        if self._images:  # their span and that of the images before hold the rows of u that are missing
+            rows, recent = regular_rows(self._images[-1], floor), sum(map(len, self._images[-2:]))
+            new, _, _ = orthonormal(matrix.transposed_times(rows), v, floor, recent)
+        elif self._recent[1]:
+            rows = self._u[self._size[1] - self._recent[1] : self._size[1]]
+            new, _, _ = orthonormal(matrix.transposed_times(rows), v, floor, self._recent[0])
         if len(new) == 0 and room > 0:  # the space is invariant, or there is none yet: start from other rows
             start = random_rows(self._block, matrix.shape[0], fold_in(self._key, self._starts), matrix.dtype)
             self._starts += 1
@@ -95,27 +110,28 @@ class Bidiagonalization:
         new = new[:room]
         if len(new) == 0:
             return False
-        images, coordinates, factor = orthonormal(matrix.times(new), u, floor, self._recent[1])
-        self._append(new, images, np.concatenate([coordinates, factor], axis=1))
-        self._recent = len(new), len(images)
+        self._v = self._with_room(self._v, size + len(new))
+        self._v[size : size + len(new)] = new
+        self._images.append(matrix.times(new))
         return True
 
-    def _append(self, v: Array, u: Array, t: Array) -> None:
+    def _add_columns(self, u: Array, t: Array) -> None:
         top, left = self._size
-        rows, columns = top + len(v), left + len(u)
-        if rows > len(self._v):
-            capacity = min(max(4 * self._block, 2 * len(self._v)), max(self._matrix.shape) + self._block)
-            self._v, self._u = (_larger(old, capacity) for old in (self._v, self._u))
-            old, self._t = self._t, np.zeros((capacity, capacity), self._matrix.dtype)
+        rows, columns = top + len(t), left + len(u)
+        self._u = self._with_room(self._u, columns)
+        if max(rows, columns) > len(self._t):
+            old, self._t = self._t, np.zeros((len(self._v), len(self._v)), self._matrix.dtype)
             self._t[: len(old), : len(old)] = old
-        self._v[top:rows], self._u[left:columns], self._t[top:rows, :columns] = v, u, t
+        self._u[left:columns], self._t[top:rows, :columns] = u, t
         self._size = rows, columns
 
-
-def _larger(rows: Array, capacity: int) -> Array:
-    result = np.empty((capacity, rows.shape[1]), rows.dtype)
-    result[: len(rows)] = rows
-    return result
+    def _with_room(self, rows: Array, count: int) -> Array:
+        if count <= len(rows):
+            return rows
+        capacity = min(max(4 * self._block, 2 * len(rows)), max(self._matrix.shape) + self._block)
+        result = np.empty((capacity, rows.shape[1]), rows.dtype)
+        result[: len(rows)] = rows
+        return result
 
 
 def range_rows(matrix: Matrix, count: int, n_iter: int, key: Key) -> Array:
@@ -143,8 +159,7 @@ def gram_rows(matrix: Dense, rank: int) -> Array:
     return orthonormal(rows, rows[:0], floor_of(matrix))[0]
 
 
-def projection(matrix: Matrix, u: Array) -> Projection:
-    """Return the projection of a matrix on orthonormal rows u."""
-    images = matrix.transposed_times(u)
+def projection(matrix: Matrix, u: Array, images: Array) -> Projection:
+    """Return the projection of a matrix on orthonormal rows u, whose images are u A."""
     v, _, factor = orthonormal(images, images[:0], floor_of(matrix))
     return Projection(v, factor.T, u)

@@ -10,9 +10,9 @@ import numpy as np
 from sorgum._arguments.arrays import Array
 from sorgum._arguments.scalars import int_of, number_of
 from sorgum.interop.arrays import shown
-from sorgum.lowrank._bases import Bidiagonalization, Projection, random_rows
+from sorgum.lowrank._bases import Bidiagonalization, Projection, projection, random_rows
 from sorgum.lowrank._matrices import Dense, Matrix
-from sorgum.lowrank._rows import orthonormal
+from sorgum.lowrank._rows import gram, orthonormal, regular_rows
 from sorgum.random import Key, fold_in
 
 __all__ = [
@@ -22,7 +22,7 @@ __all__ = [
     "exact",
     "krylov",
     "least_rank",
-    "of_projection",
+    "of_rows",
     "promise_of",
     "with_signs",
 ]
@@ -80,11 +80,19 @@ def krylov(matrix: Matrix, promise: Promise, block: int, steps: int, key: Key) -
     if promise.rank is None:
         return _until(matrix, promise.rtol, key)
     space = Bidiagonalization(matrix, block, key)
+    by_gram = matrix.dtype == np.float32
     if promise.rank > 0:
         for _ in range(steps):
             if not space.grow():
                 break
-    return of_projection(matrix, space.projection, promise.rank, key)
+            if not by_gram:
+                space.project()
+    if by_gram:
+        found = _by_gram(*space.images(), promise.rank)
+        if found is not None:
+            right, s, left = found
+            return _with_error(matrix, left, s, right)
+    return _of_projection(matrix, space.project(), promise.rank, key)
 
 
 def _until(matrix: Matrix, rtol: float, key: Key) -> Triplets:
@@ -95,20 +103,20 @@ def _until(matrix: Matrix, rtol: float, key: Key) -> Triplets:
             return exact(matrix, Promise(None, rtol))
         if not space.grow():
             break
-        left = _rest(matrix, space.projection.t)
+        left = _rest(matrix, space.project().t)
         if left < _noise(matrix):
             if space.size < _GROWTH * checked:
                 continue
-            left, checked = _residual(matrix, space.projection), space.size
+            left, checked = _residual(matrix, space.project()), space.size
         if left <= target**2:
             space.grow()  # values that came last are the least exact: with more there may be fewer of them
             break
-    left = _rest(matrix, space.projection.t)
+    left = _rest(matrix, space.project().t)
     if left < _noise(matrix):
-        left = _residual(matrix, space.projection)
-    q, s, p = _svd_of_transposed(space.projection.t)
+        left = _residual(matrix, space.project())
+    q, s, p = _svd_of_transposed(space.project().t)
     rank = 0 if rtol >= 1 else least_rank(s, left, target)
-    return _factors(matrix, space.projection, (q, s, p), rank, left + _sum_of_squares(s[rank:]))
+    return _factors(matrix, space.project(), (q, s, p), rank, left + _sum_of_squares(s[rank:]))
 
 
 def exact(matrix: Dense, promise: Promise, *, smallest: bool = False) -> Triplets:
@@ -124,21 +132,52 @@ def exact(matrix: Dense, promise: Promise, *, smallest: bool = False) -> Triplet
     return Triplets(u.T[kept], values[kept], vh[kept], error)
 
 
-def of_projection(matrix: Matrix, projection: Projection, rank: int, key: Key) -> Triplets:
+def of_rows(matrix: Matrix, u: Array, rank: int, key: Key) -> Triplets:
+    """Return the factors of so many values from orthonormal rows that nearly hold the left singular vectors."""
+    images = matrix.transposed_times(u)
+    if matrix.dtype == np.float32:
+        found = _by_gram(u, images, rank)
+        if found is not None:
+            return _with_error(matrix, *found)
+    return _of_projection(matrix, projection(matrix, u, images), rank, key)
+
+
+def _by_gram(rows: Array, images: Array, rank: int) -> tuple[Array, Array, Array] | None:
+    """Return singular vectors in the span of orthonormal rows, the values, and the vectors on the side of the images.
+
+    None where squares in float64 do not tell the least of the values.
+    """
+    if not 0 < rank <= len(rows):
+        return None
+    values, vectors = np.linalg.eigh(gram(images))
+    s, p = np.sqrt(np.maximum(values[::-1][:rank], 0.0)), vectors[:, ::-1][:, :rank].T
+    if s[-1] <= _GRAM_REACHES * s[0]:
+        return None
+    others = regular_rows((p / s[:, None]).astype(images.dtype) @ images, 0.0)
+    return p.astype(rows.dtype) @ rows, s, others
+
+
+def _of_projection(matrix: Matrix, projection: Projection, rank: int, key: Key) -> Triplets:
     """Return the factors of so many values; where the matrix has fewer, zeros and vectors orthogonal to the others."""
-    parts = _svd_of_transposed(projection.t, min(rank, len(projection.t)))
-    found = min(rank, len(parts[1]))
-    factors = _factors(matrix, projection, parts, found, max(matrix.norm**2 - _sum_of_squares(parts[1][:found]), 0.0))
-    if factors.error**2 * matrix.norm**2 < _noise(matrix):
-        scaled = factors.left * factors.s.astype(matrix.dtype)[:, None]
-        error = matrix.residual(scaled, factors.right) / matrix.norm if matrix.norm else 0.0
-        factors = factors._replace(error=error)
+    v, t, u = projection
+    q, s, p = _svd_of_transposed(t)
+    found = min(rank, len(s))
+    factors = _with_error(matrix, q.T[:found].astype(u.dtype) @ u, s[:found], p[:found].astype(v.dtype) @ v)
     if found == rank:
         return factors
     left, right = (
         _completed(rows, rank, fold_in(key, _COMPLETION + i)) for i, rows in enumerate((factors[0], factors[2]))
     )
     return Triplets(left, np.concatenate([factors.s, np.zeros(rank - found)]), right, factors.error)
+
+
+def _with_error(matrix: Matrix, left: Array, s: Array, right: Array) -> Triplets:
+    """Return the factors with their error: by Pythagoras, or where that is small the residual's."""
+    rest = max(matrix.norm**2 - _sum_of_squares(s), 0.0)
+    error = math.sqrt(rest)
+    if rest < _noise(matrix):
+        error = matrix.residual(left * s.astype(matrix.dtype)[:, None], right)
+    return Triplets(left, s, right, error / matrix.norm if matrix.norm else 0.0)
 
 
 def with_signs(left: Array, right: Array) -> tuple[Array, Array]:
@@ -150,16 +189,9 @@ def with_signs(left: Array, right: Array) -> tuple[Array, Array]:
     return left * signs, right * signs
 
 
-def _svd_of_transposed(t: Array, rank: int | None = None) -> tuple[Array, Array, Array]:
-    """Return the singular value decomposition of t.T in float64, or the leading part of it."""
-    wide = t.astype(np.float64)
-    if t.dtype == np.float32 and rank is not None and len(t):
-        values, vectors = np.linalg.eigh(wide @ wide.T)  # in half the time
-        s = np.sqrt(np.maximum(values[::-1][:rank], 0.0))
-        if rank <= t.shape[1] and s[-1] > _GRAM_REACHES * s[0]:
-            p = vectors[:, ::-1][:, :rank].T
-            return ((p @ wide) / s[:, None]).T, s, p
-    q, s, p = np.linalg.svd(wide.T, full_matrices=False)
+def _svd_of_transposed(t: Array) -> tuple[Array, Array, Array]:
+    """Return the singular value decomposition of t.T in float64."""
+    q, s, p = np.linalg.svd(t.T.astype(np.float64), full_matrices=False)
     return q, s, p
 
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from sorgum._arguments.arrays import Array
+from sorgum._core import lowrank as compiled
 
-__all__ = ["gram", "orthonormal", "times_transposed"]
+__all__ = ["gram", "orthonormal", "regular_rows", "times_transposed"]
 
 _MOST_PASSES = 5
 _LEFT = 0.5  # of a unit vector, after what it has in common with the basis went away: more is no cancellation
 _NOISE = 0.1  # less than this of a unit vector was rounding
-_PANEL = 1 << 16  # elements that are widened at a time
+_EVEN = 4.0  # ||L||^2 ||L^-1||^2 / k^2 of Cholesky's factor, in Frobenius' norm: 1 of orthonormal rows
 
 
 def times_transposed(rows: Array, matrix: Array) -> Array:
@@ -44,14 +47,8 @@ def gram(rows: Array) -> Array:
     """
     if rows.dtype == np.float64:
         return rows @ rows.T
-    k, n = rows.shape
-    total = np.zeros((k, k))
-    if k == 0:  # however long
-        return total
-    step = max(1, _PANEL // max(k, 1))
-    for start in range(0, n, step):
-        wide = rows[:, start : start + step].astype(np.float64)
-        total += wide @ wide.T
+    total = np.empty((len(rows), len(rows)))
+    compiled.gram(rows, total)
     return total
 
 
@@ -80,30 +77,47 @@ def orthonormal(rows: Array, basis: Array, floor: float, recent: int | None = No
     as anything cancelled; where Cholesky's factor is too ill-conditioned, by the singular value decomposition.
     """
     k, m = len(rows), len(basis)
+    eps = float(np.finfo(rows.dtype).eps)
     c, r = np.zeros((k, m), rows.dtype), np.eye(k, dtype=rows.dtype)
-    q, first = rows, 0 if recent is None else m - recent
+    q, first, spread = rows, 0 if recent is None else m - recent, math.inf
     for attempt in range(_MOST_PASSES):
         part = basis[first:]
-        common = q @ part.T
+        common = times_transposed(q, part)
         q = q - common @ part
         c[:, first:] += r @ common
-        q, factor, regular = _orthonormalized(q, _NOISE if attempt else floor)
+        if spread <= _EVEN and _squared_norm(common) <= eps:  # they are as orthonormal as before
+            break
+        q, factor, spread = _orthonormalized(q, _NOISE if attempt else floor)
         r, first = r @ factor, 0
-        if len(q) == 0 or (attempt and regular and factor.diagonal().min() > _LEFT):
+        if len(q) == 0 or (attempt and spread < math.inf and factor.diagonal().min() > _LEFT):
             break
     return q, c, r
 
 
-def _orthonormalized(rows: Array, floor: float) -> tuple[Array, Array, bool]:
-    """Return orthonormal rows, the factor before them, and whether that is regular: Cholesky's."""
+def regular_rows(rows: Array, floor: float) -> Array:
+    """Return rows of the same span, less what is below the floor, so well-conditioned that products tell them apart."""
+    return _orthonormalized(rows, floor)[0]
+
+
+def _orthonormalized(rows: Array, floor: float) -> tuple[Array, Array, float]:
+    """Return orthonormal rows, the factor before them, and its spread if it is Cholesky's, else infinity.
+
+    q q^T is I to some units of rounding times the spread.
+    """
     squares = (rows @ rows.T).astype(np.float64)
     try:
         lower = np.linalg.cholesky(squares)
         heights = lower.diagonal()
         if len(rows) == 0 or heights.min() > max(floor, np.sqrt(np.finfo(rows.dtype).eps) * heights.max()):
-            return np.linalg.inv(lower).astype(rows.dtype) @ rows, lower.astype(rows.dtype), True
+            inverse = np.linalg.inv(lower)
+            spread = _squared_norm(lower) * _squared_norm(inverse) / max(len(rows), 1) ** 2
+            return inverse.astype(rows.dtype) @ rows, lower.astype(rows.dtype), spread
     except np.linalg.LinAlgError:
         pass
     left, s, right = np.linalg.svd(rows, full_matrices=False)
     kept = s > floor
-    return right[kept], left[:, kept] * s[kept], False
+    return right[kept], left[:, kept] * s[kept], math.inf
+
+
+def _squared_norm(matrix: Array) -> float:
+    return float(np.vdot(matrix, matrix))

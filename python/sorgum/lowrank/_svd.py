@@ -11,14 +11,14 @@ from sorgum._arguments.arrays import Array
 from sorgum._arguments.halves import wide_floats_of
 from sorgum._arguments.scalars import int_of, require_option
 from sorgum.interop.arrays import shown
-from sorgum.lowrank._bases import gram_rows, projection, range_rows, wanted_rows
+from sorgum.lowrank._bases import gram_rows, range_rows, wanted_rows
 from sorgum.lowrank._factorization import (
     Promise,
     Triplets,
     blocks_for,
     exact,
     krylov,
-    of_projection,
+    of_rows,
     promise_of,
     with_signs,
 )
@@ -193,7 +193,7 @@ def _largest(matrix: Dense, promise: Promise, method: str, more: int, iterations
     if method == "krylov" or rank is None:
         return krylov(matrix, promise, block, steps, key)
     if method == "gram":
-        return of_projection(matrix, projection(matrix, gram_rows(matrix, rank)), rank, key)
+        return of_rows(matrix, gram_rows(matrix, rank), rank, key)
     iterations = auto_iterations(rank, matrix.shape) if iterations is None else iterations
     rows = range_rows(matrix, min(rank + more, smaller), iterations, key)
-    return of_projection(matrix, projection(matrix, rows), rank, key)
+    return of_rows(matrix, rows, rank, key)
