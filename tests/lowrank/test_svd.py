@@ -208,6 +208,25 @@ def test_relative_error_of_noise() -> None:
 
 @each_dtype
 @each_method
+@pytest.mark.parametrize("shape", [(70, 70), (400, 80), (80, 400), (300, 300)])
+def test_the_error_of_rank_one(dtype: Any, method: Any, shape: tuple[int, int]) -> None:
+    """What is left is rounding alone, of which the values that LAPACK finds below the first say little."""
+    for seed in range(4):
+        rng = np.random.default_rng(seed)
+        a = np.outer(rng.standard_normal(shape[0]), rng.standard_normal(shape[1])).astype(dtype)
+        for k in (1, 2):
+            found = sg.lowrank.truncated_svd(a, k, method=method)
+            u, s, vh = (part.astype(np.longdouble) for part in found)
+            wide = a.astype(np.longdouble)
+            truth = np.sqrt(np.sum((wide - (u * s) @ vh) ** 2) / np.sum(wide**2))
+            # The residual is formed in the type of a: a rounding of u s, one of its product with vh, one of the
+            # difference, which is small, and as many of the sum, each of an element of a.
+            assert abs(found.error - float(truth)) <= (2 + k) * UNITS[dtype]
+            assert found.error < 60 * UNITS[dtype]
+
+
+@each_dtype
+@each_method
 def test_fewer_values_than_are_wanted(dtype: Any, method: Any) -> None:
     rng = np.random.default_rng(2)
     a = (rng.standard_normal((150, 3)) @ rng.standard_normal((3, 120))).astype(dtype)

@@ -127,9 +127,8 @@ def exact(matrix: Dense, promise: Promise, *, smallest: bool = False) -> Triplet
     if rank is None:
         rank = 0 if promise.rtol >= 1 else least_rank(values, 0.0, promise.rtol * matrix.norm)
     kept = slice(len(s) - 1, len(s) - 1 - rank if rank < len(s) else None, -1) if smallest else slice(0, rank)
-    rest = values[: len(s) - rank] if smallest else values[rank:]
-    error = math.sqrt(_sum_of_squares(rest)) / matrix.norm if matrix.norm else 0.0
-    return Triplets(u.T[kept], values[kept], vh[kept], error)
+    others = values[: len(s) - rank] if smallest else values[rank:]
+    return _with_error(matrix, u.T[kept], values[kept], vh[kept], _sum_of_squares(others))
 
 
 def of_rows(matrix: Matrix, u: Array, rank: int, key: Key) -> Triplets:
@@ -171,9 +170,10 @@ def _of_projection(matrix: Matrix, projection: Projection, rank: int, key: Key) 
     return Triplets(left, np.concatenate([factors.s, np.zeros(rank - found)]), right, factors.error)
 
 
-def _with_error(matrix: Matrix, left: Array, s: Array, right: Array) -> Triplets:
-    """Return the factors with their error: by Pythagoras, or where that is small the residual's."""
-    rest = max(matrix.norm**2 - _sum_of_squares(s), 0.0)
+def _with_error(matrix: Matrix, left: Array, s: Array, right: Array, rest: float | None = None) -> Triplets:
+    """Return the factors with their error: `rest` squared, by default Pythagoras', or where small the residual's."""
+    if rest is None:
+        rest = max(matrix.norm**2 - _sum_of_squares(s), 0.0)
     error = math.sqrt(rest)
     if rest < _noise(matrix):
         error = matrix.residual(left * s.astype(matrix.dtype)[:, None], right)
