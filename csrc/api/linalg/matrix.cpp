@@ -11,8 +11,13 @@ namespace sorgum::linalg {
 
 namespace {
 
-constexpr index_t kPanel = 16;              // columns
-constexpr index_t kPackedAtOnce = 1 << 16;  // elements of a task
+constexpr index_t kPanel = 16;       // columns
+constexpr index_t kPiece = 1 << 14;  // elements, about
+constexpr index_t kDepthOfPiece = 1 << 10;
+
+index_t columns_of_piece(index_t depth) {
+    return kPiece / std::min(std::max<index_t>(depth, kPanel), kDepthOfPiece) / kPanel * kPanel;
+}
 
 template <class S>
 const S* element(const Matrix& m, index_t row, index_t column) {
@@ -69,29 +74,37 @@ void PackedRows<T>::pack(const Matrix& x, index_t first, index_t rows) {
 }
 
 template <class T>
-void PackedColumns<T>::pack(const Matrix& y) {
+index_t PackedColumns<T>::begin(const Matrix& y) {
+    from_ = y;
     depth_ = y.rows;
     columns_ = y.columns;
     if (depth_ == 0 || columns_ == 0)  // 2^60 columns of no elements are no work
-        return;
+        return 0;
     memory_.reserve(saturated_product(whole_vectors(columns_), depth_));
-    with_stored<T>(y.dtype, [&](auto pair) {
+    return ceil_div(columns_, columns_of_piece(depth_)) * ceil_div(depth_, kDepthOfPiece);
+}
+
+template <class T>
+void PackedColumns<T>::pack_piece(index_t piece) {
+    const index_t cuts = ceil_div(depth_, kDepthOfPiece), step = depth_ * kPanel;
+    const Range columns = nth_range(columns_, columns_of_piece(depth_), piece / cuts);
+    const Range terms = nth_range(depth_, kDepthOfPiece, piece % cuts);
+    const index_t n = columns.end - columns.begin, depth = terms.end - terms.begin;
+    T* const to = memory_.data() + columns.begin * depth_ + terms.begin * kPanel;
+    with_stored<T>(from_.dtype, [&](auto pair) {
         using S = typename decltype(pair)::stored;
-        const bool along = y.has_rows();
-        const KernelTable& table = kernels();
-        const index_t panels = std::max<index_t>(1, kPackedAtOnce / std::max<index_t>(1, depth_ * kPanel));
-        const index_t step = depth_ * kPanel;
-        parallel_for_ranges(columns_, panels * kPanel, threads_for(saturated_product(columns_, depth_)),
-                            [&](index_t begin, index_t end, int) {
-                                const S* const from = element<S>(y, 0, begin);
-                                T* const to = memory_.data() + begin * depth_;
-                                if (along)
-                                    linalg_pack(table, pair)(from, y.row_stride, depth_, end - begin, to, kPanel, step);
-                                else
-                                    linalg_pack_transposed(table, pair)(from, y.column_stride, end - begin, depth_, to,
-                                                                        kPanel, step);
-                            });
+        const S* const from = element<S>(from_, terms.begin, columns.begin);
+        if (from_.has_rows())
+            linalg_pack(kernels(), pair)(from, from_.row_stride, depth, n, to, kPanel, step);
+        else
+            linalg_pack_transposed(kernels(), pair)(from, from_.column_stride, n, depth, to, kPanel, step);
     });
+}
+
+template <class T>
+void PackedColumns<T>::pack(const Matrix& y) {
+    const index_t pieces = begin(y);
+    parallel_for(pieces, threads_for(saturated_product(columns_, depth_)), [&](index_t i, int) { pack_piece(i); });
 }
 
 index_t sums_for(index_t depth) {

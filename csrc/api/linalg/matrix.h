@@ -57,6 +57,10 @@ template <class T>
 class PackedColumns {
 public:
     void pack(const Matrix& y);
+    // The same in pieces, for whoever packs several operands at once: makes room, and returns how many pieces there
+    // are.
+    index_t begin(const Matrix& y);
+    void pack_piece(index_t piece);
     // The panels from the one that begins with this column on.
     const T* panels(index_t column) const { return memory_.data() + column * depth_; }
     index_t depth() const { return depth_; }
@@ -64,6 +68,7 @@ public:
 
 private:
     AlignedArray<T> memory_;
+    Matrix from_ = {};
     index_t depth_ = 0, columns_ = 0;
 };
 

@@ -15,9 +15,16 @@ using linalg::Matrix;
 
 template <class T>
 void PackedAdapter<T>::pack(const Factors& factors, double factor) {
-    down.pack(factors.a.transposed());
-    up.pack(factors.b.transposed());
     scale = static_cast<T>(factor);
+    const index_t pieces = down.begin(factors.a.transposed()), all = pieces + up.begin(factors.b.transposed());
+    const index_t elements =
+        saturated_product(factors.rank(), factors.a.columns) + saturated_product(factors.rank(), factors.b.rows);
+    parallel_for(all, threads_for(elements), [&](index_t i, int) {
+        if (i < pieces)
+            down.pack_piece(i);
+        else
+            up.pack_piece(i - pieces);
+    });
 }
 
 Matrix checked_rows(const char* function, const ArrayView& x, const std::optional<ArrayView>& base,
