@@ -87,7 +87,7 @@ struct PlainChains {
           before(walk.before) {}
 
     SORGUM_INLINE void sweep_one(const Blocks<T>& a, const Step<T>& step, const T* b, T* x, Pending<T>& pending) {
-        fetch_plain(a, b, x, block + ahead, slots, far);
+        fetch_plain<backward>(a, b, x, block + ahead, slots, far);
         if (step.change != nullptr)
             fetch_lines(a.diagonal, (block + ahead) * kBlock, 1);
         vec<T> old;
