@@ -74,7 +74,9 @@ def color_of(x: tuple[int, ...], shape: tuple[int, ...], boundary: Any, box: boo
     return number
 
 
-def exact(u: Any, f: Any, c: Any, omega: float, boundary: Any, mask: Any = None, fixed: Any = None) -> Any:
+def exact(
+    u: Any, f: Any, c: Any, omega: float, boundary: Any, mask: Any = None, fixed: Any = None, in_turn: bool = False
+) -> Any:
     """Return a sweep in rational numbers, rounded where the kernel rounds."""
     box = c.shape[0] == 3**u.ndim
     rounded = exact_sweeps.Rounded(u.dtype)
@@ -82,18 +84,22 @@ def exact(u: Any, f: Any, c: Any, omega: float, boundary: Any, mask: Any = None,
     grid = reference._stencil._Grid(u.copy(), f, c, mask, fixed, boundary)
     now, right, factors = number(u), number(grid.f), number(grid.c)
     w = Fraction(float(u.dtype.type(omega)))
-    for x in sorted(grid.unknowns(), key=lambda x: color_of(x, u.shape, boundary, box)):
-        s, d = Fraction(0), factors[(len(grid.offsets) // 2, *x)]
+    for x in sorted(grid.unknowns(), key=lambda x: 0 if in_turn else color_of(x, u.shape, boundary, box)):
+        s, d, last = Fraction(0), factors[(len(grid.offsets) // 2, *x)], None
         for i, k in enumerate(grid.offsets):
             to = grid.neighbour(x, k)
             if not any(k):
                 continue
             if to is None:
                 d = rounded(d + factors[(i, *x)])
+            elif in_turn and not any(k[:-1]) and k[-1] == -1:
+                last = factors[(i, *x)], to
             else:
                 s = rounded.fma(factors[(i, *x)], now[to], s)
         factor = rounded(w * rounded(1 / d))
         now[x] = rounded.fma(factor, rounded(right[x] - s), rounded(rounded(1 - w) * now[x]))
+        if last is not None:
+            now[x] = rounded.fma(rounded(-w * rounded(last[0] * rounded(1 / d))), now[last[1]], now[x])
     return np.array([float(v) if v is not None else np.nan for v in now.ravel()], u.dtype).reshape(u.shape)
 
 
@@ -171,6 +177,71 @@ def test_many_sweeps_at_once_are_as_many_single_ones(
                 for sweeps in parts:
                     stencil.sweep(got, f, 1.3, sweeps)
                 assert got.tobytes() == want.tobytes()
+
+
+@each_dtype
+@pytest.mark.parametrize("boundary", BOUNDARIES, ids=str)
+def test_one_point_after_the_other(boundary: Any, dtype: Any) -> None:
+    for shape, counts in (((2, 2), (5,)), ((1, 8), (5,)), ((7, 9), (5, 9)), ((4, 35), (5, 9)), ((3, 4, 19), (7, 27))):
+        if any(n == 1 and is_periodic(boundary, axis) for axis, n in enumerate(shape) if len(shape) == 2):
+            continue
+        sides = boundary if isinstance(boundary, str) or len(shape) == 2 else ("neumann", *boundary)
+        u, f = field(shape, dtype), field(shape, dtype, 1)
+        mask, fixed = field(shape, np.float64, 3) > 2, field(shape, np.float64, 4) > 2
+        for count, variable, holes in itertools.product(counts, (False, True), (None, mask)):
+            c = coefficients(shape, dtype, variable, count)
+            options: dict[str, Any] = {"mask": holes, "fixed": None if holes is None else fixed}
+            got = relaxed(u, f, c, omega=1.2, boundary=sides, order="lexicographic", **options)
+            assert got.tobytes() == exact(u, f, c, 1.2, sides, in_turn=True, **options).tobytes()
+            if holes is not None:
+                u2, f2 = np.where(mask, np.nan, u), np.where(mask, np.nan, f)
+                again = relaxed(u2, f2, c, omega=1.2, boundary=sides, order="lexicographic", **options)
+                assert again[~mask].tobytes() == got[~mask].tobytes()
+
+
+@each_dtype
+def test_many_sweeps_in_turn_are_as_many_single_ones(dtype: Any, threads: Any) -> None:
+    for shape, boundary in itertools.product(
+        ((300, 70), (9, 6002), (20, 30, 40), (2, 3, 70)), ("dirichlet", "neumann", "periodic")
+    ):
+        u, f = field(shape, dtype), field(shape, dtype, 1)
+        mask = field(shape, np.float64, 3) > 3
+        for count, holes in itertools.product((2 * len(shape) + 1, 3 ** len(shape)), (None, mask)):
+            c, sides = coefficients(shape, dtype, False, count), [(boundary, boundary)] * len(shape)
+            stencil = _core.sor.Stencil(c, shape, sides, holes, None, "lexicographic")
+            want, norms = u.copy(), np.zeros(5)
+            stencil.sweep(want, f, 1.3, 5, None, None, norms)
+            for number, parts in itertools.product((1, 2, 7), ((5,), (1, 4))):
+                threads(number)
+                got = u.copy()
+                for sweeps in parts:
+                    stencil.sweep(got, f, 1.3, sweeps)
+                assert got.tobytes() == want.tobytes()
+            want = u.copy()
+            sg.set_num_threads(1)
+            for k in range(5):
+                before = want.copy()
+                stencil.sweep(want, f, 1.3, 1)
+                own = np.zeros(shape, dtype)
+                stencil.diagonal(own)
+                change = own.astype(np.float64) * (want.astype(np.float64) - before)
+                assert abs(norms[k] - np.linalg.norm(change) / 1.3) <= 1e-5 * norms[k]
+
+
+@pytest.mark.parametrize("boundary", BOUNDARIES, ids=str)
+def test_sweeps_in_turn_are_those_of_the_reference(boundary: Any) -> None:
+    """With the bound of `test_many_sweeps_are_those_of_the_reference`."""
+    shape = (12, 18)
+    u, f, c = field(shape, np.float64), field(shape, np.float64, 1), coefficients(shape, np.float64, True)
+    options: dict[str, Any] = {"boundary": boundary, "omega": 1.1, "sweeps": 20, "bounds": (-2.0, 3.0)}
+    want = reference.sor_stencil(u, f, c, order="lexicographic", **options)
+    other = reference.sor_stencil(u, f, c, **options)
+    got = relaxed(u, f, c, order="lexicographic", **options)
+    tolerance = 20 * 9 * 2.0**-53 * 1.1 * 3 * np.abs(f).max()
+    one = {"boundary": boundary, "omega": 1.1, "sweeps": 1}
+    assert np.abs(other - u).max() > 1e6 * tolerance
+    assert np.abs(relaxed(u, f, c, **one) - relaxed(u, f, c, order="lexicographic", **one)).max() > 1e6 * tolerance
+    assert np.abs(got - want).max() <= tolerance
 
 
 @each_dtype
@@ -320,6 +391,11 @@ def test_grids_without_unknowns() -> None:
         c = FIVE if len(shape) == 2 else SEVEN
         sg.sor.sor_stencil(u, 1.0, c, omega=1.5, sweeps=3)
         assert (u == 3).all()
+        sg.sor.sor_stencil(u, 1.0, c, omega=1.5, sweeps=2**62)  # at once
+        assert (u == 3).all()
+    held = np.ones((6, 6), bool)
+    sg.sor.sor_stencil(np.zeros((6, 6)), 1.0, FIVE, fixed=held, boundary="neumann", sweeps=2**62)
+    sg.sor.sor_stencil(np.zeros((6, 6)), 1.0, FIVE, mask=held, boundary="neumann", sweeps=2**62, order="lexicographic")
     u = np.full((6, 6), np.nan)
     sg.sor.sor_stencil(u, np.full((6, 6), np.nan), FIVE, mask=np.ones((6, 6), bool), boundary="periodic")
     assert np.isnan(u).all()

@@ -50,6 +50,17 @@ def test_the_residual_is_what_was_asked_for(boundary: Any, omega: Any, dtype: An
     assert solved(u, f, boundary=boundary, omega=omega, rtol=rtol)[0].tobytes() == got.tobytes()
 
 
+@each_omega
+@pytest.mark.parametrize("count", [5, 9])
+def test_one_point_after_the_other(omega: Any, count: int) -> None:
+    u, f = field((24, 30), np.float64), field((24, 30), np.float64, 1)
+    c = FIVE if count == 5 else np.array([1.0, 4, 1, 4, -20, 4, 1, 4, 1])
+    got, info = solved(u, f, c, omega=omega, rtol=1e-6, order="lexicographic")
+    assert info == 0
+    assert relative_residual(got, f, c) <= 1e-6 * (1 + 1e-10)
+    assert relative_residual(u, f, c) > 1e-4
+
+
 def test_a_known_solution_with_a_mask_a_conductor_and_their_nan() -> None:
     """u = x y has no residual. Around the land, through whose sides nothing may flow, points are fixed."""
     shape = (20, 26)

@@ -71,6 +71,13 @@ GridShape grid_of(const StencilArguments& given) {
 // Throws where two colors are not enough and no more are wanted.
 template <class T>
 void take_colors(StencilOrder order, StencilData<T>& data) {
+    data.in_turn = order == StencilOrder::lexicographic;
+    data.previous = -1;
+    for (std::size_t k = 0; k < data.offsets.size(); ++k)
+        if (const int* step = data.offsets[k].step; step[0] == 0 && step[1] == 0 && step[2] == -1)
+            data.previous = static_cast<index_t>(k);
+    if (data.in_turn)
+        return;
     bool box = false, along[3] = {};
     for (const Offset& offset : data.offsets) {
         int axes = 0;
@@ -245,7 +252,9 @@ StencilOrder stencil_order_of(const std::string& name) {
         return StencilOrder::red_black;
     if (name == "multicolor")
         return StencilOrder::multicolor;
-    refuse("order must be 'red_black' or 'multicolor', got '" + name + "'");
+    if (name == "lexicographic")
+        return StencilOrder::lexicographic;
+    refuse("order must be 'red_black', 'multicolor' or 'lexicographic', got '" + name + "'");
 }
 
 Stencil::Stencil(const StencilArguments& given) : shape_(given.shape) {

@@ -36,7 +36,9 @@ StencilOrder stencil_order_of(const std::string& name);
 template <class T>
 struct StencilData {
     GridShape grid;
-    Coloring coloring;
+    Coloring coloring;  // of one color where points are relaxed in turn
+    bool in_turn;
+    index_t previous;                // which of `offsets` is that of the point before, or -1
     std::vector<Offset> offsets;     // of the neighbours that any point has
     std::vector<const T*> variable;  // of each, or null
     std::vector<T> constant;         // of each

@@ -13,7 +13,7 @@ namespace sorgum::sor {
 // What lies beyond a side. Dirichlet: nothing; the outermost points themselves are given.
 enum class Side { dirichlet, neumann, periodic };
 
-enum class StencilOrder { red_black, multicolor };
+enum class StencilOrder { red_black, multicolor, lexicographic };
 
 struct Offset {
     int step[3];  // along planes, rows, columns: -1, 0 or 1

@@ -19,7 +19,10 @@ template <class T>
 class Passes {
 public:
     Passes(const StencilData<T>& data, const StencilVectors<T>& vectors)
-        : grid_(data.grid), coloring_(data.coloring), rows_(data, vectors) {}
+        : grid_(data.grid),
+          coloring_(data.coloring),
+          rows_(data, vectors),
+          kernel_(data.in_turn ? sor_stencil_in_turn(kernels(), T()) : sor_stencil_sweep(kernels(), T())) {}
 
     // Rows [first, last) of those that are not given, of one color.
     void relax_rows(index_t first, index_t last, int color, SquaresScratch* scratch) const {
@@ -86,7 +89,7 @@ private:
     const GridShape& grid_;
     const Coloring& coloring_;
     RowMaker<T> rows_;
-    stencil_sweep_fn<T>* kernel_ = sor_stencil_sweep(kernels(), T());
+    stencil_sweep_fn<T>* kernel_;
 };
 
 }  // namespace
@@ -96,8 +99,10 @@ void relax(const StencilData<T>& data, const StencilVectors<T>& vectors, index_t
     const GridShape& grid = data.grid;
     const Passes<T> passes(data, vectors);
     const Wavefronts<T, Passes<T>> wavefronts(data, vectors, passes);
-    const index_t rows = grid.rows(), step = rows_at_once(grid);
-    if (rows == 0) {
+    const index_t rows = grid.rows(), step = data.in_turn ? std::max<index_t>(rows, 1) : rows_at_once(grid);
+    const bool any = !data.has_active || std::any_of(data.active.data(), data.active.data() + grid.points(),
+                                                     [](unsigned char active) { return active != 0; });
+    if (rows == 0 || !any) {
         std::fill_n(norms, norms == nullptr ? 0 : sweeps, 0.0);
         return;
     }
@@ -106,9 +111,11 @@ void relax(const StencilData<T>& data, const StencilVectors<T>& vectors, index_t
     std::exception_ptr stopped;
     for (index_t k = 0; k < sweeps;) {
         poll();
-        const index_t at_once = norms == nullptr ? wavefronts.at_once(sweeps - k, threads) : 0;
+        // Of points that are relaxed in turn, a thread can make no less than a sweep.
+        const int at_work = data.in_turn ? static_cast<int>(std::min<index_t>(threads, sweeps - k)) : threads;
+        const index_t at_once = norms == nullptr ? wavefronts.at_once(sweeps - k, at_work) : 0;
         if (at_once > 0) {
-            wavefronts.relax(at_once, threads, stopped);
+            wavefronts.relax(at_once, at_work, stopped);
             k += at_once;
         } else {
             std::vector<SquaresScratch> scratch = scratch_for(norms == nullptr ? 0 : threads);

@@ -50,6 +50,7 @@ public:
             StencilRow<T> row = {};
             row.terms = term;
             row.count = static_cast<index_t>(terms);
+            row.previous = data_.previous;
             row.u = vectors_.u + at;
             row.f = vectors_.f + at;
             row.active = data_.has_active ? data_.active.data() + at : nullptr;

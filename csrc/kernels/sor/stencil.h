@@ -1,6 +1,7 @@
 // Equations of points of a grid and their neighbours, a row of points at a time.
 //
 // computes  stencil_sweep: a step of successive over-relaxation in those points of a row that are of one color
+//           stencil_in_turn: the same in all points, one after the other
 //           stencil_residual: r[i] = f[i] - (diagonal u[i] + sum of c_k u[i + k]) over neighbours k, in float64
 //           stencil_diagonal: the coefficient of a point itself, with those of neighbours that are not there
 // source    Young 1971, "Iterative Solution of Large Linear Systems", chapter 5; deviation: all points of a row are
@@ -8,7 +9,8 @@
 // shapes    a row of points that lie side by side, and what belongs to each at the same distance from the first; arrays
 //           of bytes can be read 15 elements further; u of a row overlaps nothing but u of its own neighbours
 // order     s = fma(c_k, u[i + k], s) from +0 over the neighbours that are there, in their order;
-//           u[i] = fma(omega inverse, f[i] - s, (1 - omega) u[i]). Residual: s over the neighbours, then
+//           u[i] = fma(omega inverse, f[i] - s, (1 - omega) u[i]). In turn, the point before is left out of s, and
+//           fma(-omega (c inverse), u[i - 1], u[i]) takes the place of u[i] where it is there. Residual: s over the neighbours, then
 //           s = fma(diagonal, u[i], s); f[i] - s. Diagonal: the coefficients of neighbours that are not there are added
 //           one by one
 // bound     (m + 5) u (omega (|f| + sum |c_k u|) / |diagonal| + |1 - omega| |u|), m neighbours: docs/numerics/sor.md
@@ -34,7 +36,8 @@ struct StencilTerm {
 template <class T>
 struct StencilRow {
     const StencilTerm<T>* terms;
-    index_t count;  // of terms
+    index_t count;     // of terms
+    index_t previous;  // the term of the point before; -1 if it is none
     T* u;
     const T* f;
     const T *diagonal, *inverse;  // of it; null: `constant_diagonal` and `constant_inverse`
@@ -49,6 +52,8 @@ struct StencilRow {
 
 template <class T>
 using stencil_sweep_fn = void(const StencilRow<T>& row);
+template <class T>
+using stencil_in_turn_fn = void(const StencilRow<T>& row);
 template <class T>
 using stencil_residual_fn = void(const StencilRow<T>& row, double* r);
 template <class T>

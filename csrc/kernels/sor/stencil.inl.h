@@ -32,10 +32,10 @@ struct RowTerms {
     vec<T> constant[most];
     index_t count = 0;
 
-    SORGUM_INLINE explicit RowTerms(const StencilRow<T>& row) {
+    SORGUM_INLINE explicit RowTerms(const StencilRow<T>& row, index_t without = -1) {
         for (index_t k = 0; k < row.count; ++k) {
             const StencilTerm<T>& term = row.terms[k];
-            if (term.u == nullptr)
+            if (term.u == nullptr || k == without)
                 continue;
             u[count] = term.u;
             c[count] = term.c;
@@ -145,6 +145,69 @@ void stencil_sweep_kernel(const StencilRow<T>& row) {
     if (row.count == 8 && !variable)  // nine of a plane
         return relax_row<8, false, false>(row);
     return relax_row<0, true, false>(row);
+}
+
+// known: the number of terms without the point before, 0 if it is any; plain: coefficients are everyone's, and there
+// are neither masks nor bounds.
+template <int known, bool plain, class T>
+SORGUM_INLINE void relax_in_turn(const StencilRow<T>& row) {
+    using V = vec<T>;
+    const RowTerms<known == 0 ? kMostNeighbours : known, T> terms(row, row.previous);
+    const StencilTerm<T> none = {nullptr, nullptr, nullptr, T(0)};
+    const StencilTerm<T>& left = row.previous >= 0 ? row.terms[row.previous] : none;
+    const V omega = splat<V>(row.omega), rest = splat<V>(T(1) - row.omega), minus = splat<V>(-row.omega);
+    const V constant_inverse = splat<V>(row.constant_inverse), constant = splat<V>(left.constant);
+    const T everyones = -row.omega * (left.constant * row.constant_inverse);
+    T* const u = row.u;
+    T last = left.u != nullptr ? *left.u : T(0);
+    const auto block = [&](index_t i, index_t n, auto at) SORGUM_LAMBDA {
+        T before[kLanes], y[kLanes], factor[kLanes];
+        const V old = at(u + i), s = sum_neighbours<known, !plain, !plain>(terms, i, at);
+        const V inverse = !plain && row.inverse != nullptr ? at(row.inverse + i) : constant_inverse;
+        store(y, fma(omega * inverse, at(row.f + i) - s, rest * old));
+        if (plain) {
+            for (index_t k = 0; k < n; ++k)
+                u[i + k] = last = fma(everyones, last, y[k]);
+            return;
+        }
+        store(before, old);
+        store(factor, minus * ((left.c != nullptr ? at(left.c + i) : constant) * inverse));
+        for (index_t k = 0; k < n; ++k) {
+            T now = y[k];
+            if (left.u != nullptr && (left.there == nullptr || left.there[i + k] != 0))
+                now = fma(factor[k], last, now);
+            if (row.lower != nullptr)
+                now = max(row.lower[i + k], now);
+            if (row.upper != nullptr)
+                now = min(row.upper[i + k], now);
+            if (row.active != nullptr && row.active[i + k] == 0)
+                now = before[k];
+            if (row.change != nullptr) {
+                const T own = row.diagonal != nullptr ? row.diagonal[i + k] : row.constant_diagonal;
+                const T change = row.active != nullptr && row.active[i + k] == 0 ? T(0) : now - before[k];
+                row.change[i + k] = static_cast<double>(own) * static_cast<double>(change);
+            }
+            u[i + k] = last = now;
+        }
+    };
+    index_t i = 0;
+    for (; i + kLanes <= row.points; i += kLanes)
+        block(i, kLanes, WholeVector());
+    if (i < row.points)
+        block(i, row.points - i, FirstLanes{row.points - i});
+}
+
+template <class T>
+void stencil_in_turn_kernel(const StencilRow<T>& row) {
+    bool variable = false;
+    if (is_general(row, variable) || variable || row.previous < 0)
+        relax_in_turn<0, false>(row);
+    else if (row.count == 4)  // five points of a plane
+        relax_in_turn<3, true>(row);
+    else if (row.count == 6)  // seven of a room
+        relax_in_turn<5, true>(row);
+    else
+        relax_in_turn<0, true>(row);
 }
 
 SORGUM_INLINE f64x16 wide_at(const double* p, index_t n) { return n >= kLanes ? load(p) : load_first(p, n, 0.0); }

@@ -157,6 +157,10 @@ def on_grids(shapes: tuple[tuple[int, ...], ...], dtype: np.dtype[Any]) -> Itera
             u = logits(n, dtype, seed=1).reshape(shape)
             sor.sor_stencil(u, f, box, boundary=boundary, omega=0.9, sweeps=3, order="multicolor")
             yield u
+        for c in (constant, variable, box):
+            u = logits(n, dtype, seed=1).reshape(shape)
+            sor.sor_stencil(u, f, c, mask=mask, boundary="neumann", omega=0.9, sweeps=3, order="lexicographic")
+            yield u
 
 
 def outputs(function: str, dtype: np.dtype[Any]) -> Iterator[Array]:

@@ -68,10 +68,11 @@ def sor_stencil(
         solving, as in `sor`, and need `rtol`.
     sweeps : int, optional
         How many, 1 by default. With `rtol`, the most; by default min(max(10 n, 1000), 100000), n the longest axis.
-    order : {"red_black", "multicolor"}, default "red_black"
+    order : {"red_black", "multicolor", "lexicographic"}, default "red_black"
         "red_black": first all points whose indices have an even sum are relaxed, then the others. Diagonal neighbours,
         as of 9 and 27 points, and a periodic axis of an odd number of points need more than two colors. "multicolor":
-        as many as are needed, from two to 27.
+        as many as are needed, from two to 27. "lexicographic": one point after the other, along the last axis first, as
+        loops without colors do it.
     bounds : pair of array_like, optional
         Arrays of the shape of `u` or numbers, or None, that no relaxed point falls below or exceeds, as for obstacles.
         Where the lower one is above the upper one, the upper one holds.
@@ -97,10 +98,12 @@ def sor_stencil(
 
     Notes
     -----
-    A point becomes (1 - omega) u + (omega / d) (f - sum of c_k u[x + k] over the neighbours that are there), where d is
-    c_0 and the coefficients of those that are not. The sum is one chain of fused multiply-adds in the order of the
-    offsets; constant coefficients that are 0 are left out. The error is at most (m + 5) u (omega (|f| + sum |c_k u|) /
-    |d| + |1 - omega| |u|) with u = 2^-53 (float32: 2^-24) and m neighbours; docs/numerics/sor.md has the arithmetic.
+    A point becomes (1 - omega) u + (omega / d) (f - sum of c_k u[x + k] over the neighbours that are there), where
+    d is c_0 and the coefficients of those that are not. The sum is one chain of fused multiply-adds in the order of
+    the offsets; constant coefficients that are 0 are left out. In lexicographic order the term of the point before
+    along the last axis comes after all else, as fma(-omega (c_k / d), u[x + k], ...). The error is at most (m + 5)
+    u (omega (|f| + sum |c_k u|) / |d| + |1 - omega| |u|) with u = 2^-53 (float32: 2^-24) and m neighbours;
+    docs/numerics/sor.md has the arithmetic.
     Several sweeps are made in one pass over memory where that is faster, with the bits of as many single ones: ask for
     all that you want at once. An interrupt (Ctrl-C) is heeded between sweeps, so that `u` always has whole ones. Tier:
     bitwise.
@@ -149,7 +152,7 @@ def sor_stencil(
     with np.errstate(all="ignore"):
         c = contiguous(c.astype(dtype, copy=False))
     absent, given = _mask("mask", mask), _mask("fixed", fixed)
-    require_option(_NAME, "order", order, "red_black", "multicolor")
+    require_option(_NAME, "order", order, "red_black", "multicolor", "lexicographic")
     factor = omega_of(_NAME, omega, dtype)
     wanted = None if rtol is None else tolerance_of(_NAME, "rtol", rtol)
     if isinstance(factor, str) and wanted is None:

@@ -94,7 +94,7 @@ def solved(dtype: np.dtype[Any]) -> Iterator[Array]:
             yield sor.Relaxation(a, order=order).precondition(b, 1.4)
 
 
-def on_grids(dtype: np.dtype[Any]) -> Iterator[Array]:
+def on_grids(dtype: np.dtype[Any], order: str = "red_black") -> Iterator[Array]:
     """Rows shorter and longer than a vector, with all that a point may have; values of any encodings."""
     for shape in ((2, 3), (5, 18), (6, 34), (20, 300), (3, 4, 17), (4, 6, 40)):
         k = 2 * len(shape) + 1
@@ -109,14 +109,20 @@ def on_grids(dtype: np.dtype[Any]) -> Iterator[Array]:
                     sides = [*[("neumann", "neumann")] * (len(shape) - 2), *[(boundary, boundary)] * 2]
                     for start, right in ((u, f), (far, f), (u, far)):
                         there, pair = start.copy(), tuple(sides)
-                        sor.sor_stencil(there, right, c, mask=mask, bounds=bounds, boundary=pair, omega=1.3, sweeps=2)
+                        options: dict[str, Any] = {"mask": mask, "bounds": bounds, "boundary": pair, "order": order}
+                        sor.sor_stencil(there, right, c, omega=1.3, sweeps=2, **options)
                         yield np.where(np.isnan(there), dtype.type(np.nan), there)
-                    stencil, norms = compiled.Stencil(c, shape, sides, mask, None, "red_black"), np.zeros(2)
+                    stencil, norms = compiled.Stencil(c, shape, sides, mask, None, order), np.zeros(2)
                     out = np.zeros(shape)
                     yield np.float64(stencil.residual(u, f, out))
                     yield out
                     stencil.sweep(u.copy(), f, 1.3, 2, None, None, norms)
                     yield norms
+
+
+def in_turn(dtype: np.dtype[Any]) -> Iterator[Array]:
+    """The same grids, point after point."""
+    yield from on_grids(dtype, "lexicographic")
 
 
 def some_vectors(n: int, dtype: np.dtype[Any]) -> tuple[Array, Array, Array]:
@@ -170,6 +176,7 @@ CASES: dict[str, Callable[..., Iterator[Array]]] = {
     "squares_merge": residual_norm,
     "squares_total": residual_norm,
     "stencil_diagonal": on_grids,
+    "stencil_in_turn": in_turn,
     "stencil_residual": on_grids,
     "stencil_sweep": on_grids,
 }

@@ -71,13 +71,14 @@ def sor_stencil(
     omega: float = 1.0,
     sweeps: int = 1,
     bounds: tuple[Any, Any] | None = None,
+    order: str = "red_black",
     dtype: npt.DTypeLike = np.float64,
 ) -> _Array:
-    """Relax the equations sum_k c_k u[x + k] = f, first the points of an even sum of indices, then the others.
+    """Relax the equations sum_k c_k u[x + k] = f: first the points of an even sum of indices, or all in turn.
 
     Parameters
     ----------
-    u, f, coefficients, mask, fixed, boundary, omega, sweeps, bounds : optional but the first three
+    u, f, coefficients, mask, fixed, boundary, omega, sweeps, bounds, order : optional but the first three
         As `sorgum.sor.sor_stencil` takes them; `u` is not changed.
     dtype : dtype, optional
         The type to compute in.
@@ -98,7 +99,8 @@ def sor_stencil(
     low, high = (-np.inf, np.inf) if bounds is None else bounds
     low = np.broadcast_to(-np.inf if low is None else low, values.shape)
     high = np.broadcast_to(np.inf if high is None else high, values.shape)
-    unknowns = sorted(grid.unknowns(), key=lambda x: (sum(x) % 2, x))
+    colored = order == "red_black"
+    unknowns = sorted(grid.unknowns(), key=lambda x: (colored and sum(x) % 2, x))
     for _ in range(sweeps):
         for x in unknowns:
             total, own = grid.row(x)
