@@ -10,9 +10,9 @@
 //           of bytes can be read 15 elements further; u of a row overlaps nothing but u of its own neighbours
 // order     s = fma(c_k, u[i + k], s) from +0 over the neighbours that are there, in their order;
 //           u[i] = fma(omega inverse, f[i] - s, (1 - omega) u[i]). In turn, the point before is left out of s, and
-//           fma(-omega (c inverse), u[i - 1], u[i]) takes the place of u[i] where it is there. Residual: s over the neighbours, then
-//           s = fma(diagonal, u[i], s); f[i] - s. Diagonal: the coefficients of neighbours that are not there are added
-//           one by one
+//           fma(-omega (c inverse), u[i - 1], u[i]) takes the place of u[i] where it is there. Residual: s over the
+//           neighbours, then s = fma(diagonal, u[i], s); f[i] - s. Diagonal: the coefficients of neighbours that are
+//           not there are added one by one
 // bound     (m + 5) u (omega (|f| + sum |c_k u|) / |diagonal| + |1 - omega| |u|), m neighbours: docs/numerics/sor.md
 // special   as IEEE 754 has it; a neighbour that is not there leaves the sum as it is, whatever lies in its place
 // cost      per point and neighbour an element of u, mostly from cache; an element of f, one of u, which is written,
