@@ -20,14 +20,12 @@ import numpy.typing as npt
 
 from sorgum import _core
 from sorgum.interop import bfloat16, cuda, dlpack, torch
-from sorgum.interop.arrays import kind_of
 from sorgum.interop.refusals import refusal
+from sorgum.interop.views import view_of
 
 __all__ = ["OnDevices", "open_to_libraries", "translate"]
 
-_ON_CPU = {dlpack.CPU, dlpack.CUDA_HOST, dlpack.ROCM_HOST}
 _NO_ARRAYS = frozenset((type(None), bool, int, float, str))
-_ON_CUDA = {dlpack.CUDA, dlpack.CUDA_MANAGED}
 
 
 class OnDevices(NamedTuple):
@@ -230,7 +228,7 @@ def _view_of(function: _core.Function, argument: str, value: Any, seen: _Seen) -
         if isinstance(value, tuple) and hasattr(value, "_fields"):
             return type(value)(*(_view_of(function, argument, item, seen) for item in value))
         if hasattr(type(value), "__dlpack__"):
-            view = _view(function, argument, value)
+            view = view_of(f"{function.known_as}: {argument}", value)
         elif cuda.is_cuda_array(value):
             view = None
         else:
@@ -254,51 +252,6 @@ def _given_back(result: Any, home: Callable[[npt.NDArray[Any]], Any], originals:
     if not is_array or (result.dtype.names and result.dtype != bfloat16.bits):
         return result
     return home(np.asarray(result))
-
-
-def _view(function: _core.Function, argument: str, value: Any) -> npt.NDArray[Any] | None:
-    """Return an array of another library as one of NumPy over the same memory; None for one on a CUDA device."""
-    is_tensor, owner = torch.is_tensor(value), f"{function.known_as}: {argument}"
-    if is_tensor:
-        torch.refuse_without_numbers(owner, value)
-    if not (is_tensor and value.is_cpu) and not _is_on_cpu(owner, value):  # the first is known in a tenth of the time
-        return None
-    capsule = _asked(owner, value, _capsule_of)
-    view = dlpack.array_of(capsule, owner, writable=is_tensor)  # JAX's, which is constant, does not tell either
-    if view is None:
-        raise TypeError(f"{owner} must have a type of NumPy or bfloat16, got {dlpack.read(capsule).dtype}")
-    return view
-
-
-def _capsule_of(value: Any) -> Any:
-    try:
-        return value.__dlpack__(max_version=(1, 0))
-    except TypeError:  # a producer of unversioned capsules; or its own error, which it raises again
-        return value.__dlpack__()
-
-
-def _asked(owner: str, value: Any, question: Callable[[Any], Any]) -> Any:
-    """Return what an array of another library answers, which may refuse for reasons of its own."""
-    try:
-        return question(value)
-    except MemoryError:
-        raise
-    except Exception as error:
-        reason = str(error).partition("\n")[0]
-        rule = "must be an array that DLPack can hand over"
-        raise TypeError(f"{owner} {rule}, got {kind_of(value)}: {reason}") from error
-
-
-def _is_on_cpu(owner: str, value: Any) -> bool:
-    """Return whether an array is on the CPU; else it is on a CUDA device."""
-    if not hasattr(type(value), "__dlpack_device__"):  # JAX's, within a transformation such as jax.jit
-        raise TypeError(
-            f"{owner} must have __dlpack_device__, as arrays that are traced have not, got {type(value).__name__}"
-        )
-    device = int(_asked(owner, value, lambda array: array.__dlpack_device__())[0])
-    if device in _ON_CPU or device in _ON_CUDA:
-        return device in _ON_CPU
-    raise TypeError(f"{owner} must be on the CPU or a CUDA device, got an array on device {device} of DLPack")
 
 
 def _at_numpy(array: npt.NDArray[Any]) -> Any:
