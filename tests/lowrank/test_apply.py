@@ -79,6 +79,20 @@ def test_a_row_alone_has_the_bits_of_the_row_in_a_batch(name: str, isa: str, thr
         assert same(sg.lowrank.apply(x[some], a, b, scale=0.5, base=base[some]), batch[some])
 
 
+@each_dtype
+@pytest.mark.parametrize("rows", [71, 72, 73, 96, 97, 130])
+def test_where_tasks_end(name: str, rows: int, threads: Callable[[int], None]) -> None:
+    """The last rows go in smaller tasks than those before; factors are packed in pieces of 1024 terms."""
+    dtype = DTYPES[name]
+    a, b = adapter(1100, 2100, 19, dtype)
+    x = numbers((rows, 2100), dtype)
+    threads(3)
+    batch = sg.lowrank.apply(x, a, b, scale=0.5)
+    threads(1)
+    for i in (0, 23, 24, rows - 49, rows - 48, rows - 25, rows - 13, rows - 12, rows - 1):
+        assert same(sg.lowrank.apply(x[i : i + 1], a, b, scale=0.5), batch[i : i + 1])
+
+
 @pytest.mark.sanitize
 @each_dtype
 def test_layouts(name: str) -> None:

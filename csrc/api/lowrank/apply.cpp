@@ -1,6 +1,8 @@
 #include <algorithm>
 
+#include <algorithm>
 #include "api/call/extent.h"
+
 #include "api/call/stored.h"
 #include "api/lowrank/rows.h"
 #include "core/fp_env.h"
@@ -10,6 +12,7 @@ namespace sorgum::lowrank {
 namespace {
 
 constexpr const char* kName = "apply";
+constexpr index_t kLastRows = kRowsOfTask / 2;  // of the last tasks, so that no thread waits long for another
 
 template <class T>
 void apply_as(const ApplyArguments& given, const linalg::Matrix& x, const Factors& factors) {
@@ -30,8 +33,15 @@ void apply_as(const ApplyArguments& given, const linalg::Matrix& x, const Factor
     adapter.pack(factors, given.scale);
     const int threads = threads_for(saturated_product(x.rows, saturated_product(factors.rank(), factors.b.rows)));
     std::vector<RowsScratch<T>> scratch(static_cast<std::size_t>(threads));
-    parallel_for_ranges(x.rows, kRowsOfTask, threads, [&](index_t begin, index_t end, int slot) {
-        scratch[static_cast<std::size_t>(slot)].apply(call, adapter, begin, end - begin, nullptr);
+    const index_t all = ceil_div(x.rows, kRowsOfTask), large = all <= 3 ? all : x.rows / kRowsOfTask - 2;
+    const index_t first = std::min(large * kRowsOfTask, x.rows);  // of the rows in smaller tasks
+    parallel_for(large + ceil_div(x.rows - first, kLastRows), threads, [&](index_t task, int slot) {
+        Range rows = nth_range(first, kRowsOfTask, task);
+        if (task >= large) {
+            rows = nth_range(x.rows - first, kLastRows, task - large);
+            rows = {first + rows.begin, first + rows.end};
+        }
+        scratch[static_cast<std::size_t>(slot)].apply(call, adapter, rows.begin, rows.end - rows.begin, nullptr);
     });
 }
 
