@@ -6,11 +6,13 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 import pytest
+from cuda_stand_in import Capsule
 
 import sorgum as sg
 from sorgum import reference
 from sorgum._data.golden_lowrank import numbers
 from sorgum._data.inputs import hashed
+from sorgum.interop import dlpack
 
 DTYPES = {
     "f32": np.dtype(np.float32),
@@ -131,3 +133,22 @@ def test_refusals(arguments: dict[str, Any], error: type[Exception], message: st
         sg.lowrank.apply_adapters(**given)
     assert str(caught.value) == f"apply_adapters: {message}"
     assert np.all(out == 7)
+
+
+@each_dtype
+def test_arrays_of_other_libraries_in_sequences(name: str) -> None:
+    """Factors are seen where they lie, in bfloat16 too, which NumPy has no way to ask for."""
+    given = several(DTYPES[name])
+    foreign = [(dlpack.Exported(a), dlpack.Exported(b), scale) for a, b, scale in given]
+    x, ids = numbers((len(given), given[0][0].shape[1]), DTYPES[name]), np.arange(len(given))
+    expected = sg.lowrank.apply_adapters(x, sg.lowrank.AdapterSet(given), ids)
+    assert same(sg.lowrank.apply_adapters(x, sg.lowrank.AdapterSet(foreign), ids), expected)
+    one, other = (sg.lowrank.combine(adapters, np.ones(len(given))) for adapters in (given, foreign))
+    assert all(same(part, like) for part, like in zip(one, other, strict=True) if isinstance(part, np.ndarray))
+
+
+def test_arrays_on_devices_in_sequences_are_refused() -> None:
+    a, b = np.ones((2, 5), np.float32), np.ones((4, 2), np.float32)
+    with pytest.raises(TypeError) as caught:
+        sg.lowrank.AdapterSet([(Capsule(a), b, 1.0)])
+    assert str(caught.value) == "AdapterSet: A must be on the CPU, got an array on a CUDA device"

@@ -10,16 +10,23 @@ import numpy.typing as npt
 from sorgum._arguments.scalars import word64_of
 from sorgum.interop import bfloat16
 from sorgum.interop.arrays import is_int, plain
+from sorgum.interop.views import view_of
 
 Array: TypeAlias = npt.NDArray[Any]
 
 NUMBERS_OF_PYTHON = (bool, int, float)  # they have no type beside an array; float64's scalars are of a subclass
+_OF_NUMPY = (np.ndarray, np.generic)
 UNIT_TEMPERATURE = np.array(1.0)
 UNIT_TEMPERATURE.flags.writeable = False
 
 
 def floats_of(function: str, argument: str, value: npt.ArrayLike) -> Array:
-    """Return `value` as an array of a floating-point type, which may be a half type; integers become float64."""
+    """Return `value` as an array of a floating-point type, which may be a half type; integers become float64.
+
+    Arrays of other libraries come here as items of sequences, which the door does not look into.
+    """
+    if type(value) is not np.ndarray and hasattr(type(value), "__dlpack__") and not isinstance(value, _OF_NUMPY):
+        value = _on_cpu(f"{function}: {argument}", value)
     array = plain(function, argument, value)
     dtype = array.dtype
     if dtype.kind in "biu":
@@ -32,6 +39,13 @@ def floats_of(function: str, argument: str, value: npt.ArrayLike) -> Array:
         f"{function}: {argument} must be float16, bfloat16, float32, float64, bool or integer, got dtype "
         f"{bfloat16.text(dtype)}"
     )
+
+
+def _on_cpu(owner: str, value: object) -> Array:
+    view = view_of(owner, value)
+    if view is None:
+        raise TypeError(f"{owner} must be on the CPU, got an array on a CUDA device")
+    return view
 
 
 def compact(array: Array) -> Array:
