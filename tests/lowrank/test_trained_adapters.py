@@ -171,6 +171,15 @@ def test_subtracting_what_was_added(kind: str) -> None:
     assert (abs(merged - adapter.weight) > tolerance).mean() > 0.9
 
 
+def test_an_adapter_that_multiplies_has_no_factors() -> None:
+    adapter = made("HiRA")
+    with pytest.raises(AttributeError) as caught:
+        adapter.factors  # noqa: B018
+    wanted = "factors: the adapter must add a product of two thin factors, got HiRA, which does not"
+    assert str(caught.value) == wanted
+    assert not hasattr(adapter, "factors")
+
+
 @pytest.mark.parametrize("kind", ["LoRA", "HiRA", "NOLA"])
 @pytest.mark.parametrize("dtype", [F32, F64, *HALVES], ids=str)
 def test_begins_without_a_change(kind: str, dtype: Any) -> None:

@@ -122,6 +122,13 @@ class Adapter(abc.ABC):
         return self._scale
 
     @property
+    def factors(self) -> tuple[Array, Array, float]:
+        """A of shape (rank, in), B and the scale, of an adapter that adds their product; others have none."""
+        raise AttributeError(
+            f"factors: the adapter must add a product of two thin factors, got {type(self).__name__}, which does not"
+        )
+
+    @property
     def count(self) -> int:
         """How many numbers are trained."""
         return sum(parameter.size for parameter in self._parameters.values())
