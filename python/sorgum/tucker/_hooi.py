@@ -16,8 +16,8 @@ from sorgum._arguments.scalars import flag_of, int_of, number_of
 from sorgum.interop.arrays import shown
 from sorgum.tucker._hosvd import computed_type, error_of, in_range, require_range, tensor_of
 from sorgum.tucker._leading import factor_of, leading, squared_norm
-from sorgum.tucker._modes import Ranks, cheapest, modes_of, ranks_of, require_reachable, sequence_of
-from sorgum.tucker._multi_mode_dot import products
+from sorgum.tucker._modes import Ranks, by_cost, cheapest, modes_of, ranks_of, require_reachable, sequence_of
+from sorgum.tucker._multi_mode_dot import products, products_in_order
 from sorgum.tucker._tensor import TuckerTensor
 
 __all__ = ["factors_of", "hooi", "improved", "presence_of"]
@@ -279,7 +279,9 @@ class _Iteration:
         return TuckerTensor(core, [factors[mode] for mode in order], order, error=errors[-1])
 
     def _multiplied(self, y: Array, modes: Sequence[int]) -> Array:
-        return products(y, {mode: self.factors[mode].T for mode in modes})
+        """Multiply by transposed factors; of modes that cost as much the last first: it is read as it lies."""
+        costs = [(mode, self.ranks[mode], self.ranks[mode] / y.shape[mode]) for mode in sorted(modes, reverse=True)]
+        return products_in_order(y, {mode: self.factors[mode].T for mode in modes}, by_cost(costs), out=None)
 
     def _swept(self) -> Array:
         """Replace every factor that is not fixed; return the core."""
