@@ -21,6 +21,7 @@ __all__ = ["Leading", "Spectrum", "by_gram", "by_qr", "by_random_rows", "factor_
 _EPS = float(np.finfo(np.float64).eps)
 _ROWS = 2**18  # elements of an unfolding that are decomposed at a time
 _OVERSAMPLES = 10
+_NARROW = 64  # columns of a slice for which a product of its own costs more than to bring several together
 _POWERS = 1  # products with the unfolding and its transpose after the first
 
 
@@ -106,8 +107,18 @@ def by_random_rows(x: Array, mode: int, rank: int, key: Key) -> Leading:
     spectrum = by_gram(sample, mode)
     square = squared_norm(x)
     found = spectrum.first(rank)
-    vectors = basis.astype(np.float64) @ found.vectors
+    vectors = _straightened(basis.astype(np.float64) @ found.vectors)
     return Leading(vectors, max(square - spectrum.square + found.tail, 0.0), square)
+
+
+def _straightened(vectors: Array) -> Array:
+    """Return columns that are orthonormal but for what LAPACK leaves where many numbers are equal, n u, without that.
+
+    A step of Newton's iteration for the nearest orthonormal ones (Higham 1986), with pairwise sums.
+    """
+    rows = np.ascontiguousarray(vectors.T)
+    products = np.stack([(rows * row).sum(axis=1) for row in rows])
+    return np.asarray(vectors @ (1.5 * np.eye(len(rows)) - 0.5 * products))
 
 
 def leading(x: Tensor, mode: int, rank: int, method: str) -> Leading:
@@ -160,14 +171,19 @@ def _transposed_unfoldings(x: Array, mode: int) -> Iterator[Array]:
             yield wide.transpose(0, 2, 1).reshape(-1, n)
 
 
-def _contracted(x: Array, sample: Array, mode: int) -> Array:
+def _contracted(x: Array, y: Array, mode: int) -> Array:
     """Return the unfolding times the transposed unfolding of a tensor of few rows along the mode, in float64."""
-    n, count = x.shape[mode], sample.shape[mode]
+    n, count = x.shape[mode], y.shape[mode]
     total = np.zeros((n, count))
-    most = max(1, 4 * _ROWS // (n * count))  # slices whose products are held
-    for ours, theirs in zip(_parts(_slices(x, mode), n, most), _parts(_slices(sample, mode), n, most), strict=True):
+    narrow = math.prod(x.shape[mode + 1 :]) < _NARROW
+    most = 4 * _ROWS if narrow else max(1, 4 * _ROWS // (n * count))  # slices: the products of wide ones are held
+    for ours, theirs in zip(_parts(_slices(x, mode), n, most), _parts(_slices(y, mode), n, most), strict=True):
         wide = np.ascontiguousarray(widened(ours))  # BLAS takes another way for another layout
-        total += (wide @ theirs.astype(wide.dtype, copy=False).transpose(0, 2, 1)).sum(axis=0, dtype=np.float64)
+        sample = theirs.astype(wide.dtype, copy=False)
+        if narrow:
+            total += np.tensordot(wide, sample, ((0, 2), (0, 2)))
+        else:
+            total += (wide @ sample.transpose(0, 2, 1)).sum(axis=0, dtype=np.float64)
     return total
 
 
