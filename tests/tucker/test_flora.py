@@ -1,13 +1,13 @@
 """FLoRA: the change against einsum, gradients against finite differences, what it begins as, bits, refusals."""
 
 import pickle
-import string
 from typing import Any
 
 import numpy as np
 import pytest
 
 import sorgum as sg
+from sorgum import reference
 from sorgum._data.inputs import numbers
 
 F32, F64 = np.dtype(np.float32), np.dtype(np.float64)
@@ -27,10 +27,8 @@ def made(what: str, dtype: Any = F64, scale: float = 0.7) -> Any:
 
 def change(adapter: Any) -> Any:
     """In float64, by one einsum."""
-    core, *factors = (np.asarray(value, np.float64) for value in adapter.parameters.values())
-    inner, outer = string.ascii_lowercase[: core.ndim], string.ascii_uppercase[: core.ndim]
-    pairs = ",".join(f"{o}{i}" for o, i in zip(outer, inner, strict=True))
-    return adapter.scale * np.einsum(f"{inner},{pairs}->{outer}", core, *factors)
+    core, *factors = adapter.parameters.values()
+    return reference.tucker.core_change(core, factors, scale=adapter.scale)
 
 
 def inputs(adapter: Any, dtype: Any = F64) -> tuple[Any, Any]:

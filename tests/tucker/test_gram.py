@@ -193,13 +193,12 @@ def test_larger_than_any_memory() -> None:
     assert same(gram(x, 1), np.full((16, 16), x.size / 64))
 
 
-def test_interrupt() -> None:
-    """Ctrl-C ends a call of seconds, and the next one works."""
-    x = np.broadcast_to(np.float32(1), (8, 1 << 30, 8))
+def interrupted_after(x: Any, delay: float = 0.3) -> float:
+    """Return how long Ctrl-C takes to end a call of seconds."""
     pressed = []
 
     def press() -> None:
-        time.sleep(0.3)
+        time.sleep(delay)
         pressed.append(time.perf_counter())
         signal.raise_signal(signal.SIGINT)
 
@@ -207,8 +206,16 @@ def test_interrupt() -> None:
     thread.start()
     with pytest.raises(KeyboardInterrupt):
         gram(x, 0)
-    assert time.perf_counter() - pressed[0] < 0.5  # 0.1 where no other process wants the processor
+    ended = time.perf_counter()
     thread.join()
+    return ended - pressed[0]
+
+
+@pytest.mark.parametrize("shape", [(8, 1 << 30, 8), (1000, 1 << 26)], ids=str)
+def test_interrupt(shape: tuple[int, ...]) -> None:
+    """Within 100 ms, in one of ten calls at least: other processes want the processor, too. The next call works."""
+    x = np.broadcast_to(np.float32(1), shape)
+    assert any(interrupted_after(x) < 0.1 for _ in range(10))
     assert same(gram(np.ones((2, 3)), 0), np.full((2, 2), 3.0))
 
 

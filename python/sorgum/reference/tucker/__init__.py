@@ -6,9 +6,38 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["gram", "hooi", "hosvd", "mode_dot", "multi_mode_dot", "sthosvd"]
+__all__ = ["core_change", "gram", "hooi", "hosvd", "mode_dot", "multi_mode_dot", "sthosvd"]
 
 Array = npt.NDArray[Any]
+
+
+def core_change(core: npt.ArrayLike, factors: Sequence[npt.ArrayLike], *, scale: float = 1.0) -> Array:
+    """Return what `sorgum.tucker.FLoRA` adds to a weight, formed as a whole in float64.
+
+    Parameters
+    ----------
+    core : array_like of shape (r0, r1, ...)
+    factors : sequence of array_like of shapes (n0, r0), (n1, r1), ...
+    scale : float, optional
+        As it is: no rank divides it.
+
+    Returns
+    -------
+    array of shape (n0, n1, ...)
+        The sum over all indices of the core of its element times an element of each factor.
+
+    Examples
+    --------
+    >>> from sorgum import reference
+    >>> reference.tucker.core_change([[2.0]], [[[1.0], [3.0]], [[1.0], [0.0]]], scale=0.5)
+    array([[1., 0.],
+           [3., 0.]])
+    """
+    middle = np.asarray(core, np.float64)
+    operands: list[Any] = [middle, list(range(middle.ndim))]
+    for axis, factor in enumerate(factors):
+        operands += [np.asarray(factor, np.float64), [middle.ndim + axis, axis]]
+    return np.asarray(scale * np.einsum(*operands, list(range(middle.ndim, 2 * middle.ndim))))
 
 
 def gram(x: npt.ArrayLike, mode: int, *, dtype: npt.DTypeLike = np.float64) -> Array:
