@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "api/sor/batch.h"
+#include "api/sor/block_relaxation.h"
 #include "api/sor/omega_rule.h"
 #include "api/sor/relaxation.h"
 #include "api/sor/sor.h"
@@ -16,6 +17,7 @@ namespace sorgum {
 namespace {
 
 using OptionalArray = std::optional<py::array>;
+using sor::BlockRelaxation;
 using sor::Relaxation;
 
 sor::CsrArrays csr_of(const char* name, const py::array& indptr, const py::array& indices, const py::array& data,
@@ -43,7 +45,19 @@ std::unique_ptr<Relaxation> relaxation(const py::array& indptr, const py::array&
     return made;
 }
 
-void sweep(const Relaxation& self, const py::array& x, const py::array& b, double omega, const std::string& direction,
+std::unique_ptr<BlockRelaxation> block_relaxation(const py::array& indptr, const py::array& indices,
+                                                  const py::array& data, index_t rows, index_t columns,
+                                                  const std::string& order, index_t size) {
+    const sor::CsrArrays a = csr_of("Relaxation", indptr, indices, data, rows, columns);
+    const sor::Order known = sor::order_of(order);
+    std::unique_ptr<BlockRelaxation> made;
+    without_gil([&] { made = std::make_unique<BlockRelaxation>(a, known, size); });
+    return made;
+}
+
+// What follows is of a Relaxation or of a BlockRelaxation.
+template <class Matrix>
+void sweep(const Matrix& self, const py::array& x, const py::array& b, double omega, const std::string& direction,
            index_t iterations, const OptionalArray& lower, const OptionalArray& upper, const OptionalArray& norms,
            const OptionalArray& rows) {
     constexpr const char* name = "Relaxation.sweep";
@@ -62,7 +76,8 @@ void sweep(const Relaxation& self, const py::array& x, const py::array& b, doubl
         without_gil(a.x, [&] { self.sweep(a); });
 }
 
-double residual(const Relaxation& self, const py::array& x, const py::array& b, const OptionalArray& out) {
+template <class Matrix>
+double residual(const Matrix& self, const py::array& x, const py::array& b, const OptionalArray& out) {
     constexpr const char* name = "Relaxation.residual_norm";
     const ArrayView from_x = view_of(x, name, "x"), from_b = view_of(b, name, "b");
     const std::optional<ArrayView> to = optional_view(out, name, "out");
@@ -79,35 +94,41 @@ void half_solve(const Relaxation& self, const py::array& b, double omega, const 
     without_gil([&] { self.half_solve(from, omega, known, to); });
 }
 
-void precondition(const Relaxation& self, const py::array& r, double omega, const py::array& out) {
+template <class Matrix>
+void precondition(const Matrix& self, const py::array& r, double omega, const py::array& out) {
     constexpr const char* name = "Relaxation.precondition";
     const ArrayView from = view_of(r, name, "r"), to = view_of(out, name, "out");
     without_gil([&] { self.precondition(from, omega, to); });
 }
 
-void update_values(Relaxation& self, const py::array& data) {
+template <class Matrix>
+void update_values(Matrix& self, const py::array& data) {
     const ArrayView from = view_of(data, "Relaxation.update_values", "data");
     without_gil([&] { self.update_values(from); });
 }
 
-void shift(Relaxation& self, double c) {
+template <class Matrix>
+void shift(Matrix& self, double c) {
     without_gil([&] { self.shift(c); });
 }
 
-std::pair<double, double> magnitude(const Relaxation& self) {
+template <class Matrix>
+std::pair<double, double> magnitude(const Matrix& self) {
     Relaxation::Magnitude found = {};
     without_gil([&] { found = self.magnitude(); });
     return {found.largest_row, found.off_diagonal};
 }
 
-py::array diagonal(const Relaxation& self) {
+template <class Matrix>
+py::array diagonal(const Matrix& self) {
     py::array out(py::dtype(self.value_type() == DType::f32 ? "float32" : "float64"),
                   std::vector<py::ssize_t>{self.rows()});
     self.diagonal(view_of(out, "Relaxation.diagonal", "out"));
     return out;
 }
 
-py::array colors(const Relaxation& self) {
+template <class Matrix>
+py::array colors(const Matrix& self) {
     py::array_t<std::int32_t> out(self.rows());
     self.colors(index_view_of(out, "Relaxation.colors", "out"));
     return out;
@@ -126,6 +147,22 @@ std::unique_ptr<sor::SsorCg> ssor_cg(const Relaxation& a, const py::array& b, co
 
 void run(sor::SsorCg& self, index_t iterations) {
     without_gil([&] { self.run(iterations); });
+}
+
+template <class Matrix>
+void add_methods(py::class_<Matrix>& to) {
+    to.def("sweep", &sweep<Matrix>, py::arg("x"), py::arg("b"), py::arg("omega"), py::arg("sweep") = "forward",
+           py::arg("iterations") = 1, py::arg("lower") = py::none(), py::arg("upper") = py::none(),
+           py::arg("norms") = py::none(), py::arg("rows") = py::none())
+        .def("residual", &residual<Matrix>, py::arg("x"), py::arg("b"), py::arg("out") = py::none())
+        .def("precondition", &precondition<Matrix>, py::arg("r"), py::arg("omega"), py::arg("out"))
+        .def("update_values", &update_values<Matrix>, py::arg("data"))
+        .def("shift", &shift<Matrix>, py::arg("c"))
+        .def("magnitude", &magnitude<Matrix>)
+        .def("diagonal", &diagonal<Matrix>)
+        .def("colors", &colors<Matrix>)
+        .def_property_readonly("rows", &Matrix::rows)
+        .def_property_readonly("memory", &Matrix::memory);
 }
 
 constexpr const char* kStencil = "sor_stencil";
@@ -212,22 +249,16 @@ void register_sor(py::module_& module) {
         .def("window", &sor::OmegaRule::window)
         .def("observe", &observe, py::arg("norms"))
         .def_property_readonly("omega", &sor::OmegaRule::omega);
-    py::class_<Relaxation>(module, "Relaxation")
+    py::class_<Relaxation> relaxation_class(module, "Relaxation");
+    relaxation_class
         .def(py::init(&relaxation), py::arg("indptr"), py::arg("indices"), py::arg("data"), py::arg("rows"),
              py::arg("columns"), py::arg("order"))
-        .def("sweep", &sweep, py::arg("x"), py::arg("b"), py::arg("omega"), py::arg("sweep") = "forward",
-             py::arg("iterations") = 1, py::arg("lower") = py::none(), py::arg("upper") = py::none(),
-             py::arg("norms") = py::none(), py::arg("rows") = py::none())
-        .def("residual", &residual, py::arg("x"), py::arg("b"), py::arg("out") = py::none())
-        .def("half_solve", &half_solve, py::arg("b"), py::arg("omega"), py::arg("half"), py::arg("out"))
-        .def("precondition", &precondition, py::arg("r"), py::arg("omega"), py::arg("out"))
-        .def("update_values", &update_values, py::arg("data"))
-        .def("shift", &shift, py::arg("c"))
-        .def("magnitude", &magnitude)
-        .def("diagonal", &diagonal)
-        .def("colors", &colors)
-        .def_property_readonly("rows", &Relaxation::rows)
-        .def_property_readonly("memory", &Relaxation::memory);
+        .def("half_solve", &half_solve, py::arg("b"), py::arg("omega"), py::arg("half"), py::arg("out"));
+    add_methods(relaxation_class);
+    py::class_<BlockRelaxation> blocks_class(module, "BlockRelaxation");
+    blocks_class.def(py::init(&block_relaxation), py::arg("indptr"), py::arg("indices"), py::arg("data"),
+                     py::arg("rows"), py::arg("columns"), py::arg("order"), py::arg("size"));
+    add_methods(blocks_class);
     py::class_<sor::Stencil>(module, "Stencil")
         .def(py::init(&stencil), py::arg("coefficients"), py::arg("shape"), py::arg("boundary"), py::arg("mask"),
              py::arg("fixed"), py::arg("order"), py::keep_alive<1, 2>())

@@ -4,7 +4,9 @@
 
 #include <string>
 
+#include "api/call/rows.h"
 #include "api/call/work.h"
+#include "core/error.h"
 #include "core/types.h"
 #include "kernels/sor/csr.h"
 
@@ -62,6 +64,12 @@ private:
     index_t rows_, columns_, entries_;
     DType value_type_, index_type_;
 };
+
+inline void require_square(const char* function, const CheckedCsr& a) {
+    const index_t shape[] = {a.rows(), a.columns()};
+    if (shape[0] != shape[1])
+        throw ValueError(std::string(function) + ": A must be square, got shape " + shape_text(shape, 2));
+}
 
 // The same matrix with index arrays of our own, for who reads them again after they were checked: another thread of the
 // caller may change his meanwhile.

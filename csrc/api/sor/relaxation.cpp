@@ -61,7 +61,7 @@ void sweep_rows(const System<T>& system, const SweepArguments& a) {
         throw ValueError(std::string(name) + ": iterations must not be negative, got " + std::to_string(a.iterations));
     std::optional<GivenRows> rows;
     if (a.rows)
-        rows.emplace(name, structure, *a.rows);
+        rows.emplace(name, structure, *a.rows, a.together);
     double* norms = nullptr;
     if (a.norms) {
         if (rows)

@@ -24,6 +24,7 @@ struct SweepArguments {
     std::optional<ArrayView> lower, upper;  // of x
     std::optional<ArrayView> norms;         // float64, one per iteration
     std::optional<ArrayView> rows;          // int64: those that are relaxed, in this order; without norms
+    index_t together = 1;                   // rows that one of these numbers stands for
 };
 
 Order order_of(const std::string& name);

@@ -10,19 +10,22 @@
 
 namespace sorgum::sor {
 
-GivenRows::GivenRows(const char* function, const Structure& structure, const ArrayView& rows)
+GivenRows::GivenRows(const char* function, const Structure& structure, const ArrayView& rows, index_t together)
     : count_(rows.ndim == 1 ? rows.shape[0] : 0) {
     const auto* const given = static_cast<const index_t*>(vector_data(function, "rows", rows, DType::i64, count_));
     const auto& of_row = structure.places.of_row;
-    places_.reserve(count_ + 1);
+    places_.reserve(saturated_product(count_ + 1, together));
+    index_t* to = places_.data();
     for (index_t k = 0; k < count_; ++k) {
-        const index_t row = given[k];
-        if (row < 0 || row >= structure.rows)
-            throw ValueError(
-                std::string(function) + ": rows must not be negative and must be below the number of rows, " +
-                std::to_string(structure.rows) + ", got " + std::to_string(row) + " at " + std::to_string(k));
-        places_.data()[k] = of_row.empty() ? row : of_row[static_cast<std::size_t>(row)];
+        const index_t number = given[k];
+        if (number < 0 || number >= structure.rows / together)
+            throw ValueError(std::string(function) + ": rows must not be negative and must be below the number of " +
+                             (together > 1 ? "blocks, " : "rows, ") + std::to_string(structure.rows / together) +
+                             ", got " + std::to_string(number) + " at " + std::to_string(k));
+        for (index_t row = number * together; row < (number + 1) * together; ++row)
+            *to++ = of_row.empty() ? row : of_row[static_cast<std::size_t>(row)];
     }
+    count_ = to - places_.data();
 }
 
 template <class T>

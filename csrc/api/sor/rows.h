@@ -9,8 +9,8 @@ namespace sorgum::sor {
 // A copy of a caller's rows, as places: each of the matrix, in any order and as often as he likes.
 class GivenRows {
 public:
-    // int64. Throws if there is another number.
-    GivenRows(const char* function, const Structure& structure, const ArrayView& rows);
+    // int64; each stands for so many rows together. Throws if there is another number.
+    GivenRows(const char* function, const Structure& structure, const ArrayView& rows, index_t together);
 
     const index_t* places() const { return places_.data(); }
     index_t count() const { return count_; }

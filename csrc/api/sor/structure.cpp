@@ -5,7 +5,6 @@
 #include <string>
 #include <type_traits>
 
-#include "api/call/rows.h"
 #include "api/sor/block_builder.h"
 #include "api/sor/colors.h"
 #include "core/error.h"
@@ -162,11 +161,8 @@ index_t Structure::row_of(index_t place) const {
 }
 
 Structure structure_of(const char* function, const CheckedCsr& checked, Order order) {
+    require_square(function, checked);
     const index_t n = checked.rows();
-    if (n != checked.columns()) {
-        const index_t shape[] = {n, checked.columns()};
-        throw ValueError(std::string(function) + ": A must be square, got shape " + shape_text(shape, 2));
-    }
     const auto see = [&](index_t first, index_t rows) {
         if (!checked.holds(first, rows))
             checked.refuse();

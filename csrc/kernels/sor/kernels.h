@@ -6,6 +6,7 @@
 #include "kernels/sor/csr.h"
 #include "kernels/sor/diagonal.h"
 #include "kernels/sor/packed.h"
+#include "kernels/sor/point_blocks.h"
 #include "kernels/sor/rows.h"
 #include "kernels/sor/squares.h"
 #include "kernels/sor/stencil.h"

@@ -6,6 +6,7 @@
 #include "kernels/sor/csr.inl.h"
 #include "kernels/sor/diagonal.inl.h"
 #include "kernels/sor/packed.inl.h"
+#include "kernels/sor/point_blocks.inl.h"
 #include "kernels/sor/rows.inl.h"
 #include "kernels/sor/squares.inl.h"
 #include "kernels/sor/stencil.inl.h"

@@ -76,6 +76,18 @@ class Relaxation:
     def diagonal(self) -> NDArray[Any]: ...
     def colors(self) -> NDArray[Any]: ...
 
+class BlockRelaxation:
+    def __init__(
+        self,
+        indptr: NDArray[Any],
+        indices: NDArray[Any],
+        data: NDArray[Any],
+        rows: int,
+        columns: int,
+        order: str,
+        size: int,
+    ) -> None: ...
+
 class Stencil:
     def __init__(
         self,

@@ -19,6 +19,7 @@ FUNCTIONS = (
     "residual_norm",
     "sweep",
     "sweep_rows",
+    "sweep_blocks",
     "sor",
     "ssor_cg",
     "precondition",
@@ -67,6 +68,21 @@ def swept_in_some_rows(n: int, dtype: np.dtype[Any]) -> Iterator[Array]:
                     x = logits(n, dtype, seed=1)
                     relaxation.sweep(x, b, 1.3, sweep=sweep, rows=rows)
                     yield x
+
+
+def swept_in_blocks(dtype: np.dtype[Any]) -> Iterator[Array]:
+    """Rows that are relaxed together, of blocks that are smaller and larger than a vector."""
+    for n, most, size in ((12, 3, 2), (300, 6, 3), (640, 9, 20)):
+        a, b = dominant(n, most, dtype, np.int32, seed=n), logits(n, dtype, seed=2)
+        for order in ("natural", "multicolor"):
+            relaxation = sor.Relaxation(a, order=order, blocksize=size)
+            for sweep in ("forward", "backward"):
+                x = logits(n, dtype, seed=1)
+                relaxation.sweep(x, b, 1.3, sweep=sweep, iterations=2)
+                yield x
+            yield relaxation.precondition(b, 1.3)
+        result = sor.sor_result(a, b, blocksize=size, rtol=1e-4)
+        yield from (result.x, result.norms.astype(dtype))
 
 
 def solved(dtype: np.dtype[Any]) -> Iterator[Array]:
@@ -187,6 +203,9 @@ def outputs(function: str, dtype: np.dtype[Any]) -> Iterator[Array]:
         return
     if function == "sequence":
         yield from in_sequence(dtype)
+        return
+    if function == "sweep_blocks":
+        yield from swept_in_blocks(dtype)
         return
     if function == "sweep_rows":
         for n in LENGTHS[:-1]:

@@ -55,7 +55,7 @@ _Plain: TypeAlias = npt.NDArray[Any] | np.generic | bool | int | float | Sequenc
 _A = TypeVar("_A", bound=_SupportsDLPack)
 _Out = TypeVar("_Out", bound=_SupportsDLPack)
 
-def SSOR(A: Any, omega: float = 1.0, *, order: str = "natural") -> Any: ...
+def SSOR(A: Any, omega: float = 1.0, *, order: str = "natural", blocksize: int | None = 1) -> Any: ...
 def residual_norm(A: Any, x: _Numbers, b: _Numbers) -> float: ...
 def sor(
     A: Any,
@@ -68,6 +68,7 @@ def sor(
     maxiter: int | None = None,
     sweep: str = "forward",
     order: str = "natural",
+    blocksize: int | None = 1,
     bounds: tuple[_Numbers | None, _Numbers | None] | None = None,
     nullspace: str | _Numbers | None = None,
     callback: Callable[[_Array], Any] | None = None,
@@ -96,6 +97,7 @@ def sor_result(
     maxiter: int | None = None,
     sweep: str = "forward",
     order: str = "natural",
+    blocksize: int | None = 1,
     bounds: tuple[_Numbers | None, _Numbers | None] | None = None,
     nullspace: str | _Numbers | None = None,
     callback: Callable[[_Array], Any] | None = None,

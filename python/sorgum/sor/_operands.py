@@ -7,10 +7,11 @@ import numpy as np
 import numpy.typing as npt
 
 from sorgum._arguments.arrays import Array
+from sorgum._arguments.scalars import int_of
 from sorgum.interop import bfloat16
 from sorgum.interop.arrays import plain
 
-__all__ = ["Csr", "contiguous", "contiguous_in_common_type", "csr_of", "vector_of"]
+__all__ = ["Csr", "blocksize_of", "contiguous", "contiguous_in_common_type", "csr_of", "vector_of"]
 
 _INDEX_TYPES = (np.dtype(np.int32), np.dtype(np.int64))
 
@@ -65,6 +66,30 @@ def csr_of(function: str, argument: str, value: Any) -> Csr:
         indptr, indices = indptr.astype(np.int64), indices.astype(np.int64)
     data = _real(function, argument, plain(function, f"{argument}.data", value.data))
     return Csr(contiguous(indptr), contiguous(indices), data, rows, columns)
+
+
+def blocksize_of(function: str, value: Any, blocksize: int | None) -> int:
+    """Return how many rows are relaxed together.
+
+    Parameters
+    ----------
+    function : str
+        For error messages.
+    value : array_like or sparse matrix
+    blocksize : int, optional
+        None: those of a block of a matrix in blocks.
+
+    Returns
+    -------
+    int
+        In the range of 64 bits.
+    """
+    if blocksize is not None:
+        return min(max(int_of(function, "blocksize", blocksize), -(2**63)), 2**63 - 1)
+    rows, columns = getattr(value, "blocksize", (1, 1)) if getattr(value, "format", None) == "bsr" else (1, 1)
+    if rows != columns:
+        raise ValueError(f"{function}: blocksize must be given where blocks are not square, got {rows} x {columns}")
+    return int(rows)
 
 
 def vector_of(function: str, argument: str, value: npt.ArrayLike) -> Array:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +12,7 @@ from sorgum._arguments.arrays import Array
 from sorgum._arguments.scalars import float_dtype_of, int_of, number_of
 from sorgum._core import sor as compiled
 from sorgum.interop.arrays import shown
-from sorgum.sor._operands import contiguous, csr_of
+from sorgum.sor._operands import blocksize_of, contiguous, csr_of
 from sorgum.sor._rows import rows_of
 from sorgum.sor._solve import SolveResult, columns_of, solve
 from sorgum.sor._vectors import bounds_of, target_of, vector_like
@@ -32,6 +32,10 @@ class Relaxation:
     order : {"natural", "multicolor"}, default "natural"
         In which order the rows are relaxed: as they stand, or color by color. Rows of a color do not depend on each
         other, so that all threads share them; colors are given greedily, first fit, over A + A^T.
+    blocksize : int, optional, default 1
+        How many rows are relaxed together, at most 64, as those of the unknowns of one point: rows 0 to blocksize - 1,
+        and so on. Their dense block on the diagonal takes the place of the diagonal. None: as many as the square blocks
+        of a matrix of format "bsr" have, 1 for other formats. See Notes.
     dtype : {float32, float64}, optional
         The type of the copy, of all arithmetic and of x; that of `A` by default.
 
@@ -49,12 +53,18 @@ class Relaxation:
     An object may be used by several threads at once, each with an x of its own. It is neither copied nor pickled: make
     another one from the matrix. Tier: bitwise.
 
+    With blocksize > 1, D is the dense blocks on the diagonal, which must not be singular, and a sweep solves for the
+    rows of a block at once: x_I = (1 - omega) x_I + omega D_I^-1 (b_I - sum A_IJ x_J over J != I). It is that of a row
+    for the matrix D^-1 A and the right-hand side D^-1 b, which are formed by Gaussian elimination with partial pivoting
+    in float64 and rounded to the dtype. Blocks with an entry count as full, the matrix is kept twice, and there are no
+    bounds. A zero on the diagonal does no harm then.
+
     Rows are kept 16 at a time, padded to the longest of them but one. On grids that takes little more than the values;
     two long rows among short ones take 16 times the memory of the shorter of them.
 
     References
     ----------
-    D. M. Young, *Iterative Solution of Large Linear Systems*, Academic Press 1971, chapter 3.
+    D. M. Young, *Iterative Solution of Large Linear Systems*, Academic Press 1971, chapter 3; chapter 14 for blocks.
 
     Examples
     --------
@@ -69,15 +79,24 @@ class Relaxation:
     True
     """
 
-    def __init__(self, A: Any, *, order: str = "natural", dtype: npt.DTypeLike | None = None) -> None:
+    def __init__(
+        self, A: Any, *, order: str = "natural", blocksize: int | None = 1, dtype: npt.DTypeLike | None = None
+    ) -> None:
         """Check and copy the matrix."""
         if not isinstance(order, str):
             raise TypeError(f"Relaxation: order must be a string, got {shown(order)}")
+        size = blocksize_of("Relaxation", A, blocksize)
         matrix = csr_of("Relaxation", "A", A)
         own = matrix.data.dtype if dtype is None else float_dtype_of("Relaxation", dtype)
         data = contiguous(matrix.data.astype(own, copy=False))
-        self._compiled = compiled.Relaxation(matrix.indptr, matrix.indices, data, matrix.rows, matrix.columns, order)
-        self._dtype, self._order = own, order
+        parts = matrix.indptr, matrix.indices, data, matrix.rows, matrix.columns, order
+        # Both have the methods that are called here.
+        self._compiled = (
+            compiled.Relaxation(*parts)
+            if size == 1
+            else cast(compiled.Relaxation, compiled.BlockRelaxation(*parts, size))
+        )
+        self._dtype, self._order, self._blocksize = own, order, size
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         """Refuse to be copied or pickled: two objects would change one matrix, and its arrays are not for storing."""
@@ -97,6 +116,11 @@ class Relaxation:
     def order(self) -> str:
         """In which order the rows are relaxed."""
         return self._order
+
+    @property
+    def blocksize(self) -> int:
+        """How many rows are relaxed together."""
+        return self._blocksize
 
     @property
     def colors(self) -> npt.NDArray[np.int32]:
@@ -150,8 +174,9 @@ class Relaxation:
             one is above the upper one, the upper one holds.
         rows : array_like of int or of bool, optional
             Those that are relaxed; all by default. Numbers of rows are taken in the order given, a row as often as it
-            is there; a mask of shape (n,) takes the rows where it is true, in the order of the object. A sweep backward
-            goes from the last to the first. No other element of x changes.
+            is there; a mask of shape (n,) takes the rows where it is true, in the order of the object. Where
+            `blocksize` is more than 1 they are numbers of blocks, and the mask has an element for each. A sweep
+            backward goes from the last to the first. No other element of x changes.
 
         Raises
         ------
@@ -193,9 +218,11 @@ class Relaxation:
             number_of(name, "omega", omega),
             int_of(name, "iterations", iterations),
         )
-        lower, upper = bounds_of(name, bounds, self.shape[0], self._dtype, x)
-        by_color = None if self._order == "natural" else self._compiled.colors
-        some = None if rows is None else rows_of(name, rows, self.shape[0], by_color)
+        lower, upper = self._bounds(name, bounds, x)
+        some = None
+        if rows is not None:
+            by_color = None if self._order == "natural" else lambda: self._compiled.colors()[:: self._blocksize]
+            some = rows_of(name, rows, self.shape[0] // self._blocksize, by_color)
         self._compiled.sweep(target, right, factor, sweep, min(count, 2**63 - 1), lower, upper, None, some)
         if target is not x:
             x[...] = target
@@ -283,7 +310,7 @@ class Relaxation:
             self._compiled,
             right,
             start,
-            bounds_of(name, bounds, self.shape[0], self._dtype),
+            self._bounds(name, bounds),
             omega=omega,
             rtol=rtol,
             atol=atol,
@@ -383,3 +410,8 @@ class Relaxation:
         array([2.5, 3.5])
         """
         self._compiled.shift(number_of("Relaxation.shift", "c", c))
+
+    def _bounds(self, name: str, bounds: Any, x: Array | None = None) -> tuple[Array | None, Array | None]:
+        if bounds is not None and self._blocksize > 1:
+            raise ValueError(f"{name}: bounds must be None where blocksize is above 1, got {shown(bounds)}")
+        return bounds_of(name, bounds, self.shape[0], self._dtype, x)

@@ -30,6 +30,9 @@ class smoother:
         Sweeps, or pairs of them, of a call.
     order : {"natural", "multicolor"}, default "natural"
         See `Relaxation`.
+    blocksize : int, optional, default 1
+        See `Relaxation`: None relaxes the blocks of matrices in blocks, as those of PyAMG's hierarchies for systems of
+        equations, whose size differs from level to level.
 
     Raises
     ------
@@ -41,7 +44,7 @@ class smoother:
     -----
     A matrix is checked and copied when it is met first, and kept with its copy as long as it lives and has the same
     arrays: one object may smooth all levels of a hierarchy. Values that are changed in place do not show: call
-    `forget` then. Blocked matrices of PyAMG are relaxed row by row. Tier: bitwise.
+    `forget` then. Tier: bitwise.
 
     Examples
     --------
@@ -60,7 +63,13 @@ class smoother:
     """
 
     def __init__(
-        self, omega: float = 1.0, *, sweep: str = "symmetric", iterations: int = 1, order: str = "natural"
+        self,
+        omega: float = 1.0,
+        *,
+        sweep: str = "symmetric",
+        iterations: int = 1,
+        order: str = "natural",
+        blocksize: int | None = 1,
     ) -> None:
         """Keep the parameters."""
         self._omega = number_of("smoother", "omega", omega)
@@ -69,6 +78,7 @@ class smoother:
             if not isinstance(value, str):
                 raise TypeError(f"smoother: {argument} must be a string, got {shown(value)}")
         self._sweep, self._order = sweep, order
+        self._blocksize = None if blocksize is None else int_of("smoother", "blocksize", blocksize)
         self._kept: dict[int, tuple[Any, tuple[Any, ...], Relaxation]] = {}
 
     def __call__(self, A: Any, x: Array, b: Array) -> None:
@@ -105,7 +115,7 @@ class smoother:
         kept = self._kept.get(id(A))
         if kept is not None and kept[0]() is A and kept[2].dtype == dtype and all(map(operator.is_, kept[1], arrays)):
             return kept[2]
-        relaxation = Relaxation(A, order=self._order, dtype=dtype)
+        relaxation = Relaxation(A, order=self._order, blocksize=self._blocksize, dtype=dtype)
         key, all_kept = id(A), self._kept
         try:
             reference = weakref.ref(A, lambda _: all_kept.pop(key, None))

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sorgum._arguments.arrays import Array
-from sorgum.sor._operands import csr_of
+from sorgum.sor._operands import blocksize_of, csr_of
 from sorgum.sor._relaxation import Relaxation
 from sorgum.sor._solve import SolveResult, columns_of
 
@@ -27,6 +27,7 @@ def sor(
     maxiter: int | None = None,
     sweep: str = "forward",
     order: str = "natural",
+    blocksize: int | None = 1,
     bounds: tuple[npt.ArrayLike | None, npt.ArrayLike | None] | None = None,
     nullspace: str | npt.ArrayLike | None = None,
     callback: Callable[[Array], Any] | None = None,
@@ -54,6 +55,8 @@ def sor(
         As in `Relaxation.sweep`; a pair of sweeps counts as one.
     order : {"natural", "multicolor"}, default "natural"
         As in `Relaxation`.
+    blocksize : int, optional, default 1
+        As in `Relaxation`: how many rows are relaxed together.
     bounds : pair of array_like, optional
         As in `Relaxation.sweep`: projected relaxation, for linear complementarity problems. The residual is then
         counted without what a bound holds back; where b = 0, `rtol` is relative to its first value.
@@ -107,7 +110,9 @@ def sor(
     >>> info, float(x.max().round(4))
     (0, 325.0)
     """
-    result = _result(A, b, x0, omega, rtol, atol, maxiter, sweep, order, bounds, nullspace, callback, progress)
+    result = _result(
+        A, b, x0, omega, rtol, atol, maxiter, sweep, order, blocksize, bounds, nullspace, callback, progress
+    )
     return result.x, result.info
 
 
@@ -122,6 +127,7 @@ def sor_result(
     maxiter: int | None = None,
     sweep: str = "forward",
     order: str = "natural",
+    blocksize: int | None = 1,
     bounds: tuple[npt.ArrayLike | None, npt.ArrayLike | None] | None = None,
     nullspace: str | npt.ArrayLike | None = None,
     callback: Callable[[Array], Any] | None = None,
@@ -131,7 +137,7 @@ def sor_result(
 
     Parameters
     ----------
-    A, b, x0, omega, rtol, atol, maxiter, sweep, order, bounds, nullspace, callback, progress : optional but `A` and `b`
+    A, b, x0, omega, rtol, atol, maxiter, sweep, order, blocksize, bounds, nullspace, callback, progress : as of `sor`
         As those of `sor`.
 
     Returns
@@ -159,7 +165,7 @@ def sor_result(
     >>> result.info, result.iterations, len(result.norms), float(result.omegas[-1])
     (0, 219, 219, 1.9)
     """
-    return _result(A, b, x0, omega, rtol, atol, maxiter, sweep, order, bounds, nullspace, callback, progress)
+    return _result(A, b, x0, omega, rtol, atol, maxiter, sweep, order, blocksize, bounds, nullspace, callback, progress)
 
 
 def _result(
@@ -172,16 +178,18 @@ def _result(
     maxiter: int | None,
     sweep: str,
     order: str,
+    blocksize: int | None,
     bounds: Any,
     nullspace: Any,
     callback: Any,
     progress: bool,
 ) -> SolveResult:
+    size = blocksize_of("sor", A, blocksize)
     matrix = csr_of("sor", "A", A)
     right = columns_of("sor", "b", b, matrix.rows, None)
     start = None if x0 is None else columns_of("sor", "x0", x0, matrix.rows, None)
     dtype = np.result_type(matrix.data.dtype, right.dtype, right.dtype if start is None else start.dtype)
-    relaxation = Relaxation(matrix, order=order, dtype=dtype)
+    relaxation = Relaxation(matrix, order=order, blocksize=size, dtype=dtype)
     return relaxation.solve(
         right,
         start,

@@ -16,7 +16,7 @@ from sorgum.sor._relaxation import Relaxation
 __all__ = ["SSOR"]
 
 
-def SSOR(A: Any, omega: float = 1.0, *, order: str = "natural") -> Any:
+def SSOR(A: Any, omega: float = 1.0, *, order: str = "natural", blocksize: int | None = 1) -> Any:
     """Return the preconditioner of symmetric successive over-relaxation: M^-1, as SciPy's solvers take it.
 
     Parameters
@@ -28,6 +28,9 @@ def SSOR(A: Any, omega: float = 1.0, *, order: str = "natural") -> Any:
     order : {"natural", "multicolor"}, default "natural"
         In which order the rows are relaxed, see `Relaxation`; not to be given with one. With conjugate gradients the
         multicolored order loses most of what omega gains, and the best omega of two colors is 1.
+
+    blocksize : int, optional, default 1
+        How many rows are relaxed together, see `Relaxation`, and D below is their blocks; not to be given with one.
 
     Returns
     -------
@@ -69,9 +72,11 @@ def SSOR(A: Any, omega: float = 1.0, *, order: str = "natural") -> Any:
     if isinstance(A, Relaxation):
         if order not in ("natural", A.order):
             raise ValueError(f"SSOR: order must be that of the Relaxation, {A.order!r}, got {shown(order)}")
+        if blocksize not in (1, None, A.blocksize):
+            raise ValueError(f"SSOR: blocksize must be that of the Relaxation, {A.blocksize}, got {shown(blocksize)}")
         relaxation, matrix = A, None
     else:
-        relaxation, matrix = Relaxation(A, order=order), A
+        relaxation, matrix = Relaxation(A, order=order, blocksize=blocksize), A
     return _operator_type()(relaxation, matrix, number_of("SSOR", "omega", omega))
 
 
@@ -119,7 +124,8 @@ def _operator_type() -> type[Any]:
                 if self._matrix is None:
                     raise TypeError("SSOR: A must be a matrix for the transpose to be formed, got a Relaxation")
                 matrix = self._matrix.T if hasattr(self._matrix, "T") else np.asarray(self._matrix).T
-                self._transposed = Relaxation(matrix, order=self.relaxation.order)
+                own = self.relaxation
+                self._transposed = Relaxation(matrix, order=own.order, blocksize=own.blocksize)
             return self._transposed
 
     return SSOROperator

@@ -231,6 +231,8 @@ def solved(
     right = vector_of(name, "b", b)
     first = None if x0 is None else vector_of(name, "x0", x0)
     relaxation = A if isinstance(A, Relaxation) else _relaxation(name, A, right, first)
+    if relaxation.blocksize > 1:
+        raise ValueError(f"{name}: A must be relaxed row by row, got a Relaxation of blocksize {relaxation.blocksize}")
     n, dtype = relaxation.shape[0], relaxation.dtype
     right = columns_of(name, "b", right, n, None)
     if first is not None:

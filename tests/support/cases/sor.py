@@ -9,7 +9,7 @@ from cases import Array
 from sorgum import sor
 from sorgum._core import sor as compiled
 from sorgum._data.inputs import logits, words
-from sorgum._data.matrices import dominant, grid, scattered
+from sorgum._data.matrices import Matrix, dominant, grid, scattered
 
 
 def residual_norm(dtype: np.dtype[Any], index: Any = np.int32) -> Iterator[Array]:
@@ -71,6 +71,26 @@ def relaxed_in_some_rows(dtype: np.dtype[Any]) -> Iterator[Array]:
                         there = np.array(start)
                         relaxation.sweep(there, right, 1.4, sweep=sweep, bounds=(None, 1.5), rows=rows)
                         yield np.where(np.isnan(there), dtype.type(np.nan), there)
+
+
+def relaxed_together(dtype: np.dtype[Any]) -> Iterator[Array]:
+    """Blocks smaller and larger than a vector, with and without a row that changes places, and vectors of any bits."""
+    for n, most, size in ((12, 3, 2), (45, 6, 3), (68, 9, 17), (64, 20, 64)):
+        a = dominant(n, most, dtype, np.int32, seed=n)
+        x, b, far = some_vectors(n, dtype)
+        for turn in (0, 1):
+            rows = np.arange(n).reshape(-1, size)
+            turned = a.indices.copy() if turn == 0 else np.roll(rows, 1, axis=1).reshape(-1)[a.indices].astype(np.int32)
+            for order in ("natural", "multicolor"):
+                relaxation = sor.Relaxation(Matrix(a.indptr, turned, a.data, a.shape), order=order, blocksize=size)
+                for start, right in ((x, b), (far, b), (x, far)):
+                    there = np.array(start)
+                    relaxation.sweep(there, right, 1.2, sweep="symmetric")
+                    yield np.where(np.isnan(there), dtype.type(np.nan), there)
+                    yield np.float64(relaxation.residual_norm(there, right))
+                norms = np.empty(2)
+                relaxation._compiled.sweep(x.copy(), b, 1.2, "forward", 2, None, None, norms)
+                yield norms
 
 
 def solved(dtype: np.dtype[Any]) -> Iterator[Array]:
@@ -170,6 +190,8 @@ CASES: dict[str, Callable[..., Iterator[Array]]] = {
     "packed_split": on_grids,
     "packed_sweep": on_grids,
     "reciprocals": relaxed,
+    "point_block_solve": relaxed_together,
+    "point_blocks_product": relaxed_together,
     "products_add": solved,
     "rows_sweep": relaxed_in_some_rows,
     "squares_add": residual_norm,

@@ -31,6 +31,7 @@ def sweep(
     iterations: int = 1,
     bounds: tuple[Any, Any] | None = None,
     rows: npt.ArrayLike | None = None,
+    blocksize: int = 1,
 ) -> _Array:
     """Relax all rows, one after the other, in natural order, or some in the order given.
 
@@ -45,7 +46,9 @@ def sweep(
     iterations : int, default 1
     bounds : pair of array_like or None, optional
     rows : array_like of int or of bool, optional
-        Those that are relaxed, in this order; where a mask is true, in natural order.
+        Those that are relaxed, in this order; where a mask is true, in natural order. With blocks, their numbers.
+    blocksize : int, default 1
+        How many rows are relaxed together.
 
     Returns
     -------
@@ -62,14 +65,19 @@ def sweep(
     lower, upper = (-np.inf, np.inf) if bounds is None else bounds
     low = np.broadcast_to(-np.inf if lower is None else lower, x.shape)
     high = np.broadcast_to(np.inf if upper is None else upper, x.shape)
-    there = [int(i) for i in np.arange(x.size)[slice(None) if rows is None else np.asarray(rows)]]
+    count = x.size // blocksize
+    there = [int(i) for i in np.arange(count)[slice(None) if rows is None else np.asarray(rows)]]
     back = there[::-1]
     for _ in range(iterations):
         for i in {"forward": there, "backward": back, "symmetric": there + back}[sweep]:
-            columns, values = entries[i]
-            diagonal = values[columns == i].sum()
-            x[i] += omega * (b[i] - values @ x[columns]) / diagonal
-            x[i] = min(max(x[i], low[i]), high[i])
+            own = np.arange(i * blocksize, (i + 1) * blocksize)
+            rest, block = b[own], np.zeros((blocksize, blocksize))
+            for k, row in enumerate(own):
+                columns, values = entries[row]
+                rest[k] -= values @ x[columns]
+                np.add.at(block[k], columns[columns // blocksize == i] - own[0], values[columns // blocksize == i])
+            x[own] += omega * np.linalg.solve(block, rest)
+            x[own] = np.minimum(np.maximum(x[own], low[own]), high[own])
     return x
 
 
