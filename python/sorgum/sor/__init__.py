@@ -24,6 +24,7 @@ from sorgum.sor._solver import sor, sor_result
 from sorgum.sor._ssor import SSOR
 from sorgum.sor._ssor_cg import SsorCgResult, ssor_cg, ssor_cg_result
 from sorgum.sor._stencil import sor_stencil
+from sorgum.sor._stencil_coefficients import stencil_coefficients
 from sorgum.sor._tsallis import TsallisINF, TsallisINFBins
 
 __all__ = [
@@ -48,6 +49,7 @@ __all__ = [
     "sor_stencil",
     "ssor_cg",
     "ssor_cg_result",
+    "stencil_coefficients",
 ]
 
 open_to_libraries(globals())

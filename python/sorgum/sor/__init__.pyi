@@ -1,7 +1,7 @@
 """The types of sorgum.sor, made from its sources by tools/make_stubs.py."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol, TypeAlias, TypeVar
+from typing import Any, Protocol, TypeAlias, TypeVar, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -43,6 +43,7 @@ __all__ = [
     "sor_stencil",
     "ssor_cg",
     "ssor_cg_result",
+    "stencil_coefficients",
 ]
 
 class _SupportsDLPack(Protocol):
@@ -141,3 +142,11 @@ def ssor_cg_result(
     callback: Callable[[_Array], Any] | None = None,
     progress: bool = False,
 ) -> SsorCgResult: ...
+@overload
+def stencil_coefficients(
+    second: _Plain, first: _Numbers | None = None, zeroth: _Numbers | None = None, *, spacing: _Numbers = 1.0
+) -> _Array: ...
+@overload
+def stencil_coefficients(
+    second: _A, first: _Numbers | None = None, zeroth: _Numbers | None = None, *, spacing: _Numbers = 1.0
+) -> _A: ...

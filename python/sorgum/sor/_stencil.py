@@ -53,10 +53,12 @@ def sor_stencil(
         dimensions: the offsets k are (-1, 0), (0, -1), (0, 0), (0, 1), (1, 0); and 7 in three: (-1, 0, 0), (0, -1, 0),
         (0, 0, -1), (0, 0, 0), (0, 0, 1), (0, 1, 0), (1, 0, 0). Or it is 9 or 27, with all offsets of -1, 0 and 1: those
         of an array of shape (3, 3) or (3, 3, 3) around the point, flattened. Either way the point itself stands in the
-        middle, and offsets ascend as tuples do.
+        middle, and offsets ascend as tuples do. `stencil_coefficients` makes them from a differential operator.
     mask : array_like of bool, of the shape of `u`, optional
         True where there is no point, as on land. What `u`, `f`, `coefficients` and `bounds` have there, NaN too, is
-        never read. A neighbour that is not there counts as the point itself: nothing flows there.
+        never read. A neighbour that is not there counts as the point itself: nothing flows there. A point without
+        any neighbours, such as a lake of one, may so be left with a coefficient of 0: it has no equation, and the
+        refusal names it. Add it to `mask` or `fixed`.
     fixed : array_like of bool, of the shape of `u`, optional
         True where a point keeps its value, which its neighbours see, as on a conductor.
     boundary : str, or a tuple of one for each axis; each of them a str or a pair for the two sides

@@ -153,6 +153,7 @@ ARGUMENTS: dict[tuple[str, str], Any] = {
     ("sor_stencil", "u"): np.zeros((3, 4)),
     ("sor_stencil", "f"): 0.0,
     ("sor_stencil", "coefficients"): [1.0, 1, -4, 1, 1],
+    ("stencil_coefficients", "second"): np.eye(2),
     ("sor_batch", "A"): 4 * np.eye(4, dtype=np.float32) + np.eye(4, k=1, dtype=np.float32),
     ("sor_batch", "b"): np.ones((3, 4), np.float32),
 }
