@@ -8,10 +8,10 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from sorgum import lowrank, random
+from sorgum import lowrank, random, tucker
 from sorgum.bench.case import OwnCase, Slot
 
-__all__ = ["ApplyCase", "MergeCase", "NolaCase", "cases"]
+__all__ = ["ApplyCase", "FloraCase", "MergeCase", "NolaCase", "cases"]
 
 Array = NDArray[Any]
 SCALE = 1e-6  # so small that calls on one weight, again and again, leave it all but as it was
@@ -99,6 +99,57 @@ class ApplyCase(MergeCase):
 
 
 @dataclass(frozen=True)
+class FloraCase(ApplyCase):
+    """y += scale x C^T in place, C the change of a 3 x 3 convolution that a core and four factors make.
+
+    No peer has the adapter: beside it are products that form no change of the size of the weight, as ours do not.
+    """
+
+    inputs: int = 9 * 256
+
+    @property
+    def weight(self) -> tuple[int, int, int, int]:
+        """The shape of the convolution's weight."""
+        return self.shape[1], self.inputs // 9, 3, 3
+
+    @property
+    def core(self) -> tuple[int, int, int, int]:
+        """The shape of the core."""
+        return self.rank, self.rank, 2, 2
+
+    def make_slot(self) -> AdapterSlot:
+        """Return results, the core, the factors and rows of patches in one buffer."""
+        factors = zip(self.weight, self.core, strict=True)
+        return _slot(self.shape, (self.core, *factors, (self.shape[0], self.inputs)))
+
+    def call(self, name: str, slot: Slot) -> Callable[[], Any]:
+        """Return a call that adds to y and returns it."""
+        assert isinstance(slot, AdapterSlot)
+        y, (core, *factors, x) = slot.target, slot.factors
+        expand = "oabc,ia,hb,wc->oihw"
+        if name == "NumPy":
+
+            def add() -> Any:
+                down = np.einsum(expand, core, *factors[1:], optimize=True).reshape(self.rank, -1)
+                return np.add(y, (x @ down.T * np.float32(SCALE)) @ factors[0].T, out=y)
+
+            return add
+        if name == "PyTorch":
+            torch = importlib.import_module("torch")
+            theirs, middle, rows, up, *others = (torch.from_numpy(array) for array in (y, core, x, *factors))
+
+            def add_theirs() -> Any:
+                down = torch.einsum(expand, middle, *others).reshape(self.rank, -1)
+                return theirs.addmm_(rows @ down.T, up.T, alpha=SCALE).numpy()
+
+            return add_theirs
+        weight = np.broadcast_to(np.float32(0), self.weight)
+        adapter = tucker.FLoRA(weight, core, factors, scale=SCALE)
+        patches = x.reshape(-1, *self.weight[1:])
+        return lambda: adapter.forward(patches, base=y, out=y)
+
+
+@dataclass(frozen=True)
 class NolaCase(OwnCase):
     """A factor of NOLA, the sum of random matrices that are never stored; `shape` is (bases, numbers of each).
 
@@ -131,7 +182,7 @@ class NolaCase(OwnCase):
         return lambda: lowrank.adapters.NOLA(weight, 8, slot.x, slot.x, rng=1).factors[0]
 
 
-def _slot(target: tuple[int, ...], others: tuple[tuple[int, int], ...]) -> AdapterSlot:
+def _slot(target: tuple[int, ...], others: tuple[tuple[int, ...], ...]) -> AdapterSlot:
     shapes = (target, *others)
     ends = np.cumsum([-(-int(np.prod(shape)) // 16) * 16 for shape in shapes])
     raw = np.zeros(ends[-1] + 16, np.float32)
@@ -148,7 +199,7 @@ def _slot(target: tuple[int, ...], others: tuple[tuple[int, int], ...]) -> Adapt
 
 
 def cases(level: str) -> Iterator[OwnCase]:
-    """Return merges of rank 16 and 64, adapters applied to few and many rows, and factors of NOLA.
+    """Return merges of rank 16 and 64, adapters applied to few and many rows, FLoRA, and factors of NOLA.
 
     Parameters
     ----------
@@ -164,5 +215,6 @@ def cases(level: str) -> Iterator[OwnCase]:
         yield ApplyCase("apply", (1, 4096))
         yield ApplyCase("apply", (16, 4096))
         yield ApplyCase("apply", (512, 1024), rank=8, inputs=1024)
+        yield FloraCase("flora", (676, 256))
     yield ApplyCase("apply", (256, 4096))
     yield NolaCase("nola", (256, 8192) if level == "quick" else (512, 32768))
