@@ -4,9 +4,8 @@
 #include "api/call/stored.h"
 #include "api/call/temperature.h"
 #include "api/call/work.h"
+#include "api/special/op_kernels.h"
 #include "api/special/ways.h"
-#include "dispatch/dispatch.h"
-#include "dispatch/special.h"
 
 namespace sorgum::special {
 
@@ -14,13 +13,11 @@ namespace {
 
 static_assert(kPieceElements % kChunk == 0);
 
-enum class Grad { softmax, log_softmax };
-
 template <class T>
 class GradJob {
 public:
     GradJob(Op op, const Arguments& a, const AxisMask& reduced)
-        : op_(op == Op::softmax_grad ? Grad::softmax : Grad::log_softmax), dtype_(a.x.dtype), table_(kernels()) {
+        : dtype_(a.x.dtype), table_(kernels()), kernels_of_op_(kernels_of<T>(op, table_)) {
         const char* const name = traits(op).name;
         std::vector<ArrayView> operands = {a.x, *a.dy, a.out,
                                            per_row(name, "temperature", a.temperature, a.x, reduced)};
@@ -74,20 +71,17 @@ private:
                 count = layout_.rows_of_run(r, end);
                 if (!one_temperature())
                     count = std::min(count, kMostTogether);
-                rows_kernel()({element(kY, r, 0), element(kDy, r, 0), element(kOut, r, 0), count, n,
-                               layout_.run_stride(kY) / size, layout_.run_stride(kDy) / size,
-                               layout_.run_stride(kOut) / size, streaming_, temperatures_of(r, count, temperatures)},
-                              temperature(r));
+                kernels_of_op_.grad_rows(
+                    {element(kY, r, 0), element(kDy, r, 0), element(kOut, r, 0), count, n,
+                     layout_.run_stride(kY) / size, layout_.run_stride(kDy) / size, layout_.run_stride(kOut) / size,
+                     streaming_, temperatures_of(r, count, temperatures)},
+                    temperature(r));
             }
         });
     }
 
     static constexpr index_t kMostTogether = 1024;  // rows of a call that have a temperature each, or are gathered
 
-    auto* rows_kernel() const {
-        return op_ == Grad::softmax ? special_softmax_grad_rows(table_, T())
-                                    : special_log_softmax_grad_rows(table_, T());
-    }
     bool one_temperature() const { return layout_.run_stride(kTemperature) == 0; }
     const double* temperatures_of(index_t row, index_t rows, double* to) const {
         return one_temperature() ? nullptr : temperatures_of_run(layout_, kTemperature, row, rows, to);
@@ -120,8 +114,7 @@ private:
 
     // The sums of the chunks from element `begin` on, row by row at a distance of `pitch`.
     void sum(index_t row, index_t rows, index_t begin, index_t end, Scratch& s, SumPair* chunks, index_t pitch) const {
-        auto* const kernel =
-            op_ == Grad::softmax ? special_softmax_grad_sum(table_, T()) : special_log_softmax_grad_sum(table_, T());
+        auto* const kernel = kernels_of_op_.grad_sum;
         if (direct_) {
             for (index_t r = 0; r < rows; ++r)
                 kernel(element(kY, row + r, begin), element(kDy, row + r, begin), end - begin, chunks + r * pitch);
@@ -136,8 +129,7 @@ private:
     }
 
     void write(index_t row, index_t rows, index_t begin, index_t end, Scratch& s, const SumPair* totals) const {
-        auto* const kernel = op_ == Grad::softmax ? special_softmax_grad_write(table_, T())
-                                                  : special_log_softmax_grad_write(table_, T());
+        auto* const kernel = kernels_of_op_.grad_write;
         if (direct_) {
             for (index_t r = 0; r < rows; ++r)
                 kernel(element(kY, row + r, begin), element(kDy, row + r, begin), element(kOut, row + r, begin),
@@ -189,9 +181,9 @@ private:
                 const auto [row, rows] = blocks[b];
                 load_chunk(row, rows, 0, n, s);
                 T* const dx = s.dy.data();
-                rows_kernel()({s.y.data(), dx, dx, rows, n, pitch_, pitch_, pitch_, false,
-                               temperatures_of(row, rows, temperatures)},
-                              temperature(row));
+                kernels_of_op_.grad_rows({s.y.data(), dx, dx, rows, n, pitch_, pitch_, pitch_, false,
+                                          temperatures_of(row, rows, temperatures)},
+                                         temperature(row));
                 for (index_t r = 0; masked_ && r < rows; ++r)
                     clear_absent(dx + r * pitch_, s.mask.data() + r * pitch_, n);
                 stored(kOut).write(row, rows, 0, n, dx, pitch_, streaming_);
@@ -241,9 +233,9 @@ private:
         for_each_piece([&](index_t begin, index_t end, Scratch& s) { write(row, 1, begin, end, s, &of_row); });
     }
 
-    Grad op_;
     DType dtype_;  // of y, dy and out
     const KernelTable& table_;
+    OpKernels<T> kernels_of_op_;
     RowLayout layout_;
     bool masked_, direct_, streaming_;
     int threads_;

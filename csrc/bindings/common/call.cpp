@@ -65,10 +65,12 @@ bool Parameters::sort(Way way, PyObject* const* args, index_t count, PyObject* n
 }
 
 bool Reader::tensor(PyObject* value, ArrayView& view) {
-    const auto* const api = tensor::api_of(Py_TYPE(value));
-    if (api == nullptr)
-        return false;
-    *next_held_ = tensor::read(*api, value, view);
+    if (first_ == nullptr) {  // what holds for the first one holds for all of a call: they have one type
+        library_ = tensor::api_of(Py_TYPE(value));
+        if (library_ == nullptr || tensor::may_be_recorded(Py_TYPE(value)))
+            return false;
+    }
+    *next_held_ = tensor::read(*library_, value, view);
     const bool held = *next_held_ != nullptr;
     next_held_ = std::next(next_held_);
     return held;
@@ -173,8 +175,7 @@ py::object Reader::new_array(ArrayView& result) const {
     if (!is_numpy(first_)) {
         char* data = nullptr;
         PyObject* const made =
-            pooled > 0 ? nullptr
-                       : tensor::make(*tensor::api_of(Py_TYPE(first_)), result.dtype, result.ndim, result.shape, data);
+            pooled > 0 ? nullptr : tensor::make(*library_, result.dtype, result.ndim, result.shape, data);
         result.data = data;
         return py::reinterpret_steal<py::object>(made);
     }

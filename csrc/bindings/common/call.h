@@ -68,7 +68,8 @@ private:
 
     Way way_;
     const char* function_;
-    PyObject* first_ = nullptr;  // of the arrays
+    PyObject* first_ = nullptr;                     // of the arrays
+    const dlpack::ExchangeApi* library_ = nullptr;  // of the tensors, if they are tensors
     ArrayView views_[kMost];
     ArrayView* next_view_ = views_;
     const ArrayView* read_[kMost];

@@ -55,28 +55,9 @@ const Torch& torch() {
     return known;
 }
 
-bool is_of_torch(PyObject* tensor) {
-    PyObject* const type = torch().type;
-    return type != nullptr && PyType_IsSubtype(Py_TYPE(tensor), reinterpret_cast<PyTypeObject*>(type));
-}
-
-// Whether PyTorch may record what is done to a tensor: torch.jit.trace, modes of dispatch such as make_fx's, tangents
-// of forward mode. sorgum.interop.libraries looks closer.
-bool may_be_recorded(PyObject* tensor) {
-    static PyObject* const level = PyUnicode_InternFromString("_current_level");
-    if (!is_of_torch(tensor))
-        return false;
-    const Torch& known = torch();
-    if (known.is_tracing == nullptr || known.modes == nullptr || known.forward == nullptr)
-        return true;
-    PyObject* const at = PyDict_GetItemWithError(known.forward, level);
-    if (at == nullptr || !PyLong_Check(at) || PyLong_AsLong(at) != -1)
-        return true;
-    if (!is_false(PyObject_CallNoArgs(known.is_tracing)))
-        return true;
-    const auto modes = pybind11::reinterpret_steal<pybind11::object>(PyObject_CallNoArgs(known.modes));
-    forget_error();
-    return !modes || PyObject_IsTrue(modes.ptr()) != 0;
+bool is_of_torch(PyTypeObject* type) {
+    PyObject* const own = torch().type;
+    return own != nullptr && PyType_IsSubtype(type, reinterpret_cast<PyTypeObject*>(own));
 }
 
 }  // namespace
@@ -92,11 +73,27 @@ const ExchangeApi* api_of(PyTypeObject* type) {
     return api->major == dlpack::kMajor ? api : nullptr;
 }
 
+bool may_be_recorded(PyTypeObject* type) {
+    static PyObject* const level = PyUnicode_InternFromString("_current_level");
+    if (!is_of_torch(type))
+        return false;
+    const Torch& known = torch();
+    if (known.is_tracing == nullptr || known.modes == nullptr || known.forward == nullptr)
+        return true;
+    PyObject* const at = PyDict_GetItemWithError(known.forward, level);
+    if (at == nullptr || !PyLong_Check(at) || PyLong_AsLong(at) != -1)
+        return true;
+    if (!is_false(PyObject_CallNoArgs(known.is_tracing)))
+        return true;
+    const auto modes = pybind11::reinterpret_steal<pybind11::object>(PyObject_CallNoArgs(known.modes));
+    forget_error();
+    return !modes || PyObject_IsTrue(modes.ptr()) != 0;
+}
+
 Held read(const ExchangeApi& api, PyObject* tensor, ArrayView& view) {
     static PyObject* const requires_grad = PyUnicode_InternFromString("requires_grad");
     static PyObject* const is_neg = PyUnicode_InternFromString("is_neg");
-    if (may_be_recorded(tensor) || !is_false(PyObject_GetAttr(tensor, requires_grad)) ||
-        !is_false(PyObject_CallMethodNoArgs(tensor, is_neg)))
+    if (!is_false(PyObject_GetAttr(tensor, requires_grad)) || !is_false(PyObject_CallMethodNoArgs(tensor, is_neg)))
         return nullptr;
     DLManagedTensorVersioned* managed = nullptr;
     if (api.managed_of(tensor, &managed) != 0) {
@@ -118,7 +115,7 @@ Held read(const ExchangeApi& api, PyObject* tensor, ArrayView& view) {
 
 bool count_change(PyObject* tensor) {
     PyObject* const increment = torch().increment_version;
-    if (increment == nullptr || !is_of_torch(tensor))
+    if (increment == nullptr || !is_of_torch(Py_TYPE(tensor)))
         return true;
     PyObject *error, *value, *trace;
     PyErr_Fetch(&error, &value, &trace);  // of work that was broken off

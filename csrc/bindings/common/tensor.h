@@ -25,9 +25,13 @@ struct Release {
 // Keeps the memory of a tensor, and what is told of it.
 using Held = std::unique_ptr<dlpack::DLManagedTensorVersioned, Release>;
 
+// Whether PyTorch may record what is done to tensors of this type: torch.jit.trace, modes of dispatch such as
+// make_fx's, tangents of forward mode. sorgum.interop.libraries looks closer.
+bool may_be_recorded(PyTypeObject* type);
+
 // Null, without an error set, for a tensor that is not plain, or whose numbers alone are not what it stands for: one
-// that records gradients, or holds the negatives of its numbers, or any while PyTorch records what is done. Null with
-// an error that is no Exception, such as KeyboardInterrupt, where the library raised it.
+// that records gradients, or holds the negatives of its numbers. Null with an error that is no Exception, such as
+// KeyboardInterrupt, where the library raised it.
 Held read(const dlpack::ExchangeApi& api, PyObject* tensor, ArrayView& view);
 
 // Tells PyTorch that a tensor was written, as its own functions do, lest what it kept for a gradient be taken for what

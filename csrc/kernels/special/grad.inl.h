@@ -4,13 +4,14 @@
 #include "kernels/special/extexp_sum.inl.h"
 #include "kernels/special/grad.h"
 #include "math/exp.h"
+#include "math/operation_state.h"
 #include "math/softmax_scale.h"
 
 SORGUM_ISA_BEGIN
 
 using namespace sorgum::special;
 
-enum class GradOp { softmax, log_softmax };
+using GradOp = special::Op;  // softmax_grad or log_softmax_grad
 
 // Sums in lanes of y dy (softmax) or dy (log_softmax), the products unrounded.
 template <GradOp op, class T>
@@ -20,7 +21,7 @@ template <GradOp op>
 struct GradLanes<op, float> {
     f64x16 sum = splat<f64x16>(0.0);
     SORGUM_INLINE void add(f64x16 y, f64x16 dy) {
-        if constexpr (op == GradOp::softmax)
+        if constexpr (op == GradOp::softmax_grad)
             sum = fma(y, dy, sum);
         else
             sum = sum + dy;
@@ -32,7 +33,7 @@ template <GradOp op>
 struct GradLanes<op, double> {
     LaneSum<double> lanes;
     SORGUM_INLINE void add(f64x16 y, f64x16 dy) {
-        if constexpr (op == GradOp::softmax) {
+        if constexpr (op == GradOp::softmax_grad) {
             const f64x16 product = y * dy;
             lanes.add(product);
             lanes.error = lanes.error + fma(y, dy, splat<f64x16>(0.0) - product);
@@ -58,7 +59,7 @@ SORGUM_INLINE SumPair grad_chunk(const T* y, const T* dy, index_t n) {
         for (int v = 0; v < kGradGroup<T>; ++v) {
             const index_t at = i + v * kLanes;
             prefetch_ahead(dy + i, v);
-            if constexpr (op == GradOp::softmax)
+            if constexpr (op == GradOp::softmax_grad)
                 prefetch_ahead(y + i, v);
             lanes[v % 2].add(load_f64(y + at), load_f64(dy + at));
         }
@@ -124,13 +125,13 @@ struct GradMap {
         rest = rest_of(splat<f64x16>(value.high), splat<f64x16>(value.low), nearest);
     }
     SORGUM_INLINE void set_sum(V nearest, V rest) {
-        constexpr bool scales = op == GradOp::log_softmax;  // the sum, instead of every element
+        constexpr bool scales = op == GradOp::log_softmax_grad;  // the sum, instead of every element
         high = scales ? nearest * up : nearest;
         low = scales ? rest * up : rest;
     }
     SORGUM_INLINE V operator()(V y, V dy) const {
         V d;
-        if constexpr (op == GradOp::softmax) {
+        if constexpr (op == GradOp::softmax_grad) {
             d = ((dy - high) - low) * (y * up);
         } else {
             const V p = __builtin_expect(all(has_normal_exp(y)), 1) ? exp_normal(y) : exp(y);
@@ -169,7 +170,7 @@ SORGUM_NOINLINE void write_extreme(const T* y, const T* dy, T* dx, index_t n, Su
         const D g = to_f64(load_first(dy + i, n - i, T(0))) * scale;
         // Times `up` only where that is needed: elsewhere it might overflow.
         D d, d_up, largest;  // of the numbers that `up` multiplies and that are added
-        if constexpr (op == GradOp::softmax) {
+        if constexpr (op == GradOp::softmax_grad) {
             const D distance = (g - high) - low, p = to_f64(of_y);
             largest = d = distance * p;
             d_up = distance * (p * up);
@@ -244,11 +245,11 @@ SORGUM_INLINE void grad_write(const T* y, const T* dy, T* dx, index_t n, SumPair
 
 template <class T>
 void softmax_grad_sum_kernel(const T* y, const T* dy, index_t n, SumPair* chunks) {
-    grad_sum<GradOp::softmax>(y, dy, n, chunks);
+    grad_sum<GradOp::softmax_grad>(y, dy, n, chunks);
 }
 template <class T>
 void log_softmax_grad_sum_kernel(const T* y, const T* dy, index_t n, SumPair* chunks) {
-    grad_sum<GradOp::log_softmax>(y, dy, n, chunks);
+    grad_sum<GradOp::log_softmax_grad>(y, dy, n, chunks);
 }
 template <class T>
 SumPair grad_total_kernel(const SumPair* chunks, index_t count) {
@@ -260,12 +261,12 @@ SumPair grad_total_kernel(const SumPair* chunks, index_t count) {
 template <class T>
 void softmax_grad_write_kernel(const T* y, const T* dy, T* dx, index_t n, SumPair total, double temperature,
                                bool streaming) {
-    grad_write<GradOp::softmax>(y, dy, dx, n, total, temperature, streaming);
+    grad_write<GradOp::softmax_grad>(y, dy, dx, n, total, temperature, streaming);
 }
 template <class T>
 void log_softmax_grad_write_kernel(const T* y, const T* dy, T* dx, index_t n, SumPair total, double temperature,
                                    bool streaming) {
-    grad_write<GradOp::log_softmax>(y, dy, dx, n, total, temperature, streaming);
+    grad_write<GradOp::log_softmax_grad>(y, dy, dx, n, total, temperature, streaming);
 }
 
 SORGUM_ISA_END

@@ -111,21 +111,11 @@ struct GradStep {
         if constexpr (sums) {
             const auto load_sum = [&](const T* p)
                                       SORGUM_LAMBDA { return whole ? load_f64(p + i) : to_f64(load_some(p)); };
-            into.add(op == GradOp::softmax ? load_sum(y_next) : splat<f64x16>(0.0), load_sum(dy_next));
+            into.add(op == GradOp::softmax_grad ? load_sum(y_next) : splat<f64x16>(0.0), load_sum(dy_next));
         }
         if constexpr (writes) {
             const V out = map(load_some(y), load_some(dy));
-            if constexpr (writing == Writing::slid && whole) {
-                line.add(dx + i, out);
-            } else if constexpr (writing == Writing::slid) {
-                line.add_first(dx + i, out, left);
-            } else if constexpr (!whole) {
-                store_first(dx + i, out, left);
-            } else if constexpr (writing == Writing::streamed) {
-                stream(dx + i, out);
-            } else {
-                store(dx + i, out);
-            }
+            store_results<writing, whole>(line, dx + i, out, left);
         }
         keep_in_step();
     }
@@ -135,9 +125,9 @@ struct GradStep {
             return;
         if constexpr (sums)
             prefetch_ahead(dy_next + i, v...);
-        if constexpr (sums && op == GradOp::softmax)
+        if constexpr (sums && op == GradOp::softmax_grad)
             prefetch_ahead(y_next + i, v...);
-        if constexpr (writes && op == GradOp::log_softmax)
+        if constexpr (writes && op == GradOp::log_softmax_grad)
             prefetch_ahead(y + i, v...);
     }
 
@@ -222,8 +212,8 @@ SORGUM_NOINLINE void sum_apart(const GradRows<T>& r, GradState<op, T>& s, index_
 }
 template <GradOp op, class T>
 SORGUM_NOINLINE void write_apart(const GradRows<T>& r, GradState<op, T>& s, index_t i, bool streaming) {
-    map_pairs<op == GradOp::log_softmax>(s.here->y + i * r.y_stride, s.here->dy + i * r.dy_stride,
-                                         s.here->dx + i * r.dx_stride, r.n, streaming, s.here->map_of(i));
+    map_pairs<op == GradOp::log_softmax_grad>(s.here->y + i * r.y_stride, s.here->dy + i * r.dy_stride,
+                                              s.here->dx + i * r.dx_stride, r.n, streaming, s.here->map_of(i));
 }
 
 template <GradOp op, Writing writing, class T>

@@ -12,7 +12,7 @@ SORGUM_NOINLINE f64x16 grad_sums(const T* y, const T* dy, index_t n) {
     f64x16 lanes[kLanes];
     for (index_t l = 0; l < n; ++l) {
         const f64x16 g = load_f64(dy + l * kLanes), zero = splat<f64x16>(0.0);
-        lanes[l] = op == GradOp::softmax ? fma(load_f64(y + l * kLanes), g, zero) : zero + g;
+        lanes[l] = op == GradOp::softmax_grad ? fma(load_f64(y + l * kLanes), g, zero) : zero + g;
     }
     return fold_lanes(lanes, n);
 }
@@ -103,11 +103,11 @@ SORGUM_INLINE void grad_rows_of_any_length(const GradRows<T>& r, double temperat
 
 template <class T>
 void softmax_grad_rows_kernel(const GradRows<T>& rows, double temperature) {
-    grad_rows_of_any_length<GradOp::softmax>(rows, temperature);
+    grad_rows_of_any_length<GradOp::softmax_grad>(rows, temperature);
 }
 template <class T>
 void log_softmax_grad_rows_kernel(const GradRows<T>& rows, double temperature) {
-    grad_rows_of_any_length<GradOp::log_softmax>(rows, temperature);
+    grad_rows_of_any_length<GradOp::log_softmax_grad>(rows, temperature);
 }
 
 SORGUM_ISA_END

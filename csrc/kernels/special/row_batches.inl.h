@@ -145,8 +145,14 @@ SORGUM_INLINE void finish_batch(Batch<T>& b, const f64x16* sums, const vec<T>* c
     }
 }
 
-// Works on one row of each of the three batches. `w` holds the terms of the row of the batch before until its results
-// are written, then those of this batch's.
+// Works on one row of each of the three batches, in one loop:
+//
+//            next          here                 before
+//   sweep    x -> extremes                                     what map_batch makes references of
+//   sum                    x -> terms -> w, sum                terms: of operations that scale them
+//   write                                       w or x -> y    subnormal: some result may be; writing: how it is stored
+//
+// `w` holds the terms of the row of the batch before until its results are written, then those of this batch's.
 template <RowOp op, bool sweep, bool sum, bool write, bool subnormal, Writing writing, class T>
 struct RowStep {
     using V = vec<T>;
@@ -207,17 +213,7 @@ struct RowStep {
             } else {
                 out = shift(load_some<whole>(before + i, left, T(0)));
             }
-            if constexpr (writing == Writing::slid && whole) {
-                line.add(y + i, out);
-            } else if constexpr (writing == Writing::slid) {
-                line.add_first(y + i, out, left);
-            } else if constexpr (!whole) {
-                store_first(y + i, out, left);
-            } else if constexpr (writing == Writing::streamed) {
-                stream(y + i, out);
-            } else {
-                store(y + i, out);
-            }
+            store_results<writing, whole>(line, y + i, out, left);
         }
         V summand = splat<V>(T(0));
         if constexpr (sum) {

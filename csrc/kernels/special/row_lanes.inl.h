@@ -4,13 +4,14 @@
 
 #include "kernels/special/precise.inl.h"
 #include "kernels/special/softmax.inl.h"
+#include "math/operation_state.h"
 
 SORGUM_ISA_BEGIN
 
-enum class RowOp { softmax, log_softmax, logsumexp, logsumexp_grad };
+using RowOp = special::Op;  // softmax, log_softmax, logsumexp or logsumexp_grad
 
 // Whether the last step scales the terms that were formed for the sum.
-constexpr bool scales_terms(RowOp op) { return op == RowOp::softmax || op == RowOp::logsumexp_grad; }
+constexpr bool scales_terms(RowOp op) { return special::traits(op).scales_terms; }
 
 // One row by the kernels for long rows, which take any.
 template <RowOp op, class T>

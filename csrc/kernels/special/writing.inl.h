@@ -58,4 +58,20 @@ struct OpenLine {
     }
 };
 
+// Stores a vector of results at y, where `left` of them belong: all 16, if they are `whole`. The line is that of
+// Writing::slid.
+template <Writing writing, bool whole, class T>
+SORGUM_INLINE void store_results(OpenLine<T>& line, T* y, vec<T> results, index_t left) {
+    if constexpr (writing == Writing::slid && whole)
+        line.add(y, results);
+    else if constexpr (writing == Writing::slid)
+        line.add_first(y, results, left);
+    else if constexpr (!whole)
+        store_first(y, results, left);
+    else if constexpr (writing == Writing::streamed)
+        stream(y, results);
+    else
+        store(y, results);
+}
+
 SORGUM_ISA_END
