@@ -123,7 +123,7 @@ PyObject* answer_special(const void* function, Way way, PyObject* const* args, i
             return Py_NewRef(Py_None);
         }
         if (!is_given(out)) {
-            a.out = special::result_of(f.op, a);
+            special::set_result(f.op, a);
             py::object made = reader.new_array(a.out);
             if (!made)
                 return nullptr;

@@ -108,17 +108,14 @@ void run(Op op, const Arguments& arguments) {
     run_checked(operation, a);
 }
 
-ArrayView result_of(Op op, const Arguments& a) {
+void set_result(Op op, Arguments& a) {
     const Operation& operation = traits(op);
-    ArrayView result;
-    result.data = nullptr;
-    result.dtype = a.x.dtype;
-    result.writable = true;
-    const AxisMask reduced =
-        operation.out == Per::row ? reduced_axes(operation.name, a.x, a.axes) : AxisMask();  // none are left out
-    result.ndim = write_row_shape(a.x, reduced, a.keepdims, result.shape);
-    set_contiguous(result);
-    return result;
+    a.out.data = nullptr;
+    a.out.dtype = a.x.dtype;
+    a.out.writable = true;
+    const AxisMask left_out = operation.out == Per::row ? reduced_axes(operation.name, a.x, a.axes) : AxisMask();
+    a.out.ndim = write_row_shape(a.x, left_out, a.keepdims, a.out.shape);
+    set_contiguous(a.out);
 }
 
 std::vector<index_t> row_shape(const char* function, const ArrayView& x, const AxisList& axes, bool keepdims) {

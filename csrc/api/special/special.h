@@ -14,7 +14,7 @@ namespace sorgum::special {
 // that results of half types may be float32 where the operation widens. Those per row are scalars, or have the shape of
 // the rows.
 struct Arguments {
-    ArrayView x, out;       // out: as result_of() tells
+    ArrayView x, out;       // out: as set_result() tells
     ArrayView temperature;  // float64, per row
     AxisList axes;          // of a row
     // Null where there is none.
@@ -31,8 +31,8 @@ struct Arguments {
 // Checks all arguments, then computes.
 void run(Op op, const Arguments& arguments);
 
-// The type and the shape of the result, as of a contiguous array without memory. x and axes are given.
-ArrayView result_of(Op op, const Arguments& arguments);
+// Gives `out` the type and the shape of the result, as of a contiguous array without memory. x and axes are given.
+void set_result(Op op, Arguments& arguments);
 
 // Records of partial sums (api/special/partial.h), as arrays of int64 with the words of a record along the last axis.
 index_t chunk();  // the elements of a chunk: parts of a row that begin at multiples of it have its bits
