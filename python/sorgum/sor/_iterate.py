@@ -27,6 +27,7 @@ __all__ = [
 CONVERGED, DIVERGED, INCONSISTENT, LIMIT_OF_DTYPE = 0, -1, -2, -4
 
 LONGEST_WINDOW = 256
+LOOK_FROM = 6.0  # times the tolerance: at norms below it the residual is formed, which is up to so much smaller
 ROUNDING = 8.0  # times u (||A|| ||x|| + ||b||): about where the residual of a rounded solution lies
 PATIENCE = 50  # sweeps, at least, in which a residual as small as that must fall by 2 percent
 FIRST_LOOK = 512  # sweeps, at least, between looks at a residual that stands still
@@ -45,7 +46,6 @@ class Problem:
     limit: float  # of a norm: beyond it the iteration diverges
     largest_row: float  # of |A|, its norm
     most: int  # sweeps
-    look_from: float = 3.0  # times the tolerance: at norms below it the residual is formed
 
     def residual(self, x: Array) -> float:
         """Return ||b - A x||, without what a bound holds back."""
@@ -98,7 +98,7 @@ def iterate(problem: Problem, rule: Rule, at: Progress, after: Callable[[Progres
     if at.residual <= problem.tolerance:
         return CONVERGED
     kept, safe = at.x.copy(), at.x.copy()
-    enough = problem.look_from * problem.tolerance  # of the norm: the residual is smaller, by an unknown factor
+    enough = LOOK_FROM * problem.tolerance  # of the norm: the residual is smaller, by an unknown factor
     norm, factor = math.inf, 1.0
     least, least_at, look = math.inf, 0, FIRST_LOOK
     while at.sweeps < problem.most:

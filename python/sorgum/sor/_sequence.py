@@ -309,7 +309,7 @@ class SequenceSolver:
             return _Done(found.x, found.info, found.iterations, found.residual_norm, ended, None)
         result = solve(
             relaxation._compiled, b, x, (None, None), omega=choice, rtol=self._rtol, atol=self._atol, maxiter=most,
-            sweep="forward", nullspace=None, callback=None, progress=False, begin=omega, look_from=6.0,
+            sweep="forward", nullspace=None, callback=None, progress=False, begin=omega,
         )  # fmt: skip
         ended = float(result.omegas[-1]) if adapts and len(result.omegas) else omega
         return _Done(result.x, result.info, result.iterations, result.residual_norm, ended, result.norms)

@@ -90,7 +90,6 @@ def solve(
     callback: Callable[[Array], Any] | None,
     progress: bool,
     begin: float = 1.0,
-    look_from: float = 3.0,
 ) -> SolveResult:
     """Solve A x = b by relaxation, for each column of b.
 
@@ -105,8 +104,6 @@ def solve(
         As `sor` documents them; not yet checked.
     begin : float, default 1.0
         The factor that "adaptive" begins with.
-    look_from : float, default 3.0
-        From where on the residual is formed, in tolerances: more of them count sweeps more closely.
 
     Returns
     -------
@@ -144,7 +141,7 @@ def solve(
         for bound, within in zip(bounds, (np.maximum, np.minimum), strict=True):
             if bound is not None:
                 within(start, bound, out=start)
-        problem = Problem(matrix, right, sweep, *bounds, 0.0, 0.0, largest_row, most, look_from)
+        problem = Problem(matrix, right, sweep, *bounds, 0.0, 0.0, largest_row, most)
         at = Progress(start, residual=problem.residual(start))
         # With bounds, b = 0 is no trivial system: what is to be solved is counted from where that begins.
         scale = at.residual if size == 0 and not free else size

@@ -163,7 +163,7 @@ def sor_result(
     >>> A = 2 * np.eye(n) - np.eye(n, k=1) - np.eye(n, k=-1)
     >>> result = sg.sor.sor_result(A, np.ones(n), omega=1.9, rtol=1e-8)
     >>> result.info, result.iterations, len(result.norms), float(result.omegas[-1])
-    (0, 219, 219, 1.9)
+    (0, 209, 209, 1.9)
     """
     return _result(A, b, x0, omega, rtol, atol, maxiter, sweep, order, blocksize, bounds, nullspace, callback, progress)
 
