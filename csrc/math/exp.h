@@ -1,4 +1,4 @@
-// exp(x), and 2^t on [-1/2, 1/2] for the (mantissa, exponent) pairs of extexp.h.
+// exp(x), and 2^t for the (mantissa, exponent) pairs of extexp.h.
 //
 // Method: x = n ln2 + r with n = rint(x log2 e) by the magic addend and r by two fused steps (Cody and Waite's
 // reduction); a polynomial of minimal error in r, Horner; two exact multiplications by powers of two, so that
@@ -28,6 +28,11 @@ struct ExpConstants<float> {
     // 2^t on [-1/2 - 2^-10, 1/2 + 2^-10]
     static constexpr float poly2[7] = {1.0f,           0x1.62e430p-1f,  0x1.ebfbe4p-3f, 0x1.c6af90p-5f,
                                        0x1.3b2d18p-7f, 0x1.5f09f2p-10f, 0x1.40b610p-13f};
+    // (2^t - 1) / t on [-1/8 - 2^-12, 1/8 + 2^-12]
+    static constexpr float quarter[4] = {0x1.62e42cp-1f, 0x1.ebfbd6p-3f, 0x1.c6eb36p-5f, 0x1.3b810cp-7f};
+    // 2^(k / 4) as encodings, less those of 1 and of a mantissa of k / 4
+    static constexpr std::int32_t quarters[4] = {0, 0x3F9837F0 - 0x3FA00000, 0x3FB504F3 - 0x3FC00000,
+                                                 0x3FD744FD - 0x3FE00000};
 };
 
 template <>
@@ -79,6 +84,27 @@ template <class L>
 SORGUM_HD L exp2_poly(L t) {
     using C = ExpConstants<element_t<L>>;
     return horner<C::poly2>(t);
+}
+
+// 2^(n + t) for lanes v that hold the addend that rounded to steps of 1 / kSteps, the format's bias and n: the sum of
+// an integer's encoding and a quarter's, times a polynomial in what is left. It is shorter than one for |t| <= 1/2, and
+// s times its first addend, 1, is not rounded. Where the exponent's field would be 0, the results fall from 2^-127 to
+// +0.
+template <class T>
+inline constexpr int kSteps = sizeof(T) == 4 ? 4 : 1;
+template <class T>
+inline constexpr T kStepMagic = Format<T>::round_magic / kSteps<T>;
+
+template <class L>
+SORGUM_HD L exp2_of_steps(L v, L t) {
+    using C = ExpConstants<element_t<L>>;
+    if constexpr (kSteps<element_t<L>> == 1) {
+        return exp2_poly(t) * power_of_two(v);
+    } else {
+        const integer_t<L> i = bits(v);
+        const L s = from_bits(int_add(shift_left<Format<element_t<L>>::mantissa_bits - 2>(i), pick<C::quarters>(i)));
+        return fma(s * t, horner<C::quarter>(t), s);
+    }
 }
 
 template <class L>

@@ -1,9 +1,9 @@
 // exp(x / T) as a pair, w 2^e, relative to the largest element of a chunk: the heart of the two-pass softmax
 // (Dukhan and Ablavatski 2020, "Two-Pass Softmax Algorithm", section 4), with our deviations:
 //   - the exponent's reference is the chunk's maximum instead of a running maximum per lane;
-//   - w = p 2^(n - N + kHeadroom) is one float, N the exponent of the maximum: terms down to 2^-189 of the largest
-//     (2^-1114 for double) are normal numbers, smaller ones and -inf are exact zeros. 2^40 terms below that do not add
-//     up to a least subnormal;
+//   - w = 2^(c x - N + kHeadroom) is one float, N the exponent of the maximum: terms down to 2^-189 of the largest
+//     (2^-1114 for double) are normal numbers; below half of that they, and -inf, are exact zeros. 2^40 terms below
+//     that do not add up to a least subnormal;
 //   - the temperature is folded into the range reduction: x / T is never rounded;
 //   - where c x leaves [-8192, 8192] the chunk's maximum is subtracted first, which is exact for every element that
 //     is not negligible (Sterbenz), and the fraction of c max is added back to the reduced argument.
@@ -136,8 +136,8 @@ SORGUM_HD Reference<T> make_reference(const ExpScale<T>& s, T max) {
     const double reference = r.shifted ? 0.0 : n;
     r.map.bias = r.shifted ? static_cast<T>(finite) : T(0);
     r.map.fraction = r.shifted ? static_cast<T>(t) : T(0);
-    r.map.lowest = static_cast<T>((reference - zero) * s.inv_c);
-    r.map.magic = static_cast<T>(static_cast<double>(Format<T>::round_magic) + (zero - reference));
+    r.map.lowest = static_cast<T>((reference - zero - (r.shifted ? t : 0.0)) * s.inv_c);
+    r.map.magic = static_cast<T>(static_cast<double>(kStepMagic<T>) + (zero - reference));
     return r;
 }
 
@@ -153,39 +153,53 @@ SORGUM_HD Reference<T> make_max_reference(const ExpScale<T>& s, T max) {
     r.map.bias = max;
     r.map.fraction = T(0);
     r.map.lowest = static_cast<T>(-zero * s.inv_c);
-    r.map.magic = static_cast<T>(static_cast<double>(Format<T>::round_magic) + zero);
+    r.map.magic = static_cast<T>(static_cast<double>(kStepMagic<T>) + zero);
     return r;
+}
+
+// c u + fraction as v + t, v in steps (kStepMagic) and with the exponent that w has.
+template <class L>
+struct Reduced {
+    L v, t;
+};
+template <bool shifted, class L>
+SORGUM_HD Reduced<L> reduce(const ExpMap<L>& map, L magic, L c_hi, L c_lo, L u) {
+    if constexpr (shifted) {
+        const L v = fma(u, c_hi, map.fraction) + magic;
+        const L t = fma(u, c_hi, magic - v) + map.fraction;
+        return {v, fma(u, c_lo, t)};
+    } else {
+        const L v = fma(u, c_hi, magic);
+        const L t = fma(u, c_hi, magic - v);
+        return {v, fma(u, c_lo, t)};
+    }
 }
 
 // w(x). NaN and +inf give NaN; -inf gives 0.
 template <bool shifted, class L>
 SORGUM_HD L extexp(const ExpMap<L>& map, L prescale, L c_hi, L c_lo, L x) {
     const L u = max(map.lowest, shifted ? (x - map.bias) * prescale : x);
-    if constexpr (shifted) {
-        const L v = fma(u, c_hi, map.fraction) + map.magic;
-        L t = fma(u, c_hi, map.magic - v) + map.fraction;
-        t = fma(u, c_lo, t);
-        return exp2_poly(t) * power_of_two(v);
-    } else {
-        const L v = fma(u, c_hi, map.magic);
-        L t = fma(u, c_hi, map.magic - v);
-        t = fma(u, c_lo, t);
-        return exp2_poly(t) * power_of_two(v);
-    }
+    const Reduced<L> r = reduce<shifted>(map, map.magic, c_hi, c_lo, u);
+    return exp2_of_steps(r.v, r.t);
 }
 
-// The same as w(x), in float64 and less rounded: 2^t is 1 + t q(t), whose last addition rounds most. `absent`: 0.
+// The same without a shift, of x that is not below map.lowest.
+template <class L>
+SORGUM_HD L extexp_above(const ExpMap<L>& map, L c_hi, L c_lo, L x) {
+    const Reduced<L> r = reduce<false>(map, map.magic, c_hi, c_lo, x);
+    return exp2_of_steps(r.v, r.t);
+}
+
+// The same as w(x), in float64 and less rounded: 2^t is 1 + t q(t), whose last addition rounds most, on [-1/2, 1/2].
+// `absent`: 0.
 template <bool shifted, class L, class Mask>
 SORGUM_HD auto wide_extexp(const ExpMap<L>& map, L prescale, L c_hi, L c_lo, L x, Mask absent) {
+    using T = element_t<L>;
     const L u = max(map.lowest, shifted ? (x - map.bias) * prescale : x);
-    const L c_u = shifted ? fma(u, c_hi, map.fraction) : u;
-    const L v = shifted ? c_u + map.magic : fma(u, c_hi, map.magic);
-    L t = fma(u, c_hi, map.magic - v);
-    if constexpr (shifted)
-        t = t + map.fraction;
-    t = fma(u, c_lo, t);
-    const auto power = widen(zero_where(absent, power_of_two(v)));
-    return fma(widen(t * horner<ExpConstants<element_t<L>>::poly2, 1>(t)), power, power);
+    const L magic = map.magic + splat<L>(Format<T>::round_magic - kStepMagic<T>);
+    const Reduced<L> r = reduce<shifted>(map, magic, c_hi, c_lo, u);
+    const auto power = widen(zero_where(absent, power_of_two(r.v)));
+    return fma(widen(r.t * horner<ExpConstants<T>::poly2, 1>(r.t)), power, power);
 }
 
 // What a row's sums mean, from the number of maxima, the others (in units of 2^exponent) and the maximum's mantissa.

@@ -141,6 +141,14 @@ SORGUM_HD std::int32_t multiply_low(std::int32_t a, std::int32_t b) {
 }
 SORGUM_HD float to_float(std::int32_t a) { return static_cast<float>(a); }
 SORGUM_HD float unsigned_to_float(std::int32_t a) { return static_cast<float>(static_cast<std::uint32_t>(a)); }
+// table[i mod 4] of four constants. They are an argument of the template: device code cannot refer to an array of the
+// host.
+template <const auto& table>
+SORGUM_HD std::int32_t pick(std::int32_t i) {
+    constexpr std::int32_t first = table[0], second = table[1], third = table[2], fourth = table[3];
+    const std::int32_t lower = (i & 1) != 0 ? second : first, upper = (i & 1) != 0 ? fourth : third;
+    return (i & 2) != 0 ? upper : lower;
+}
 template <class I>
 SORGUM_HD I splat_integer(std::int64_t value);
 template <>

@@ -184,6 +184,13 @@ SORGUM_INLINE i32x16 increment(i32x16 a, mask32x16 m) {
     return {
         {_mm256_sub_epi32(a.v[0], _mm256_castps_si256(m.v[0])), _mm256_sub_epi32(a.v[1], _mm256_castps_si256(m.v[1]))}};
 }
+template <const auto& table>
+SORGUM_INLINE i32x16 pick(i32x16 i) {
+    const __m256 four = _mm256_castsi256_ps(
+        _mm256_setr_epi32(table[0], table[1], table[2], table[3], table[0], table[1], table[2], table[3]));
+    return {{_mm256_castps_si256(_mm256_permutevar_ps(four, i.v[0])),
+             _mm256_castps_si256(_mm256_permutevar_ps(four, i.v[1]))}};
+}
 SORGUM_INLINE index_t fold_count(i32x16 a) {
     alignas(32) std::int32_t lane[8];
     _mm256_store_si256(reinterpret_cast<__m256i*>(lane), _mm256_add_epi32(a.v[0], a.v[1]));

@@ -108,6 +108,11 @@ SORGUM_INLINE i32x16 shift_right(i32x16 a) {
 SORGUM_INLINE i32x16 increment(i32x16 a, mask16 m) {
     return {_mm512_mask_sub_epi32(a.v, m.v, a.v, _mm512_set1_epi32(-1))};
 }
+template <const auto& table>
+SORGUM_INLINE i32x16 pick(i32x16 i) {
+    const __m512 four = _mm512_castsi512_ps(_mm512_setr4_epi32(table[0], table[1], table[2], table[3]));
+    return {_mm512_castps_si512(_mm512_permutevar_ps(four, i.v))};
+}
 SORGUM_INLINE index_t fold_count(i32x16 a) { return _mm512_reduce_add_epi32(a.v); }
 
 // ---- float64 ----

@@ -234,6 +234,10 @@ SORGUM_LANEWISE void store_narrow(float* p, f64x16 a) { store(p, narrow(a)); }
 SORGUM_LANEWISE i32x16 multiply_high(i32x16 a, i32x16 b) {
     return each_lane<i32x16>([&](int i) { return multiply_high(a.v[i], b.v[i]); });
 }
+template <const auto& table>
+SORGUM_LANEWISE i32x16 pick(i32x16 a) {
+    return each_lane<i32x16>([&](int i) { return pick<table>(a.v[i]); });
+}
 SORGUM_LANEWISE i32x16 multiply_low(i32x16 a, i32x16 b) {
     return each_lane<i32x16>([&](int i) { return multiply_low(a.v[i], b.v[i]); });
 }

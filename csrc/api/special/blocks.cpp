@@ -238,20 +238,19 @@ private:
     }
     void precise_piece(const Block& b, index_t begin, index_t end, Scratch& s, const RowResult<T>* results,
                        RowSum<T>* sums) const {
-        if constexpr (kSummedAgainBelow<T> > 0) {
+        if constexpr (kPreciseBelow<T> > 0) {
             for (index_t r = 0; r < b.rows; ++r)
                 special_row_clear(call_.table, T())(sums[r]);
             for_each_part(b, begin, end, s, [&](index_t r, const T* x, index_t, index_t n) {
                 ExpScale<T> own;
                 if (needs_precision(results[r]))
-                    special_precise_sum(call_.table, T())(x, n, call_.scale(b.first + r, own), results[r],
-                                                          has_wide_terms(results[r], call_.layout.length), sums[r]);
+                    special_precise_sum(call_.table, T())(x, n, call_.scale(b.first + r, own), results[r], sums[r]);
             });
         }
     }
 
     void finish_precise(const Block& b, const RowSum<T>* sums, RowResult<T>* results) const {
-        if constexpr (kSummedAgainBelow<T> > 0)
+        if constexpr (kPreciseBelow<T> > 0)
             for (index_t r = 0; r < b.rows; ++r)
                 if (needs_precision(results[r]))
                     special_precise_result(call_.table, T())(sums[r], results[r]);

@@ -184,24 +184,17 @@ template <class T>
 SORGUM_NOINLINE f64x16 refined_columns(const T* e, index_t pitch, index_t n, f64x16 excess, f64x16 count, f64x16 others,
                                        const ReferenceLanes<T>& ref, const Terms<false, T>& terms) {
     if constexpr (sizeof(T) == 4) {
-        const auto again = lt(excess, splat<f64x16>(special::kSummedAgainBelow<T>));
-        const auto peaked = lt(excess, splat<f64x16>(special::kPreciseBelow));
-        f64x16 sum = others;
-        const auto sum_again = [&](auto terms_of) SORGUM_LAMBDA {
-            f64x16 lanes;
-            ColumnAgain<decltype(terms_of)> column{terms_of, e, pitch};
-            column_sums<1, double>(n, 1, &column, &lanes);
-            return lanes * splat<f64x16>(power_of_two_f64(-kHeadroom<T>));
-        };
+        const auto peaked = lt(excess, splat<f64x16>(special::kPreciseBelow<T>));
         const bool is_short = n < kShortRow;
-        if (any(again) && !is_short)
-            sum = select(again, sum_again(WidenedTerms<false>{terms}), sum);
-        if (is_short)
-            sum = sum_again(WideTerms<false>{terms});
-        else if (any(peaked))
-            sum = select(peaked, sum_again(WideTerms<false>{terms}), sum);
-        if (any(again) || is_short)
+        if (any(peaked) || is_short) {
+            const WideTerms<false> terms_of{terms};
+            f64x16 lanes;
+            ColumnAgain<WideTerms<false>> column{terms_of, e, pitch};
+            column_sums<1, double>(n, 1, &column, &lanes);
+            const f64x16 again = lanes * splat<f64x16>(power_of_two_f64(-kHeadroom<T>));
+            const f64x16 sum = is_short ? again : select(peaked, again, others);
             return row_excess(count, sum, ref.max_mantissa);
+        }
     }
     return excess;
 }

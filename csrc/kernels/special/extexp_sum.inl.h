@@ -57,6 +57,7 @@ struct Terms {
     SORGUM_INLINE Terms(const ExpMap<V>& m, const LaneScale<T>& s, V largest)
         : map(m), prescale(splat<V>(T(1))), c_hi(s.c_hi), c_lo(s.c_lo), max(largest) {}
     SORGUM_INLINE V value(V x) const { return extexp<shifted>(map, prescale, c_hi, c_lo, x); }
+    SORGUM_INLINE V value_above(V x) const { return extexp_above(map, c_hi, c_lo, x); }
     SORGUM_INLINE auto wide(V x, decltype(eq(V(), V())) absent) const {
         return wide_extexp<shifted>(map, prescale, c_hi, c_lo, x, absent);
     }

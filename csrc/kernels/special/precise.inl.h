@@ -2,10 +2,8 @@
 //
 // When few elements carry the sum, the rounding errors of their float terms do not average out, and log(1 + z) passes
 // them on: an error of d ULP of z costs the result up to 2 (1 - exp(-L)) d ULP for L = log(1 + z) in [1/2, 1), and up
-// to 2 d below. Rows of the former kind are summed once more without rounding to float between the terms, which leaves
-// d = 1.022, at most 1.3 ULP of the result; for the latter, and for all short rows, the terms are wide: they are not
-// rounded to float either, which leaves d = 0.55. For float64 elements there is nothing wider: their bound is larger
-// instead (docs/numerics/special.md).
+// to 2 d below. Such rows, and all short ones, are summed from wide terms, which are not rounded to float: that leaves
+// d = 0.55. For float64 elements there is nothing wider: their bound is larger instead (docs/numerics/special.md).
 #pragma once
 
 #include "kernels/special/extexp_sum.inl.h"
@@ -13,15 +11,7 @@
 
 SORGUM_ISA_BEGIN
 
-// The terms of every other sum, as float64; 0 for the maximum.
-template <bool shifted>
-struct WidenedTerms {
-    Terms<shifted, float> terms;
-
-    SORGUM_INLINE f64x16 operator()(f32x16 e) const { return widen(zero_where(eq(e, terms.max), terms.value(e))); }
-};
-
-// The same, less rounded.
+// The terms in float64, less rounded than those of every other sum; 0 for the maximum.
 template <bool shifted>
 struct WideTerms {
     Terms<shifted, float> terms;
@@ -73,19 +63,14 @@ SORGUM_INLINE void add_chunks(const float* x, index_t n, const F& terms, ExactSu
 }
 
 template <class T>
-SORGUM_NOINLINE void precise_sum(const T* x, index_t n, const ExpScale<T>& scale, const RowResult<T>& row, bool wide,
+SORGUM_NOINLINE void precise_sum(const T* x, index_t n, const ExpScale<T>& scale, const RowResult<T>& row,
                                  RowSum<T>& sum) {
     if constexpr (sizeof(T) == 4) {
         const Reference<T> ref = reference_of(scale, row.max);
-        const bool shifted = ref.shifted || scale.prescale != T(1);
-        if (wide && shifted)
+        if (ref.shifted || scale.prescale != T(1))
             add_chunks(x, n, WideTerms<true>{{ref.map, scale, row.max}}, sum.others);
-        else if (wide)
-            add_chunks(x, n, WideTerms<false>{{ref.map, scale, row.max}}, sum.others);
-        else if (shifted)
-            add_chunks(x, n, WidenedTerms<true>{{ref.map, scale, row.max}}, sum.others);
         else
-            add_chunks(x, n, WidenedTerms<false>{{ref.map, scale, row.max}}, sum.others);
+            add_chunks(x, n, WideTerms<false>{{ref.map, scale, row.max}}, sum.others);
     }
 }
 
@@ -102,15 +87,14 @@ SORGUM_NOINLINE void refine(RowResult<T>& row, const T* x, index_t n, const ExpS
     if (special::needs_precision(row, n)) {
         RowSum<T> sum;
         row_sum_clear(sum);
-        precise_sum(x, n, scale, row, special::has_wide_terms(row, n), sum);
+        precise_sum(x, n, scale, row, sum);
         precise_result(sum, row);
     }
 }
 
 template <class T>
-void precise_sum_kernel(const T* x, index_t n, const ExpScale<T>& scale, const RowResult<T>& row, bool wide,
-                        RowSum<T>& sum) {
-    precise_sum(x, n, scale, row, wide, sum);
+void precise_sum_kernel(const T* x, index_t n, const ExpScale<T>& scale, const RowResult<T>& row, RowSum<T>& sum) {
+    precise_sum(x, n, scale, row, sum);
 }
 
 template <class T>

@@ -17,7 +17,7 @@ inline constexpr index_t kBatch = 16384 / static_cast<index_t>(sizeof(T));
 template <class T>
 struct Batch {
     index_t first, rows;
-    bool subnormal;      // some result may be subnormal
+    bool subnormal;      // some result may be subnormal, or some element be below the map's least
     bool irregular[16];  // to be done by single_row
     T max[16], lowest[16], magic[16];
     double max_mantissa[16];
@@ -73,40 +73,33 @@ SORGUM_INLINE void map_batch(Batch<T>& b, const vec<T>* maxima, const vec<T>* mi
     b.subnormal = any(lt(splat<vec<T>>(T(0)) - fold_max_rows(minus_minima), r.small));
 }
 
-// The excess; in rows where it is small, from a second sum in float64. The terms of row i stand at terms + i pitch.
+// The excess; in rows where it is small, from a second sum in float64.
 template <class T>
-SORGUM_INLINE f64x16 refined(const Batch<T>& b, f64x16 excess, f64x16 count, f64x16 others, const Rows<T>& r,
-                             const T* terms, index_t pitch) {
+SORGUM_INLINE f64x16 refined(const Batch<T>& b, f64x16 excess, f64x16 count, f64x16 others, const Rows<T>& r) {
     if constexpr (sizeof(T) == 4) {
-        if (!any(lt(excess, splat<f64x16>(special::kSummedAgainBelow<T>))))
+        if (!any(lt(excess, splat<f64x16>(special::kPreciseBelow<T>))))
             return excess;
         double excesses[16], sums[16], again[16];
         f64x16 lanes[16];
         store(excesses, excess);
         store(sums, others);
         // No processor can predict which rows need a second sum: they are listed first, without branches.
-        index_t listed[2][16], count_of[2] = {0, 0};
+        index_t listed[16 + 1], count_of = 0;
         for (index_t i = 0; i < b.rows; ++i) {
-            const index_t kind = excesses[i] < special::kPreciseBelow ? 1 : 0;
-            listed[kind][count_of[kind]] = i;
-            count_of[kind] += excesses[i] < special::kSummedAgainBelow<T> && !b.irregular[i] ? 1 : 0;
+            listed[count_of] = i;
+            count_of += excesses[i] < special::kPreciseBelow<T> && !b.irregular[i] ? 1 : 0;
         }
-        const index_t widened = count_of[0], all = widened + count_of[1];
-        for (index_t k = 0; k < widened; ++k) {
-            const T* const w = terms + listed[0][k] * pitch;
-            lanes[k] = precise_lanes(r.n, [&](index_t at, bool) SORGUM_LAMBDA { return load_wide(w + at); });
-        }
-        for (index_t k = widened; k < all; ++k) {
-            const index_t i = listed[0][k] = listed[1][k - widened];
+        for (index_t k = 0; k < count_of; ++k) {
+            const index_t i = listed[k];
             const ExpMap<T> map = {T(0), T(0), b.lowest[i], b.magic[i]};
             lanes[k] = precise_lanes(r.x + (b.first + i) * r.x_stride, r.n,
                                      WideTerms<false>{{map, b.c_hi[i], b.c_lo[i], b.max[i]}});
         }
-        for (index_t k = all; k < 16; ++k)
+        for (index_t k = count_of; k < 16; ++k)
             lanes[k] = splat<f64x16>(0.0);
         store(again, fold_sum_rows(lanes));
-        for (index_t k = 0; k < all; ++k)
-            sums[listed[0][k]] = again[k] * power_of_two_f64(-kHeadroom<T>);
+        for (index_t k = 0; k < count_of; ++k)
+            sums[listed[k]] = again[k] * power_of_two_f64(-kHeadroom<T>);
         return row_excess(count, load(sums), load(b.max_mantissa));
     }
     return excess;
@@ -115,7 +108,7 @@ SORGUM_INLINE f64x16 refined(const Batch<T>& b, f64x16 excess, f64x16 count, f64
 // From the rows' sums: what the last step needs, or the results of logsumexp.
 template <RowOp op, class T>
 SORGUM_INLINE void finish_batch(Batch<T>& b, const f64x16* sums, const vec<T>* counts, const Rows<T>& r,
-                                const LaneScale<T>& scale, const T* terms, index_t pitch) {
+                                const LaneScale<T>& scale) {
     using V = vec<T>;
     using D = f64x16;
     const D count = to_f64(fold_sum_rows(counts)), mantissa = load(b.max_mantissa);
@@ -133,7 +126,7 @@ SORGUM_INLINE void finish_batch(Batch<T>& b, const f64x16* sums, const vec<T>* c
     } else {
         const D excess = row_excess(count, others, mantissa);
         if constexpr (op == RowOp::log_softmax) {
-            const D again = refined(b, excess, count, others, r, terms, pitch);
+            const D again = refined(b, excess, count, others, r);
             store(b.minus_log, splat<D>(0.0) - log1p_positive(again));
         } else {
             T result[16];
@@ -156,6 +149,7 @@ SORGUM_INLINE void finish_batch(Batch<T>& b, const f64x16* sums, const vec<T>* c
 template <RowOp op, bool sweep, bool sum, bool write, bool subnormal, Writing writing, class T>
 struct RowStep {
     using V = vec<T>;
+    static constexpr bool above = scales_terms(op) && write && !subnormal;  // no element is below the map's least
     const T *next, *here, *before;
     T *y, *w;
     index_t n;
@@ -218,12 +212,14 @@ struct RowStep {
         V summand = splat<V>(T(0));
         if constexpr (sum) {
             const V e = load_some<whole>(here + i, left, least);
-            const V value = terms.value(e);
+            V value;
+            if constexpr (above && whole)
+                value = terms.value_above(e);
+            else
+                value = terms.value(e);
             if constexpr (scales_terms(op))
                 store(w + i, value);
             summand = terms.summand(e, value);
-            if constexpr (op == RowOp::log_softmax && sizeof(T) == 4)  // refined may want them
-                store(w + i, summand);
         }
         keep_in_step();
         return summand;
@@ -445,14 +441,14 @@ SORGUM_NOINLINE void batched_rows(const Rows<T>& r, const ExpScale<T>& scale) {
         s.next->rows = first >= r.rows ? 0 : r.rows - first < per_batch ? r.rows - first : per_batch;
         bool subnormal = false;
         if constexpr (scales_terms(op))
-            subnormal = s.before->subnormal;
+            subnormal = s.before->subnormal || s.here->subnormal;
         if constexpr (scales_terms(op))
             if (subnormal)
                 step_batches<op, true>(writing, r, scale, s, scratch, padded);
         if (!subnormal)
             step_batches<op, false>(writing, r, scale, s, scratch, padded);
         if (s.here->rows > 0)
-            finish_batch<op>(*s.here, s.sums, s.counts, r, of_batch, scratch, padded);
+            finish_batch<op>(*s.here, s.sums, s.counts, r, of_batch);
         if (s.next->rows > 0) {
             if (r.temperatures != nullptr) {
                 of_batch = LaneScale<T>(load_first(r.temperatures + first, s.next->rows, 1.0));

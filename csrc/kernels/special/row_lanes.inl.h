@@ -75,7 +75,7 @@ SORGUM_INLINE void reference_lanes(vec<T> m, const LaneScale<T>& scale, Referenc
     r.max64 = m64 + zero;
     r.max_mantissa = exp2_poly(select(regular, t, zero));
     r.lowest = from_f64<V>((n - lowest) * scale.inv_c);
-    r.magic = from_f64<V>(splat<D>(static_cast<double>(Format<T>::round_magic)) + (lowest - n));
+    r.magic = from_f64<V>(splat<D>(static_cast<double>(kStepMagic<T>)) + (lowest - n));
     r.small = from_f64<V>((n + splat<D>(kSmallExponent<T>)) * scale.inv_c);
     r.some_irregular = false;
     for (bool& lane : r.irregular)

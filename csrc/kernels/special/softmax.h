@@ -48,25 +48,18 @@ using logsumexp_grad_scale_fn = void(const T* x, T* y, index_t n, const ExpScale
                                      double factor, bool streaming);
 
 // log_softmax of few or peaked elements needs their sum more precisely. Of rows of less than kShortRow elements, and
-// below an excess of kPreciseBelow (log S a little above 1/2), the terms are formed and added in float64; below
-// kSummedAgainBelow (log S a little above 1) the float terms are added once more, in float64. precise_sum adds a part
-// of the row to `sum`, which row_clear has cleared; precise_result then sets the row's log_excess.
+// below an excess of kPreciseBelow (log S a little above 1), the terms are formed and added in float64. precise_sum
+// adds a part of the row to `sum`, which row_clear has cleared; precise_result then sets the row's log_excess.
 inline constexpr index_t kShortRow = 64;
 template <class T>
-inline constexpr double kSummedAgainBelow = sizeof(T) == 4 ? 1.75 : 0.0;  // float64: never
-inline constexpr double kPreciseBelow = 0.65;
+inline constexpr double kPreciseBelow = sizeof(T) == 4 ? 1.75 : 0.0;  // float64: never
 template <class T>
 constexpr bool needs_precision(const RowResult<T>& row, index_t length) {
-    return kSummedAgainBelow<T> > 0 && !row.has_nan && !row.has_inf && row.count > 0 &&
-           (length < kShortRow || row.excess < kSummedAgainBelow<T>);
+    return kPreciseBelow<T> > 0 && !row.has_nan && !row.has_inf && row.count > 0 &&
+           (length < kShortRow || row.excess < kPreciseBelow<T>);
 }
 template <class T>
-constexpr bool has_wide_terms(const RowResult<T>& row, index_t length) {
-    return length < kShortRow || row.excess < kPreciseBelow;
-}
-template <class T>
-using precise_sum_fn = void(const T* x, index_t n, const ExpScale<T>& scale, const RowResult<T>& row, bool wide,
-                            RowSum<T>& sum);
+using precise_sum_fn = void(const T* x, index_t n, const ExpScale<T>& scale, const RowResult<T>& row, RowSum<T>& sum);
 template <class T>
 using precise_result_fn = void(const RowSum<T>& sum, RowResult<T>& row);
 

@@ -183,7 +183,7 @@ def softmax(
     >>> import numpy as np
     >>> import sorgum as sg
     >>> sg.special.softmax(np.float32([1.0, 2.0, 3.0]))
-    array([0.09003058, 0.24472848, 0.66524094], dtype=float32)
+    array([0.09003057, 0.24472848, 0.66524094], dtype=float32)
     >>> sg.special.softmax([[0.0, 9.0], [0.0, 0.0]], where=[[True, False], [True, True]])
     array([[1. , 0. ],
            [0.5, 0.5]])

@@ -244,6 +244,8 @@ void integer_lanes() {
     }
 }
 
+constexpr std::int32_t kTable[4] = {0, -1, 0x3F9837F0, 5};
+
 struct Words {
     std::uint32_t v[16];
     i32x16 lanes() const {
@@ -270,6 +272,7 @@ void words() {
         const std::uint32_t* const b = quad[1].v;
         const i32x16 x = quad[0].lanes(), y = quad[1].lanes();
         const auto high = integers_of<float>(multiply_high(x, y)), low = integers_of<float>(multiply_low(x, y));
+        const auto picked = integers_of<float>(pick<kTable>(x));
         const auto wide = integers_of<double>(zero_extend(x)), pairs = integers_of<double>(join(x, y));
         const auto real = lanes_of<float>(to_float(x)), real_unsigned = lanes_of<float>(unsigned_to_float(x));
         i32x16 rows[4];
@@ -280,6 +283,7 @@ void words() {
             const std::uint64_t product = static_cast<std::uint64_t>(a[i]) * b[i];
             CHECK(static_cast<std::uint32_t>(high.v[i]) == static_cast<std::uint32_t>(product >> 32));
             CHECK(static_cast<std::uint32_t>(low.v[i]) == static_cast<std::uint32_t>(product));
+            CHECK(picked.v[i] == kTable[a[i] % 4]);
             CHECK(static_cast<std::uint64_t>(wide.v[i]) == a[i]);
             const std::uint32_t* const pair = i < 8 ? a + 2 * i : b + 2 * (i - 8);
             CHECK(static_cast<std::uint64_t>(pairs.v[i]) == (static_cast<std::uint64_t>(pair[1]) << 32 | pair[0]));
