@@ -45,25 +45,37 @@ struct NormalConstants {
                                         2.04426310338993978564e-15};
 };
 
-// L = double or f64x16.
+// L = double or f64x16. The quantile of 1/2 + q where |q| is below kNormalMiddle.
+inline constexpr double kNormalMiddle = 0.425;
 template <class L>
-SORGUM_HD L normal_quantile(OpenUnit<L> p) {
+SORGUM_HD L normal_middle(L q) {
     using C = NormalConstants;
-    const L half = splat<L>(0.5), zero = splat<L>(0.0);
-    const L q = p.v - half;
-    const L r = fma(zero - q, q, splat<L>(0.180625));
-    const L middle = q * horner<C::middle_p>(r) / horner<C::middle_q>(r);
-    const auto lower = lt(q, zero);
-    const L size = select(lower, zero - q, q);
-    const auto inside = lt(size, splat<L>(0.425));
-    if (all(inside))
-        return middle;
-    const L least = select(inside, half, select(lower, p.v, p.u));
-    const L root = exp(half * log_of_normal(zero - log_of_normal(least)));
+    const L r = fma(splat<L>(0.0) - q, q, splat<L>(0.180625));
+    return q * horner<C::middle_p>(r) / horner<C::middle_q>(r);
+}
+// The upper quantile of `least`, the smaller one of v and 1 - v, elsewhere. No word of 32 bits reaches the far range.
+template <class L>
+SORGUM_HD L normal_tail(L least) {
+    using C = NormalConstants;
+    const L root = exp(splat<L>(0.5) * log_of_normal(splat<L>(0.0) - log_of_normal(least)));
     const L n = root - splat<L>(1.6), f = root - splat<L>(5.0);
     const L nearer = horner<C::near_p>(n) / horner<C::near_q>(n);
-    const L farther = horner<C::far_p>(f) / horner<C::far_q>(f);
-    const L tail = select(lt(splat<L>(5.0), root), farther, nearer);
+    const auto far = lt(splat<L>(5.0), root);
+    if (!any(far))
+        return nearer;
+    return select(far, horner<C::far_p>(f) / horner<C::far_q>(f), nearer);
+}
+
+template <class L>
+SORGUM_HD L normal_quantile(OpenUnit<L> p) {
+    const L half = splat<L>(0.5), zero = splat<L>(0.0);
+    const L q = p.v - half;
+    const auto lower = lt(q, zero);
+    const auto inside = lt(select(lower, zero - q, q), splat<L>(kNormalMiddle));
+    const L middle = normal_middle(q);
+    if (all(inside))
+        return middle;
+    const L tail = normal_tail(select(inside, half, select(lower, p.v, p.u)));
     return select(inside, middle, select(lower, zero - tail, tail));
 }
 

@@ -149,24 +149,48 @@ void logistic_kernel(const NoiseRow& row, index_t first, index_t n, T* y, bool s
     write_noise<true>(row, first, n, y, streaming, [](auto p) SORGUM_LAMBDA { return logistic(p); });
 }
 
-// Computed in float64 for both types.
+// The quantiles of unit(0), unit(1), ..., in float64 for both types: as if all were in the middle, and once more for
+// the tails, one number in seven, which are brought together first.
+template <int vectors, class T, class Unit>
+SORGUM_INLINE void normal_group(T* to, Unit&& unit) {
+    using D = f64x16;
+    constexpr double lane[kLanes] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+    const D half = splat<D>(0.5), zero = splat<D>(0.0), limit = splat<D>(kNormalMiddle);
+    double least[(vectors + 1) * kLanes], place[(vectors + 1) * kLanes];  // the nearer end's sign is that of the result
+    index_t outside = 0;
+    for (int k = 0; k < vectors; ++k) {
+        const OpenUnit<D> p = unit(k);
+        const D q = p.v - half;
+        const auto lower = lt(q, zero);
+        const D size = select(lower, zero - q, q);
+        const auto out = either(lt(limit, size), eq(limit, size));
+        if constexpr (sizeof(T) == 4)
+            store(to + k * kLanes, narrow(normal_middle(q)));
+        else
+            store(to + k * kLanes, normal_middle(q));
+        compress(place + outside, out, load(lane) + splat<D>(k * kLanes));
+        outside += compress(least + outside, out, select(lower, zero - p.v, p.u));
+    }
+    for (index_t i = 0; i < outside; i += kLanes) {
+        const D end = load_first(least + i, outside - i, kNormalMiddle);
+        const auto lower = lt(end, zero);
+        const D tail = normal_tail(select(lower, zero - end, end));
+        store(least + i, select(lower, zero - tail, tail));
+    }
+    for (index_t i = 0; i < outside; ++i)
+        to[static_cast<index_t>(place[i])] = static_cast<T>(least[i]);
+}
+
 template <class T>
 void normal_kernel(const NoiseRow& row, index_t first, index_t n, T* y, bool streaming) {
-    const auto put = [](T* to, OpenUnit<f64x16> p) SORGUM_LAMBDA {
-        if constexpr (sizeof(T) == 4)
-            store(to, narrow(normal_quantile(p)));
-        else
-            store(to, normal_quantile(p));
-    };
     if (row.wide)
         write_groups<false>(row, first, n, kGroupWords / 2, y, streaming, [&](const i32x16* w, T* to) SORGUM_LAMBDA {
-            for (int k = 0; k < kGroupVectors / 2; ++k)
-                put(to + k * kLanes, open_unit_wide<f64x16>(join(w[2 * k], w[2 * k + 1])));
+            normal_group<kGroupVectors / 2>(
+                to, [&](int k) SORGUM_LAMBDA { return open_unit_wide<f64x16>(join(w[2 * k], w[2 * k + 1])); });
         });
     else
         write_groups<false>(row, first, n, kGroupWords, y, streaming, [&](const i32x16* w, T* to) SORGUM_LAMBDA {
-            for (int k = 0; k < kGroupVectors; ++k)
-                put(to + k * kLanes, open_unit<f64x16>(zero_extend(w[k])));
+            normal_group<kGroupVectors>(to, [&](int k) SORGUM_LAMBDA { return open_unit<f64x16>(zero_extend(w[k])); });
         });
 }
 
