@@ -221,7 +221,8 @@ struct RowStep {
                 store(w + i, value);
             summand = terms.summand(e, value);
         }
-        keep_in_step();
+        if constexpr (writing != Writing::cached)
+            keep_in_step();
         return summand;
     }
 
