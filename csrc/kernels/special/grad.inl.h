@@ -102,13 +102,15 @@ SORGUM_INLINE double up_of(double temperature) {
     return exponent < -1 ? power_of_two_f64(-1 - exponent) : 1.0;
 }
 
-// The last step, in the type itself.
+// The last step, in the type itself. All sums are finite, and so are all dy: of finite numbers whose product overflows
+// there is no NaN unless it is divided by T as a pair.
 template <GradOp op, class T>
 struct GradMap {
     using V = vec<T>;
     V high, low, inverse, inverse_low, up;
+    bool divides = true;  // T is not 1
     GradMap() = default;
-    explicit SORGUM_INLINE GradMap(double temperature) {
+    explicit SORGUM_INLINE GradMap(double temperature) : divides(temperature != 1.0) {
         const double power = up_of(temperature), t = temperature * power;
         const double reciprocal = 1.0 / t;
         const double rest = __builtin_fma(0.0 - reciprocal, t, 1.0) / t;
@@ -129,29 +131,40 @@ struct GradMap {
         high = scales ? nearest * up : nearest;
         low = scales ? rest * up : rest;
     }
-    SORGUM_INLINE V operator()(V y, V dy) const {
-        V d;
+    // `divides_` stands for `divides`, as a constant.
+    template <bool divides_>
+    SORGUM_INLINE V of(V y, V dy) const {
+        const auto divided = [&](V d) SORGUM_LAMBDA { return canonicalise_nan(fma(d, inverse, d * inverse_low)); };
         if constexpr (op == GradOp::softmax_grad) {
-            d = ((dy - high) - low) * (y * up);
+            const V distance = (dy - high) - low;
+            return divides_ ? divided(distance * (y * up)) : distance * y;
         } else {
-            const V p = __builtin_expect(all(has_normal_exp(y)), 1) ? exp_normal(y) : exp(y);
-            const V minus_p = splat<V>(T(0)) - p;
-            d = fma(minus_p, low, fma(minus_p, high, dy * up));
+            const auto difference = [&](V p) SORGUM_LAMBDA {
+                const V minus_p = splat<V>(T(0)) - p;
+                return fma(minus_p, low, fma(minus_p, high, divides_ ? dy * up : dy));
+            };
+            if (__builtin_expect(all(has_normal_exp(y)), 1)) {
+                const V d = difference(exp_normal(y));
+                return divides_ ? divided(d) : d;
+            }
+            const V d = difference(exp(y));
+            return divides_ ? divided(d) : canonicalise_nan(d);
         }
-        return canonicalise_nan(fma(d, inverse, d * inverse_low));
     }
+    SORGUM_INLINE V operator()(V y, V dy) const { return divides ? of<true>(y, dy) : of<false>(y, dy); }
 };
 
 // ---- extremes ----
 //
 // Within these limits no difference dy - sum leaves the range of the type, the sum is a pair of numbers with all their
 // digits unless T >= 1/2 needs none of them, and 1 / T is a pair of normal numbers. What lies beyond takes another last
-// step, in float64 and with a division, a vector at a time. (A float64 sum has no more digits there.)
+// step, in float64 and with a division, a vector at a time, and so does a sum that is no number. (A float64 sum has no
+// more digits there.)
 template <class T>
 SORGUM_INLINE bool is_extreme_sum(double sum, double temperature) {
     constexpr double limit = sizeof(T) == 4 ? 0x1p102 : 0x1p969;
     const double size = sum < 0.0 ? -sum : sum;
-    return size >= limit || (sizeof(T) == 4 && size * limit < 1.0 && size > 0.0 && temperature < 0.5);
+    return !(size < limit) || (sizeof(T) == 4 && size * limit < 1.0 && size > 0.0 && temperature < 0.5);
 }
 template <class T>
 SORGUM_INLINE bool is_extreme_temperature(double temperature) {

@@ -20,12 +20,14 @@ struct GradBatch {
     // The temperatures: what GradMap knows of them.
     T inverse[16], inverse_low[16], up[16];
     double temperature[16];
-    bool extreme[16];
+    bool divides;
+    bool extreme[16];  // to be done by extreme_row
 
     SORGUM_INLINE void set_temperatures(const GradMap<op, T>& map) {
         store(inverse, map.inverse);
         store(inverse_low, map.inverse_low);
         store(up, map.up);
+        divides = map.divides;
     }
     SORGUM_INLINE GradMap<op, T> map_of(index_t i) const {
         using V = vec<T>;
@@ -33,6 +35,7 @@ struct GradBatch {
         map.inverse = splat<V>(inverse[i]);
         map.inverse_low = splat<V>(inverse_low[i]);
         map.up = splat<V>(up[i]);
+        map.divides = divides;
         map.set_sum(splat<V>(high[i]), splat<V>(low[i]));
         return map;
     }
@@ -91,9 +94,12 @@ struct GradSums {
     }
 };
 
+template <class T>
+inline constexpr bool kGradOfOne = sizeof(T) == 4;  // steps for T = 1; float64 does without, for the size of the code
+
 // One row is summed, and one whose sum is known is written. Of rows longer than a chunk, all but the last chunks are
 // whole.
-template <GradOp op, bool sums, bool writes, Writing writing, class T>
+template <GradOp op, bool sums, bool writes, bool divides, Writing writing, class T>
 struct GradStep {
     using V = vec<T>;
     const T *y_next, *dy_next, *y, *dy;
@@ -114,7 +120,8 @@ struct GradStep {
             into.add(op == GradOp::softmax_grad ? load_sum(y_next) : splat<f64x16>(0.0), load_sum(dy_next));
         }
         if constexpr (writes) {
-            const V out = map(load_some(y), load_some(dy));
+            const V of_y = load_some(y), of_dy = load_some(dy);
+            const V out = kGradOfOne<T> ? map.template of<divides>(of_y, of_dy) : map(of_y, of_dy);
             store_results<writing, whole>(line, dx + i, out, left);
         }
         keep_in_step();
@@ -172,20 +179,20 @@ struct GradState {
     OpenLine<T> line;
 };
 
-template <GradOp op, bool sums, bool writes, Writing writing, class T>
+template <GradOp op, bool sums, bool writes, bool divides, Writing writing, class T>
 SORGUM_INLINE void grad_step(const GradRows<T>& r, GradState<op, T>& s, index_t i) {
     const GradBatch<op, T>&here = *s.here, &next = *s.next;
     // A batch that is not used may be none, of null pointers.
     const index_t read = sums ? i : 0, written = writes ? i : 0;
-    GradStep<op, sums, writes, writing, T> step = {next.y + read * r.y_stride,
-                                                   next.dy + read * r.dy_stride,
-                                                   here.y + written * r.y_stride,
-                                                   here.dy + written * r.dy_stride,
-                                                   here.dx + written * r.dx_stride,
-                                                   here.map_of(i),
-                                                   s.line,
-                                                   r.streaming,
-                                                   {}};
+    GradStep<op, sums, writes, divides, writing, T> step = {next.y + read * r.y_stride,
+                                                            next.dy + read * r.dy_stride,
+                                                            here.y + written * r.y_stride,
+                                                            here.dy + written * r.dy_stride,
+                                                            here.dx + written * r.dx_stride,
+                                                            here.map_of(i),
+                                                            s.line,
+                                                            r.streaming,
+                                                            {}};
     SumPair total = {0.0, 0.0};
     for (index_t begin = 0; begin < r.n; begin += kChunk) {
         step.run(begin, r.n - begin < kChunk ? r.n : begin + kChunk);
@@ -208,7 +215,7 @@ SORGUM_INLINE void grad_step(const GradRows<T>& r, GradState<op, T>& s, index_t 
 // The steps of the first and the last rows, and of those that begin a line, or are written apart.
 template <GradOp op, class T>
 SORGUM_NOINLINE void sum_apart(const GradRows<T>& r, GradState<op, T>& s, index_t i) {
-    grad_step<op, true, false, Writing::cached>(r, s, i);
+    grad_step<op, true, false, true, Writing::cached>(r, s, i);
 }
 template <GradOp op, class T>
 SORGUM_NOINLINE void write_apart(const GradRows<T>& r, GradState<op, T>& s, index_t i, bool streaming) {
@@ -216,13 +223,13 @@ SORGUM_NOINLINE void write_apart(const GradRows<T>& r, GradState<op, T>& s, inde
                                               s.here->dx + i * r.dx_stride, r.n, streaming, s.here->map_of(i));
 }
 
-template <GradOp op, Writing writing, class T>
+template <GradOp op, bool divides, Writing writing, class T>
 SORGUM_INLINE void step_rows(const GradRows<T>& r, GradState<op, T>& s) {
     for (index_t i = 0; i < s.here->rows || i < s.next->rows; ++i) {
         const bool extreme = i < s.here->rows && s.here->extreme[i];
         const bool sums = i < s.next->rows, writes = i < s.here->rows && !extreme;
         if (sums && writes && writing != Writing::apart && (writing != Writing::slid || s.line.end != nullptr)) {
-            grad_step<op, true, true, writing>(r, s, i);
+            grad_step<op, true, true, divides, writing>(r, s, i);
             continue;
         }
         if (writing == Writing::slid && (writes || extreme))
@@ -243,6 +250,18 @@ SORGUM_INLINE void step_rows(const GradRows<T>& r, GradState<op, T>& s) {
 template <class T>
 inline constexpr bool kGradSlides = sizeof(T) == 4;  // float64 does without, for the size of the code
 
+template <GradOp op, bool divides, class T>
+SORGUM_INLINE void step_rows(Writing writing, const GradRows<T>& r, GradState<op, T>& s) {
+    if (writing == Writing::cached)
+        step_rows<op, divides, Writing::cached>(r, s);
+    else if (writing == Writing::streamed)
+        step_rows<op, divides, Writing::streamed>(r, s);
+    else if (writing == Writing::slid)
+        step_rows<op, divides, kGradSlides<T> ? Writing::slid : Writing::apart>(r, s);
+    else
+        step_rows<op, divides, Writing::apart>(r, s);
+}
+
 // The temperatures of the next batch, whose rows begin with row `first`.
 template <GradOp op, class T>
 SORGUM_INLINE void set_temperatures(const GradRows<T>& r, index_t first, GradBatch<op, T>& batch) {
@@ -258,6 +277,7 @@ SORGUM_NOINLINE void grad_rows(const GradRows<T>& r, double temperature) {
     const index_t fitting = kGradBatch<T> / r.n;
     const index_t per_batch = fitting > 16 ? 16 : fitting < 1 ? 1 : fitting;
     const Writing writing = writing_of(r.dx, r.dx_stride, r.n, r.streaming, kGradSlides<T>);
+    const bool divides = !kGradOfOne<T> || r.temperatures != nullptr || temperature != 1.0;
     GradState<op, T> s;
     for (GradBatch<op, T>& b : s.batches) {
         for (double& t : b.temperature)
@@ -269,14 +289,10 @@ SORGUM_NOINLINE void grad_rows(const GradRows<T>& r, double temperature) {
         s.next->y = r.y + first * r.y_stride;
         s.next->dy = r.dy + first * r.dy_stride;
         s.next->dx = r.dx + first * r.dx_stride;
-        if (writing == Writing::cached)
-            step_rows<op, Writing::cached>(r, s);
-        else if (writing == Writing::streamed)
-            step_rows<op, Writing::streamed>(r, s);
-        else if (writing == Writing::slid)
-            step_rows<op, kGradSlides<T> ? Writing::slid : Writing::apart>(r, s);
+        if (divides)
+            step_rows<op, true>(writing, r, s);
         else
-            step_rows<op, Writing::apart>(r, s);
+            step_rows<op, !kGradOfOne<T>>(writing, r, s);
         if (s.next->rows > 0) {
             if (r.temperatures != nullptr)
                 set_temperatures(r, first, *s.next);
