@@ -39,6 +39,10 @@ def test_cases_have_unique_names_and_known_operations() -> None:
         assert {case.dtype for case in found} == {"float16", "bfloat16", "float32", "float64"}
         assert any(case.shape == (64,) for case in found)
     assert len(Settings("full", 1, "curve").cases()) == 21
+    lengths = Settings("full", 1, "lengths").cases()
+    assert {case.shape[1] for case in lengths} >= {1, 2, 8, 16, 32, 63, 64, 100, 128, 256}
+    assert all(case.cached and case.curve and case.dtype == "float32" for case in lengths)
+    assert all("PyTorch" in peers.rivals(case, 1) for case in lengths if importlib.util.find_spec("torch"))
     short = Settings("full", 1, "short").cases()
     assert {case.shape[1] for case in short} == {2, 8, 10, 16, 32, 64, 100, 128, 1000}
     assert {case.dtype for case in short} == {"float32", "bfloat16"}

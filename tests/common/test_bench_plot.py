@@ -79,13 +79,29 @@ def test_curve(figures: list[Any], tmp_path: Path) -> None:
     assert plot.draw([point(64), point(1024)], tmp_path, "a machine") == [tmp_path / "curve.png"]
     (figure,) = figures
     drawn = {line.get_color(): (line.get_marker(), list(line.get_ydata())) for line in figure.axes[0].lines[:3]}
-    for name, ns in (("sorgum, two passes", 0.5), ("PyTorch", 0.9), ("sorgum, three passes (reload)", 0.7)):
+    for name, ns in (("sorgum", 0.5), ("PyTorch", 0.9), ("sorgum, three passes (reload)", 0.7)):
         colour, mark = plot._STYLES[name]
         assert drawn[colour] == (mark, [ns, ns])
     assert list(figure.axes[0].lines[3].get_ydata()) == [0.4, 0.4]  # the memory limit
     shown = texts(figure)
     assert "softmax of float32 takes … nanoseconds per element: lower is faster\na machine" in shown
     assert {"elements of a row", "nanoseconds per element", "PyTorch", "memory limit"} <= set(shown)
+
+
+def test_curves_over_short_rows(figures: list[Any], tmp_path: Path) -> None:
+    rows = [
+        point(n, threads) | {"cached": True, "percent_of_limit": None, "operation": operation}
+        for n in (1, 256)
+        for threads in (1, 2)
+        for operation in ("logsumexp", "softmax")
+    ]
+    assert plot.draw(rows, tmp_path, "a machine") == [tmp_path / "lengths.png"]
+    (figure,) = figures
+    assert [axis.get_title() for axis in figure.axes] == ["softmax", "logsumexp"]
+    for axis in figure.axes:
+        assert [list(line.get_ydata()) for line in axis.lines] == [[0.5, 0.5], [0.9, 0.9], [0.7, 0.7]]
+        assert [list(line.get_xdata()) for line in axis.lines] == [[1, 256]] * 3
+    assert "memory limit" not in texts(figure)
 
 
 def test_nothing_to_draw(tmp_path: Path) -> None:
@@ -161,4 +177,4 @@ def test_what_the_readme_says_of_the_curve_is_in_the_results() -> None:
     assert min(peer["ratio"] for row in curve for peer in row["peers"].values()) > 1
     nearest = max(curve, key=lambda row: row["percent_of_limit"])
     assert nearest["shape"][-1] == 1 << 25
-    assert f"reach {math.floor(nearest['percent_of_limit'])} percent of the memory's limit at 2^25" in README
+    assert f"reaches {math.floor(nearest['percent_of_limit'])} percent of the memory's limit at 2^25" in README

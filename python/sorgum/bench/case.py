@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from sorgum.bench import real
 
 __all__ = [
+    "ALGORITHMS",
+    "CURVE_OPERATIONS",
     "DRAWS",
     "GRADIENTS",
     "LEVELS",
@@ -43,6 +45,9 @@ CALL_SHAPE = (64,)  # what a call costs
 SHORT_LENGTHS = (2, 8, 10, 16, 32, 64, 100, 128, 1000)
 SHORT_SHAPES = tuple((16384 // n, n) for n in SHORT_LENGTHS)
 GRADIENTS = ("softmax_grad", "log_softmax_grad")
+# What the curves over short rows show: lengths between and at those of vectors, of 16384 elements or a few less.
+CURVE_LENGTHS = (1, 2, 3, 4, 6, 8, 10, 12, 15, 16, 20, 24, 32, 40, 48, 63, 64, 80, 100, 128, 160, 192, 224, 256)
+CURVE_OPERATIONS = ("softmax", "log_softmax", "logsumexp", "softmax_grad")
 TOLD_DATA = ("peaked", *real.DATA)  # what tables and names mention
 # Categorical draws by Gumbel-max and by inversion, of what top_p = 0.9 keeps, and of what top_k = 50 keeps of that.
 DRAWS = (
@@ -57,6 +62,7 @@ DRAWS = (
 )
 WRITTEN_DRAWS = ("gumbel", "gumbel_softmax")
 THREE_PASS = ("three_pass_recompute", "three_pass_reload")
+ALGORITHMS = ("two_pass", *THREE_PASS)
 
 
 @dataclass(frozen=True)
@@ -100,7 +106,7 @@ class Case:
     algorithms : tuple of str
         Our other algorithms to compare with.
     curve : bool
-        A point of the curve over row lengths, not a row of the table.
+        A point of a curve over row lengths, not a row of the table; if cached, of those over short rows.
     """
 
     operation: str
@@ -118,8 +124,8 @@ class Case:
         words = [self.operation, "x".join(map(str, self.shape)), self.dtype]
         words += [self.data] if self.data in TOLD_DATA else []
         words += ["axis0"] if self.axis == 0 else []
-        words += ["short"] if self.cached and self.shape in SHORT_SHAPES else []
-        words += ["curve"] if self.curve else []
+        words += ["short"] if self.cached and not self.curve and self.shape in SHORT_SHAPES else []
+        words += ["lengths" if self.cached else "curve"] if self.curve else []
         return "-".join(words)
 
     @property
@@ -251,7 +257,10 @@ def _short_rows() -> Iterator[Case]:
 
 def _curve() -> Iterator[Case]:
     for length in (1 << k for k in range(6, 27)):
-        yield Case("softmax", (max(1, (1 << 24) // length), length), algorithms=THREE_PASS, curve=True)
+        yield Case("softmax", (max(1, (1 << 24) // length), length), algorithms=ALGORITHMS, curve=True)
+    for length in CURVE_LENGTHS:
+        for operation in CURVE_OPERATIONS:
+            yield Case(operation, (16384 // length, length), cached=True, curve=True)
 
 
 def cases(level: str) -> list[Case]:

@@ -256,7 +256,8 @@ def rivals(case: Case, threads: int) -> list[str]:
     elif case.operation in DRAWS:
         peers = [name for name, has in draws.HAS.items() if case.operation in has]
     else:
-        peers = ["PyTorch"] if case.curve else [name for name in PEERS if _has(name, case)]
+        drawn = ("PyTorch", "ONNX Runtime") if case.cached else ("PyTorch",)
+        peers = [name for name in PEERS if _has(name, case) and (not case.curve or name in drawn)]
     names = [name for name in peers if name not in absent]
     return names + list(case.algorithms) + ([ONE_THREAD] if threads > 1 and not case.curve else [])
 

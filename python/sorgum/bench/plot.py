@@ -1,6 +1,6 @@
-"""The pictures: how many times as fast as each peer, and the curve over row lengths.
+"""The pictures: how many times as fast as each peer, the curve over row lengths, and those over the short ones.
 
-Both are as wide as a page of text shows them, so that a point of a label is a point there.
+They are as wide as a page of text shows them, so that a point of a label is a point there.
 """
 
 import math
@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from sorgum.bench.case import TOLD_DATA
+from sorgum.bench.case import CURVE_OPERATIONS, TOLD_DATA
 from sorgum.bench.peers import DISTRIBUTIONS
 from sorgum.bench.settings import thread_count
 from sorgum.bench.table import Row
 
-__all__ = ["draw", "draw_curve", "draw_ratios"]
+__all__ = ["draw", "draw_curve", "draw_lengths", "draw_ratios"]
 
 _WIDTH = 8.3  # inches
 _DPI = 150
@@ -32,12 +32,14 @@ _STYLES = {
     "scikit-learn": ("0.35", "p"),
     "TensorLy": ("#882255", "h"),
     "pyttb": ("#999933", "*"),
-    "sorgum, two passes": ("black", "o"),
+    "sorgum": ("black", "."),
+    "sorgum, two passes": ("0.15", "x"),
     "sorgum, three passes (recompute)": ("#56B4E9", "P"),
     "sorgum, three passes (reload)": ("0.55", "X"),
     "memory limit": ("black", ""),
 }
 _ALGORITHMS = {
+    "two_pass": "sorgum, two passes",
     "three_pass_recompute": "sorgum, three passes (recompute)",
     "three_pass_reload": "sorgum, three passes (reload)",
 }
@@ -169,50 +171,90 @@ def _has_peers(row: Row) -> bool:
     return not row["curve"] and any(name in row["peers"] for name in DISTRIBUTIONS)
 
 
+def _curves(axis: Any, rows: Sequence[Row], entries: dict[str, Any]) -> None:
+    """Draw nanoseconds per element over the length, ours, each peer's and the memory limit's."""
+    from matplotlib.ticker import LogLocator
+
+    here = sorted(rows, key=lambda row: row["shape"][-1])
+    curves = {"sorgum": [row["ns_per_element"] for row in here]}
+    for name in dict.fromkeys(name for row in here for name in row["peers"]):
+        values = [row["peers"].get(name, {}).get("ns_per_element", float("nan")) for row in here]
+        curves[_ALGORITHMS.get(name, name)] = values
+    if not any(row["cached"] for row in here):
+        curves["memory limit"] = [row["ns_per_element"] * row["percent_of_limit"] / 100.0 for row in here]
+    for name, values in curves.items():
+        colour, mark = _STYLES[name]
+        style = "-" if mark else "--"
+        (line,) = axis.plot(
+            [row["shape"][-1] for row in here], values, style, marker=mark, color=colour, markersize=4, linewidth=1.2
+        )
+        entries.setdefault(name, line)
+    axis.set_xscale("log", base=2)
+    axis.set_yscale("log")
+    axis.yaxis.set_major_locator(LogLocator(base=10.0, subs=(1.0, 2.0, 3.0, 5.0)))
+    axis.yaxis.set_major_formatter("{x:g}")
+    axis.minorticks_off()
+    axis.set_xlabel("elements of a row", fontsize=_LABEL)
+
+
 def draw_curve(rows: Sequence[Row], path: Path, machine: str) -> None:
-    """Draw nanoseconds per element over the length of the rows.
+    """Draw nanoseconds per element of softmax over the length of the rows.
 
     Parameters
     ----------
     rows : sequence of dict
-        What `table.rows_of` returned; only the points of the curve count.
+        What `table.rows_of` returned; only the points of this curve count.
     path : Path
         The PNG to write.
     machine : str
         The machine's description, for the title.
     """
-    shown = [row for row in rows if row["curve"]]
+    shown = [row for row in rows if _in_curve(row)]
     threads = sorted({row["threads"] for row in shown})
     figure, axes = _figure(4.6, len(threads))
-    from matplotlib.ticker import LogLocator
-
     entries: dict[str, Any] = {}
     for axis, count in zip(axes, threads, strict=True):
-        here = sorted((row for row in shown if row["threads"] == count), key=lambda row: row["shape"][-1])
-        lengths = [row["shape"][-1] for row in here]
-        curves = {"sorgum, two passes": [row["ns_per_element"] for row in here]}
-        for name in dict.fromkeys(name for row in here for name in row["peers"]):
-            values = [row["peers"].get(name, {}).get("ns_per_element", float("nan")) for row in here]
-            curves[_ALGORITHMS.get(name, name)] = values
-        curves["memory limit"] = [row["ns_per_element"] * row["percent_of_limit"] / 100.0 for row in here]
-        for name, values in curves.items():
-            colour, mark = _STYLES[name]
-            style = "--" if not mark else "-"
-            (line,) = axis.plot(lengths, values, style, marker=mark, color=colour, markersize=4, linewidth=1.2)
-            entries.setdefault(name, line)
-        axis.set_xscale("log", base=2)
-        axis.set_yscale("log")
-        axis.yaxis.set_major_locator(LogLocator(base=10.0, subs=(1.0, 2.0, 3.0, 5.0)))
-        axis.yaxis.set_major_formatter("{x:g}")
-        axis.minorticks_off()
-        axis.set_xlabel("elements of a row", fontsize=_LABEL)
+        _curves(axis, [row for row in shown if row["threads"] == count], entries)
         axis.set_title(thread_count(count), fontsize=_LABEL)
     axes[0].set_ylabel("nanoseconds per element", fontsize=_LABEL)
     _finish(figure, path, "softmax of float32 takes … nanoseconds per element: lower is faster", machine, entries)
 
 
+def draw_lengths(rows: Sequence[Row], path: Path, machine: str) -> None:
+    """Draw nanoseconds per element of several operations over the length of short rows, in cache.
+
+    Parameters
+    ----------
+    rows : sequence of dict
+        What `table.rows_of` returned; only the points of these curves with the least threads count.
+    path : Path
+        The PNG to write.
+    machine : str
+        The machine's description, for the title.
+    """
+    threads = min(row["threads"] for row in rows if _in_lengths(row))
+    shown = [row for row in rows if _in_lengths(row) and row["threads"] == threads]
+    operations = [name for name in CURVE_OPERATIONS if any(row["operation"] == name for row in shown)]
+    figure, axes = _figure(3.6, len(operations))
+    entries: dict[str, Any] = {}
+    for axis, operation in zip(axes, operations, strict=True):
+        _curves(axis, [row for row in shown if row["operation"] == operation], entries)
+        axis.set_title(operation, fontsize=_LABEL)
+    axes[0].set_ylabel("nanoseconds per element", fontsize=_LABEL)
+    title = "Rows of 1 to 256 elements of float32, in cache, take … nanoseconds per element: lower is faster"
+    _finish(figure, path, title, machine, entries)
+
+
+def _in_curve(row: Row) -> bool:
+    return bool(row["curve"] and not row["cached"])
+
+
+def _in_lengths(row: Row) -> bool:
+    return bool(row["curve"] and row["cached"])
+
+
 def draw(rows: Sequence[Row], folder: Path, machine: str) -> list[Path]:
-    """Draw what there is: bench.png from rows of the table that have peers, curve.png from points of the curve.
+    """Draw what there is: bench.png from rows of the table that have peers, curve.png and lengths.png from points.
 
     Parameters
     ----------
@@ -231,7 +273,8 @@ def draw(rows: Sequence[Row], folder: Path, machine: str) -> list[Path]:
     written = []
     for has, name, function in (
         (any(map(_has_peers, rows)), "bench.png", draw_ratios),
-        (any(row["curve"] for row in rows), "curve.png", draw_curve),
+        (any(map(_in_curve, rows)), "curve.png", draw_curve),
+        (any(map(_in_lengths, rows)), "lengths.png", draw_lengths),
     ):
         if has:
             written.append(folder / name)
