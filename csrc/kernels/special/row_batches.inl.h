@@ -1,4 +1,4 @@
-// Rows of at most one chunk that are too long for transposed_rows.inl.h.
+// Rows of at most one chunk that are too long for transposed_rows.inl.h and row_blocks.inl.h.
 //
 // Rows are taken in batches of at most 16 and about kBatch elements. One loop sweeps the maxima of the next batch,
 // forms the terms of this one (kept in an L1 scratch) and writes the results of the one before: memory is read and
@@ -57,7 +57,7 @@ SORGUM_INLINE Scale<vec<T>> scale_of(const Batch<T>& b, index_t i) {
 
 // Inlined, with the references: rows of 1000 elements of float64 come in batches of two, and calls took 3 percent of
 // their time.
-template <class T>
+template <RowOp op, class T>
 SORGUM_INLINE void map_batch(Batch<T>& b, const vec<T>* maxima, const vec<T>* minus_minima, const LaneScale<T>& scale) {
     ReferenceLanes<T> r;
     reference_lanes<T>(fold_max_rows(maxima), scale, r);
@@ -70,7 +70,8 @@ SORGUM_INLINE void map_batch(Batch<T>& b, const vec<T>* maxima, const vec<T>* mi
     store(b.top, extexp<false>(map, splat<vec<T>>(T(1)), scale.c_hi, scale.c_lo, r.max));
     for (int i = 0; i < 16; ++i)
         b.irregular[i] = r.irregular[i];
-    b.subnormal = any(lt(splat<vec<T>>(T(0)) - fold_max_rows(minus_minima), r.small));
+    if constexpr (scales_terms(op))
+        b.subnormal = any(lt(splat<vec<T>>(T(0)) - fold_max_rows(minus_minima), r.small));
 }
 
 // The excess; in rows where it is small, from a second sum in float64.
@@ -455,7 +456,7 @@ SORGUM_NOINLINE void batched_rows(const Rows<T>& r, const ExpScale<T>& scale) {
                 of_batch = LaneScale<T>(load_first(r.temperatures + first, s.next->rows, 1.0));
                 set_scale(*s.next, of_batch);
             }
-            map_batch(*s.next, s.maxima, s.minus_minima, of_batch);
+            map_batch<op>(*s.next, s.maxima, s.minus_minima, of_batch);
         }
         s.rotate();
     }

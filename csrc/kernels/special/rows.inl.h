@@ -1,12 +1,15 @@
 #pragma once
 
-#include "kernels/special/row_batches.inl.h"
+#include "kernels/special/row_blocks.inl.h"
 #include "kernels/special/transposed_rows.inl.h"
 
 SORGUM_ISA_BEGIN
 
 template <RowOp op, class T>
 SORGUM_INLINE void short_rows(const Rows<T>& rows, const ExpScale<T>& scale) {
+    if constexpr (sizeof(T) == 4)  // float64 does without, for the size of the code
+        if (rows.n >= kLeastBlockRow && rows.n <= kMostBlockRow)
+            return blocks_of_rows<op>(rows, scale);
     if (rows.n >= kShortRow)
         return batched_rows<op>(rows, scale);
     if (rows.n > 0)

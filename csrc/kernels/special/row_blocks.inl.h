@@ -1,0 +1,206 @@
+// Rows of a few vectors, 16 at a time: three loops over the rows find the maxima, form and sum the terms, and write the
+// results; between them, what is done once a row is done for 16 rows in lanes.
+#pragma once
+
+#include "kernels/special/row_batches.inl.h"
+
+SORGUM_ISA_BEGIN
+
+// 16 rows of at most `vectors` vectors, the last of which may be shorter. `is_short`: of less than kShortRow elements.
+template <RowOp op, int vectors, bool is_short, class T>
+struct RowBlock {
+    using V = vec<T>;
+    using D = f64x16;
+    static constexpr index_t last = (vectors - 1) * kLanes;
+    static constexpr bool wide = is_short && op == RowOp::log_softmax && sizeof(T) == 4;
+    static constexpr index_t pitch = vectors * kLanes;
+
+    Batch<T> b;
+    V maxima[16], minus_minima[16], counts[16];
+    D sums[16];
+    alignas(64) T terms[16 * pitch];
+
+    SORGUM_INLINE void sweep(const Rows<T>& r) {
+        const T* x = r.x + b.first * r.x_stride;
+        for (index_t i = 0; i < b.rows; ++i, x += r.x_stride) {
+            V most = load(x + r.n - kLanes), least = most;  // repeats some of the vector before
+#pragma GCC unroll 8
+            for (int v = 0; v < vectors - 1; ++v) {
+                const V e = load(x + v * kLanes);
+                most = max(e, most);
+                if constexpr (scales_terms(op))
+                    least = min(e, least);
+            }
+            maxima[i] = most;
+            if constexpr (scales_terms(op))
+                minus_minima[i] = splat<V>(T(0)) - least;
+        }
+    }
+
+    SORGUM_INLINE void sum(const Rows<T>& r) {
+        const T infinity = from_bits(Format<T>::infinity);
+        const T* x = r.x + b.first * r.x_stride;
+        for (index_t i = 0; i < b.rows; ++i, x += r.x_stride) {
+            const ExpMap<T> map = {T(0), T(0), b.lowest[i], b.magic[i]};
+            Terms<false, T> of_row(map, b.c_hi[i], b.c_lo[i], b.max[i]);
+            T* const w = terms + i * pitch;
+            const auto term = [&](int v) SORGUM_LAMBDA {
+                const V e = v < vectors - 1 ? load(x + v * kLanes) : load_first(x + last, r.n - last, -infinity);
+                if constexpr (wide) {
+                    const auto hit = eq(e, of_row.max);
+                    of_row.count = increment(of_row.count, hit);
+                    return of_row.wide(e, hit);
+                } else {
+                    const V value = of_row.value(e);
+                    if constexpr (scales_terms(op))
+                        store(w + v * kLanes, value);
+                    const V summand = of_row.summand(e, value);
+                    if constexpr (op == RowOp::log_softmax && sizeof(T) == 4)
+                        store(w + v * kLanes, summand);
+                    return summand;
+                }
+            };
+            const auto total = present_tree<vectors>(term, 0);
+            if constexpr (wide) {
+                sums[i] = total;
+            } else {
+                LaneSum<T> lanes;
+                lanes.add(total);
+                sums[i] = lanes.lanes();
+            }
+            counts[i] = integer_to_float<V>(of_row.count);
+        }
+    }
+    // The balanced tree of eight, of which `count` exist.
+    template <int count, class F>
+    static SORGUM_INLINE auto present_tree(F& term, int first) {
+        if constexpr (count == 1) {
+            return term(first);
+        } else {
+            constexpr int half = count > 4 ? 4 : count > 2 ? 2 : 1;
+            const auto left = present_tree<half>(term, first);
+            return left + present_tree<count - half>(term, first + half);
+        }
+    }
+
+    SORGUM_INLINE void finish(const Rows<T>& r, const LaneScale<T>& scale) {
+        if constexpr (wide) {
+            const D raw = fold_sum_rows(sums);
+            bool some;
+            mark_irregular(eq(raw, raw), b.irregular, some);
+            const D others = raw * splat<D>(power_of_two_f64(-kHeadroom<T>));
+            const D excess = row_excess(to_f64(fold_sum_rows(counts)), others, load(b.max_mantissa));
+            store(b.minus_log, splat<D>(0.0) - log1p_positive(excess));
+        } else {
+            finish_batch<op>(b, sums, counts, r, scale, terms, pitch);
+        }
+    }
+
+    SORGUM_INLINE void write(const Rows<T>& r, bool streaming, const ExpScale<T>& scale) {
+        bool irregular = false;
+        for (index_t i = 0; i < b.rows; ++i)
+            irregular = irregular || b.irregular[i];
+        if constexpr (op != RowOp::logsumexp) {
+            T* const y = r.y + b.first * r.y_stride;
+            alignas(64) T packed[kLanes * pitch];
+            const bool past = streaming && b.rows == kLanes && !irregular;
+            if (scales_terms(op) && b.subnormal)
+                write_to<true>(r, past ? packed : y, past ? r.n : r.y_stride);
+            else
+                write_to<false>(r, past ? packed : y, past ? r.n : r.y_stride);
+            for (index_t i = 0; past && i < kLanes * r.n; i += kLanes)
+                stream(y + i, load(packed + i));
+        }
+        for (index_t i = 0; irregular && i < b.rows; ++i)
+            if (b.irregular[i])
+                single_row<op>(r, b.first + i, scale);
+    }
+
+    template <bool subnormal>
+    SORGUM_INLINE void write_to(const Rows<T>& r, T* y, index_t stride) {
+        const T* x = r.x + b.first * r.x_stride;
+        for (index_t i = 0; i < b.rows; ++i, y += stride, x += r.x_stride) {
+            if (b.irregular[i])
+                continue;
+            if constexpr (op == RowOp::log_softmax) {
+                const LogShift<T> shift = shift_of(b, i);
+                const V tail = load(x + r.n - kLanes);  // y may be x
+#pragma GCC unroll 8
+                for (int v = 0; v < vectors - 1; ++v)
+                    store_shifted(y + v * kLanes, x + v * kLanes, shift);
+                store(y + r.n - kLanes, shift(tail));
+            } else {
+                const T* const w = terms + i * pitch;
+                const Scale<V> s = scale_of(b, i);
+                Product<T> product;
+                if constexpr (op == RowOp::logsumexp_grad)
+                    product = Product<T>(r.factors[b.first + i]);
+                const auto put = [&](index_t at) SORGUM_LAMBDA {
+                    const V in = load(w + at);
+                    V out = subnormal ? scale_subnormal(in, s) : scale_normal(in, s);
+                    if constexpr (op == RowOp::logsumexp_grad)
+                        out = product(out);
+                    store(y + at, out);
+                };
+#pragma GCC unroll 8
+                for (int v = 0; v < vectors - 1; ++v)
+                    put(v * kLanes);
+                put(r.n - kLanes);
+            }
+        }
+    }
+};
+
+template <RowOp op, int vectors, bool is_short, class T>
+SORGUM_NOINLINE void blocks_of_rows(const Rows<T>& r, const ExpScale<T>& scale) {
+    RowBlock<op, vectors, is_short, T> block;
+    Batch<T>& b = block.b;
+    LaneScale<T> lane_scale(scale);
+    set_scale(b, lane_scale);
+    for (int i = 0; i < 16; ++i) {
+        block.maxima[i] = block.minus_minima[i] = block.counts[i] = splat<vec<T>>(T(0));
+        block.sums[i] = splat<f64x16>(0.0);
+    }
+    const bool contiguous = op != RowOp::logsumexp && r.y_stride == r.n;
+    const bool streaming = r.streaming && contiguous && elements_to_boundary(r.y) == 0;
+    for (b.first = 0; b.first < r.rows; b.first += kLanes) {
+        b.rows = r.rows - b.first < kLanes ? r.rows - b.first : kLanes;
+        if (r.streaming)
+            for (index_t i = 0; i < r.n; ++i)
+                prefetch_ahead(r.x + b.first * r.x_stride + i * kLanes);
+        block.sweep(r);
+        if (r.temperatures != nullptr) {
+            lane_scale = LaneScale<T>(load_first(r.temperatures + b.first, b.rows, 1.0));
+            set_scale(b, lane_scale);
+        }
+        map_batch<op>(b, block.maxima, block.minus_minima, lane_scale);
+        block.sum(r);
+        block.finish(r, lane_scale);
+        block.write(r, streaming, scale);
+    }
+    if (r.streaming)
+        stream_fence();
+}
+
+// Rows of so many elements are neither transposed nor taken in batches. (Shorter ones are read faster when they are
+// transposed, which AVX-512 does best: of 32 elements they took 1.15 times as long here, with AVX2 0.95.)
+inline constexpr index_t kLeastBlockRow = 48, kMostBlockRow = 128;
+
+template <RowOp op, class T>
+SORGUM_INLINE void blocks_of_rows(const Rows<T>& r, const ExpScale<T>& scale) {
+    // Only log_softmax knows two kinds of rows.
+    if (r.n < kShortRow)
+        return r.n > 3 * kLanes ? blocks_of_rows<op, 4, op == RowOp::log_softmax>(r, scale)
+                                : blocks_of_rows<op, 3, op == RowOp::log_softmax>(r, scale);
+    if (r.n <= 4 * kLanes)
+        return blocks_of_rows<op, 4, false>(r, scale);
+    if (r.n <= 5 * kLanes)
+        return blocks_of_rows<op, 5, false>(r, scale);
+    if (r.n <= 6 * kLanes)
+        return blocks_of_rows<op, 6, false>(r, scale);
+    if (r.n <= 7 * kLanes)
+        return blocks_of_rows<op, 7, false>(r, scale);
+    return blocks_of_rows<op, 8, false>(r, scale);
+}
+
+SORGUM_ISA_END
