@@ -178,3 +178,19 @@ def test_what_the_readme_says_of_the_curve_is_in_the_results() -> None:
     nearest = max(curve, key=lambda row: row["percent_of_limit"])
     assert nearest["shape"][-1] == 1 << 25
     assert f"reaches {math.floor(nearest['percent_of_limit'])} percent of the memory's limit at 2^25" in README
+
+
+def test_what_the_readme_says_of_short_rows_is_in_the_results() -> None:
+    rows = rows_of("0.1.0.dev0-lengths-avx2.json")
+    assert {row["isa"] for row in rows} == {"avx2"}
+
+    def ratios(operation: str, name: str, least: int, most: int = 256) -> list[float]:
+        here = [row for row in rows if row["operation"] == operation and least <= row["shape"][-1] <= most]
+        return [row["peers"][name]["ratio"] for row in here]
+
+    assert f"at least {min(ratios('softmax', 'PyTorch', 1)):.2f} times as fast" in README
+    assert min(ratios("logsumexp", "PyTorch", 2) + ratios("logsumexp", "ONNX Runtime", 2)) > 1
+    slowest = min(ratios("log_softmax", "PyTorch", 8) + ratios("log_softmax", "ONNX Runtime", 16))
+    assert f"up to {1 / slowest:.1f} times as fast" in README
+    assert f"(PyTorch, up to {1 / min(ratios('softmax_grad', 'PyTorch', 8, 64)):.1f} times)" in README
+    assert sum(ratio < 1 for ratio in ratios("softmax", "ONNX Runtime", 32)) > 8
