@@ -18,7 +18,7 @@ struct RowBlock {
     Batch<T> b;
     V maxima[16], minus_minima[16], counts[16];
     D sums[16];
-    alignas(64) T terms[16 * pitch];
+    alignas(64) T terms[scales_terms(op) ? 16 * pitch : 1];
 
     SORGUM_INLINE void sweep(const Rows<T>& r) {
         const T* x = r.x + b.first * r.x_stride;
@@ -43,7 +43,7 @@ struct RowBlock {
         for (index_t i = 0; i < b.rows; ++i, x += r.x_stride) {
             const ExpMap<T> map = {T(0), T(0), b.lowest[i], b.magic[i]};
             Terms<false, T> of_row(map, b.c_hi[i], b.c_lo[i], b.max[i]);
-            T* const w = terms + i * pitch;
+            [[maybe_unused]] T* const w = terms + (scales_terms(op) ? i * pitch : 0);
             const auto term = [&](int v) SORGUM_LAMBDA {
                 const V e = v < vectors - 1 ? load(x + v * kLanes) : load_first(x + last, r.n - last, -infinity);
                 if constexpr (wide) {
@@ -54,10 +54,7 @@ struct RowBlock {
                     const V value = of_row.value(e);
                     if constexpr (scales_terms(op))
                         store(w + v * kLanes, value);
-                    const V summand = of_row.summand(e, value);
-                    if constexpr (op == RowOp::log_softmax && sizeof(T) == 4)
-                        store(w + v * kLanes, summand);
-                    return summand;
+                    return of_row.summand(e, value);
                 }
             };
             const auto total = present_tree<vectors>(term, 0);
@@ -92,7 +89,7 @@ struct RowBlock {
             const D excess = row_excess(to_f64(fold_sum_rows(counts)), others, load(b.max_mantissa));
             store(b.minus_log, splat<D>(0.0) - log1p_positive(excess));
         } else {
-            finish_batch<op>(b, sums, counts, r, scale, terms, pitch);
+            finish_batch<op>(b, sums, counts, r, scale);
         }
     }
 
