@@ -193,4 +193,16 @@ def test_what_the_readme_says_of_short_rows_is_in_the_results() -> None:
     slowest = min(ratios("log_softmax", "PyTorch", 8) + ratios("log_softmax", "ONNX Runtime", 16))
     assert f"up to {1 / slowest:.1f} times as fast" in README
     assert f"(PyTorch, up to {1 / min(ratios('softmax_grad', 'PyTorch', 8, 64)):.1f} times)" in README
-    assert sum(ratio < 1 for ratio in ratios("softmax", "ONNX Runtime", 32)) > 8
+    assert max(ratios("softmax", "ONNX Runtime", 32, 48) + ratios("softmax", "ONNX Runtime", 128)) < 1
+
+
+def test_what_the_readme_says_of_the_curve_with_avx2_is_in_the_results() -> None:
+    curve = rows_of("0.1.0.dev0-curve-avx2.json")
+    assert [row["shape"][-1] for row in curve] == [1 << k for k in range(6, 27)]
+    assert {row["isa"] for row in curve} == {"avx2"}
+    assert f"at least {min(row['peers']['PyTorch']['ratio'] for row in curve):.2f} times as\nfast as PyTorch" in README
+    assert (
+        f"reaches {math.floor(max(row['percent_of_limit'] for row in curve))} percent of the memory's limit. Rows"
+        in README
+    )
+    assert min(row["peers"]["two_pass"]["ratio"] for row in curve if row["shape"][-1] <= 1 << 18) > 1
