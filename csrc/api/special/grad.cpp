@@ -71,7 +71,7 @@ private:
                 count = layout_.rows_of_run(r, end);
                 if (!one_temperature())
                     count = std::min(count, kMostTogether);
-                kernels_of_op_.grad_rows(
+                kernels_of_op_.grad.rows(
                     {element(kY, r, 0), element(kDy, r, 0), element(kOut, r, 0), count, n,
                      layout_.run_stride(kY) / size, layout_.run_stride(kDy) / size, layout_.run_stride(kOut) / size,
                      streaming_, temperatures_of(r, count, temperatures)},
@@ -114,7 +114,7 @@ private:
 
     // The sums of the chunks from element `begin` on, row by row at a distance of `pitch`.
     void sum(index_t row, index_t rows, index_t begin, index_t end, Scratch& s, SumPair* chunks, index_t pitch) const {
-        auto* const kernel = kernels_of_op_.grad_sum;
+        auto* const kernel = kernels_of_op_.grad.sum;
         if (direct_) {
             for (index_t r = 0; r < rows; ++r)
                 kernel(element(kY, row + r, begin), element(kDy, row + r, begin), end - begin, chunks + r * pitch);
@@ -129,7 +129,7 @@ private:
     }
 
     void write(index_t row, index_t rows, index_t begin, index_t end, Scratch& s, const SumPair* totals) const {
-        auto* const kernel = kernels_of_op_.grad_write;
+        auto* const kernel = kernels_of_op_.grad.write;
         if (direct_) {
             for (index_t r = 0; r < rows; ++r)
                 kernel(element(kY, row + r, begin), element(kDy, row + r, begin), element(kOut, row + r, begin),
@@ -181,7 +181,7 @@ private:
                 const auto [row, rows] = blocks[b];
                 load_chunk(row, rows, 0, n, s);
                 T* const dx = s.dy.data();
-                kernels_of_op_.grad_rows({s.y.data(), dx, dx, rows, n, pitch_, pitch_, pitch_, false,
+                kernels_of_op_.grad.rows({s.y.data(), dx, dx, rows, n, pitch_, pitch_, pitch_, false,
                                           temperatures_of(row, rows, temperatures)},
                                          temperature(row));
                 for (index_t r = 0; masked_ && r < rows; ++r)

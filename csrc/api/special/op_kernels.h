@@ -11,64 +11,60 @@
 namespace sorgum::special {
 
 template <class T>
+struct GradKernels {
+    softmax_grad_rows_fn<T>* rows = nullptr;    // of any length
+    softmax_grad_sum_fn<T>* sum = nullptr;      // the first pass over a part of a row
+    softmax_grad_write_fn<T>* write = nullptr;  // the second
+};
+
+template <class T>
 struct OpKernels {
     exp_fn<T>* elements = nullptr;
     softmax_rows_fn<T>*rows = nullptr, *long_rows = nullptr;  // contiguous: of one chunk, and of several
     softmax_columns_fn<T>* columns = nullptr;                 // rows of one chunk that lie side by side
     softmax_scale_fn<T>* write = nullptr;                     // the second pass over a part of a row
-    softmax_grad_rows_fn<T>* grad_rows = nullptr;
-    softmax_grad_sum_fn<T>* grad_sum = nullptr;
-    softmax_grad_write_fn<T>* grad_write = nullptr;
+    GradKernels<T> grad = {};
 };
 
 template <class T>
-OpKernels<T> kernels_of(Op op, const KernelTable& table) {
+OpKernels<T> of_gradient(const GradKernels<T>& grad) {
     OpKernels<T> k;
+    k.grad = grad;
+    return k;
+}
+
+// The table: an entry per operation, of kernels in the order above.
+template <class T>
+OpKernels<T> kernels_of(Op op, const KernelTable& k) {
     const T t = T();
+    const auto none = nullptr;
     switch (op) {
         case Op::exp:
-            k.elements = special_exp(table, t);
-            break;
+            return {special_exp(k, t)};
         case Op::log:
-            k.elements = special_log(table, t);
-            break;
+            return {special_log(k, t)};
         case Op::softmax:
-            k.rows = special_softmax_rows(table, t);
-            k.long_rows = special_softmax_long_rows(table, t);
-            k.columns = special_softmax_columns(table, t);
-            k.write = special_softmax_scale(table, t);
-            break;
+            return {none, special_softmax_rows(k, t), special_softmax_long_rows(k, t), special_softmax_columns(k, t),
+                    special_softmax_scale(k, t)};
         case Op::log_softmax:
-            k.rows = special_log_softmax_rows(table, t);
-            k.long_rows = special_log_softmax_long_rows(table, t);
-            k.columns = special_log_softmax_columns(table, t);
-            k.write = special_log_softmax_shift(table, t);
-            break;
+            return {none, special_log_softmax_rows(k, t), special_log_softmax_long_rows(k, t),
+                    special_log_softmax_columns(k, t), special_log_softmax_shift(k, t)};
         case Op::logsumexp:
-            k.rows = special_logsumexp_rows(table, t);
-            k.columns = special_logsumexp_columns(table, t);
-            break;
+            return {none, special_logsumexp_rows(k, t), none, special_logsumexp_columns(k, t)};
         case Op::softmax_grad:
-            k.grad_rows = special_softmax_grad_rows(table, t);
-            k.grad_sum = special_softmax_grad_sum(table, t);
-            k.grad_write = special_softmax_grad_write(table, t);
-            break;
+            return of_gradient<T>(
+                {special_softmax_grad_rows(k, t), special_softmax_grad_sum(k, t), special_softmax_grad_write(k, t)});
         case Op::log_softmax_grad:
-            k.grad_rows = special_log_softmax_grad_rows(table, t);
-            k.grad_sum = special_log_softmax_grad_sum(table, t);
-            k.grad_write = special_log_softmax_grad_write(table, t);
-            break;
+            return of_gradient<T>({special_log_softmax_grad_rows(k, t), special_log_softmax_grad_sum(k, t),
+                                   special_log_softmax_grad_write(k, t)});
         case Op::logsumexp_grad:
-            k.rows = special_logsumexp_grad_rows(table, t);
-            k.long_rows = special_logsumexp_grad_long_rows(table, t);
-            break;
+            return {none, special_logsumexp_grad_rows(k, t), special_logsumexp_grad_long_rows(k, t)};
         case Op::logsumexp_partial:
             break;
         case Op::softmax_from_partial:
-            k.write = special_softmax_scale(table, t);
-            break;
+            return {none, none, none, none, special_softmax_scale(k, t)};
     }
-    return k;
+    return {};
 }
 
 // What is written for the elements of a row that has none above -inf.

@@ -52,8 +52,8 @@ void compute(const SmallCall& c) {
     T* const out = reinterpret_cast<T*>(c.out);
     if (k.elements != nullptr)
         return k.elements(x, out, c.rows * n, false);
-    if (k.grad_rows != nullptr)
-        return k.grad_rows({x, reinterpret_cast<const T*>(c.dy), out, c.rows, n, n, n, n, false}, c.temperature);
+    if (k.grad.rows != nullptr)
+        return k.grad.rows({x, reinterpret_cast<const T*>(c.dy), out, c.rows, n, n, n, n, false}, c.temperature);
     ExpScale<T> scale;
     special_exp_scale(table, T())(c.temperature, scale);
     const bool is_long = n > kChunk, reduces = traits(c.op).out == Per::row;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "kernels/special/grad.inl.h"
+#include "kernels/special/row_step.inl.h"
 #include "kernels/special/writing.inl.h"
 
 SORGUM_ISA_BEGIN
@@ -99,9 +100,11 @@ inline constexpr bool kGradOfOne = sizeof(T) == 4;  // steps for T = 1; float64 
 
 // One row is summed, and one whose sum is known is written. Of rows longer than a chunk, all but the last chunks are
 // whole.
-template <GradOp op, bool sums, bool writes, bool divides, Writing writing, class T>
+template <GradOp op, Step parts, Writing writing, class T>
 struct GradStep {
     using V = vec<T>;
+    static constexpr bool sums = has(parts, Step::sum), writes = has(parts, Step::write),
+                          divides = has(parts, Step::divide);
     const T *y_next, *dy_next, *y, *dy;
     T* dx;
     GradMap<op, T> map;
@@ -179,24 +182,25 @@ struct GradState {
     OpenLine<T> line;
 };
 
-template <GradOp op, bool sums, bool writes, bool divides, Writing writing, class T>
+template <GradOp op, Step parts, Writing writing, class T>
 SORGUM_INLINE void grad_step(const GradRows<T>& r, GradState<op, T>& s, index_t i) {
     const GradBatch<op, T>&here = *s.here, &next = *s.next;
     // A batch that is not used may be none, of null pointers.
-    const index_t read = sums ? i : 0, written = writes ? i : 0;
-    GradStep<op, sums, writes, divides, writing, T> step = {next.y + read * r.y_stride,
-                                                            next.dy + read * r.dy_stride,
-                                                            here.y + written * r.y_stride,
-                                                            here.dy + written * r.dy_stride,
-                                                            here.dx + written * r.dx_stride,
-                                                            here.map_of(i),
-                                                            s.line,
-                                                            r.streaming,
-                                                            {}};
+    using Work = GradStep<op, parts, writing, T>;
+    const index_t read = Work::sums ? i : 0, written = Work::writes ? i : 0;
+    Work step = {next.y + read * r.y_stride,
+                 next.dy + read * r.dy_stride,
+                 here.y + written * r.y_stride,
+                 here.dy + written * r.dy_stride,
+                 here.dx + written * r.dx_stride,
+                 here.map_of(i),
+                 s.line,
+                 r.streaming,
+                 {}};
     SumPair total = {0.0, 0.0};
     for (index_t begin = 0; begin < r.n; begin += kChunk) {
         step.run(begin, r.n - begin < kChunk ? r.n : begin + kChunk);
-        if constexpr (sums) {
+        if constexpr (Work::sums) {
             if (r.n <= kChunk) {
                 s.sums.set(i, step.lanes[0], step.lanes[1]);
             } else {
@@ -206,7 +210,7 @@ SORGUM_INLINE void grad_step(const GradRows<T>& r, GradState<op, T>& s, index_t 
             }
         }
     }
-    if constexpr (writes && writing == Writing::slid) {
+    if constexpr (Work::writes && writing == Writing::slid) {
         s.line = step.line;
         s.line.end = step.dx + r.n;
     }
@@ -215,7 +219,7 @@ SORGUM_INLINE void grad_step(const GradRows<T>& r, GradState<op, T>& s, index_t 
 // The steps of the first and the last rows, and of those that begin a line, or are written apart.
 template <GradOp op, class T>
 SORGUM_NOINLINE void sum_apart(const GradRows<T>& r, GradState<op, T>& s, index_t i) {
-    grad_step<op, true, false, true, Writing::cached>(r, s, i);
+    grad_step<op, Step::sum, Writing::cached>(r, s, i);
 }
 template <GradOp op, class T>
 SORGUM_NOINLINE void write_apart(const GradRows<T>& r, GradState<op, T>& s, index_t i, bool streaming) {
@@ -223,13 +227,14 @@ SORGUM_NOINLINE void write_apart(const GradRows<T>& r, GradState<op, T>& s, inde
                                               s.here->dx + i * r.dx_stride, r.n, streaming, s.here->map_of(i));
 }
 
-template <GradOp op, bool divides, Writing writing, class T>
+// `results`: what is done in writing.
+template <GradOp op, Step results, Writing writing, class T>
 SORGUM_INLINE void step_rows(const GradRows<T>& r, GradState<op, T>& s) {
     for (index_t i = 0; i < s.here->rows || i < s.next->rows; ++i) {
         const bool extreme = i < s.here->rows && s.here->extreme[i];
         const bool sums = i < s.next->rows, writes = i < s.here->rows && !extreme;
         if (sums && writes && writing != Writing::apart && (writing != Writing::slid || s.line.end != nullptr)) {
-            grad_step<op, true, true, divides, writing>(r, s, i);
+            grad_step<op, Step::sum | results, writing>(r, s, i);
             continue;
         }
         if (writing == Writing::slid && (writes || extreme))
@@ -250,16 +255,16 @@ SORGUM_INLINE void step_rows(const GradRows<T>& r, GradState<op, T>& s) {
 template <class T>
 inline constexpr bool kGradSlides = sizeof(T) == 4;  // float64 does without, for the size of the code
 
-template <GradOp op, bool divides, class T>
+template <GradOp op, Step results, class T>
 SORGUM_INLINE void step_rows(Writing writing, const GradRows<T>& r, GradState<op, T>& s) {
     if (writing == Writing::cached)
-        step_rows<op, divides, Writing::cached>(r, s);
+        step_rows<op, results, Writing::cached>(r, s);
     else if (writing == Writing::streamed)
-        step_rows<op, divides, Writing::streamed>(r, s);
+        step_rows<op, results, Writing::streamed>(r, s);
     else if (writing == Writing::slid)
-        step_rows<op, divides, kGradSlides<T> ? Writing::slid : Writing::apart>(r, s);
+        step_rows<op, results, kGradSlides<T> ? Writing::slid : Writing::apart>(r, s);
     else
-        step_rows<op, divides, Writing::apart>(r, s);
+        step_rows<op, results, Writing::apart>(r, s);
 }
 
 // The temperatures of the next batch, whose rows begin with row `first`.
@@ -290,9 +295,9 @@ SORGUM_NOINLINE void grad_rows(const GradRows<T>& r, double temperature) {
         s.next->dy = r.dy + first * r.dy_stride;
         s.next->dx = r.dx + first * r.dx_stride;
         if (divides)
-            step_rows<op, true>(writing, r, s);
+            step_rows<op, Step::write | Step::divide>(writing, r, s);
         else
-            step_rows<op, !kGradOfOne<T>>(writing, r, s);
+            step_rows<op, kGradOfOne<T> ? Step::write : Step::write | Step::divide>(writing, r, s);
         if (s.next->rows > 0) {
             if (r.temperatures != nullptr)
                 set_temperatures(r, first, *s.next);

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "kernels/special/row_lanes.inl.h"
+#include "kernels/special/row_step.inl.h"
 #include "kernels/special/writing.inl.h"
 
 SORGUM_ISA_BEGIN
@@ -144,12 +145,14 @@ SORGUM_INLINE void finish_batch(Batch<T>& b, const f64x16* sums, const vec<T>* c
 //            next          here                 before
 //   sweep    x -> extremes                                     what map_batch makes references of
 //   sum                    x -> terms -> w, sum                terms: of operations that scale them
-//   write                                       w or x -> y    subnormal: some result may be; writing: how it is stored
+//   write                                       w or x -> y    `writing`: how it is stored
 //
 // `w` holds the terms of the row of the batch before until its results are written, then those of this batch's.
-template <RowOp op, bool sweep, bool sum, bool write, bool subnormal, Writing writing, class T>
+template <RowOp op, Step parts, Writing writing, class T>
 struct RowStep {
     using V = vec<T>;
+    static constexpr bool sweep = has(parts, Step::sweep), sum = has(parts, Step::sum), write = has(parts, Step::write),
+                          subnormal = has(parts, Step::subnormal);
     static constexpr bool above = scales_terms(op) && write && !subnormal;  // no element is below the map's least
     const T *next, *here, *before;
     T *y, *w;
@@ -288,55 +291,55 @@ struct BatchState {
     }
 };
 
-template <RowOp op, bool sweep, bool sum, bool write, bool subnormal, Writing writing, class T>
+template <RowOp op, Step parts, Writing writing, class T>
 SORGUM_INLINE void row_step(const Rows<T>& r, BatchState<T>& s, index_t i, T* w) {
     using V = vec<T>;
     const ExpMap<T> map = {T(0), T(0), s.here->lowest[i], s.here->magic[i]};
     const auto place = [&](const char* p) SORGUM_LAMBDA {  // or what is in the cache anyway
         return p == nullptr ? reinterpret_cast<const char*>(w) : p + (s.here->first + i) * r.n * 2;
     };
-    RowStep<op, sweep, sum, write, subnormal, writing, T> step = {
-        r.x + (s.next->first + i) * r.x_stride,
-        r.x + (s.here->first + i) * r.x_stride,
-        r.x + (s.before->first + i) * r.x_stride,
-        r.y + (s.before->first + i) * r.y_stride,
-        w,
-        r.n,
-        Terms<false, T>(map, s.here->c_hi[i], s.here->c_lo[i], s.here->max[i]),
-        splat<V>(-from_bits(Format<T>::infinity)),
-        splat<V>(from_bits(Format<T>::infinity)),
-        scale_of(*s.before, i),
-        shift_of(*s.before, i),
-        s.line,
-        {place(r.fetch[0]), place(r.fetch[1])},
-        {}};
-    if constexpr (op == RowOp::logsumexp_grad && write)
+    using Work = RowStep<op, parts, writing, T>;
+    Work step = {r.x + (s.next->first + i) * r.x_stride,
+                 r.x + (s.here->first + i) * r.x_stride,
+                 r.x + (s.before->first + i) * r.x_stride,
+                 r.y + (s.before->first + i) * r.y_stride,
+                 w,
+                 r.n,
+                 Terms<false, T>(map, s.here->c_hi[i], s.here->c_lo[i], s.here->max[i]),
+                 splat<V>(-from_bits(Format<T>::infinity)),
+                 splat<V>(from_bits(Format<T>::infinity)),
+                 scale_of(*s.before, i),
+                 shift_of(*s.before, i),
+                 s.line,
+                 {place(r.fetch[0]), place(r.fetch[1])},
+                 {}};
+    if constexpr (op == RowOp::logsumexp_grad && Work::write)
         step.product = Product<T>(r.factors[s.before->first + i]);
     const f64x16 total = step.run();
-    if constexpr (write && writing == Writing::slid) {
+    if constexpr (Work::write && writing == Writing::slid) {
         s.line = step.line;
         s.line.end = step.y + r.n;
     }
-    if constexpr (sweep) {
+    if constexpr (Work::sweep) {
         s.maxima[i] = step.max_next;
         s.minus_minima[i] = splat<V>(T(0)) - step.min_next;
     }
-    if constexpr (sum) {
+    if constexpr (Work::sum) {
         s.sums[i] = total;
         s.counts[i] = integer_to_float<V>(step.terms.count);
     }
 }
 
 // The steps that write nothing: the first and the last of a call, and those of rows that are written apart.
-template <RowOp op, bool sweep, bool sum, class T>
+template <RowOp op, Step parts, class T>
 SORGUM_NOINLINE void read_step(const Rows<T>& r, BatchState<T>& s, index_t i, T* w) {
-    row_step<op, sweep, sum, false, false, Writing::cached>(r, s, i, w);
+    row_step<op, parts, Writing::cached>(r, s, i, w);
 }
 
 // The last rows of a call, and those before rows that are read apart, go on where a line is open.
-template <RowOp op, bool subnormal, class T>
+template <RowOp op, Step results, class T>
 SORGUM_NOINLINE void slide_step(const Rows<T>& r, BatchState<T>& s, index_t i, T* w) {
-    row_step<op, false, false, true, subnormal, Writing::slid>(r, s, i, w);
+    row_step<op, results, Writing::slid>(r, s, i, w);
 }
 
 // Writes a row in a loop of its own.
@@ -363,10 +366,12 @@ SORGUM_NOINLINE void write_apart(const Rows<T>& r, const Batch<T>& b, index_t i,
     }
 }
 
-template <RowOp op, bool subnormal, Writing writing, class T>
+// `results`: what is done in writing, or none.
+template <RowOp op, Step results, Writing writing, class T>
 SORGUM_INLINE void step_batches(const Rows<T>& r, const ExpScale<T>& scale, BatchState<T>& s, T* scratch,
                                 index_t padded) {
-    constexpr bool writes = op != RowOp::logsumexp;
+    constexpr bool writes = has(results, Step::write);
+    constexpr Step reading = Step::sweep | Step::sum;
     for (index_t i = 0; i < s.next->rows || i < s.here->rows || i < s.before->rows; ++i) {
         T* w = scratch + i * padded;
         const bool irregular = i < s.before->rows && s.before->irregular[i];
@@ -374,7 +379,7 @@ SORGUM_INLINE void step_batches(const Rows<T>& r, const ExpScale<T>& scale, Batc
         if constexpr (writes && writing != Writing::apart) {
             // A row that begins a line is written apart.
             if (sweep && sum && write && (writing != Writing::slid || s.line.end != nullptr)) {
-                row_step<op, true, true, true, subnormal, writing>(r, s, i, w);
+                row_step<op, reading | results, writing>(r, s, i, w);
                 continue;
             }
         }
@@ -385,7 +390,7 @@ SORGUM_INLINE void step_batches(const Rows<T>& r, const ExpScale<T>& scale, Batc
         }
         if constexpr (writing == Writing::slid) {
             if (write && s.line.end != nullptr) {
-                slide_step<op, subnormal>(r, s, i, w);
+                slide_step<op, results>(r, s, i, w);
             } else if (write) {
                 write_apart<op>(r, *s.before, i, w);
                 s.line.open(r.y + (s.before->first + i) * r.y_stride + r.n);
@@ -395,11 +400,11 @@ SORGUM_INLINE void step_batches(const Rows<T>& r, const ExpScale<T>& scale, Batc
                 write_apart<op>(r, *s.before, i, w);
         }
         if (sweep && sum)
-            read_step<op, true, true>(r, s, i, w);
+            read_step<op, reading>(r, s, i, w);
         else if (sweep)
-            read_step<op, true, false>(r, s, i, w);
+            read_step<op, Step::sweep>(r, s, i, w);
         else if (sum)
-            read_step<op, false, true>(r, s, i, w);
+            read_step<op, Step::sum>(r, s, i, w);
     }
 }
 
@@ -408,22 +413,22 @@ SORGUM_INLINE void step_batches(const Rows<T>& r, const ExpScale<T>& scale, Batc
 template <RowOp op, class T>
 inline constexpr bool kLean = sizeof(T) == 8 || op == RowOp::logsumexp_grad;
 
-template <RowOp op, bool subnormal, class T>
+template <RowOp op, Step results, class T>
 SORGUM_INLINE void step_batches(Writing writing, const Rows<T>& r, const ExpScale<T>& scale, BatchState<T>& s,
                                 T* scratch, index_t padded) {
     if constexpr (op == RowOp::logsumexp) {
-        return step_batches<op, subnormal, Writing::cached>(r, scale, s, scratch, padded);
+        return step_batches<op, Step::none, Writing::cached>(r, scale, s, scratch, padded);
     } else {
-        if constexpr (!subnormal || !kLean<op, T>) {
+        if constexpr (!has(results, Step::subnormal) || !kLean<op, T>) {
             if (writing == Writing::cached)
-                return step_batches<op, subnormal, Writing::cached>(r, scale, s, scratch, padded);
+                return step_batches<op, results, Writing::cached>(r, scale, s, scratch, padded);
             if (writing == Writing::streamed)
-                return step_batches<op, subnormal, Writing::streamed>(r, scale, s, scratch, padded);
+                return step_batches<op, results, Writing::streamed>(r, scale, s, scratch, padded);
         }
         if constexpr (!kLean<op, T>)
             if (writing == Writing::slid)
-                return step_batches<op, subnormal, Writing::slid>(r, scale, s, scratch, padded);
-        step_batches<op, false, Writing::apart>(r, scale, s, scratch, padded);
+                return step_batches<op, results, Writing::slid>(r, scale, s, scratch, padded);
+        step_batches<op, Step::write, Writing::apart>(r, scale, s, scratch, padded);
     }
 }
 
@@ -446,9 +451,9 @@ SORGUM_NOINLINE void batched_rows(const Rows<T>& r, const ExpScale<T>& scale) {
             subnormal = s.before->subnormal || s.here->subnormal;
         if constexpr (scales_terms(op))
             if (subnormal)
-                step_batches<op, true>(writing, r, scale, s, scratch, padded);
+                step_batches<op, Step::write | Step::subnormal>(writing, r, scale, s, scratch, padded);
         if (!subnormal)
-            step_batches<op, false>(writing, r, scale, s, scratch, padded);
+            step_batches<op, Step::write>(writing, r, scale, s, scratch, padded);
         if (s.here->rows > 0)
             finish_batch<op>(*s.here, s.sums, s.counts, r, of_batch);
         if (s.next->rows > 0) {
