@@ -169,13 +169,17 @@ constexpr const char* kStencil = "sor_stencil";
 
 std::unique_ptr<sor::Stencil> stencil(const py::array& coefficients, const std::vector<index_t>& shape,
                                       const std::vector<std::pair<std::string, std::string>>& boundary,
-                                      const OptionalArray& mask, const OptionalArray& fixed, const std::string& order) {
+                                      const OptionalArray& mask, const OptionalArray& fixed, const std::string& order,
+                                      const std::optional<std::array<index_t, 3>>& own) {
     sor::StencilArguments a = {view_of(coefficients, kStencil, "coefficients"),
                                shape,
                                {},
                                optional_view(mask, kStencil, "mask"),
                                optional_view(fixed, kStencil, "fixed"),
-                               sor::stencil_order_of(order)};
+                               sor::stencil_order_of(order),
+                               {}};
+    if (own)
+        a.own = {(*own)[0], (*own)[1], (*own)[2]};
     for (const auto& [before, after] : boundary)
         a.side.push_back({sor::side_of(before), sor::side_of(after)});
     std::unique_ptr<sor::Stencil> made;
@@ -184,23 +188,44 @@ std::unique_ptr<sor::Stencil> stencil(const py::array& coefficients, const std::
 }
 
 void stencil_sweep(const sor::Stencil& self, const py::array& u, const py::array& f, double omega, index_t sweeps,
-                   const OptionalArray& lower, const OptionalArray& upper, const OptionalArray& norms) {
+                   const OptionalArray& lower, const OptionalArray& upper, const OptionalArray& sums) {
     const sor::StencilSweep a = {view_of(u, kStencil, "u"),
                                  view_of(f, kStencil, "f"),
                                  omega,
                                  sweeps,
                                  optional_view(lower, kStencil, "bounds[0]"),
                                  optional_view(upper, kStencil, "bounds[1]"),
-                                 optional_view(norms, kStencil, "norms")};
+                                 optional_view(sums, kStencil, "sums")};
     without_gil([&] { self.sweep(a); });
 }
 
-double stencil_residual(const sor::Stencil& self, const py::array& u, const py::array& f, const OptionalArray& out) {
+// As an array of shape (1, kSumWords).
+template <class Sum>
+py::array_t<std::int64_t> words_without_gil(Sum&& sum_of) {
+    py::array_t<std::int64_t> words({index_t(1), sor::kSumWords});
+    std::int64_t* const to = words.mutable_data();
+    without_gil([&] { sor::store(sum_of(), to); });
+    return words;
+}
+
+py::array_t<std::int64_t> stencil_residual(const sor::Stencil& self, const py::array& u, const py::array& f,
+                                           const OptionalArray& out) {
     const ArrayView from_u = view_of(u, kStencil, "u"), from_f = view_of(f, kStencil, "f");
     const std::optional<ArrayView> to = optional_view(out, kStencil, "out");
-    double norm = 0;
-    without_gil([&] { norm = self.residual(from_u, from_f, to); });
-    return norm;
+    return words_without_gil([&] { return self.residual(from_u, from_f, to); });
+}
+
+py::array_t<std::int64_t> squares_of_rows(const py::array& x) {
+    const ArrayView from = view_of(x, "squares_of_rows", "x");
+    return words_without_gil([&] { return sor::squares_of_rows(from); });
+}
+
+py::array_t<double> merged_norms(const py::array& parts) {
+    const ArrayView from = view_of(parts, "merged_norms", "parts");
+    py::array_t<double> norms(parts.ndim() > 1 ? parts.shape(1) : 0);
+    double* const to = norms.mutable_data();
+    without_gil([&] { sor::merged_norms(from, to); });
+    return norms;
 }
 
 void sor_batch(const py::array& indptr, const py::array& indices, const py::array& entries, index_t rows,
@@ -238,6 +263,9 @@ const char* observe(sor::OmegaRule& self, const std::vector<double>& norms) {
 void register_sor(py::module_& module) {
     module.def("residual_norm", &residual_norm, py::arg("indptr"), py::arg("indices"), py::arg("data"), py::arg("rows"),
                py::arg("columns"), py::arg("x"), py::arg("b"));
+    module.attr("SUM_WORDS") = sor::kSumWords;
+    module.def("squares_of_rows", &squares_of_rows, py::arg("x"));
+    module.def("merged_norms", &merged_norms, py::arg("parts"));
     module.def("share_from", &sor::share_from, py::arg("elements"));
     module.def("threads_of_last_sweep", &sor::threads_of_last_sweep);
     module.def("sweeps_at_twice", &sor::sweeps_at_twice);
@@ -261,9 +289,10 @@ void register_sor(py::module_& module) {
     add_methods(blocks_class);
     py::class_<sor::Stencil>(module, "Stencil")
         .def(py::init(&stencil), py::arg("coefficients"), py::arg("shape"), py::arg("boundary"), py::arg("mask"),
-             py::arg("fixed"), py::arg("order"), py::keep_alive<1, 2>())
+             py::arg("fixed"), py::arg("order"), py::arg("own") = py::none(), py::keep_alive<1, 2>())
         .def("sweep", &stencil_sweep, py::arg("u"), py::arg("f"), py::arg("omega"), py::arg("sweeps"),
-             py::arg("lower") = py::none(), py::arg("upper") = py::none(), py::arg("norms") = py::none())
+             py::arg("lower") = py::none(), py::arg("upper") = py::none(), py::arg("sums") = py::none())
+        .def_property_readonly("colors", &sor::Stencil::colors)
         .def("residual", &stencil_residual, py::arg("u"), py::arg("f"), py::arg("out") = py::none())
         .def(
             "diagonal",

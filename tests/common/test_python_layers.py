@@ -19,7 +19,11 @@ FAMILIES = _core.families()
 BUILT_ON = {"random": {"special"}, "lowrank": {"random"}, "sor": {"special", "random"}, "tucker": {"lowrank", "random"}}
 BELOW = ("sorgum._arguments", "sorgum.interop", "sorgum.runtime")  # what families are built on; all else uses them
 # They stand above a family: functions of another library, or for its arrays.
-GLUE = {"sorgum.interop.tensorly": {"tucker"}, "sorgum.interop.dask": {"tucker"}}
+GLUE = {
+    "sorgum.interop.tensorly": {"tucker"},
+    "sorgum.interop.dask": {"tucker"},
+    "sorgum.interop.mpi": {"sor"},
+}
 MODULES = {"_core", "_cuda", "_arguments", "_data"}  # they are private to the package, not to a module of it
 
 

@@ -103,6 +103,11 @@ def exact(
     return np.array([float(v) if v is not None else np.nan for v in now.ravel()], u.dtype).reshape(u.shape)
 
 
+def no_sums(sweeps: int) -> Any:
+    """Room for the sums of squares of so many sweeps."""
+    return np.zeros((sweeps, _core.sor.SUM_WORDS), np.int64)
+
+
 @each_dtype
 @pytest.mark.parametrize("variable", [False, True])
 @pytest.mark.parametrize(
@@ -168,7 +173,7 @@ def test_many_sweeps_at_once_are_as_many_single_ones(
         )
         want = u.copy()
         for _ in range(11):  # a sweep that tells its norm is made color by color
-            stencil.sweep(want, f, 1.3, 1, None, None, np.zeros(1))
+            stencil.sweep(want, f, 1.3, 1, None, None, no_sums(1))
         assert want.tobytes() != u.tobytes() or shape[0] < 3
         for number in (1, 2, 3, 7):
             threads(number)
@@ -209,8 +214,9 @@ def test_many_sweeps_in_turn_are_as_many_single_ones(dtype: Any, threads: Any) -
         for count, holes in itertools.product((2 * len(shape) + 1, 3 ** len(shape)), (None, mask)):
             c, sides = coefficients(shape, dtype, False, count), [(boundary, boundary)] * len(shape)
             stencil = _core.sor.Stencil(c, shape, sides, holes, None, "lexicographic")
-            want, norms = u.copy(), np.zeros(5)
-            stencil.sweep(want, f, 1.3, 5, None, None, norms)
+            want, sums = u.copy(), no_sums(5)
+            stencil.sweep(want, f, 1.3, 5, None, None, sums)
+            norms = _core.sor.merged_norms(sums[None]) / dtype(1.3)
             for number, parts in itertools.product((1, 2, 7), ((5,), (1, 4))):
                 threads(number)
                 got = u.copy()
@@ -262,7 +268,7 @@ def test_packed_rows_with_sides_of_all_kinds(columns: Any, dtype: Any, threads: 
             want, got = u.copy(), u.copy()
             stencil = _core.sor.Stencil(some, shape, sides, None, None, "red_black")
             for _ in range(5):
-                stencil.sweep(want, f, 1.3, 1, None, None, np.zeros(1))
+                stencil.sweep(want, f, 1.3, 1, None, None, no_sums(1))
             for number in (1, 3):
                 threads(number)
                 got[...] = u
@@ -370,15 +376,16 @@ def test_norms_and_residuals_of_the_compiled_object(dtype: Any) -> None:
         c = coefficients(shape, dtype, variable)
         stencil = _core.sor.Stencil(c, shape, sides, mask, None, "red_black")
         out = np.full(shape, np.nan)
-        norm = stencil.residual(u, f, out)
+        norm = _core.sor.merged_norms(stencil.residual(u, f, out)[None])[0]
         want = reference.stencil_residual(u, f, c, mask=mask, boundary=tuple(sides))
         # The coefficient of a point, at most 16, is rounded four times in its type; all else is float64's.
         tolerance = 4 * np.finfo(dtype).eps * 16 * np.abs(u).max()
         assert np.abs(out - want).max() <= tolerance < 1e-3 * np.abs(want).max()
         assert abs(norm - np.linalg.norm(want)) <= tolerance * np.sqrt(want.size)
         assert abs(norm - np.linalg.norm(out)) <= 2.0**-48 * norm
-        after, norms = u.copy(), np.zeros(1)
-        stencil.sweep(after, f, 1.25, 1, None, None, norms)
+        after, sums = u.copy(), no_sums(1)
+        stencil.sweep(after, f, 1.25, 1, None, None, sums)
+        norms = _core.sor.merged_norms(sums[None]) / 1.25
         assert after.tobytes() == relaxed(u, f, c, mask=mask, boundary=tuple(sides), omega=1.25).tobytes()
         own = np.array([reference._stencil._Grid(u, f, c, mask, None, sides).row(x)[1] for x in np.ndindex(shape)])
         change = own.astype(np.float64).reshape(shape) * (after.astype(np.float64) - u)

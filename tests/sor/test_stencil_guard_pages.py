@@ -67,8 +67,8 @@ def test_arrays_between_forbidden_pages(
                 r, d = np.zeros(shape), np.zeros(shape, dtype)
                 if offset % 8 == 0:  # of float64
                     r, d = at("residual", r), at("diagonal", d)
-                norm = stencil.residual(x, b, r)
+                sums = stencil.residual(x, b, r)
                 stencil.diagonal(d)
-                got.append((x.tobytes(), r.tobytes(), d.tobytes(), norm))
+                got.append((x.tobytes(), r.tobytes(), d.tobytes(), sums.tobytes()))
             assert got[0] == got[1]
             assert got[0][0] != u.tobytes()

@@ -5,7 +5,6 @@
 #include <limits>
 
 #include "api/call/rows.h"
-#include "api/sor/norm.h"
 #include "api/sor/stencil_passes.h"
 #include "api/sor/vectors.h"
 #include "core/error.h"
@@ -97,6 +96,18 @@ void take_colors(StencilOrder order, StencilData<T>& data) {
 }
 
 template <class T>
+void take_own_rows(const StencilArguments& given, StencilData<T>& data) {
+    const index_t rows = given.shape[0], each = rows > 0 ? data.grid.points() / rows : 0;
+    const OwnRows own = given.own ? *given.own : OwnRows{0, rows, 0};
+    if (own.first < 0 || own.last < own.first || own.last > rows || own.at < 0)
+        refuse("own must be rows of " + std::to_string(rows) + ", got " + std::to_string(own.first) + " to " +
+               std::to_string(own.last) + " at " + std::to_string(own.at));
+    data.own_begin = own.first * each;
+    data.own_end = own.last * each;
+    data.own_at = saturated_product(own.at, each);
+}
+
+template <class T>
 void take_coefficients(const StencilArguments& given, StencilData<T>& data) {
     const ArrayView& view = given.coefficients;
     const int ndim = data.grid.ndim;
@@ -159,14 +170,18 @@ bool is_normal_with_reciprocal(T d) {
     return size >= least && size <= T(1) / least;
 }
 
+// Of an element; of other rows than our own nothing is said.
 template <class T>
-void check_diagonal(const GridShape& grid, T d, index_t plane, index_t row, index_t column) {
-    const index_t index[3] = {plane, row, column};
-    if (!is_normal_with_reciprocal(d))
-        refuse(
-            "coefficients must leave every point one of its own, those of neighbours that are not there added, that "
-            "is normal and has a normal reciprocal, got " +
-            number_text(static_cast<double>(d)) + " at " + shape_text(index + 3 - grid.ndim, grid.ndim));
+void check_diagonal(const StencilData<T>& data, T d, index_t at) {
+    if (!data.owns(at) || is_normal_with_reciprocal(d))
+        return;
+    const index_t lines = data.grid.ndim == 3 ? data.grid.size[1] : INT64_MAX, columns = data.grid.size[2];
+    const index_t point = at - data.own_begin + data.own_at, line = point / columns;
+    const index_t index[3] = {line / lines, line % lines, point % columns};
+    refuse(
+        "coefficients must leave every point one of its own, those of neighbours that are not there added, that is "
+        "normal and has a normal reciprocal, got " +
+        number_text(static_cast<double>(d)) + " at " + shape_text(index + 3 - data.grid.ndim, data.grid.ndim));
 }
 
 // The coefficients of the points themselves: those of the kinds of points where all else is constant.
@@ -189,7 +204,7 @@ void take_kinds(StencilData<T>& data) {
                         grid.neighbour(2, x, step[2]) < 0)
                         d = d + data.constant[k];
                 }
-                check_diagonal(grid, d, z, y, x);
+                check_diagonal(data, d, (z * grid.size[1] + y) * grid.size[2] + x);
                 const auto kind = static_cast<std::size_t>(grid.kind(z, y, x));
                 data.diagonal_of_kind[kind] = d;
                 data.inverse_of_kind[kind] = T(1) / d;
@@ -214,9 +229,8 @@ void take_points(StencilData<T>& data) {
     if (points > 0)
         sor_reciprocals(kernels(), T())(d, padded, T(0), data.inverse.data(), least, largest);
     if (!is_normal_with_reciprocal(least) || !is_normal_with_reciprocal(largest))
-        for (index_t i = 0; i < points; ++i)
-            check_diagonal(grid, d[i], i / (grid.size[1] * grid.size[2]), i / grid.size[2] % grid.size[1],
-                           i % grid.size[2]);
+        for (index_t i = data.own_begin; i < data.own_end; ++i)
+            check_diagonal(data, d[i], i);
     data.has_diagonal = true;
 }
 
@@ -224,6 +238,7 @@ template <class T>
 StencilData<T> data_of(const StencilArguments& given) {
     StencilData<T> data = {};
     data.grid = grid_of(given);
+    take_own_rows(given, data);
     take_coefficients(given, data);
     take_colors(given.order, data);
     take_masks(given, data);
@@ -294,19 +309,14 @@ void Stencil::sweep(const StencilSweep& given) const {
             vectors.omega = omega_of<T>(kName, given.omega);
             if (given.sweeps < 0)
                 refuse("sweeps must not be negative, got " + std::to_string(given.sweeps));
-            double* norms = nullptr;
-            if (given.norms) {
-                norms = static_cast<double*>(
-                    const_cast<void*>(vector_data(kName, "norms", *given.norms, DType::f64, given.sweeps)));
-                check_writable(kName, "norms", *given.norms);
-            }
+            std::int64_t* const sums = given.sums ? words_of(kName, "sums", *given.sums, given.sweeps) : nullptr;
             const FpGuard guard;
-            relax(data, vectors, given.sweeps, norms);
+            relax(data, vectors, given.sweeps, sums);
         },
         data_);
 }
 
-double Stencil::residual(const ArrayView& u, const ArrayView& f, const std::optional<ArrayView>& out) const {
+SquaresSum Stencil::residual(const ArrayView& u, const ArrayView& f, const std::optional<ArrayView>& out) const {
     return std::visit(
         [&](const auto& data) {
             using T = std::remove_const_t<std::remove_pointer_t<decltype(data.centre)>>;
@@ -321,7 +331,7 @@ double Stencil::residual(const ArrayView& u, const ArrayView& f, const std::opti
                 check_writable(kName, "out", *out);
             }
             const FpGuard guard;
-            return root_of(residual_squares(data, vectors, r));
+            return residual_squares(data, vectors, r);
         },
         data_);
 }
@@ -343,6 +353,10 @@ void Stencil::diagonal(const ArrayView& out) const {
                      });
         },
         data_);
+}
+
+int Stencil::colors() const {
+    return std::visit([](const auto& data) { return data.coloring.count(); }, data_);
 }
 
 }  // namespace sorgum::sor

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <exception>
 
-#include "api/sor/norm.h"
 #include "api/sor/scratch.h"
 #include "api/sor/stencil_wavefronts.h"
 #include "core/error.h"
@@ -19,7 +18,8 @@ template <class T>
 class Passes {
 public:
     Passes(const StencilData<T>& data, const StencilVectors<T>& vectors)
-        : grid_(data.grid),
+        : data_(data),
+          grid_(data.grid),
           coloring_(data.coloring),
           rows_(data, vectors),
           kernel_(data.in_turn ? sor_stencil_in_turn(kernels(), T()) : sor_stencil_sweep(kernels(), T())) {}
@@ -32,7 +32,7 @@ public:
                 row.lanes = coloring_.lanes(color, line / grid_.size[1], line % grid_.size[1], column);
                 if (row.lanes == 0)
                     return;
-                if (scratch == nullptr)
+                if (scratch == nullptr || !data_.owns(at))
                     return kernel_(row);
                 in_chunks(row, [&](StencilRow<T>& part, index_t) {
                     part.change = scratch->numbers.data();
@@ -45,6 +45,8 @@ public:
     void residual_of_rows(index_t first, index_t last, double* r, SquaresScratch& scratch) const {
         for (index_t i = first; i < last; ++i)
             visit(i, [&](StencilRow<T>& row, index_t at, index_t) {
+                if (!data_.owns(at))
+                    return;
                 in_chunks(row, [&](StencilRow<T>& part, index_t begin) {
                     double* const to = r != nullptr ? r + at + begin : scratch.numbers.data();
                     sor_stencil_residual(kernels(), T())(part, to);
@@ -86,6 +88,7 @@ private:
         });
     }
 
+    const StencilData<T>& data_;
     const GridShape& grid_;
     const Coloring& coloring_;
     RowMaker<T> rows_;
@@ -95,7 +98,7 @@ private:
 }  // namespace
 
 template <class T>
-void relax(const StencilData<T>& data, const StencilVectors<T>& vectors, index_t sweeps, double* norms) {
+void relax(const StencilData<T>& data, const StencilVectors<T>& vectors, index_t sweeps, std::int64_t* sums) {
     const GridShape& grid = data.grid;
     const Passes<T> passes(data, vectors);
     const Wavefronts<T, Passes<T>> wavefronts(data, vectors, passes);
@@ -103,7 +106,8 @@ void relax(const StencilData<T>& data, const StencilVectors<T>& vectors, index_t
     const bool any = !data.has_active || std::any_of(data.active.data(), data.active.data() + grid.points(),
                                                      [](unsigned char active) { return active != 0; });
     if (rows == 0 || !any) {
-        std::fill_n(norms, norms == nullptr ? 0 : sweeps, 0.0);
+        for (index_t k = 0; k < sweeps && sums != nullptr; ++k)
+            store(kNoSquares, sums + k * kSumWords);
         return;
     }
     const int threads = threads_for(grid.points());
@@ -113,22 +117,22 @@ void relax(const StencilData<T>& data, const StencilVectors<T>& vectors, index_t
         poll();
         // Of points that are relaxed in turn, a thread can make no less than a sweep.
         const int at_work = data.in_turn ? static_cast<int>(std::min<index_t>(threads, sweeps - k)) : threads;
-        const index_t at_once = norms == nullptr ? wavefronts.at_once(sweeps - k, at_work) : 0;
+        const index_t at_once = sums == nullptr ? wavefronts.at_once(sweeps - k, at_work) : 0;
         if (at_once > 0) {
             wavefronts.relax(at_once, at_work, stopped);
             k += at_once;
         } else {
-            std::vector<SquaresScratch> scratch = scratch_for(norms == nullptr ? 0 : threads);
+            std::vector<SquaresScratch> scratch = scratch_for(sums == nullptr ? 0 : threads);
             for (int color = 0; color < data.coloring.count(); ++color)
                 run_all(ceil_div(rows, step), threads, stopped, [&](index_t task, int slot) {
                     const Range range = nth_range(rows, step, task);
                     passes.relax_rows(range.begin, range.end, color,
-                                      norms == nullptr ? nullptr : &scratch[static_cast<std::size_t>(slot)]);
+                                      sums == nullptr ? nullptr : &scratch[static_cast<std::size_t>(slot)]);
                 });
-            if (norms != nullptr) {
+            if (sums != nullptr) {
                 SquaresSum squares = kNoSquares;
                 merge(scratch, squares);
-                norms[k] = root_of(squares) / static_cast<double>(vectors.omega);
+                store(squares, sums + k * kSumWords);
             }
             ++k;
         }
@@ -153,8 +157,8 @@ SquaresSum residual_squares(const StencilData<T>& data, const StencilVectors<T>&
     return squares;
 }
 
-template void relax(const StencilData<float>&, const StencilVectors<float>&, index_t, double*);
-template void relax(const StencilData<double>&, const StencilVectors<double>&, index_t, double*);
+template void relax(const StencilData<float>&, const StencilVectors<float>&, index_t, std::int64_t*);
+template void relax(const StencilData<double>&, const StencilVectors<double>&, index_t, std::int64_t*);
 template SquaresSum residual_squares(const StencilData<float>&, const StencilVectors<float>&, double*);
 template SquaresSum residual_squares(const StencilData<double>&, const StencilVectors<double>&, double*);
 

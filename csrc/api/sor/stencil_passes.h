@@ -8,11 +8,11 @@
 
 namespace sorgum::sor {
 
-// So many sweeps; norms[k] is ||diagonal (u - u before)|| / omega of the k-th, where `norms` is not null.
+// So many sweeps; the squares of diagonal (u - u before) in own rows go to `sums`, kSumWords per sweep, if not null.
 template <class T>
-void relax(const StencilData<T>& data, const StencilVectors<T>& vectors, index_t sweeps, double* norms);
+void relax(const StencilData<T>& data, const StencilVectors<T>& vectors, index_t sweeps, std::int64_t* sums);
 
-// The squares of f - sum_k c_k u[x + k], which goes to `r` where that is not null.
+// The squares of f - sum_k c_k u[x + k] in own rows, which goes to `r` where that is not null.
 template <class T>
 SquaresSum residual_squares(const StencilData<T>& data, const StencilVectors<T>& vectors, double* r);
 

@@ -17,7 +17,7 @@ from sorgum.sor._sequence import SequenceSolver as SequenceSolver
 from sorgum.sor._smoother import smoother as smoother
 from sorgum.sor._solve import SolveResult as SolveResult
 from sorgum.sor._ssor_cg import SsorCgResult as SsorCgResult
-from sorgum.sor._stencil import Sides
+from sorgum.sor._stencil_arguments import Sides
 from sorgum.sor._tsallis import TsallisINF as TsallisINF
 from sorgum.sor._tsallis import TsallisINFBins as TsallisINFBins
 

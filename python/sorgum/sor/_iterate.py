@@ -33,6 +33,14 @@ PATIENCE = 50  # sweeps, at least, in which a residual as small as that must fal
 FIRST_LOOK = 512  # sweeps, at least, between looks at a residual that stands still
 
 
+def norm_of(vector: Array) -> float:
+    """Return the 2-norm of a vector, the same on every machine."""
+    n = vector.size
+    return compiled.residual_norm(
+        np.zeros(n + 1, np.int64), np.zeros(0, np.int64), np.zeros(0, vector.dtype), n, 0, vector[:0], vector
+    )
+
+
 @dataclass(frozen=True)
 class Problem:
     """One right-hand side, and how it is swept."""
@@ -46,6 +54,7 @@ class Problem:
     limit: float  # of a norm: beyond it the iteration diverges
     largest_row: float  # of |A|, its norm
     most: int  # sweeps
+    norm: Callable[[Array], float] = norm_of
 
     def residual(self, x: Array) -> float:
         """Return ||b - A x||, without what a bound holds back."""
@@ -57,12 +66,12 @@ class Problem:
         for bound, held in ((self.lower, step < 0), (self.upper, step > 0)):
             if bound is not None:
                 r[held & (x == bound)] = 0
-        return norm_of(r)
+        return self.norm(r)
 
     def rounding(self, x: Array) -> float:
         """Return the residual below which the dtype of x may hold nothing better."""
         u = float(np.finfo(x.dtype).eps) / 2
-        return ROUNDING * u * (self.largest_row * norm_of(x) + norm_of(self.b))
+        return ROUNDING * u * (self.largest_row * self.norm(x) + self.norm(self.b))
 
 
 @dataclass
@@ -181,17 +190,9 @@ def _is_drifting(problem: Problem, at: Progress, omega: float) -> bool:
     step = at.x - before
     at.x[...] = before
     u = float(np.finfo(step.dtype).eps)
-    size, rounded = norm_of(step), u * norm_of(before)
+    size, rounded = problem.norm(step), u * problem.norm(before)
     still = problem.matrix.residual(step, np.zeros_like(step)) <= problem.largest_row * (1e3 * u * size + 16 * rounded)
     return still and size > 1e6 * rounded
-
-
-def norm_of(vector: Array) -> float:
-    """Return the 2-norm of a vector, the same on every machine."""
-    n = vector.size
-    return compiled.residual_norm(
-        np.zeros(n + 1, np.int64), np.zeros(0, np.int64), np.zeros(0, vector.dtype), n, 0, vector[:0], vector
-    )
 
 
 def dot(row: Array, x: Array) -> float:

@@ -1,9 +1,10 @@
-"""Equations of the points of a grid, relaxed until their residual is small enough."""
+"""Equations of the points of a grid: swept, or relaxed until their residual is small enough."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import product
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 
@@ -12,107 +13,92 @@ from sorgum._core import sor as compiled
 from sorgum.sor._iterate import CONVERGED, LONGEST_WINDOW, Problem, Progress, iterate
 from sorgum.sor._omega import Fixed, Rule
 from sorgum.sor._solve import largest_norm, residual_wanted, rule_of
+from sorgum.sor._stencil_arguments import StencilCall
+from sorgum.sor._stencil_parts import Ranks, StencilSystem
 
-__all__ = ["solve_stencil"]
+__all__ = ["relax"]
 
 _NAME = "sor_stencil"
 
 
-class _System:
-    """The compiled stencil as `iterate` sweeps a matrix: vectors are grids, flattened."""
-
-    def __init__(self, stencil: compiled.Stencil, shape: tuple[int, ...], diagonal: Array) -> None:
-        self._stencil, self._shape, self._diagonal = stencil, shape, diagonal
-
-    def sweep(
-        self, x: Array, b: Array, omega: float, sweep: str, sweeps: int, lower: Any, upper: Any, norms: Array
-    ) -> None:
-        """Sweep in the order of the stencil: `sweep` is not looked at."""
-        low, high = (None if bound is None else bound.reshape(self._shape) for bound in (lower, upper))
-        self._stencil.sweep(x.reshape(self._shape), b.reshape(self._shape), omega, sweeps, low, high, norms)
-
-    def residual(self, x: Array, b: Array, out: Array | None = None) -> float:
-        """Return the norm of the residual."""
-        to = None if out is None else out.reshape(self._shape)
-        return self._stencil.residual(x.reshape(self._shape), b.reshape(self._shape), to)
-
-    def diagonal(self) -> Array:
-        """Return the coefficients of the points themselves."""
-        return self._diagonal
-
-
-def solve_stencil(
-    stencil: compiled.Stencil,
-    u: Array,
-    f: Array,
-    c: Array,
-    mask: Array | None,
-    sides: list[tuple[str, str]],
-    bounds: tuple[Array | None, Array | None],
-    omega: float | str,
-    rtol: float,
-    most: int,
-) -> int:
-    """Relax in place until ||residual|| is at most rtol times that of u = 0 in all points that are relaxed.
+def relax(call: StencilCall, ranks: Ranks, own: tuple[int, int, int] | None = None) -> int:
+    """Relax `call.u` in place, which is contiguous.
 
     Parameters
     ----------
-    stencil : Stencil
-        The compiled one.
-    u, f : arrays of one shape and type
-        `u` is overwritten, but under the mask.
-    c, mask, sides, bounds
-        What `stencil` was made of, and bounds.
-    omega : float, "adaptive" or "young"
-    rtol : float
-    most : int
-        Sweeps.
+    call : StencilCall
+        Of the rows that are here.
+    ranks : Ranks
+    own : tuple of three int, optional
+        Which of the rows are own ones, and where they begin in the whole grid; all by default.
 
     Returns
     -------
     int
         As `sor_stencil` returns it.
     """
-    own = np.empty(u.shape, u.dtype)
-    stencil.diagonal(own)
-    relaxed, there = own != 0, np.ones(u.shape, bool) if mask is None else ~mask
-    _finite("u", u, there)
-    _finite("f", f, relaxed)
-    x, right = np.where(there, u, 0).astype(u.dtype), np.where(relaxed, f, 0).astype(u.dtype)
-    lower, upper = bounds
+    u, sides = call.u, call.sides
+    stencil = ranks.agreed(lambda: compiled.Stencil(call.c, u.shape, sides, call.mask, call.fixed, call.order, own))
+    begin, end, at = own or (0, len(u), 0)
+    system = StencilSystem(stencil, u, slice(begin, end), ranks)
+    most = call.most(sum(ranks.gathered(end - begin)))
+    if call.rtol is None:
+        assert isinstance(call.omega, float)
+        system.sweep(u, call.f, call.omega, call.order, most, *call.bounds)
+        return CONVERGED
+    return _solve(call, system, call.rtol, most, at)
+
+
+def _solve(call: StencilCall, system: StencilSystem, rtol: float, most: int, at: int) -> int:
+    """Relax until ||residual|| is at most rtol times that of u = 0 in all points that are relaxed."""
+    u, ranks, own = call.u, system.ranks, system.own
+    diagonal = system.diagonal().reshape(u.shape)
+    relaxed, there = diagonal != 0, np.ones(u.shape, bool) if call.mask is None else ~call.mask
+
+    def check() -> None:
+        _finite("u", u[own], there[own], at)
+        _finite("f", call.f[own], relaxed[own], at)
+
+    ranks.agreed(check)
+    x, right = np.where(there, u, 0).astype(u.dtype), np.where(relaxed, call.f, 0).astype(u.dtype)
+    lower, upper = call.bounds
     if lower is not None and upper is not None:
         lower = np.minimum(lower, upper)  # where they cross the upper one holds
     for bound, within in ((lower, np.maximum), (upper, np.minimum)):
         if bound is not None:
             x[relaxed] = within(x[relaxed], bound[relaxed])
-    sizes = _sizes(c, there, sides)
-    largest = float(np.max((sizes + np.abs(own))[relaxed], initial=0))
-    weight = float(np.mean((sizes[relaxed] / np.abs(own[relaxed])).astype(np.float64))) if relaxed.any() else 0.0
-    system = cast(compiled.Relaxation, _System(stencil, u.shape, own.reshape(-1)))
-    flat = [None if bound is None else bound.reshape(-1) for bound in (lower, upper)]
-    at, b = Progress(x.reshape(-1)), right.reshape(-1)
-    problem = Problem(system, b, "forward", flat[0], flat[1], 0.0, 0.0, largest, most)
-    at.residual = problem.residual(at.x)
+    sizes, counted = _sizes(call.c, there, call.sides), relaxed[own]
+    largest = max(ranks.gathered(float(np.max((sizes + np.abs(diagonal))[own][counted], initial=0))))
+    points = sum(ranks.gathered(int(np.count_nonzero(counted))))
+    # The mean of sizes / |diagonal|, whose sum is that of the squares of these: in any order, and among ranks.
+    roots = np.zeros(u.shape)
+    roots[relaxed] = np.sqrt((sizes[relaxed] / np.abs(diagonal[relaxed])).astype(np.float64))
+    weight = system.norm(roots) ** 2 / max(points, 1)
+    matrix, flat = cast(compiled.Relaxation, system), [None if v is None else v.reshape(-1) for v in (lower, upper)]
+    now, b = Progress(x.reshape(-1)), right.reshape(-1)
+    problem = Problem(matrix, b, "forward", flat[0], flat[1], 0.0, 0.0, largest, most, system.norm)
+    now.residual = problem.residual(now.x)
     scale = system.residual(np.where(relaxed, 0, x).astype(u.dtype).reshape(-1), b)
     if scale == 0 and flat != [None, None]:
-        scale = at.residual
-    limit = largest_norm(u.dtype, max(scale, at.residual))
-    problem = Problem(system, b, "forward", flat[0], flat[1], residual_wanted(rtol, scale, 0.0), limit, largest, most)
-    rule: Rule = Fixed(omega) if isinstance(omega, float) else rule_of(omega, weight, "forward", 1.0)
+        scale = now.residual
+    limit = largest_norm(u.dtype, max(scale, now.residual))
+    problem = replace(problem, tolerance=residual_wanted(rtol, scale, 0.0), limit=limit)
+    rule: Rule = Fixed(call.omega) if isinstance(call.omega, float) else rule_of(call.omega, weight, "forward", 1.0)
     try:
         if scale == 0:
             x[relaxed] = 0
             return CONVERGED
-        return iterate(problem, rule, at, lambda at: None, LONGEST_WINDOW)
+        return iterate(problem, rule, now, lambda now: None, LONGEST_WINDOW)
     finally:
         u[there] = x[there]
 
 
-def _finite(argument: str, array: Array, where: Array) -> None:
+def _finite(argument: str, array: Array, where: Array, first_row: int) -> None:
     wrong = ~np.isfinite(array) & where
     if wrong.any():
         at = tuple(int(i) for i in np.unravel_index(int(np.argmax(wrong)), wrong.shape))
-        raise ValueError(f"{_NAME}: {argument} must be finite where rtol is given, got {array[at]} at {at}")
+        place = (at[0] + first_row, *at[1:])
+        raise ValueError(f"{_NAME}: {argument} must be finite where rtol is given, got {array[at]} at {place}")
 
 
 def _sizes(c: Array, there: Array, sides: list[tuple[str, str]]) -> Array:

@@ -16,7 +16,7 @@ struct GridChoice {
     std::vector<std::array<Side, 2>> side;
     StencilOrder order;
     index_t terms, sweeps;
-    bool variable, mask, fixed, lower, upper, norms, dominant;
+    bool variable, mask, fixed, lower, upper, sums, dominant;
     unsigned kind;
 };
 
@@ -54,21 +54,21 @@ Output run(const GridChoice& c, Bytes bytes) {
         coefficients.data<T>()[each * static_cast<std::size_t>(c.terms / 2) + i] = T(-5000);
     const Array u = filled(c.shape, c.kind), f = filled(c.shape, c.kind), lower = filled(c.shape, 1),
                 upper = filled(c.shape, 1), mask = holes(), fixed = holes();
-    const Array r(DType::f64, c.shape), d(type, c.shape), norms(DType::f64, {c.sweeps});
+    const Array r(DType::f64, c.shape), d(type, c.shape), sums(DType::i64, {c.sweeps, sorgum::sor::kSumWords});
     using View = std::optional<sorgum::ArrayView>;
     const auto where = [](bool is, const Array& array) { return is ? View(array.view()) : View(); };
     const sorgum::sor::Stencil stencil(
-        {coefficients.view(), c.shape, c.side, where(c.mask, mask), where(c.fixed, fixed), c.order});
+        {coefficients.view(), c.shape, c.side, where(c.mask, mask), where(c.fixed, fixed), c.order, {}});
     stencil.sweep(
-        {u.view(), f.view(), 1.25, c.sweeps, where(c.lower, lower), where(c.upper, upper), where(c.norms, norms)});
+        {u.view(), f.view(), 1.25, c.sweeps, where(c.lower, lower), where(c.upper, upper), where(c.sums, sums)});
     stencil.residual(u.view(), f.view(), r.view());
     stencil.diagonal(d.view());
     Output output;
     append_numbers<T>(u, output);
     append_numbers<T>(d, output);
     append_numbers<double>(r, output);
-    if (c.norms)
-        append_numbers<double>(norms, output);
+    if (c.sums)
+        sums.append_to(output);
     return output;
 }
 
@@ -99,7 +99,7 @@ extern "C" int LLVMFuzzerTestOneInput(const unsigned char* data, std::size_t siz
     c.fixed = bytes.choose(3) == 0;
     c.lower = bytes.choose(4) == 0;
     c.upper = bytes.choose(4) == 0;
-    c.norms = bytes.choose(3) == 0;
+    c.sums = bytes.choose(3) == 0;
     c.dominant = bytes.choose(4) != 0;
     c.kind = bytes.choose(3);
     const index_t threads = 1 + bytes.choose(4);

@@ -132,12 +132,14 @@ def on_grids(dtype: np.dtype[Any], order: str = "red_black") -> Iterator[Array]:
                         options: dict[str, Any] = {"mask": mask, "bounds": bounds, "boundary": pair, "order": order}
                         sor.sor_stencil(there, right, c, omega=1.3, sweeps=2, **options)
                         yield np.where(np.isnan(there), dtype.type(np.nan), there)
-                    stencil, norms = compiled.Stencil(c, shape, sides, mask, None, order), np.zeros(2)
+                    stencil = compiled.Stencil(c, shape, sides, mask, None, order)
+                    sums = np.zeros((2, compiled.SUM_WORDS), np.int64)
                     out = np.zeros(shape)
-                    yield np.float64(stencil.residual(u, f, out))
+                    yield stencil.residual(u, f, out)
                     yield out
-                    stencil.sweep(u.copy(), f, 1.3, 2, None, None, norms)
-                    yield norms
+                    stencil.sweep(u.copy(), f, 1.3, 2, None, None, sums)
+                    yield sums
+                    yield compiled.merged_norms(sums[None])
 
 
 def in_turn(dtype: np.dtype[Any]) -> Iterator[Array]:
