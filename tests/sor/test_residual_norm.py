@@ -1,7 +1,6 @@
 """residual_norm: known answers, the arithmetic that docs/numerics/sor.md states, error bounds, kinds of matrices."""
 
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
@@ -12,6 +11,7 @@ import numpy as np
 import pytest
 from bounds_sor import relative_to_bound, systems
 from fp_environment import ENVIRONMENTS, MASK, mxcsr, needs_mxcsr, word
+from interrupts import others_run_during
 
 import sorgum as sg
 from sorgum import _core, reference
@@ -281,23 +281,7 @@ def test_the_interpreter_goes_on_meanwhile(threads: Callable[[int], None]) -> No
     threads(1)
     a = grid((1000, 1000), False, np.float64, np.int32)
     x, b = np.ones(10**6), np.ones(10**6)
-    ticks, over = [0], threading.Event()
-
-    def count() -> None:
-        while not over.is_set():
-            ticks[0] += 1
-            time.sleep(0)
-
-    other = threading.Thread(target=count)
-    other.start()
-    try:
-        before = ticks[0]
-        for _ in range(20):
-            sg.sor.residual_norm(a, x, b)
-        assert ticks[0] > before + 20
-    finally:
-        over.set()
-        other.join()
+    assert others_run_during(lambda: sg.sor.residual_norm(a, x, b))
 
 
 def test_python_threads_share_a_matrix() -> None:

@@ -1,11 +1,11 @@
 """Solves at the edges of what they are given: huge numbers, wrong null spaces, bounds that cross, factors that grow."""
 
-import signal
-import threading
 import time
+from functools import partial
 
 import numpy as np
 import pytest
+from interrupts import interrupt, others_run_during
 
 import sorgum as sg
 from sorgum._data.inputs import logits
@@ -90,36 +90,23 @@ def test_adaptive_comes_back_from_cycles(parts: int, dtype: type) -> None:
         assert ours.iterations <= 4 * theirs.iterations + 50
 
 
-def sweep_for_ever(relaxation: sg.sor.Relaxation, n: int, timer: threading.Timer) -> None:
-    timer.start()
-    relaxation.sweep(np.zeros(n), np.ones(n), iterations=10**9)
-
-
 def test_many_sweeps_of_few_rows_can_be_ended() -> None:
-    """Also of none; and other threads go on meanwhile: one of them sends the signal."""
+    """Also of none; and other threads go on meanwhile."""
     for n in (0, 3):
         for order in ("natural", "multicolor"):
             relaxation = sg.sor.Relaxation(np.eye(n), order=order)
-            timer = threading.Timer(0.05, signal.raise_signal, (signal.SIGINT,))
-            with pytest.raises(KeyboardInterrupt):
-                sweep_for_ever(relaxation, n, timer)
-            timer.join()
+            assert others_run_during(partial(relaxation.sweep, np.zeros(n), np.ones(n), iterations=10**9))
 
 
 def test_an_interrupt_ends_the_coloring() -> None:
-    """Within 100 milliseconds on an idle machine; the whole takes much longer."""
+    """Most of it is left to do then, in one of ten attempts at least: others want the processor, too."""
     a = grid((1200, 1000), False, np.float64, np.int32)
-    begin = time.monotonic()
-    sg.sor.Relaxation(a, order="multicolor")
-    whole = time.monotonic() - begin
-    timer = threading.Timer(0.05 * whole, signal.raise_signal, (signal.SIGINT,))
-    begin = time.monotonic()
+    color = partial(sg.sor.Relaxation, a, order="multicolor")
 
-    def interrupted() -> None:
-        timer.start()
-        sg.sor.Relaxation(a, order="multicolor")
+    def soon() -> bool:
+        begin = time.monotonic()
+        color()
+        whole = time.monotonic() - begin
+        return interrupt(color, 0.05 * whole) < 0.65 * whole
 
-    with pytest.raises(KeyboardInterrupt):
-        interrupted()
-    assert time.monotonic() - begin < 0.7 * whole
-    timer.join()
+    assert any(soon() for _ in range(10))
