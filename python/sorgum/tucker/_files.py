@@ -26,7 +26,7 @@ def is_mapped(x: Array) -> bool:
     return isinstance(owner, mmap.mmap)
 
 
-def room(shape: tuple[int, ...], dtype: np.dtype[Any], source: Array) -> Array:
+def room(shape: tuple[int, ...], dtype: np.dtype[Any], source: Array, fits: int | None = None) -> Array:
     """Return an array of zeros for what is made of another one.
 
     Parameters
@@ -34,6 +34,8 @@ def room(shape: tuple[int, ...], dtype: np.dtype[Any], source: Array) -> Array:
     shape : tuple of int
     dtype : dtype
     source : array
+    fits : int, optional
+        The most bytes that are not large; by default `FITS`.
 
     Returns
     -------
@@ -46,7 +48,7 @@ def room(shape: tuple[int, ...], dtype: np.dtype[Any], source: Array) -> Array:
         If there is no room for that file.
     """
     size = math.prod(shape) * dtype.itemsize
-    if size <= FITS or not is_mapped(source):
+    if size <= (FITS if fits is None else fits) or not is_mapped(source):
         return np.zeros(shape, dtype)
     with tempfile.TemporaryFile() as file:
         os.posix_fallocate(file.fileno(), 0, size)  # a disk that is full is an error here, and later a signal

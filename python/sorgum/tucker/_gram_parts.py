@@ -17,7 +17,7 @@ from sorgum.interop import bfloat16
 from sorgum.interop.arrays import kind_of, shown
 from sorgum.tucker._mode_dot import mode_of
 
-__all__ = ["CHUNK", "gram_finish", "gram_merge", "gram_partial", "partial_of_columns"]
+__all__ = ["CHUNK", "are_siblings", "gram_finish", "gram_merge", "gram_partial", "matrix_of_runs"]
 
 CHUNK = 512
 """Parts begin at multiples of so many columns of the whole unfolding."""
@@ -44,6 +44,8 @@ def gram_partial(x: npt.ArrayLike, mode: int, begin: int = 0) -> Array:
     ndarray of records
         One for each of the maximal aligned runs of chunks that the part has: `begin` and `end`, its columns, and
         `sums`, n (n + 1) / 2 numbers of float64, the lower triangle row by row. It pickles, and `numpy.save` keeps it.
+        A part of 2^l chunks that begins at a multiple of so many has one record, any other part two for each power of
+        two below its length at most.
 
     Raises
     ------
@@ -56,7 +58,8 @@ def gram_partial(x: npt.ArrayLike, mode: int, begin: int = 0) -> Array:
     -----
     A run has 2^l chunks of 512 columns and begins at a multiple of its length: what the binary counter of
     docs/numerics/linalg.md adds up before it meets other columns. So the matrix that is made of the parts in any
-    order has the bits of `gram` of the whole. Tier: bitwise.
+    order has the bits of `gram` of the whole. Fewer records would not do: each run meets columns of other parts before
+    it meets the other runs of its own. Tier: bitwise.
 
     Examples
     --------
@@ -76,17 +79,12 @@ def gram_partial(x: npt.ArrayLike, mode: int, begin: int = 0) -> Array:
     if first % CHUNK or not 0 <= first < 2**62:
         raise ValueError(f"{name}: begin must be a multiple of {CHUNK} in [0, 2**62), got {shown(first)}")
     n = compiled.gram_rows(name, array, axis)
-    others = math.prod(array.shape[:axis] + array.shape[axis % array.ndim + 1 :])
-    return partial_of_columns(name, array, axis, n, first, 0, others)
-
-
-def partial_of_columns(function: str, x: Array, mode: int, n: int, begin: int, first: int, columns: int) -> Array:
-    """Return the partial of the columns [first, first + columns) of an unfolding, numbered from `begin` on."""
     if n > _MOST_ROWS:
-        raise ValueError(f"{function}: x must have at most {_MOST_ROWS} elements along the mode, got {n}")
-    runs = compiled.gram_runs(begin, columns)
+        raise ValueError(f"{name}: x must have at most {_MOST_ROWS} elements along the mode, got {n}")
+    columns = math.prod(array.shape[:axis] + array.shape[axis % array.ndim + 1 :])
+    runs = compiled.gram_runs(first, columns)
     sums = np.empty((len(runs), n * (n + 1) // 2))
-    compiled.gram_partial(x, mode, begin, first, columns, sums)
+    compiled.gram_partial(array, axis, first, 0, columns, sums)
     records = np.empty(len(runs), _dtype(sums.shape[1]))
     for record, (start, end), some in zip(records, runs, sums, strict=True):
         record["begin"], record["end"], record["sums"] = start, end, some
@@ -167,7 +165,11 @@ def gram_finish(p: Array) -> Array:
             raise ValueError(f"{name}: p must have all columns, got none of [{end}, {record['begin']})")
         end = int(record["end"])
     sums = records["sums"]
-    n = _rows(sums.shape[1])
+    return matrix_of_runs(sums, _rows(sums.shape[1]))
+
+
+def matrix_of_runs(sums: Array, n: int) -> Array:
+    """Return the matrix (n, n) from the lower triangles of all runs in ascending order, of which none are siblings."""
     total = sums[-1].copy() if len(sums) else np.zeros(sums.shape[1])
     with np.errstate(all="ignore"):
         for older in sums[-2::-1]:
@@ -186,8 +188,8 @@ def _rows(elements: int) -> int:
     return (math.isqrt(8 * elements + 1) - 1) // 2
 
 
-def _chunks(record: Any) -> int:
-    return -(-(int(record["end"]) - int(record["begin"])) // CHUNK)
+def _chunks(begin: int, end: int) -> int:
+    return -(-(end - begin) // CHUNK)
 
 
 def _merged(function: str, parts: Iterable[Array]) -> Array:
@@ -206,15 +208,14 @@ def _merged(function: str, parts: Iterable[Array]) -> Array:
     records = np.concatenate(parts)
     stack: list[Any] = []
     for record in records[np.argsort(records["begin"], kind="stable")]:
-        chunks, begin = _chunks(record), int(record["begin"])
+        begin, end = int(record["begin"]), int(record["end"])
+        chunks = _chunks(begin, end)
         if begin < 0 or chunks < 1 or chunks & (chunks - 1) or begin % (chunks * CHUNK):
-            raise ValueError(
-                f"{function}: {argument} must have aligned runs, got columns [{begin}, {int(record['end'])})"
-            )
+            raise ValueError(f"{function}: {argument} must have aligned runs, got columns [{begin}, {end})")
         if stack and stack[-1]["end"] > begin:
             raise ValueError(f"{function}: {argument} must have each column once, got {begin} twice")
         newer = record.copy()
-        while stack and _are_siblings(stack[-1], newer):
+        while stack and are_siblings(*((int(run["begin"]), int(run["end"])) for run in (stack[-1], newer))):
             older = stack.pop()
             with np.errstate(all="ignore"):
                 newer["sums"] += older["sums"]
@@ -223,11 +224,10 @@ def _merged(function: str, parts: Iterable[Array]) -> Array:
     return np.array(stack, records.dtype) if stack else records
 
 
-def _are_siblings(older: Any, newer: Any) -> bool:
-    chunks = _chunks(older)
-    return (
-        bool(older["end"] == newer["begin"]) and chunks == _chunks(newer) and older["begin"] % (2 * chunks * CHUNK) == 0
-    )
+def are_siblings(older: tuple[int, int], newer: tuple[int, int]) -> bool:
+    """Return whether two runs of columns, (begin, end) each, make one of twice as many chunks."""
+    chunks = _chunks(*older)
+    return older[1] == newer[0] and chunks == _chunks(*newer) and older[0] % (2 * chunks * CHUNK) == 0
 
 
 def _elements(part: object) -> int | None:

@@ -19,7 +19,8 @@ from sorgum._arguments.arrays import Array
 from sorgum.tucker import _files
 from sorgum.tucker._files import is_mapped, room
 from sorgum.tucker._gram import gram
-from sorgum.tucker._gram_parts import CHUNK, gram_finish, gram_merge, partial_of_columns
+from sorgum.tucker._gram_parts import CHUNK
+from sorgum.tucker._gram_sums import GramSums
 from sorgum.tucker._multi_mode_dot import product_along, products_in_order
 
 __all__ = ["Known", "Tensor", "Truncated", "array_of", "gram_of", "grams", "projected"]
@@ -43,23 +44,6 @@ def _columns(each: int, begin: int, end: int, n: int) -> _Columns:
     return _Columns(low, high, low // each, min(-(-high // each), n))
 
 
-class _Sums:
-    """The Gram matrix of one mode, summed from ranges of its columns."""
-
-    def __init__(self, n: int, mode: int) -> None:
-        self.n, self.mode = n, mode
-        self.partial: Array | None = None
-
-    def add(self, x: Array, begin: int, first: int, columns: int) -> None:
-        """Add columns of a tensor's unfolding from `first` on, which are those from `begin` on of the whole."""
-        if columns > 0:
-            part = partial_of_columns("gram", x, self.mode, self.n, begin, first, columns)
-            self.partial = part if self.partial is None else gram_merge([self.partial, part])
-
-    def matrix(self) -> Array:
-        return np.zeros((self.n, self.n)) if self.partial is None else gram_finish(self.partial)
-
-
 def _heights(x: Array, axis: int, multiple: int = 1) -> Iterator[tuple[int, int]]:
     """Return ranges of indices that have about a slab's bytes."""
     n = x.shape[axis]
@@ -69,12 +53,30 @@ def _heights(x: Array, axis: int, multiple: int = 1) -> Iterator[tuple[int, int]
 
 def grams(x: Array, modes: Sequence[int]) -> dict[int, Array]:
     """Return the Gram matrices along modes other than 0, by reading the tensor once."""
-    sums = {mode: _Sums(x.shape[mode], mode) for mode in modes}
+    sums = {mode: _sums(x, x.shape, mode, len(modes)) for mode in modes}
     for begin, end in _heights(x, 0):
         for some in sums.values():
             at = _columns(x.size // (x.shape[0] * some.n), begin, end, x.shape[0])
             some.add(x, at.begin, at.begin, at.end - at.begin)
-    return {mode: some.matrix() for mode, some in sums.items()}
+    return {mode: sums.pop(mode).matrix() for mode in modes}
+
+
+def whole_gram(x: Array, mode: int) -> Array:
+    """Return the Gram matrix along a mode, for a tensor in a file with few sums in memory."""
+    if not is_mapped(x):
+        return gram(x, mode)
+    sums = _sums(x, x.shape, mode)
+    columns = x.size // sums.n
+    step = max(1, SLAB // (sums.n * x.itemsize * CHUNK)) * CHUNK
+    for begin in range(0, columns, step):
+        sums.add(x, begin, begin, min(step, columns - begin))
+    return sums.matrix()
+
+
+def _sums(x: Array, shape: Sequence[int], mode: int, count: int = 1) -> GramSums:
+    """Return the empty sums of a tensor of this shape that is made of x; `count` are needed at a time."""
+    n = shape[mode]
+    return GramSums(n, mode, math.prod(shape) // n, x, _files.FITS // (2 * count))
 
 
 def projected(x: Array, factors: Mapping[int, Array], dtype: np.dtype[Any], with_gram: bool) -> tuple[Array, Array]:
@@ -88,7 +90,7 @@ def projected(x: Array, factors: Mapping[int, Array], dtype: np.dtype[Any], with
     dtype : dtype
         Computed in and returned.
     with_gram : bool
-        Whether the matrix is asked for, which is of zeros else.
+        Whether the matrix is asked for, which is empty else.
 
     Returns
     -------
@@ -102,11 +104,11 @@ def projected(x: Array, factors: Mapping[int, Array], dtype: np.dtype[Any], with
     own = factors.get(1)
     shape = [factors[mode].shape[1] if mode in factors else n for mode, n in enumerate(x.shape)]
     y = room(tuple(shape), dtype, x)
-    sums = _Sums(x.shape[0], 0)
+    sums = _sums(x, x.shape, 0) if with_gram else None
     each = x.size // (x.shape[0] * x.shape[1])
     for begin, end in _heights(x, 1, BLOCK):
         at = _columns(each, begin, end, x.shape[1])
-        if with_gram:
+        if sums:
             sums.add(x, at.begin, at.begin, at.end - at.begin)
         for first in range(begin, end, BLOCK):
             last = min(first + BLOCK, end)
@@ -118,7 +120,7 @@ def projected(x: Array, factors: Mapping[int, Array], dtype: np.dtype[Any], with
                     y[top:bottom, first:last] = part
                 else:
                     y[top:bottom] += product_along(part, own[first:last], 1, dtype, transpose=True)
-    return y, sums.matrix()
+    return y, sums.matrix() if sums else np.zeros((0, 0))
 
 
 @dataclass(frozen=True)
@@ -140,7 +142,7 @@ class Known:
 
     def gram(self, mode: int) -> Array:
         """Return the Gram matrix along a mode."""
-        return self.matrices[mode] if mode in self.matrices else gram(self.x, mode)
+        return self.matrices[mode] if mode in self.matrices else whole_gram(self.x, mode)
 
     def formed(self) -> Array:
         """Return the tensor."""
@@ -201,9 +203,9 @@ class Truncated:
     def gram(self, mode: int) -> Array:
         """Return the Gram matrix along a mode."""
         if not self._pending:
-            return gram(self.x, mode)
-        n, shape = self.shape[mode], self.shape
-        each, sums = math.prod(shape[1:]) // n, _Sums(n, mode)
+            return whole_gram(self.x, mode)
+        shape = self.shape
+        each, sums = math.prod(shape[1:]) // shape[mode], _sums(self.x, shape, mode)
         for begin, end in _heights(self.x, 0):
             at = _columns(each, begin, end, shape[0])
             if at.end > at.begin:
@@ -216,7 +218,7 @@ Tensor: TypeAlias = Array | Known | Truncated
 
 def gram_of(x: Tensor, mode: int) -> Array:
     """Return the Gram matrix along a mode."""
-    return gram(x, mode) if isinstance(x, np.ndarray) else x.gram(mode)
+    return whole_gram(x, mode) if isinstance(x, np.ndarray) else x.gram(mode)
 
 
 def array_of(x: Tensor) -> Array:
