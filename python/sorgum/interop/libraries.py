@@ -79,6 +79,8 @@ def open_to_libraries(module: dict[str, Any], on_devices: dict[str, OnDevices] |
                 module[name].on_devices = OnDevices(version.argument, by_name)
         elif isinstance(value, type):
             _open_methods(value, module["__name__"])
+            if hasattr(value, "_fields"):
+                value.__signature__ = _without_types(inspect.signature(value))
     module["__dir__"] = lambda: sorted({*module["__all__"], *(name for name in module if name.startswith("__"))})
 
 

@@ -75,8 +75,8 @@ class Relaxation:
     >>> relaxation = sg.sor.Relaxation(A)
     >>> x = np.zeros(3)
     >>> relaxation.sweep(x, b, 1.1, iterations=10)
-    >>> relaxation.residual_norm(x, b) < 1e-5
-    True
+    >>> x.round(4)
+    array([-0.0411, -0.6027,  0.4658])
     """
 
     def __init__(

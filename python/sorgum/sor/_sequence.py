@@ -48,8 +48,9 @@ class SequenceResult(NamedTuple):
     Examples
     --------
     >>> import sorgum as sg
-    >>> sg.sor.SequenceSolver().solve([[2.0, 1.0], [1.0, 2.0]], [3.0, 3.0]).backstopped
-    False
+    >>> result = sg.sor.SequenceSolver().solve([[2.0, 1.0], [1.0, 2.0]], [3.0, 3.0])
+    >>> result.info, result.x.round(3), result.backstopped
+    (0, array([1., 1.]), False)
     """
 
     x: Any

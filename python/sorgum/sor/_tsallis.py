@@ -172,8 +172,8 @@ class TsallisINFBins(Policy):
     --------
     >>> import sorgum as sg
     >>> policy = sg.sor.TsallisINFBins(0.0, 1.0, 2, arms=[1.0, 1.5], rng=1)
-    >>> policy.choose(0.3) in (1.0, 1.5)
-    True
+    >>> [policy.choose(context) for context in (0.3, 0.4, 0.9)]
+    [1.5, 1.5, 1.0]
     """
 
     def __init__(
