@@ -80,7 +80,7 @@ def open_to_libraries(module: dict[str, Any], on_devices: dict[str, OnDevices] |
         elif isinstance(value, type):
             _open_methods(value, module["__name__"])
             if hasattr(value, "_fields"):
-                value.__signature__ = _without_types(inspect.signature(value))
+                setattr(value, "__signature__", _without_types(inspect.signature(value)))  # noqa: B010, mypy knows none
     module["__dir__"] = lambda: sorted({*module["__all__"], *(name for name in module if name.startswith("__"))})
 
 
