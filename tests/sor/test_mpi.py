@@ -20,6 +20,7 @@ REQUIRED = os.environ.get("SORGUM_REQUIRE_MPI") == "1"
 
 # Open MPI as it is on one machine that has fewer cores than ranks, and, in a container, for its only user.
 SETTINGS = {
+    "OMPI_MCA_mpi_yield_when_idle": "1",
     "OMPI_ALLOW_RUN_AS_ROOT": "1",
     "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
     "PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe",

@@ -12,6 +12,7 @@ import ranks
 import sorgum as sg
 from sorgum._data.inputs import logits
 from sorgum.interop import mpi
+from sorgum.interop.ranks import Ranks
 
 FIVE = np.array([1.0, 1, -4, 1, 1])
 SEVEN = np.array([1.0, 1, 1, -6, 1, 1, 1])
@@ -170,6 +171,25 @@ def test_what_is_wrong_on_one_rank_is_raised_on_all() -> None:
         ValueError, "order must be 'red_black' or 'multicolor', got 'lexicographic' on rank 0",
         lambda comm: mpi.sor_stencil(comm, u.copy(), 0.0, FIVE, order="lexicographic"),
     )  # fmt: skip
+
+
+def test_exceptions_of_any_kind() -> None:
+    """Of a class that others may not have, they see the class of Python that it derives from."""
+
+    class Odd(np.linalg.LinAlgError):
+        pass
+
+    def call(comm: ranks.Comm) -> None:
+        def act() -> None:
+            if comm.rank == comm.size - 1:
+                raise MemoryError("room") if comm.size == 2 else Odd("odd")
+
+        with Ranks("f", comm) as group:
+            group.agreed(act)
+
+    for size, kind, text in ((2, MemoryError, "room on rank 1"), (3, ValueError, "odd on rank 2"), (1, Odd, "odd")):
+        found = ranks.on_ranks(size, call)
+        assert [(type(error), str(error)) for error in found] == [(kind, text)] * size
 
 
 def with_nan(u: Any, has: bool) -> Any:

@@ -145,13 +145,13 @@ class Ranks:
             return result  # type: ignore[return-value]
         if states.max() == 1:
             raise self._pending or KeyboardInterrupt
+        if self.size == 1 and failure is not None:
+            raise failure
         kinds = [] if failure is None else [c.__name__ for c in type(failure).__mro__ if c.__module__ == "builtins"]
         rank = int(np.argmax(states == 2))
         kind, text = self._comm.allgather((kinds[:1], str(failure)))[rank]
-        if self.size > 1:
-            text += f" on rank {rank}"
         self._pending = None
-        raise getattr(builtins, kind[0])(text) from failure
+        raise getattr(builtins, kind[0])(f"{text} on rank {rank}") from failure
 
     def gathered(self, value: Any) -> list[Any]:
         """Return the values of all ranks."""

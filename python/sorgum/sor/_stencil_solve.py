@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import product
-from typing import cast
+from typing import NamedTuple, cast
 
 import numpy as np
 
@@ -49,37 +49,51 @@ def relax(call: StencilCall, ranks: Ranks, own: tuple[int, int, int] | None = No
     return _solve(call, system, call.rtol, most, at)
 
 
-def _solve(call: StencilCall, system: StencilSystem, rtol: float, most: int, at: int) -> int:
-    """Relax until ||residual|| is at most rtol times that of u = 0 in all points that are relaxed."""
-    u, ranks, own = call.u, system.ranks, system.own
-    diagonal = system.diagonal().reshape(u.shape)
+class _Start(NamedTuple):
+    """What a solve begins with, of all rows that are here; the numbers are those of own rows."""
+
+    x: Array
+    b: Array
+    there: Array
+    relaxed: Array
+    bounds: tuple[Array | None, Array | None]
+    roots: Array  # their squares are the sums of |c_k| beside a point over its own coefficient
+    largest: float  # sum of |c_k|
+    points: int  # that are relaxed
+
+
+def _start(call: StencilCall, diagonal: Array, own: slice, at: int) -> _Start:
+    u = call.u
     relaxed, there = diagonal != 0, np.ones(u.shape, bool) if call.mask is None else ~call.mask
-
-    def check() -> None:
-        _finite("u", u[own], there[own], at)
-        _finite("f", call.f[own], relaxed[own], at)
-
-    ranks.agreed(check)
-    x, right = np.where(there, u, 0).astype(u.dtype), np.where(relaxed, call.f, 0).astype(u.dtype)
+    _finite("u", u[own], there[own], at)
+    _finite("f", call.f[own], relaxed[own], at)
+    x, b = np.where(there, u, 0).astype(u.dtype), np.where(relaxed, call.f, 0).astype(u.dtype)
     lower, upper = call.bounds
     if lower is not None and upper is not None:
         lower = np.minimum(lower, upper)  # where they cross the upper one holds
     for bound, within in ((lower, np.maximum), (upper, np.minimum)):
         if bound is not None:
             x[relaxed] = within(x[relaxed], bound[relaxed])
-    sizes, counted = _sizes(call.c, there, call.sides), relaxed[own]
-    largest = max(ranks.gathered(float(np.max((sizes + np.abs(diagonal))[own][counted], initial=0))))
-    points = sum(ranks.gathered(int(np.count_nonzero(counted))))
-    # The mean of sizes / |diagonal|, whose sum is that of the squares of these: in any order, and among ranks.
-    roots = np.zeros(u.shape)
+    sizes, counted, roots = _sizes(call.c, there, call.sides), relaxed[own], np.zeros(u.shape)
+    largest = float(np.max((sizes + np.abs(diagonal))[own][counted], initial=0))
     roots[relaxed] = np.sqrt((sizes[relaxed] / np.abs(diagonal[relaxed])).astype(np.float64))
-    weight = system.norm(roots) ** 2 / max(points, 1)
-    matrix, flat = cast(compiled.Relaxation, system), [None if v is None else v.reshape(-1) for v in (lower, upper)]
-    now, b = Progress(x.reshape(-1)), right.reshape(-1)
-    problem = Problem(matrix, b, "forward", flat[0], flat[1], 0.0, 0.0, largest, most, system.norm)
+    return _Start(x, b, there, relaxed, (lower, upper), roots, largest, int(np.count_nonzero(counted)))
+
+
+def _solve(call: StencilCall, system: StencilSystem, rtol: float, most: int, at: int) -> int:
+    """Relax until ||residual|| is at most rtol times that of u = 0 in all points that are relaxed."""
+    u, ranks = call.u, system.ranks
+    start = ranks.agreed(lambda: _start(call, system.diagonal().reshape(u.shape), system.own, at))
+    x, b, relaxed = start.x, start.b.reshape(-1), start.relaxed
+    sizes, counts = zip(*ranks.gathered((start.largest, start.points)), strict=True)
+    weight = system.norm(start.roots) ** 2 / max(sum(counts), 1)
+    matrix = cast(compiled.Relaxation, system)
+    lower, upper = (None if bound is None else bound.reshape(-1) for bound in start.bounds)
+    now = Progress(x.reshape(-1))
+    problem = Problem(matrix, b, "forward", lower, upper, 0.0, 0.0, max(sizes), most, system.norm)
     now.residual = problem.residual(now.x)
     scale = system.residual(np.where(relaxed, 0, x).astype(u.dtype).reshape(-1), b)
-    if scale == 0 and flat != [None, None]:
+    if scale == 0 and (lower is not None or upper is not None):
         scale = now.residual
     limit = largest_norm(u.dtype, max(scale, now.residual))
     problem = replace(problem, tolerance=residual_wanted(rtol, scale, 0.0), limit=limit)
@@ -90,7 +104,7 @@ def _solve(call: StencilCall, system: StencilSystem, rtol: float, most: int, at:
             return CONVERGED
         return iterate(problem, rule, now, lambda now: None, LONGEST_WINDOW)
     finally:
-        u[there] = x[there]
+        u[start.there] = x[start.there]
 
 
 def _finite(argument: str, array: Array, where: Array, first_row: int) -> None:
