@@ -23,6 +23,9 @@ constexpr index_t kRunElements = 1 << 16;   // of the tensor, for a task
 constexpr index_t kMostRuns = 32;           // that are summed side by side
 constexpr index_t kWaveElements = 1 << 21;  // of their sums
 constexpr index_t kSumsAtOnce = 1 << 14;    // that a thread adds
+// Terms that are packed at a time: a panel of so many and one of the other operand stay in the first-level cache, a
+// band of them in the second. It divides a chunk. No bit depends on it, since chains go on where they stopped.
+constexpr index_t kTerms = 128;
 
 // The largest aligned run of chunks from `first` on: their number is a power of two that divides `first`.
 index_t aligned_chunks(index_t first, index_t end, index_t most) {
@@ -157,19 +160,25 @@ private:
     }
 
     void sum_chunk(index_t chunk, Range band, double* result, Scratch& scratch) const {
-        const index_t first = columns_.begin + (chunk - begin_) * kDepthChunk;
+        const Range terms = nth_range(columns_.end - columns_.begin, kDepthChunk, chunk - begin_);
         GramPanels<double> p = {};
-        p.depth = std::min(kDepthChunk, columns_.end - first);
         p.first_row = band.begin;
         p.rows = band.end - band.begin;
         p.sums = result - row_of_triangle(band.begin);
-        p.x = pack(band, first, p.depth, scratch.rows, scratch.gathered);
-        for (index_t column = 0; column < band.end; column += kBand) {
-            const Range columns = {column, std::min(column + kBand, band.end)};
-            p.first_column = column;
-            p.columns = columns.end - column;
-            p.y = column == band.begin ? p.x : pack(columns, first, p.depth, scratch.columns, scratch.gathered);
-            linalg_gram_chunk(kernels(), double())(p);
+        for (index_t k = terms.begin; k < terms.end; k += kTerms) {
+            const index_t first = columns_.begin + k;
+            p.depth = std::min(kTerms, terms.end - k);
+            p.begins = k == terms.begin;
+            p.x = pack(band, first, p.depth, scratch.rows, scratch.gathered);
+            for (index_t column = 0; column < band.end; column += kBand) {
+                const Range columns = {column, std::min(column + kBand, band.end)};
+                p.first_column = column;
+                p.columns = columns.end - column;
+                p.y = column == band.begin ? p.x : pack(columns, first, p.depth, scratch.columns, scratch.gathered);
+                p.ahead = column + kBand < band.begin ? x_.ahead({column + kBand, column + 2 * kBand}, first, p.depth)
+                                                      : x_.ahead(band, first + p.depth, kTerms);
+                linalg_gram_terms(kernels(), double())(p);
+            }
         }
     }
 

@@ -3,6 +3,7 @@
 
 #include "api/call/rows.h"
 #include "api/call/work.h"
+#include "kernels/linalg/gram.h"
 
 namespace sorgum::linalg {
 
@@ -18,6 +19,10 @@ public:
     // thread's.
     void pack(index_t row, index_t rows, index_t first, index_t terms, double* panels,
               AlignedArray<double>& scratch) const;
+
+    // Where columns from `first` on lie that pack would read, `terms` or fewer: for fetching, none where it is not
+    // worth while.
+    Ahead ahead(Range rows, index_t first, index_t terms) const;
 
 private:
     template <class P>

@@ -7,61 +7,93 @@ SORGUM_ISA_BEGIN
 
 using namespace sorgum::linalg;
 
-// Terms that are taken at a time: a panel of so many and one of the other operand stay in the first-level cache. No bit
-// depends on it, since chains go on where they stopped.
-inline constexpr index_t kGramTerms = 128;
-
-// A power of two, so that tiles fill panels, with no more sums than a product's tile has.
+// No more sums than a product's tile has; a power of two where that has many, so that tiles fill panels.
 template <class T>
 constexpr int gram_tile_rows() {
     constexpr int most = ProductTile<T>::rows * ProductTile<T>::vectors;
-    return most >= 8 ? 8 : most >= 4 ? 4 : most >= 2 ? 2 : 1;
+    return most >= 8 ? 8 : most;
 }
 
-// Goes on with the chains of `tall` rows, or begins them.
+// Fetches memory line by line into the second-level cache: panels keep the first.
+class Fetch {
+public:
+    explicit Fetch(const Ahead& ahead) : ahead_(ahead) {}
+
+    SORGUM_INLINE void lines(index_t n) {
+        for (; n > 0 && row_ < ahead_.rows; --n) {
+            prefetch_second(ahead_.data + row_ * ahead_.stride + at_);
+            at_ += kLine;
+            if (at_ >= ahead_.bytes) {
+                at_ = 0;
+                ++row_;
+            }
+        }
+    }
+
+    // How many there are for each of some tiles.
+    index_t share(index_t tiles) const {
+        return tiles == 0 ? 0 : (ahead_.rows * ((ahead_.bytes + kLine - 1) / kLine) + tiles - 1) / tiles;
+    }
+
+private:
+    static constexpr index_t kLine = 64;
+    Ahead ahead_;
+    index_t row_ = 0, at_ = 0;
+};
+
+// Goes on with the chains of `tall` rows, or begins them. A tile may lie in two panels where rows do not fill one.
 template <int tall, class T>
-SORGUM_INLINE void gram_tile(const T* x, const T* y, index_t terms, bool begins, T* sums, index_t pitch) {
+SORGUM_INLINE void gram_tile(const GramPanels<T>& p, const T* y, index_t row, index_t column) {
+    constexpr int together = kLanes % gram_tile_rows<T>() == 0 ? tall : 1;  // rows that are of one panel for certain
+    const index_t panel = p.depth * kLanes, terms = p.depth;
+    const T* x[tall / together];
+    T* to[tall];
+    for (int g = 0; g < tall / together; ++g)
+        x[g] = p.x + (row + g) / kLanes * panel + (row + g) % kLanes;
+    for (int r = 0; r < tall; ++r)
+        to[r] = p.sums + row_of_triangle(p.first_row + row + r) + p.first_column + column;
     vec<T> sum[tall];
 #pragma GCC unroll 8
     for (int r = 0; r < tall; ++r)
-        sum[r] = begins ? splat<vec<T>>(T(0)) : load(sums + r * pitch);
+        sum[r] = p.begins ? splat<vec<T>>(T(0)) : load(to[r]);
     for (index_t k = 0; k < terms; ++k) {
         const vec<T> columns = load(y + k * kLanes);
 #pragma GCC unroll 8
         for (int r = 0; r < tall; ++r)
-            sum[r] = fma(splat<vec<T>>(x[k * kLanes + r]), columns, sum[r]);
+            sum[r] = fma(splat<vec<T>>(x[r / together][k * kLanes + r % together]), columns, sum[r]);
     }
 #pragma GCC unroll 8
     for (int r = 0; r < tall; ++r)
-        store(sums + r * pitch, sum[r]);
+        store(to[r], sum[r]);
 }
 
-// The tiles of one panel of rows with one of columns; those of fewer rows come last.
+// The tiles of one panel of columns; those of fewer rows come last.
 template <int tall, class T>
-SORGUM_INLINE void gram_tiles(const T* x, const T* y, index_t rows, index_t terms, bool begins, T* sums,
-                              index_t pitch) {
-    index_t r = 0;
-    for (; r + tall <= rows; r += tall)
-        gram_tile<tall>(x + r, y, terms, begins, sums + r * pitch, pitch);
+SORGUM_INLINE void gram_tiles(const GramPanels<T>& p, index_t row, index_t column, Fetch& fetch, index_t share) {
+    const T* const y = p.y + column * p.depth;
+    for (; row + tall <= p.rows; row += tall) {
+        fetch.lines(share);
+        gram_tile<tall>(p, y, row, column);
+    }
     if constexpr (tall > 1)
-        if (r < rows)
-            gram_tiles<tall / 2>(x + r, y, rows - r, terms, begins, sums + r * pitch, pitch);
+        if (row < p.rows)
+            gram_tiles<tall == 3 ? 2 : tall / 2>(p, row, column, fetch, share);
 }
 
 template <class T>
-void gram_chunk_kernel(const GramPanels<T>& p) {
-    const index_t panel = p.depth * kLanes;
+void gram_terms_kernel(const GramPanels<T>& p) {
+    constexpr int tall = gram_tile_rows<T>();
+    const auto first = [&](index_t column) {  // the panels of rows before are above
+        const index_t before = p.first_column + column - p.first_row;
+        return before > 0 ? before : 0;
+    };
+    index_t tiles = 0;
     for (index_t column = 0; column < p.columns; column += kLanes)
-        for (index_t k = 0; k < p.depth; k += kGramTerms) {
-            const index_t terms = p.depth - k < kGramTerms ? p.depth - k : kGramTerms;
-            const T* const y = p.y + column / kLanes * panel + k * kLanes;
-            const index_t before = p.first_column + column - p.first_row;  // the panels of rows that are above
-            for (index_t row = before > 0 ? before : 0; row < p.rows; row += kLanes) {
-                const index_t rows = p.rows - row < kLanes ? p.rows - row : kLanes, i = p.first_row + row;
-                gram_tiles<gram_tile_rows<T>()>(p.x + row / kLanes * panel + k * kLanes, y, rows, terms, k == 0,
-                                                p.sums + row_of_triangle(i) + p.first_column + column, i + kLanes);
-            }
-        }
+        tiles += (p.rows - first(column)) / tall;
+    Fetch fetch(p.ahead);
+    const index_t share = fetch.share(tiles);
+    for (index_t column = 0; column < p.columns; column += kLanes)
+        gram_tiles<tall>(p, first(column), column, fetch, share);
 }
 
 template <class T>

@@ -81,6 +81,6 @@ CASES: dict[str, Callable[..., Iterator[Array]]] = {
     "row_combination": combinations,
     "largest_magnitude": magnitudes,
     "panel_squares": norms,
-    "gram_chunk": grams,
+    "gram_terms": grams,
     "add_sums": grams,
 }
