@@ -1,7 +1,7 @@
-// Products of rows of less than 16 elements: 16 at a time are transposed in registers, so that a lane holds a row.
+// Products of rows of few elements: 16 at a time are transposed in registers, so that a lane holds a row.
 #pragma once
 
-#include "kernels/special/grad_rows.inl.h"
+#include "kernels/special/grad_blocks.inl.h"
 #include "kernels/special/transposed_rows.inl.h"
 
 SORGUM_ISA_BEGIN
@@ -87,6 +87,9 @@ SORGUM_INLINE void short_grad_rows(const GradRows<T>& r, double temperature) {
 
 template <GradOp op, class T>
 SORGUM_INLINE void grad_rows_of_any_length(const GradRows<T>& r, double temperature) {
+    if constexpr (sizeof(T) == 4)  // float64 does without, for the size of the code
+        if (!r.streaming && r.n >= kLeastGradBlock && r.n <= kMostGradVectors * kLanes)
+            return grad_blocks<op, 1>(r, temperature);
     bool in_lanes =
         sizeof(T) == 4 && r.n < kLanes && (!r.streaming || (r.dx_stride == r.n && elements_to_boundary(r.dx) == 0));
     if (r.temperatures == nullptr) {
@@ -95,7 +98,7 @@ SORGUM_INLINE void grad_rows_of_any_length(const GradRows<T>& r, double temperat
         for (index_t i = 0; i < r.rows && in_lanes; ++i)
             in_lanes = !is_extreme_temperature<T>(r.temperatures[i]);
     }
-    if constexpr (sizeof(T) == 4)  // float64 does without, for the size of the code
+    if constexpr (sizeof(T) == 4)
         if (in_lanes)
             return short_grad_rows<op>(r, r.temperatures == nullptr ? temperature : 1.0);
     grad_rows<op>(r, temperature);
