@@ -33,6 +33,8 @@ struct ExpConstants<float> {
     // 2^(k / 4) as encodings, less those of 1 and of a mantissa of k / 4
     static constexpr std::int32_t quarters[4] = {0, 0x3F9837F0 - 0x3FA00000, 0x3FB504F3 - 0x3FC00000,
                                                  0x3FD744FD - 0x3FE00000};
+    // what they are less than 2^(k / 4), relative, as encodings
+    static constexpr std::int32_t quarter_rests[4] = {0, 0x33092801, 0x329302AE, -0x4D831E7E};
 };
 
 template <>
@@ -96,15 +98,28 @@ template <class T>
 inline constexpr T kStepMagic = Format<T>::round_magic / kSteps<T>;
 
 template <class L>
+SORGUM_HD L power_of_steps(integer_t<L> i) {  // of float32
+    using C = ExpConstants<float>;
+    return from_bits(int_add(shift_left<Format<float>::mantissa_bits - 2>(i), pick<C::quarters>(i)));
+}
+
+template <class L>
 SORGUM_HD L exp2_of_steps(L v, L t) {
-    using C = ExpConstants<element_t<L>>;
     if constexpr (kSteps<element_t<L>> == 1) {
         return exp2_poly(t) * power_of_two(v);
     } else {
-        const integer_t<L> i = bits(v);
-        const L s = from_bits(int_add(shift_left<Format<element_t<L>>::mantissa_bits - 2>(i), pick<C::quarters>(i)));
-        return fma(s * t, horner<C::quarter>(t), s);
+        const L s = power_of_steps<L>(bits(v));
+        return fma(s * t, horner<ExpConstants<float>::quarter>(t), s);
     }
+}
+
+// The same of float32, with what rounding the quarter's power lost: little but the last rounding is left.
+template <class L>
+SORGUM_HD L precise_exp2_of_steps(L v, L t) {
+    using C = ExpConstants<float>;
+    const integer_t<L> i = bits(v);
+    const L s = power_of_steps<L>(i);
+    return fma(s, fma(t, horner<C::quarter>(t), from_bits(pick<C::quarter_rests>(i))), s);
 }
 
 template <class L>

@@ -190,16 +190,12 @@ SORGUM_HD L extexp_above(const ExpMap<L>& map, L c_hi, L c_lo, L x) {
     return exp2_of_steps(r.v, r.t);
 }
 
-// The same as w(x), in float64 and less rounded: 2^t is 1 + t q(t), whose last addition rounds most, on [-1/2, 1/2].
-// `absent`: 0.
-template <bool shifted, class L, class Mask>
-SORGUM_HD auto wide_extexp(const ExpMap<L>& map, L prescale, L c_hi, L c_lo, L x, Mask absent) {
-    using T = element_t<L>;
+// The same as w(x) of float32, within 0.61 x 2^-23 of itself.
+template <bool shifted, class L>
+SORGUM_HD L precise_extexp(const ExpMap<L>& map, L prescale, L c_hi, L c_lo, L x) {
     const L u = max(map.lowest, shifted ? (x - map.bias) * prescale : x);
-    const L magic = map.magic + splat<L>(Format<T>::round_magic - kStepMagic<T>);
-    const Reduced<L> r = reduce<shifted>(map, magic, c_hi, c_lo, u);
-    const auto power = widen(zero_where(absent, power_of_two(r.v)));
-    return fma(widen(r.t * horner<ExpConstants<T>::poly2, 1>(r.t)), power, power);
+    const Reduced<L> r = reduce<shifted>(map, map.magic, c_hi, c_lo, u);
+    return precise_exp2_of_steps(r.v, r.t);
 }
 
 // What a row's sums mean, from the number of maxima, the others (in units of 2^exponent) and the maximum's mantissa.

@@ -34,8 +34,8 @@ SORGUM_INLINE V half_tree(Column& term, index_t j, index_t present) {
 }
 
 // sums[c] = the sum of the terms 0 .. n - 1 of columns[c] for c < vectors <= most, lane by lane in the order that
-// kernels/special/softmax.h states.
-template <index_t most, class T, class Column>
+// kernels/special/softmax.h states. `wide`: of terms for a sum in float64, which are added in sequence.
+template <index_t most, bool wide, class T, class Column>
 SORGUM_INLINE void column_sums(index_t n, index_t vectors, Column* columns, f64x16* sums) {
     using V = vec<T>;
     LaneSum<T> lanes[kLanes][most];
@@ -45,7 +45,10 @@ SORGUM_INLINE void column_sums(index_t n, index_t vectors, Column* columns, f64x
             for (index_t c = 0; c < vectors; ++c) {
                 LaneSum<T>& into = lanes[l - group][c];
                 Column term = columns[c];  // in registers
-                if (present == 1) {
+                if constexpr (wide) {
+                    for (index_t v = 0; v < present && v < kGroup; ++v)
+                        into.sum = into.sum + term(l + v * kLanes);
+                } else if (present == 1) {
                     into.add(term(l));
                 } else {
                     V sum = splat<V>(T(0));
@@ -69,17 +72,19 @@ SORGUM_INLINE void column_sums(index_t n, index_t vectors, Column* columns, f64x
 // Rows that are half a group at most: the sum of a lane is one tree of at most four terms.
 inline constexpr index_t kHalfGroup = kGroup / 2 * kLanes;
 
-// The trees of `count` lanes from l on that have `present` terms each.
-template <int present, class T, class Column>
+// The trees of `count` lanes from l on that have `present` terms each; terms in float64 are added in sequence.
+template <int present, bool wide, class T, class Column>
 SORGUM_INLINE void lane_trees(Column& column, index_t l, index_t count, T* sums) {
     Column term = column;  // in registers
     for (const index_t end = l + count; l < end; ++l) {
         auto s = term(l);
         if constexpr (present > 1)
             s = s + term(l + kLanes);
-        if constexpr (present == 3)
+        if constexpr (present == 3 || (present == 4 && wide))
             s = s + term(l + 2 * kLanes);
-        if constexpr (present == 4)
+        if constexpr (present == 4 && wide)
+            s = s + term(l + 3 * kLanes);
+        else if constexpr (present == 4)
             s = s + (term(l + 2 * kLanes) + term(l + 3 * kLanes));
         store(sums + l * kLanes, s);
     }
@@ -87,27 +92,27 @@ SORGUM_INLINE void lane_trees(Column& column, index_t l, index_t count, T* sums)
 }
 
 // The same sum of at most kHalfGroup terms.
-template <class T, class Column>
+template <bool wide, class T, class Column>
 SORGUM_NOINLINE f64x16 short_sum(index_t n, Column& column) {
-    alignas(64) T sums[kLanes * kLanes];
+    alignas(64) std::conditional_t<wide, double, T> sums[kLanes * kLanes];
     const index_t terms = n / kLanes, longer = n % kLanes, others = terms == 0 ? 0 : kLanes - longer;
     // Lanes with a term more, then the others.
     if (terms == 0)
-        lane_trees<1>(column, 0, longer, sums);
+        lane_trees<1, wide>(column, 0, longer, sums);
     else if (terms == 1)
-        lane_trees<2>(column, 0, longer, sums);
+        lane_trees<2, wide>(column, 0, longer, sums);
     else if (terms == 2)
-        lane_trees<3>(column, 0, longer, sums);
+        lane_trees<3, wide>(column, 0, longer, sums);
     else if (terms == 3)
-        lane_trees<4>(column, 0, longer, sums);
+        lane_trees<4, wide>(column, 0, longer, sums);
     if (terms == 1)
-        lane_trees<1>(column, longer, others, sums);
+        lane_trees<1, wide>(column, longer, others, sums);
     else if (terms == 2)
-        lane_trees<2>(column, longer, others, sums);
+        lane_trees<2, wide>(column, longer, others, sums);
     else if (terms == 3)
-        lane_trees<3>(column, longer, others, sums);
+        lane_trees<3, wide>(column, longer, others, sums);
     else if (terms == 4)
-        lane_trees<4>(column, longer, others, sums);
+        lane_trees<4, wide>(column, longer, others, sums);
     f64x16 lanes[kLanes / 2];
     index_t l = 0;
     for (; l < kLanes / 2 && l + kLanes / 2 < n; ++l)
@@ -146,7 +151,7 @@ struct ColumnResult<RowOp::logsumexp, T> {
 };
 
 // The terms of 16 rows for the sum: element j lies at e + j pitch. Terms that the last step scales overwrite the
-// elements. `wide`: those of short rows for log_softmax.
+// elements. `wide`: they are for a sum in float64.
 template <bool scales, bool wide, class T>
 struct ColumnTerms {
     Terms<false, T> terms;
@@ -156,9 +161,7 @@ struct ColumnTerms {
         T* const at = e + j * pitch;
         const vec<T> x = load(at);
         if constexpr (wide) {
-            const auto hit = eq(x, terms.max);
-            terms.count = increment(terms.count, hit);
-            return terms.wide(x, hit);
+            return terms.wide_summand(x);
         } else {
             const vec<T> w = terms.value(x);
             if constexpr (scales)
@@ -169,44 +172,29 @@ struct ColumnTerms {
     SORGUM_INLINE void keep(const ColumnTerms& done) { terms.count = done.terms.count; }
 };
 
-// The same terms, to be summed again in float64.
-template <class F>
-struct ColumnAgain {
-    F terms;
-    const float* e;
-    index_t pitch;
-    SORGUM_INLINE f64x16 operator()(index_t j) const { return terms(load(e + j * pitch)); }
-    SORGUM_INLINE void keep(const ColumnAgain&) const {}
-};
-
-// The excess; in rows where it is small, from a second sum in float64. Element j of 16 rows lies at e + j * pitch.
+// The excess; in peaked rows from a second sum in float64. Element j of 16 rows lies at e + j * pitch.
 template <class T>
-SORGUM_NOINLINE f64x16 refined_columns(const T* e, index_t pitch, index_t n, f64x16 excess, f64x16 count, f64x16 others,
+SORGUM_NOINLINE f64x16 refined_columns(T* e, index_t pitch, index_t n, f64x16 excess, f64x16 count, f64x16 others,
                                        const ReferenceLanes<T>& ref, const Terms<false, T>& terms) {
     if constexpr (sizeof(T) == 4) {
         const auto peaked = lt(excess, splat<f64x16>(special::kPreciseBelow<T>));
-        const bool is_short = n < kShortRow;
-        if (any(peaked) || is_short) {
-            const WideTerms<false> terms_of{terms};
+        if (any(peaked)) {
             f64x16 lanes;
-            ColumnAgain<WideTerms<false>> column{terms_of, e, pitch};
-            column_sums<1, double>(n, 1, &column, &lanes);
+            ColumnTerms<false, true, T> column = {terms, e, pitch};
+            column_sums<1, true, T>(n, 1, &column, &lanes);
             const f64x16 again = lanes * splat<f64x16>(power_of_two_f64(-kHeadroom<T>));
-            const f64x16 sum = is_short ? again : select(peaked, again, others);
-            return row_excess(count, sum, ref.max_mantissa);
+            return row_excess(count, select(peaked, again, others), ref.max_mantissa);
         }
     }
     return excess;
 }
 
 // 16 rows on the way: element j of them is e[j pitch] and the 15 that follow.
-// `is_short`: of less than kShortRow elements.
-template <RowOp op, bool is_short, class T>
+// `wide`: their terms are added in float64.
+template <RowOp op, bool wide, class T>
 struct SixteenRows {
     using V = vec<T>;
     using D = f64x16;
-    static constexpr bool wide = is_short && op == RowOp::log_softmax && sizeof(T) == 4;
-    using Summed = std::conditional_t<wide, double, T>;  // what the terms are added in first
     ReferenceLanes<T> ref;
     ColumnTerms<scales_terms(op), wide, T> column;
     V least;

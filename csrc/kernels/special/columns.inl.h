@@ -93,7 +93,7 @@ SORGUM_NOINLINE void columns_one_by_one(const Columns<T>& r, index_t first, inde
     }
 }
 
-template <RowOp op, class T>
+template <RowOp op, bool wide, class T>
 SORGUM_INLINE void column_block(const Columns<T>& r, index_t first, index_t width, const ExpScale<T>& scale,
                                 bool streaming) {
     ColumnBlock<T> b;
@@ -103,8 +103,8 @@ SORGUM_INLINE void column_block(const Columns<T>& r, index_t first, index_t widt
     const bool several = b.vectors > 1;
     several ? pack_columns<kMostVectors<T>>(r, b) : pack_columns<1>(r, b);
     const LaneScale<T> lane_scale(scale);
-    SixteenRows<op, false, T> rows[kMostVectors<T>];
-    ColumnTerms<scales_terms(op), false, T> columns[kMostVectors<T>];
+    SixteenRows<op, wide, T> rows[kMostVectors<T>];
+    ColumnTerms<scales_terms(op), wide, T> columns[kMostVectors<T>];
     ColumnResult<op, T> results[kMostVectors<T>];
     f64x16 sums[kMostVectors<T>];
     bool irregular[kMostVectors<T>];
@@ -113,10 +113,10 @@ SORGUM_INLINE void column_block(const Columns<T>& r, index_t first, index_t widt
         columns[c] = rows[c].column;
     }
     if (r.n > kLanes)
-        column_sums<kMostVectors<T>, T>(r.n, b.vectors, columns, sums);
+        column_sums<kMostVectors<T>, wide, T>(r.n, b.vectors, columns, sums);
     for (index_t c = 0; c < b.vectors; ++c) {
         if (r.n <= kLanes)
-            sums[c] = short_sum<T>(r.n, columns[c]);
+            sums[c] = short_sum<wide, T>(r.n, columns[c]);
         rows[c].column = columns[c];
         rows[c].finish(r.n, sums[c], lane_scale);
         results[c] = rows[c].result;
@@ -132,7 +132,7 @@ SORGUM_INLINE void column_block(const Columns<T>& r, index_t first, index_t widt
                 : write_columns<1>(r, b, irregular, streaming, results);
 }
 
-template <RowOp op, class T>
+template <RowOp op, bool wide, class T>
 SORGUM_INLINE void columns(const Columns<T>& r, const ExpScale<T>& scale) {
     // Results stream as whole cache lines, so the first block ends where one begins in every row of memory.
     const index_t head = elements_to_boundary(r.y);
@@ -140,7 +140,7 @@ SORGUM_INLINE void columns(const Columns<T>& r, const ExpScale<T>& scale) {
     for (index_t first = 0; first < r.columns;) {
         const index_t left = streaming && first == 0 && head > 0 && head < r.columns ? head : r.columns - first;
         const index_t width = left >= kBlockColumns<T> ? kBlockColumns<T> : left < kLanes ? left : kLanes;
-        column_block<op>(r, first, width, scale, streaming);
+        column_block<op, wide>(r, first, width, scale, streaming);
         first += width;
     }
     if (r.streaming)
@@ -149,15 +149,18 @@ SORGUM_INLINE void columns(const Columns<T>& r, const ExpScale<T>& scale) {
 
 template <class T>
 void softmax_columns_kernel(const Columns<T>& columns_of, const ExpScale<T>& scale) {
-    columns<RowOp::softmax>(columns_of, scale);
+    columns<RowOp::softmax, false>(columns_of, scale);
 }
 template <class T>
 void log_softmax_columns_kernel(const Columns<T>& columns_of, const ExpScale<T>& scale) {
-    columns<RowOp::log_softmax>(columns_of, scale);
+    if constexpr (kIsPrecise<RowOp::log_softmax, T>)
+        if (columns_of.n < kShortRow)
+            return columns<RowOp::log_softmax, true>(columns_of, scale);
+    columns<RowOp::log_softmax, false>(columns_of, scale);
 }
 template <class T>
 void logsumexp_columns_kernel(const Columns<T>& columns_of, const ExpScale<T>& scale) {
-    columns<RowOp::logsumexp>(columns_of, scale);
+    columns<RowOp::logsumexp, false>(columns_of, scale);
 }
 
 SORGUM_ISA_END

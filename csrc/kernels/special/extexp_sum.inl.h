@@ -58,8 +58,11 @@ struct Terms {
         : map(m), prescale(splat<V>(T(1))), c_hi(s.c_hi), c_lo(s.c_lo), max(largest) {}
     SORGUM_INLINE V value(V x) const { return extexp<shifted>(map, prescale, c_hi, c_lo, x); }
     SORGUM_INLINE V value_above(V x) const { return extexp_above(map, c_hi, c_lo, x); }
-    SORGUM_INLINE auto wide(V x, decltype(eq(V(), V())) absent) const {
-        return wide_extexp<shifted>(map, prescale, c_hi, c_lo, x, absent);
+    // The same for a sum in float64, of float32: less rounded, and 0 where x is the maximum, which is counted.
+    SORGUM_INLINE f64x16 wide_summand(V x) {
+        const auto hit = eq(x, max);
+        count = increment(count, hit);
+        return widen(zero_where(hit, precise_extexp<shifted>(map, prescale, c_hi, c_lo, x)));
     }
     // The summand of x, whose value is w: elements equal to the maximum are counted.
     SORGUM_INLINE V summand(V x, V w) {

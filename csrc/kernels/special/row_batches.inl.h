@@ -5,6 +5,8 @@
 // written evenly, and the folds at the end of a row are done for the whole batch at once, by the same trees.
 #pragma once
 
+#include <type_traits>
+
 #include "kernels/special/row_lanes.inl.h"
 #include "kernels/special/row_step.inl.h"
 #include "kernels/special/writing.inl.h"
@@ -95,7 +97,7 @@ SORGUM_INLINE f64x16 refined(const Batch<T>& b, f64x16 excess, f64x16 count, f64
             const index_t i = listed[k];
             const ExpMap<T> map = {T(0), T(0), b.lowest[i], b.magic[i]};
             lanes[k] = precise_lanes(r.x + (b.first + i) * r.x_stride, r.n,
-                                     WideTerms<false>{{map, b.c_hi[i], b.c_lo[i], b.max[i]}});
+                                     Terms<false, T>(map, b.c_hi[i], b.c_lo[i], b.max[i]));
         }
         for (index_t k = count_of; k < 16; ++k)
             lanes[k] = splat<f64x16>(0.0);
@@ -108,7 +110,7 @@ SORGUM_INLINE f64x16 refined(const Batch<T>& b, f64x16 excess, f64x16 count, f64
 }
 
 // From the rows' sums: what the last step needs, or the results of logsumexp.
-template <RowOp op, class T>
+template <RowOp op, bool wide, class T>
 SORGUM_INLINE void finish_batch(Batch<T>& b, const f64x16* sums, const vec<T>* counts, const Rows<T>& r,
                                 const LaneScale<T>& scale) {
     using V = vec<T>;
@@ -128,8 +130,8 @@ SORGUM_INLINE void finish_batch(Batch<T>& b, const f64x16* sums, const vec<T>* c
     } else {
         const D excess = row_excess(count, others, mantissa);
         if constexpr (op == RowOp::log_softmax) {
-            const D again = refined(b, excess, count, others, r);
-            store(b.minus_log, splat<D>(0.0) - log1p_positive(again));
+            const D precise = wide ? excess : refined(b, excess, count, others, r);
+            store(b.minus_log, splat<D>(0.0) - log1p_positive(precise));
         } else {
             T result[16];
             store(result, from_f64<V>(log_sum_exp(load(b.max64), log1p_positive(excess), scale)));
@@ -152,7 +154,8 @@ template <RowOp op, Step parts, Writing writing, class T>
 struct RowStep {
     using V = vec<T>;
     static constexpr bool sweep = has(parts, Step::sweep), sum = has(parts, Step::sum), write = has(parts, Step::write),
-                          subnormal = has(parts, Step::subnormal);
+                          subnormal = has(parts, Step::subnormal), wide = has(parts, Step::wide);
+    using Summand = std::conditional_t<wide, f64x16, V>;
     static constexpr bool above = scales_terms(op) && write && !subnormal;  // no element is below the map's least
     const T *next, *here, *before;
     T *y, *w;
@@ -175,13 +178,13 @@ struct RowStep {
 
     // The vector at element i, of which `left` elements exist.
     template <bool whole>
-    SORGUM_INLINE V step(index_t i, index_t left) {
+    SORGUM_INLINE Summand step(index_t i, index_t left) {
         if constexpr (sweep)
             prefetch_ahead(next + i);
         return work<whole>(i, left);
     }
     // Vector v of a group of four that begins at element `first`.
-    SORGUM_INLINE V step_in_group(index_t first, int v) {
+    SORGUM_INLINE Summand step_in_group(index_t first, int v) {
         if constexpr (sweep)
             prefetch_ahead(next + first, v);
         else if constexpr (sum && !write)
@@ -190,7 +193,7 @@ struct RowStep {
     }
 
     template <bool whole>
-    SORGUM_INLINE V work(index_t i, index_t left) {
+    SORGUM_INLINE Summand work(index_t i, index_t left) {
         const T least = -from_bits(Format<T>::infinity);
         if constexpr (sweep) {
             const V e = load_some<whole>(next + i, left, least);
@@ -213,8 +216,10 @@ struct RowStep {
             }
             store_results<writing, whole>(line, y + i, out, left);
         }
-        V summand = splat<V>(T(0));
-        if constexpr (sum) {
+        Summand summand = splat<Summand>(element_t<Summand>(0));
+        if constexpr (sum && wide) {
+            summand = terms.wide_summand(load_some<whole>(here + i, left, least));
+        } else if constexpr (sum) {
             const V e = load_some<whole>(here + i, left, least);
             V value;
             if constexpr (above && whole)
@@ -244,7 +249,34 @@ struct RowStep {
         return tree_sum<kGroup / 2>([&](int k) SORGUM_LAMBDA { return s[k]; });
     }
 
+    // In sequence.
+    SORGUM_INLINE f64x16 run_wide() {
+        f64x16 total = splat<f64x16>(0.0);
+        const auto add = [&](f64x16 summand) SORGUM_LAMBDA {
+            if constexpr (sum)
+                total = total + summand;
+        };
+        index_t i = 0;
+        for (; i + kGroup / 2 * kLanes <= n; i += kGroup / 2 * kLanes) {
+#pragma GCC unroll 4
+            for (int v = 0; v < kGroup / 2; ++v)
+                add(step_in_group(i, v));
+        }
+        for (; i + kLanes <= n; i += kLanes)
+            add(step<true>(i, kLanes));
+        if (i < n)
+            add(step<false>(i, n - i));
+        return total;
+    }
+
     SORGUM_INLINE f64x16 run() {
+        if constexpr (wide)
+            return run_wide();
+        else
+            return run_in_trees();
+    }
+
+    SORGUM_INLINE f64x16 run_in_trees() {
         LaneSum<T> lanes;
         V first = splat<V>(T(0));
         bool second = false;
@@ -366,12 +398,12 @@ SORGUM_NOINLINE void write_apart(const Rows<T>& r, const Batch<T>& b, index_t i,
     }
 }
 
-// `results`: what is done in writing, or none.
+// `results`: what is done in writing, or none; and Step::wide, where that is done in summing.
 template <RowOp op, Step results, Writing writing, class T>
 SORGUM_INLINE void step_batches(const Rows<T>& r, const ExpScale<T>& scale, BatchState<T>& s, T* scratch,
                                 index_t padded) {
     constexpr bool writes = has(results, Step::write);
-    constexpr Step reading = Step::sweep | Step::sum;
+    constexpr Step summing = Step::sum | (results & Step::wide), reading = Step::sweep | summing;
     for (index_t i = 0; i < s.next->rows || i < s.here->rows || i < s.before->rows; ++i) {
         T* w = scratch + i * padded;
         const bool irregular = i < s.before->rows && s.before->irregular[i];
@@ -404,7 +436,7 @@ SORGUM_INLINE void step_batches(const Rows<T>& r, const ExpScale<T>& scale, Batc
         else if (sweep)
             read_step<op, Step::sweep>(r, s, i, w);
         else if (sum)
-            read_step<op, Step::sum>(r, s, i, w);
+            read_step<op, summing>(r, s, i, w);
     }
 }
 
@@ -428,11 +460,12 @@ SORGUM_INLINE void step_batches(Writing writing, const Rows<T>& r, const ExpScal
         if constexpr (!kLean<op, T>)
             if (writing == Writing::slid)
                 return step_batches<op, results, Writing::slid>(r, scale, s, scratch, padded);
-        step_batches<op, Step::write, Writing::apart>(r, scale, s, scratch, padded);
+        step_batches<op, Step::write | (results & Step::wide), Writing::apart>(r, scale, s, scratch, padded);
     }
 }
 
-template <RowOp op, class T>
+// `width`: Step::wide or none.
+template <RowOp op, Step width, class T>
 SORGUM_NOINLINE void batched_rows(const Rows<T>& r, const ExpScale<T>& scale) {
     const index_t fitting = kBatch<T> / r.n;
     const index_t per_batch = fitting > 16 ? 16 : fitting < 1 ? 1 : fitting;
@@ -453,9 +486,9 @@ SORGUM_NOINLINE void batched_rows(const Rows<T>& r, const ExpScale<T>& scale) {
             if (subnormal)
                 step_batches<op, Step::write | Step::subnormal>(writing, r, scale, s, scratch, padded);
         if (!subnormal)
-            step_batches<op, Step::write>(writing, r, scale, s, scratch, padded);
+            step_batches<op, Step::write | width>(writing, r, scale, s, scratch, padded);
         if (s.here->rows > 0)
-            finish_batch<op>(*s.here, s.sums, s.counts, r, of_batch);
+            finish_batch<op, has(width, Step::wide)>(*s.here, s.sums, s.counts, r, of_batch);
         if (s.next->rows > 0) {
             if (r.temperatures != nullptr) {
                 of_batch = LaneScale<T>(load_first(r.temperatures + first, s.next->rows, 1.0));
@@ -469,6 +502,14 @@ SORGUM_NOINLINE void batched_rows(const Rows<T>& r, const ExpScale<T>& scale) {
         s.line.close();
     if (r.streaming)
         stream_fence();
+}
+
+template <RowOp op, class T>
+SORGUM_INLINE void batched_rows(const Rows<T>& r, const ExpScale<T>& scale) {
+    if constexpr (kIsPrecise<op, T>)
+        if (r.n < kShortRow)
+            return batched_rows<op, Step::wide>(r, scale);
+    batched_rows<op, Step::none>(r, scale);
 }
 
 SORGUM_ISA_END

@@ -6,13 +6,12 @@
 
 SORGUM_ISA_BEGIN
 
-// 16 rows of at most `vectors` vectors, the last of which may be shorter. `is_short`: of less than kShortRow elements.
-template <RowOp op, int vectors, bool is_short, class T>
+// 16 rows of at most `vectors` vectors, the last of which may be shorter.
+template <RowOp op, int vectors, class T>
 struct RowBlock {
     using V = vec<T>;
     using D = f64x16;
     static constexpr index_t last = (vectors - 1) * kLanes;
-    static constexpr bool wide = is_short && op == RowOp::log_softmax && sizeof(T) == 4;
     static constexpr index_t pitch = vectors * kLanes;
 
     Batch<T> b;
@@ -44,25 +43,24 @@ struct RowBlock {
             const ExpMap<T> map = {T(0), T(0), b.lowest[i], b.magic[i]};
             Terms<false, T> of_row(map, b.c_hi[i], b.c_lo[i], b.max[i]);
             [[maybe_unused]] T* const w = terms + (scales_terms(op) ? i * pitch : 0);
-            const auto term = [&](int v) SORGUM_LAMBDA {
-                const V e = v < vectors - 1 ? load(x + v * kLanes) : load_first(x + last, r.n - last, -infinity);
-                if constexpr (wide) {
-                    const auto hit = eq(e, of_row.max);
-                    of_row.count = increment(of_row.count, hit);
-                    return of_row.wide(e, hit);
-                } else {
-                    const V value = of_row.value(e);
+            const auto element = [&](int v) SORGUM_LAMBDA {
+                return v < vectors - 1 ? load(x + v * kLanes) : load_first(x + last, r.n - last, -infinity);
+            };
+            if constexpr (kIsPrecise<op, T>) {
+                D total = of_row.wide_summand(element(0));
+#pragma GCC unroll 8
+                for (int v = 1; v < vectors; ++v)
+                    total = total + of_row.wide_summand(element(v));
+                sums[i] = total;
+            } else {
+                const auto term = [&](int v) SORGUM_LAMBDA {
+                    const V e = element(v), value = of_row.value(e);
                     if constexpr (scales_terms(op))
                         store(w + v * kLanes, value);
                     return of_row.summand(e, value);
-                }
-            };
-            const auto total = present_tree<vectors>(term, 0);
-            if constexpr (wide) {
-                sums[i] = total;
-            } else {
+                };
                 LaneSum<T> lanes;
-                lanes.add(total);
+                lanes.add(present_tree<vectors>(term, 0));
                 sums[i] = lanes.lanes();
             }
             counts[i] = integer_to_float<V>(of_row.count);
@@ -77,19 +75,6 @@ struct RowBlock {
             constexpr int half = count > 4 ? 4 : count > 2 ? 2 : 1;
             const auto left = present_tree<half>(term, first);
             return left + present_tree<count - half>(term, first + half);
-        }
-    }
-
-    SORGUM_INLINE void finish(const Rows<T>& r, const LaneScale<T>& scale) {
-        if constexpr (wide) {
-            const D raw = fold_sum_rows(sums);
-            bool some;
-            mark_irregular(eq(raw, raw), b.irregular, some);
-            const D others = raw * splat<D>(power_of_two_f64(-kHeadroom<T>));
-            const D excess = row_excess(to_f64(fold_sum_rows(counts)), others, load(b.max_mantissa));
-            store(b.minus_log, splat<D>(0.0) - log1p_positive(excess));
-        } else {
-            finish_batch<op>(b, sums, counts, r, scale);
         }
     }
 
@@ -148,9 +133,9 @@ struct RowBlock {
     }
 };
 
-template <RowOp op, int vectors, bool is_short, class T>
+template <RowOp op, int vectors, class T>
 SORGUM_NOINLINE void blocks_of_rows(const Rows<T>& r, const ExpScale<T>& scale) {
-    RowBlock<op, vectors, is_short, T> block;
+    RowBlock<op, vectors, T> block;
     Batch<T>& b = block.b;
     LaneScale<T> lane_scale(scale);
     set_scale(b, lane_scale);
@@ -172,7 +157,7 @@ SORGUM_NOINLINE void blocks_of_rows(const Rows<T>& r, const ExpScale<T>& scale) 
         }
         map_batch<op>(b, block.maxima, block.minus_minima, lane_scale);
         block.sum(r);
-        block.finish(r, lane_scale);
+        finish_batch<op, kIsPrecise<op, T>>(b, block.sums, block.counts, r, lane_scale);
         block.write(r, streaming, scale);
     }
     if (r.streaming)
@@ -182,22 +167,21 @@ SORGUM_NOINLINE void blocks_of_rows(const Rows<T>& r, const ExpScale<T>& scale) 
 // Rows of so many elements are neither transposed nor taken in batches. (Shorter ones are read faster when they are
 // transposed, which AVX-512 does best: of 32 elements they took 1.15 times as long here, with AVX2 0.95.)
 inline constexpr index_t kLeastBlockRow = 48, kMostBlockRow = 128;
+static_assert(kMostBlockRow < kShortRow);
 
 template <RowOp op, class T>
 SORGUM_INLINE void blocks_of_rows(const Rows<T>& r, const ExpScale<T>& scale) {
-    // Only log_softmax knows two kinds of rows.
-    if (r.n < kShortRow)
-        return r.n > 3 * kLanes ? blocks_of_rows<op, 4, op == RowOp::log_softmax>(r, scale)
-                                : blocks_of_rows<op, 3, op == RowOp::log_softmax>(r, scale);
+    if (r.n <= 3 * kLanes)
+        return blocks_of_rows<op, 3>(r, scale);
     if (r.n <= 4 * kLanes)
-        return blocks_of_rows<op, 4, false>(r, scale);
+        return blocks_of_rows<op, 4>(r, scale);
     if (r.n <= 5 * kLanes)
-        return blocks_of_rows<op, 5, false>(r, scale);
+        return blocks_of_rows<op, 5>(r, scale);
     if (r.n <= 6 * kLanes)
-        return blocks_of_rows<op, 6, false>(r, scale);
+        return blocks_of_rows<op, 6>(r, scale);
     if (r.n <= 7 * kLanes)
-        return blocks_of_rows<op, 7, false>(r, scale);
-    return blocks_of_rows<op, 8, false>(r, scale);
+        return blocks_of_rows<op, 7>(r, scale);
+    return blocks_of_rows<op, 8>(r, scale);
 }
 
 SORGUM_ISA_END

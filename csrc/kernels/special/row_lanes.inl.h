@@ -13,6 +13,11 @@ using RowOp = special::Op;  // softmax, log_softmax, logsumexp or logsumexp_grad
 // Whether the last step scales the terms that were formed for the sum.
 constexpr bool scales_terms(RowOp op) { return special::traits(op).scales_terms; }
 
+// Whether terms are added in float64 (precise.inl.h): those of short rows, and, in a second sum, those of longer ones
+// that are peaked.
+template <RowOp op, class T>
+inline constexpr bool kIsPrecise = op == RowOp::log_softmax && sizeof(T) == 4;
+
 // One row by the kernels for long rows, which take any.
 template <RowOp op, class T>
 SORGUM_NOINLINE void single_row(const Rows<T>& r, index_t i, const ExpScale<T>& scale_of_all) {

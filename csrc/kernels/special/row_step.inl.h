@@ -15,10 +15,14 @@ enum class Step : unsigned {
     write = 4,      // writes the results of a row whose sum is known
     subnormal = 8,  // some result may be subnormal, and is formed in fixed point
     divide = 16,    // the temperature is not 1, and a gradient is divided by it
+    wide = 32,      // the terms that are summed are added in float64 (precise.inl.h)
 };
 constexpr Step operator|(Step a, Step b) {
     return static_cast<Step>(static_cast<unsigned>(a) | static_cast<unsigned>(b));
 }
-constexpr bool has(Step step, Step part) { return (static_cast<unsigned>(step) & static_cast<unsigned>(part)) != 0; }
+constexpr Step operator&(Step a, Step b) {
+    return static_cast<Step>(static_cast<unsigned>(a) & static_cast<unsigned>(b));
+}
+constexpr bool has(Step step, Step part) { return (step & part) != Step::none; }
 
 SORGUM_ISA_END

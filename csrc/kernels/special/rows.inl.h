@@ -10,7 +10,7 @@ SORGUM_INLINE void short_rows(const Rows<T>& rows, const ExpScale<T>& scale) {
     if constexpr (sizeof(T) == 4)  // float64 does without, for the size of the code
         if (rows.n >= kLeastBlockRow && rows.n <= kMostBlockRow)
             return blocks_of_rows<op>(rows, scale);
-    if (rows.n >= kShortRow)
+    if (rows.n >= kHalfGroup)
         return batched_rows<op>(rows, scale);
     if (rows.n > 0)
         return transposed_rows<op>(rows, scale);

@@ -10,7 +10,8 @@
 // order     chunks of kChunk elements from the row's start; in a chunk element j goes to lane j mod 16 and vector
 //           j / 16; eight consecutive vectors are added as a balanced tree; the trees' sums are added in sequence, in
 //           float64 lanes (for float64 as pairs with compensation); lanes are folded by halves. Elements equal to the
-//           chunk's maximum are counted instead of added. Chunks are combined exactly (math/exact_sum.h).
+//           chunk's maximum are counted instead of added. Chunks are combined exactly (math/exact_sum.h). log_softmax
+//           of short or peaked rows of float32: all vectors of a chunk are added in sequence, in float64 lanes
 // bound     softmax 4 ULP, log_softmax 2 ULP of max(|x - m|, |log S|), see docs/numerics/special.md
 // special   NaN in a row: all NaN. +inf: NaN, logsumexp +inf. No element but -inf: `empty`, logsumexp -inf
 // cost      two reads and one write per element in two passes; in rows of one chunk one exp, else two
@@ -47,10 +48,11 @@ template <class T>
 using logsumexp_grad_scale_fn = void(const T* x, T* y, index_t n, const ExpScale<T>& scale, const RowResult<T>& row,
                                      double factor, bool streaming);
 
-// log_softmax of few or peaked elements needs their sum more precisely. Of rows of less than kShortRow elements, and
-// below an excess of kPreciseBelow (log S a little above 1), the terms are formed and added in float64. precise_sum
-// adds a part of the row to `sum`, which row_clear has cleared; precise_result then sets the row's log_excess.
-inline constexpr index_t kShortRow = 64;
+// log_softmax of few or peaked elements needs their sum more precisely. Of rows of less than kShortRow elements, and of
+// longer ones below an excess of kPreciseBelow (log S a little above 1), the terms are less rounded and added in
+// float64. precise_sum adds a part of the row to `sum`, which row_clear has cleared; precise_result then sets the row's
+// log_excess. From kShortRow elements on a second sum of the peaked rows takes less time than such a sum of all.
+inline constexpr index_t kShortRow = 256;
 template <class T>
 inline constexpr double kPreciseBelow = sizeof(T) == 4 ? 1.75 : 0.0;  // float64: never
 template <class T>

@@ -112,7 +112,7 @@ SORGUM_INLINE void transposed_rows(const Rows<T>& r, const ExpScale<T>& scale) {
     constexpr index_t together = 2;
     const index_t n = r.n;
     alignas(64) T columns[together][kHalfGroup * kLanes];
-    SixteenRows<op, true, T> sixteen[together];
+    SixteenRows<op, kIsPrecise<op, T>, T> sixteen[together];
     LaneScale<T> scales[together] = {LaneScale<T>(scale), LaneScale<T>(scale)};
     f64x16 sums[together];
     const bool contiguous = op != RowOp::logsumexp && r.y_stride == n;
@@ -138,7 +138,7 @@ SORGUM_INLINE void transposed_rows(const Rows<T>& r, const ExpScale<T>& scale) {
             sixteen[c].begin(columns[c], kLanes, largest, least, scales[c]);
         }
         for (index_t c = 0; c < vectors; ++c)
-            sums[c] = short_sum<typename SixteenRows<op, true, T>::Summed>(n, sixteen[c].column);
+            sums[c] = short_sum<kIsPrecise<op, T>, T>(n, sixteen[c].column);
         for (index_t c = 0; c < vectors; ++c)
             sixteen[c].finish(n, sums[c], scales[c]);
         for (index_t c = 0; c < vectors; ++c) {
