@@ -32,7 +32,7 @@ index_t power_of_two(index_t most) {
     return power;
 }
 
-// The speed of a factor of omega - 1.
+// How fast sweeps converge that multiply the error by omega - 1: nearly -log(omega - 1).
 double promise(double omega) { return omega > 1 ? 2 * (2 - omega) / omega : 2.0; }
 
 // The sweeps after which p (omega - 1)^(p - 1), the worst transient, has come down to 1.
@@ -46,7 +46,7 @@ index_t settling(double omega) {
     return sweeps;
 }
 
-// By what each of `sweeps` sweeps, a power of two, multiplied a norm in the geometric mean.
+// The geometric mean of the factors by which `sweeps` sweeps, a power of two, multiplied a norm.
 double mean_factor(double first, double last, index_t sweeps) {
     double factor = first > 0 ? last / first : kInfinity;
     for (; sweeps > 1; sweeps /= 2)

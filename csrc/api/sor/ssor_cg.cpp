@@ -85,9 +85,9 @@ public:
 
 private:
     static constexpr double kUnit = std::numeric_limits<T>::epsilon() / 2;
-    // The squares of r in the norm of M^-1 grow at most by the condition number, while b's part outside the range of a
-    // singular matrix grows without end: 1 / kUnit^(3/4), a number that no matrix comes to of which digits would be
-    // left.
+    // How much the squares of r may grow in the norm of M^-1 before the matrix counts as singular: 1 / kUnit^(3/4).
+    // They grow at most by the condition number, and a matrix with such a number would leave no digits. Where it is
+    // singular, the part of b outside its range grows without end.
     static constexpr double kLargestGrowth = sizeof(T) == sizeof(float) ? 0x1p18 : 0x1p40;
 
     // From the x that there is, with the omega that there is.

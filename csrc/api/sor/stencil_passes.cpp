@@ -115,7 +115,7 @@ void relax(const StencilData<T>& data, const StencilVectors<T>& vectors, index_t
     std::exception_ptr stopped;
     for (index_t k = 0; k < sweeps;) {
         poll();
-        // Of points that are relaxed in turn, a thread can make no less than a sweep.
+        // Where points are relaxed in turn, a whole sweep is the least that a thread can take.
         const int at_work = data.in_turn ? static_cast<int>(std::min<index_t>(threads, sweeps - k)) : threads;
         const index_t at_once = sums == nullptr ? wavefronts.at_once(sweeps - k, at_work) : 0;
         if (at_once > 0) {

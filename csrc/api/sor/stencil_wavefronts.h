@@ -73,7 +73,7 @@ public:
         levels_ = std::clamp<index_t>(units - 2, colors_, kMostLevels);
     }
 
-    // Of so many, how many sweeps to make at once; 0 if threads have more to do in one pass at a time.
+    // How many of `sweeps` to make in one pass; 0 if threads have more to do in one pass for each.
     index_t at_once(index_t sweeps, int threads) const {
         const index_t now = std::min(sweeps, std::max<index_t>(threads * levels_ / colors_, 1));
         return apart_ && now * colors_ >= threads ? now : 0;

@@ -1,4 +1,4 @@
-"""An adapter leaves the weight that it was merged into."""
+"""An adapter is taken out of the weight that it was merged into."""
 
 from __future__ import annotations
 

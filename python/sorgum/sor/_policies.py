@@ -1,4 +1,4 @@
-"""How the factor of the next system of a sequence is chosen from what the systems before it took."""
+"""Policies: the relaxation factor of the next system of a sequence, from what earlier systems took."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Fixed(Policy):
 
 
 class Adaptive(Policy):
-    """Every solve finds its own factor, and begins with a cautious one that those before suggest.
+    """Every solve finds its own factor, and begins with a cautious one that earlier solves suggest.
 
     The solve is that of ``omega="adaptive"`` in `sor` and `ssor_cg`, but for the factor that it begins with: with m the
     mean of 2 - omega over what solves ended with, it is 2 - 1.4 m, or 1 if that is larger: relaxation can only learn
@@ -134,7 +134,7 @@ class Adaptive(Policy):
 
 
 class YoungModel(Policy):
-    """Young's formula, with one parameter that is learned: mu = s rho for the Jacobi radius, omega from it.
+    """Young's formula with one parameter s that is learned: the Jacobi radius is s rho, and omega follows.
 
     Systems are alpha I + beta K with a matrix K of constant diagonal d. Then the Jacobi radius is s rho, where rho is
     that of K and s = beta d / (alpha + beta d). Sweeps of Gauss-Seidel at the beginning of a few solves, whose norms

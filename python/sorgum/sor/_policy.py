@@ -1,4 +1,4 @@
-"""What a policy is: how it is asked and told, and how its state is kept."""
+"""What policies have in common: a factor is asked for, the outcome is told, and the state can be kept."""
 
 from __future__ import annotations
 

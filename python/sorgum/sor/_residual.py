@@ -1,4 +1,4 @@
-"""What is left of b when A x is taken away."""
+"""Residuals: how far A x is from b."""
 
 from __future__ import annotations
 

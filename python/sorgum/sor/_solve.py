@@ -1,4 +1,4 @@
-"""What a solve is asked for: checked, column by column, and put together again."""
+"""Solves of one right-hand side or several: what they are asked for, and what they return."""
 
 from __future__ import annotations
 

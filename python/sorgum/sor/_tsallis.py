@@ -18,7 +18,7 @@ _ARMS = tuple(1 + 0.05 * i for i in range(20))  # those of Khodak et al.
 
 
 class TsallisINF(Policy):
-    """Tsallis-INF, the bandit of "Learning to Relax": no context, and no more than the losses.
+    """Tsallis-INF, the bandit of "Learning to Relax": it learns from losses alone, without a context.
 
     Arm i, a factor, is drawn with probability p_i = 4 / (eta (L_i - x))^2 in round t, where L_i estimates what it would
     have lost so far, in units of the mean loss, and x makes the sum 1.
