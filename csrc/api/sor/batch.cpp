@@ -233,14 +233,14 @@ private:
         return true;
     }
 
-    // The square of what no residual of a solve that converges exceeds, times the scale.
+    // The square, times the scale, of a norm that no residual exceeds in a solve that converges.
     double most_squares(index_t lane) const {
         const double growth = sizeof(T) == 4 ? 0x1p40 : 0x1p100;
         const double most = growth * std::max(growth_[lane], 1 / growth) * scale_[lane];
         return std::min(most * most, std::numeric_limits<double>::max());
     }
 
-    // Asks the rule, and does with x what it says. Returns whether x is where it was before.
+    // Asks the rule, and saves x or puts it back as it says. Returns whether x was put back.
     bool adapt(index_t lane, double change, bool grown) {
         OmegaRule& rule = *rule_[lane];
         grown = grown || !(change <= most_squares(lane));

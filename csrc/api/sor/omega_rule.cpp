@@ -131,7 +131,7 @@ OmegaRule::Verdict OmegaRule::judge(double last, double seen_long, double seen, 
     return Verdict::good;
 }
 
-// Goes back to the factor before.
+// Goes back to the factor before the trial.
 OmegaAction OmegaRule::end_trial(bool settled, double norm, double seen_speed) {
     const Trial trial = *trial_;
     const Stay old = *best_;

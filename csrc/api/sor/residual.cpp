@@ -28,8 +28,8 @@ struct Scratch {
     SquaresSum squares = kNoSquares;
 };
 
-// Some rows of a matrix with index arrays of our own: another thread of the caller may change his after they have been
-// checked. As many of `rows` as are taken at once are copied; none if they do not hold.
+// Some rows of a matrix, with copies of their indices: another thread of the caller may change his after they have been
+// checked. Returns how many of `rows` were copied; 0 if what they hold is not right.
 template <class Matrix, class Index>
 index_t own_rows(const CheckedCsr& checked, const Matrix& a, index_t first, index_t rows, Scratch<Index>& s,
                  Matrix& own) {

@@ -67,7 +67,7 @@ void for_each_stretch(const Structure& structure, Visit&& visit) {
     }
 }
 
-// The rows that begin runs: as far from what they depend on as leaves enough of them.
+// The rows that begin runs. They lie far from what they depend on: as far as can be asked for and leave enough runs.
 std::vector<index_t> beginnings(const Structure& structure) {
     std::vector<index_t> reach(static_cast<std::size_t>(structure.rows), INT64_MAX);  // to the last row it depends on
     for_each_stretch(structure, [&](index_t first, index_t last, index_t offset) {
@@ -142,7 +142,7 @@ private:
         require(backward_[static_cast<std::size_t>(low)], high, false);
     }
 
-    // Of each run what matters is the piece that is swept last.
+    // Of each run only the piece that is swept last is waited for.
     void require(std::vector<Need>& needs, index_t piece, bool largest) const {
         const index_t run = at(run_, piece);
         const auto known =

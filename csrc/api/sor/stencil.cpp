@@ -170,7 +170,7 @@ bool is_normal_with_reciprocal(T d) {
     return size >= least && size <= T(1) / least;
 }
 
-// Of an element; of other rows than our own nothing is said.
+// Throws where the diagonal element of a point of ours has no normal reciprocal.
 template <class T>
 void check_diagonal(const StencilData<T>& data, T d, index_t at) {
     if (!data.owns(at) || is_normal_with_reciprocal(d))
@@ -184,7 +184,7 @@ void check_diagonal(const StencilData<T>& data, T d, index_t at) {
         number_text(static_cast<double>(d)) + " at " + shape_text(index + 3 - data.grid.ndim, data.grid.ndim));
 }
 
-// The coefficients of the points themselves: those of the kinds of points where all else is constant.
+// The diagonal where all else is constant: a number for each kind of points.
 template <class T>
 void take_kinds(StencilData<T>& data) {
     const GridShape& grid = data.grid;
@@ -213,7 +213,7 @@ void take_kinds(StencilData<T>& data) {
     });
 }
 
-// Those of all points.
+// The diagonal of every point.
 template <class T>
 void take_points(StencilData<T>& data) {
     const GridShape& grid = data.grid;

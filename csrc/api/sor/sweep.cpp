@@ -102,7 +102,7 @@ public:
 private:
     index_t first_piece(index_t run) const { return schedule_.first_piece[static_cast<std::size_t>(run)]; }
     index_t first_row(index_t piece) const { return schedule_.first_row[static_cast<std::size_t>(piece)]; }
-    // What a sweep comes to first in a run, and behind what it comes to last.
+    // The first block of a run, and the one behind its last.
     index_t first_block(index_t run) const { return first_row(first_piece(run)) / kBlock; }
     index_t end_block(index_t run) const { return ceil_div(first_row(first_piece(run + 1)), kBlock); }
 

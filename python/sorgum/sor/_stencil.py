@@ -70,8 +70,8 @@ def sor_stencil(
     rtol : float, optional
         Sweep until ||f - sum_k c_k u[x + k]||, the 2-norm over the points that are relaxed, formed in float64, is at
         most `rtol` times what it is where all of them are 0: the right-hand side with what given points add to it.
-        With bounds it is counted without what a bound holds back. The norm is formed
-        in each sweep, so that sweeps are made one at a time.
+        Where a bound keeps a point from moving on, its residual does not count. The norm is formed in each sweep, so
+        that sweeps are made one at a time.
 
     Returns
     -------

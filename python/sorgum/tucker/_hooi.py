@@ -51,7 +51,7 @@ def hooi(
     fixed : sequence of int, optional
         Those of `modes` whose factors stay as `init` gives them, which need not be orthonormal.
     where : array_like of bool, broadcast to the shape of `x`, optional
-        True: present. A False element is absent, whatever its value, NaN too.
+        False where an element is missing; what stands there is ignored, even NaN.
     tol : float, optional
         The iteration ends when `error` changes by less than this.
     maxiter : int, optional
