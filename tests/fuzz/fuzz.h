@@ -115,18 +115,37 @@ inline double choose_temperature(Bytes& bytes) {
     return choices[bytes.choose(8)];
 }
 
-// What `work` returns, or the text of its refusal.
+// Appends the numbers of an array. All NaN are one: which one a row of NaN and infinities leaves is not promised.
+template <class T>
+void append_numbers(const Array& array, Output& output) {
+    const T* const x = array.data<T>();
+    for (std::size_t i = 0; i < array.size() / sizeof(T); ++i) {
+        const T number = x[i] != x[i] ? T(12345) : x[i];
+        const auto* const bytes = reinterpret_cast<const unsigned char*>(&number);
+        output.insert(output.end(), bytes, bytes + sizeof(T));
+    }
+}
+
+// Does `work`, which may append to the output; the text of its refusal is appended, too.
 template <class Work>
-Output output_of(Work&& work) {
+void append_refusal(Output& output, Work&& work) {
     std::string text;
     try {
-        return work();
+        work();
     } catch (const sorgum::TypeError& error) {
         text = error.what();
     } catch (const sorgum::ValueError& error) {
         text = error.what();
     }
-    return Output(text.begin(), text.end());
+    output.insert(output.end(), text.begin(), text.end());
+}
+
+// What `work` returns, or the text of its refusal.
+template <class Work>
+Output output_of(Work&& work) {
+    Output output;
+    append_refusal(output, [&] { output = work(); });
+    return output;
 }
 
 // Runs `work` on every instruction set and ends the process where the outputs differ. An error is an output too.

@@ -10,16 +10,6 @@ using sorgum::sor::BlockRelaxation;
 using sorgum::sor::Direction;
 using sorgum::sor::Order;
 
-// All NaN are one: which one a row of NaN and infinities leaves is not promised.
-template <class V>
-void append(Output& output, const Array& array) {
-    V* const v = array.data<V>();
-    for (index_t i = 0; i < static_cast<index_t>(array.size() / sizeof(V)); ++i)
-        if (v[i] != v[i])
-            v[i] = V(0) / V(0);
-    array.append_to(output);
-}
-
 template <class V, class I>
 void call(BlockRelaxation& blocks, const CsrChoice& c, Bytes& bytes, Output& output) {
     constexpr DType type = MadeCsr<V, I>::value;
@@ -31,7 +21,7 @@ void call(BlockRelaxation& blocks, const CsrChoice& c, Bytes& bytes, Output& out
     switch (bytes.choose(6)) {
         case 0:
             blocks.sweep({x.view(), b.view(), omega, direction, 2, {}, {}, norms.view(), {}});
-            append<double>(output, norms);
+            append_numbers<double>(norms, output);
             break;
         case 1: {
             const Array rows(DType::i64, {bytes.choose(20)});
@@ -43,7 +33,7 @@ void call(BlockRelaxation& blocks, const CsrChoice& c, Bytes& bytes, Output& out
         case 2: {
             const Array r(DType::f64, {c.rows});
             blocks.residual(x.view(), b.view(), r.view());
-            append<double>(output, r);
+            append_numbers<double>(r, output);
             break;
         }
         case 3:
@@ -59,7 +49,7 @@ void call(BlockRelaxation& blocks, const CsrChoice& c, Bytes& bytes, Output& out
             blocks.shift(bytes.choose(3) * 1.25);
             blocks.diagonal(x.view());
     }
-    append<V>(output, x);
+    append_numbers<V>(x, output);
 }
 
 template <class V, class I>
@@ -68,12 +58,7 @@ Output run(const CsrChoice& c, index_t size, Bytes bytes) {
     BlockRelaxation blocks(made.arrays(), bytes.flag() ? Order::multicolor : Order::natural, size);
     Output output;
     for (unsigned left = 1 + bytes.choose(4); left > 0; --left)
-        try {
-            call<V, I>(blocks, c, bytes, output);
-        } catch (const sorgum::ValueError& error) {
-            const std::string text = error.what();
-            output.insert(output.end(), text.begin(), text.end());
-        }
+        append_refusal(output, [&] { call<V, I>(blocks, c, bytes, output); });
     return output;
 }
 
@@ -100,11 +85,8 @@ extern "C" int LLVMFuzzerTestOneInput(const unsigned char* data, std::size_t siz
                   static_cast<long long>(together), static_cast<long long>(c.entries), c.kind,
                   static_cast<long long>(threads));
     compare(what, [&] {
-        if (wide)
-            return wide_indices ? run<double, std::int64_t>(c, together, bytes)
-                                : run<double, std::int32_t>(c, together, bytes);
-        return wide_indices ? run<float, std::int64_t>(c, together, bytes)
-                            : run<float, std::int32_t>(c, together, bytes);
+        return in_types(wide, wide_indices,
+                        [&](auto v, auto i) { return run<decltype(v), decltype(i)>(c, together, bytes); });
     });
     return 0;
 }

@@ -62,4 +62,12 @@ private:
     }
 };
 
+// What `run(V(), I())` gives for the types of the choice.
+template <class Run>
+Output in_types(bool wide, bool wide_indices, Run&& run) {
+    if (wide)
+        return wide_indices ? run(double(), std::int64_t()) : run(double(), std::int32_t());
+    return wide_indices ? run(float(), std::int64_t()) : run(float(), std::int32_t());
+}
+
 }  // namespace fuzz

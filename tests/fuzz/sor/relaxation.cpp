@@ -14,16 +14,6 @@ using sorgum::sor::Half;
 using sorgum::sor::Order;
 using sorgum::sor::Relaxation;
 
-// All NaN are one: which one a row of NaN and infinities leaves is not promised.
-template <class V>
-void append(Output& output, const Array& array) {
-    V* const v = array.data<V>();
-    for (index_t i = 0; i < static_cast<index_t>(array.size() / sizeof(V)); ++i)
-        if (v[i] != v[i])
-            v[i] = V(0) / V(0);
-    array.append_to(output);
-}
-
 double choose_omega(Bytes& bytes) {
     constexpr double choices[] = {1.0, 1.5, 1.9, 0.3, 1e-30, 2.0, -1.0};
     return choices[bytes.choose(7)];
@@ -46,19 +36,19 @@ public:
             case 2: {
                 const Array r(wide, {relaxation_.rows()});
                 double norm[1] = {relaxation_.residual(x_.view(), b_.view(), r.view())};
-                append<double>(output, r);
+                append_numbers<double>(r, output);
                 const Array of_norm(wide, {1});
                 std::memcpy(of_norm.data<double>(), norm, sizeof norm);
-                return append<double>(output, of_norm);
+                return append_numbers<double>(of_norm, output);
             }
             case 3: {
                 const double omega = choose_omega(bytes_);
                 relaxation_.half_solve(b_.view(), omega, bytes_.flag() ? Half::lower : Half::upper, x_.view());
-                return append<V>(output, x_);
+                return append_numbers<V>(x_, output);
             }
             case 4:
                 relaxation_.precondition(b_.view(), choose_omega(bytes_), x_.view());
-                return append<V>(output, x_);
+                return append_numbers<V>(x_, output);
             case 5: {
                 const Array data(x_.view().dtype, {entries_});
                 fill_elements<V>(bytes_, data, kind_);
@@ -69,7 +59,7 @@ public:
                 const Array diagonal = vector(), colors(DType::i32, {relaxation_.rows()});
                 relaxation_.diagonal(diagonal.view());
                 relaxation_.colors(colors.view());
-                append<V>(output, diagonal);
+                append_numbers<V>(diagonal, output);
                 colors.append_to(output);
         }
     }
@@ -93,9 +83,9 @@ private:
         if (bytes_.flag())
             found = norms.view();
         relaxation_.sweep({x_.view(), b_.view(), omega, direction, iterations, low, high, found, {}});
-        append<V>(output, x_);
+        append_numbers<V>(x_, output);
         if (found)
-            append<double>(output, norms);
+            append_numbers<double>(norms, output);
     }
 
     void sweep_rows(Output& output) {
@@ -110,7 +100,7 @@ private:
             row = bytes_.choose(8) == 0 ? bytes_.choose(static_cast<unsigned>(most)) : (row + step) % most;
         }
         relaxation_.sweep({x_.view(), b_.view(), omega, direction, 1, {}, {}, {}, rows.view()});
-        append<V>(output, x_);
+        append_numbers<V>(x_, output);
     }
 
     Relaxation& relaxation_;
@@ -127,12 +117,7 @@ Output run(const CsrChoice& c, Bytes bytes) {
     Calls<V> calls(relaxation, bytes, c.entries, c.kind);
     Output output;
     for (unsigned left = 1 + bytes.choose(5); left > 0; --left)
-        try {
-            calls.call(output);
-        } catch (const sorgum::ValueError& error) {
-            const std::string text = error.what();
-            output.insert(output.end(), text.begin(), text.end());
-        }
+        append_refusal(output, [&] { calls.call(output); });
     return output;
 }
 
@@ -159,9 +144,7 @@ extern "C" int LLVMFuzzerTestOneInput(const unsigned char* data, std::size_t siz
                   wide_indices ? 64 : 32, static_cast<long long>(c.rows), static_cast<long long>(c.entries), c.kind,
                   static_cast<long long>(threads));
     compare(what, [&] {
-        if (wide)
-            return wide_indices ? run<double, std::int64_t>(c, bytes) : run<double, std::int32_t>(c, bytes);
-        return wide_indices ? run<float, std::int64_t>(c, bytes) : run<float, std::int32_t>(c, bytes);
+        return in_types(wide, wide_indices, [&](auto v, auto i) { return run<decltype(v), decltype(i)>(c, bytes); });
     });
     return 0;
 }

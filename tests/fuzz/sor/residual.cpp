@@ -39,9 +39,7 @@ extern "C" int LLVMFuzzerTestOneInput(const unsigned char* data, std::size_t siz
                   wide_indices ? 64 : 32, static_cast<long long>(c.rows), static_cast<long long>(c.columns),
                   static_cast<long long>(c.entries), c.kind);
     compare(what, [&] {
-        if (wide)
-            return wide_indices ? run<double, std::int64_t>(c, bytes) : run<double, std::int32_t>(c, bytes);
-        return wide_indices ? run<float, std::int64_t>(c, bytes) : run<float, std::int32_t>(c, bytes);
+        return in_types(wide, wide_indices, [&](auto v, auto i) { return run<decltype(v), decltype(i)>(c, bytes); });
     });
     return 0;
 }

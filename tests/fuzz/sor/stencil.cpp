@@ -20,17 +20,6 @@ struct GridChoice {
     unsigned kind;
 };
 
-// NaN is one number: which of them it is differs between instruction sets.
-template <class T>
-void append_numbers(const Array& array, Output& output) {
-    const T* const x = array.data<T>();
-    for (std::size_t i = 0; i < array.size() / sizeof(T); ++i) {
-        const T number = x[i] != x[i] ? T(12345) : x[i];
-        const auto* const bytes = reinterpret_cast<const unsigned char*>(&number);
-        output.insert(output.end(), bytes, bytes + sizeof(T));
-    }
-}
-
 template <class T>
 Output run(const GridChoice& c, Bytes bytes) {
     constexpr DType type = sizeof(T) == 4 ? DType::f32 : DType::f64;
