@@ -85,7 +85,7 @@ private:
 
     // One piece for the first sweep of a task, and one for its second.
     void pieces(bool once, index_t first, bool again, index_t second, SquaresScratch* scratch) {
-        const Part<T> one = part(once ? first : 0, scratch), other = part(again ? second : 0, scratch + 1);
+        const Part<T> one = part(once ? first : 0, scratch, 0), other = part(again ? second : 0, scratch, 1);
         if (once && again) {
             sor_blocks_sweep_two(kernels(), T())(a_, one, other, b_, x_);
         } else if (once || again) {
@@ -100,11 +100,11 @@ private:
             told(other, scratch[1]);
     }
 
-    Part<T> part(index_t k, const SquaresScratch* scratch) const {
+    Part<T> part(index_t k, const SquaresScratch* scratch, int time) const {
         const index_t first = (step_.backward ? pieces_ - 1 - k : k) * kPiece;
         Part<T> part = {step_, first, std::min(rows_, first + kPiece)};
         if (squares_ != nullptr) {
-            part.step.change = scratch->numbers.data();
+            part.step.change = scratch[time].numbers.data();
             part.step.change_first = first / kChunk * kChunk;
         }
         return part;
