@@ -94,6 +94,25 @@ def test_adaptive_beside_the_best_fixed_factor(name: str) -> None:
     assert sweeps_to(a, right_side(a.shape[0]), 1.0) > 2.5 * best  # and Gauss-Seidel is far
 
 
+@pytest.mark.parametrize(("anisotropy", "degrees"), [(0.1, 30), (0.01, 45)])
+def test_adaptive_for_finite_elements(anisotropy: float, degrees: float) -> None:
+    """Bilinear ones, whose matrix is not diagonally dominant: what Gauss-Seidel does at first is no measure for it."""
+    c, s, eye = np.cos(np.radians(degrees)), np.sin(np.radians(degrees)), np.eye(24)
+    up, down = np.eye(24, k=1), np.eye(24, k=-1)
+    stiffness, mass, slope = 2 * eye - up - down, (4 * eye + up + down) / 6, (up - down) / 2
+    a = (c * c + anisotropy * s * s) * np.kron(mass, stiffness) + (s * s + anisotropy * c * c) * np.kron(
+        stiffness, mass
+    )
+    a += 2 * (1 - anisotropy) * c * s * np.kron(slope, slope)
+    assert (np.abs(a).sum(axis=1) > 2.05 * np.diag(a)).any()
+    for seed in range(3):
+        b, best = right_side(24 * 24, seed), 10000
+        for omega in 2 - 2.0 ** (-np.arange(4, 40) / 8):
+            best = min(best, fixed_sweeps(a, b, omega, best))
+        assert best < 300
+        assert 0.9 * best < sweeps_to(a, b, "adaptive") <= 1.4 * best
+
+
 def test_adaptive_and_young_on_a_larger_grid() -> None:
     a = grid((200, 200), False, np.float64, np.int32)
     b = right_side(40000)

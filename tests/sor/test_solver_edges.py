@@ -90,6 +90,16 @@ def test_adaptive_comes_back_from_cycles(parts: int, dtype: type) -> None:
         assert ours.iterations <= 4 * theirs.iterations + 50
 
 
+def test_adaptive_leaves_a_factor_under_which_float32_stands_still() -> None:
+    """Roundings keep the norms where they are just above the factor 1, which converges."""
+    a = (np.eye(300) - 0.98 * np.roll(np.eye(300), 60, axis=1)).astype(np.float32)
+    b = np.random.default_rng(2).standard_normal(300).astype(np.float32)
+    theirs = sg.sor.sor_result(a, b, omega=1.0, rtol=1e-4)
+    ours = sg.sor.sor_result(a, b, rtol=1e-4)
+    assert theirs.info == ours.info == 0
+    assert ours.iterations <= 8 * theirs.iterations
+
+
 def test_many_sweeps_of_few_rows_can_be_ended() -> None:
     """Also of none; and other threads go on meanwhile."""
     for n in (0, 3):

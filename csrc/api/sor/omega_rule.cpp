@@ -14,7 +14,8 @@ constexpr index_t kFirst = 6;                       // sweeps before the first d
 constexpr double kRealDominant = 0.8, kReal = 0.5;  // of the promised speed: below it, larger factors may be faster
 constexpr double kOvershoot = 0.9;  // of 2 - omega: a factor that is too small costs more than one that is too large
 constexpr double kStep = 0.93;      // of 2 - omega: smaller steps are not worth their transient
-constexpr double kMargin = 0.9;     // of the speed before, that a larger factor must reach
+constexpr double kMargin = 0.95;    // of the speed before, that a larger factor must reach
+constexpr double kSmooth = 0.5;     // of a speed's decline is excused where the matrix is not dominant
 constexpr index_t kForget = 4;      // times the sweeps done: then what was refused may be tried again
 constexpr double kShareDominant = 1.0, kShare = 0.5;  // of all other sweeps, that trials may lose
 constexpr double kFree = 15;                          // and so many
@@ -176,7 +177,7 @@ OmegaAction OmegaRule::propose(double last, double before, double seen_long, ind
                 return begin_trial(Kind::above, more, false, 0.0, 0);
         }
     }
-    const bool slow = seen_long > 0 && std::max(last, seen_long) + jordan(sweeps) < kSlow * promise(omega);
+    const bool slow = std::max(last, seen_long) + jordan(sweeps) < kSlow * promise(omega);  // or standing still
     if (below && (omega > 1 || ceiling_ || dense_) && slow && sweeps >= 2 * settling_) {
         const double lower = omega > 1 ? std::max(1.0, 2 - 2 * (2 - omega)) : 0.8 * omega;
         if (affords(lower))
@@ -235,11 +236,11 @@ double OmegaRule::jordan(index_t sweeps) const {
 
 // 1 where the speed falls as 1 over the sweeps, 0 where it is steady.
 double OmegaRule::decline(double last, double before, index_t part) const {
-    if (!dominant_ || !(0 < last && last < before))
+    if (!(0 < last && last < before))
         return 0.0;
     const double n = static_cast<double>(norms_.size()), p = static_cast<double>(part);
     const double hyperbola = (n - 1.5 * p) / (n - 0.5 * p);
-    return std::min(1.0, (1 - last / before) / (1 - hyperbola));
+    return (dominant_ ? 1.0 : kSmooth) * std::min(1.0, (1 - last / before) / (1 - hyperbola));
 }
 
 }  // namespace sorgum::sor

@@ -4,8 +4,9 @@
 // sqrt(lambda), and Young's factor 2 / (1 + sqrt(1 - mu^2)). At and above that they fall by omega - 1, the promise. So
 // it is for consistently ordered matrices with a real Jacobi spectrum. For others the factor may be far too large.
 // Therefore each change is a trial: x is kept, and where the contraction, once transients have died out, is worse than
-// before, the trial is undone, and what was refused becomes a limit. Trials lose about as many sweeps as are done
-// otherwise, at most.
+// the factor before would have by now, the trial is undone, and what was refused becomes a limit. The factor before
+// would have become slower if it was becoming slower then: early on only the fast parts of the error are seen. Trials
+// lose about as many sweeps as are done otherwise, at most.
 //
 // It uses additions, multiplications, divisions and square roots of doubles only, the same on every machine.
 #pragma once
@@ -22,7 +23,8 @@ enum class OmegaAction { go_on, keep, undo };  // of x: as it is, for later; bac
 class OmegaRule {
 public:
     // weight: the sum of |a_ij| / |a_ii| over j != i, in the mean over rows. Up to about 1, Jacobi's iteration
-    // contracts, and a speed that falls is one of an error that becomes smooth; above, it counts against the factor.
+    // contracts, and a speed that falls is one of an error that becomes smooth; above, that counts half, larger factors
+    // need more evidence, and trials may lose less.
     // guarded: whether changes are trials. If not, Young's theory is believed. begin: the first factor.
     OmegaRule(double weight, bool guarded, double begin);
 

@@ -296,7 +296,7 @@ def largest_norm(dtype: np.dtype[Any], size: float) -> float:
 
 
 def rule_of(choice: str, weight: float, sweep: str, begin: float) -> Rule:
-    # The factor of a symmetric sweep is not Young's: nothing is excused, as for matrices that are not dominant.
+    # The factor of a symmetric sweep is not Young's: more evidence is needed, as for matrices that are not dominant.
     return compiled.OmegaRule(max(weight, 2.1) if sweep == "symmetric" else weight, choice == "adaptive", begin)
 
 
