@@ -8,6 +8,8 @@
 
 SORGUM_ISA_BEGIN
 
+inline constexpr int kRegisters = 2;
+
 struct f32x16 {
     __m256 v[2];
 };

@@ -7,6 +7,8 @@
 
 SORGUM_ISA_BEGIN
 
+inline constexpr int kRegisters = 16;
+
 template <class E>
 struct lanes16 {
     E v[16];
