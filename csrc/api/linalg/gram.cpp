@@ -23,8 +23,9 @@ constexpr index_t kRunElements = 1 << 16;   // of the tensor, for a task
 constexpr index_t kMostRuns = 32;           // that are summed side by side
 constexpr index_t kWaveElements = 1 << 21;  // of their sums
 constexpr index_t kSumsAtOnce = 1 << 14;    // that a thread adds
-// Terms that are packed at a time: a panel of so many and one of the other operand stay in the first-level cache, a
-// band of them in the second. It divides a chunk. No bit depends on it, since chains go on where they stopped.
+// Terms that are packed at a time where all rows are one band: that and the sums stay in the second-level cache, and
+// what is packed next is fetched meanwhile. Sums of several bands do not stay there, so that whole chunks are packed.
+// No bit depends on it, since chains go on where they stopped.
 constexpr index_t kTerms = 128;
 
 // The largest aligned run of chunks from `first` on: their number is a power of two that divides `first`.
@@ -161,22 +162,24 @@ private:
 
     void sum_chunk(index_t chunk, Range band, double* result, Scratch& scratch) const {
         const Range terms = nth_range(columns_.end - columns_.begin, kDepthChunk, chunk - begin_);
+        const bool one_band = x_.rows() <= kBand;
+        const index_t at_once = one_band ? kTerms : kDepthChunk;
         GramPanels<double> p = {};
         p.first_row = band.begin;
         p.rows = band.end - band.begin;
         p.sums = result - row_of_triangle(band.begin);
-        for (index_t k = terms.begin; k < terms.end; k += kTerms) {
+        for (index_t k = terms.begin; k < terms.end; k += at_once) {
             const index_t first = columns_.begin + k;
-            p.depth = std::min(kTerms, terms.end - k);
+            p.depth = std::min(at_once, terms.end - k);
             p.begins = k == terms.begin;
             p.x = pack(band, first, p.depth, scratch.rows, scratch.gathered);
+            if (one_band)
+                p.ahead = x_.ahead(first + p.depth, kTerms);
             for (index_t column = 0; column < band.end; column += kBand) {
                 const Range columns = {column, std::min(column + kBand, band.end)};
                 p.first_column = column;
                 p.columns = columns.end - column;
                 p.y = column == band.begin ? p.x : pack(columns, first, p.depth, scratch.columns, scratch.gathered);
-                p.ahead = column + kBand < band.begin ? x_.ahead({column + kBand, column + 2 * kBand}, first, p.depth)
-                                                      : x_.ahead(band, first + p.depth, kTerms);
                 linalg_gram_terms(kernels(), double())(p);
             }
         }

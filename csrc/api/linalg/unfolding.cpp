@@ -39,15 +39,15 @@ void Unfolding::pack(index_t row, index_t rows, index_t first, index_t terms, do
     with_stored<double>(dtype_, [&](auto pair) { pack_as<decltype(pair)>(row, rows, first, terms, panels, scratch); });
 }
 
-Ahead Unfolding::ahead(Range rows, index_t first, index_t terms) const {
+Ahead Unfolding::ahead(index_t first, index_t terms) const {
     if (!in_place_ || first >= columns())
         return {};
-    const index_t size = element_size(dtype_), count = rows.end - rows.begin;
+    const index_t size = element_size(dtype_);
     const index_t n = std::min({terms, run_ - first % run_, columns() - first});
-    const char* const from = layout_.element(0, layout_.row(0, rows.begin), first);
+    const char* const from = layout_.element(0, layout_.row(0, 0), first);
     if (run_stride_ == size)
-        return {from, count, n * size, row_stride_};
-    return run_stride_ == count * size ? Ahead{from, 1, n * run_stride_, 0} : Ahead{from, n, count * size, run_stride_};
+        return {from, rows_, n * size, row_stride_};
+    return run_stride_ == rows_ * size ? Ahead{from, 1, n * run_stride_, 0} : Ahead{from, n, rows_ * size, run_stride_};
 }
 
 template <class P>

@@ -22,7 +22,7 @@ public:
 
     // Where columns from `first` on lie that pack would read, `terms` or fewer: for fetching, none where it is not
     // worth while.
-    Ahead ahead(Range rows, index_t first, index_t terms) const;
+    Ahead ahead(index_t first, index_t terms) const;
 
 private:
     template <class P>
