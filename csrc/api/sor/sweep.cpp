@@ -13,7 +13,7 @@ namespace sorgum::sor {
 namespace {
 
 constexpr index_t kBetweenPolls = index_t(1) << 22;  // numbers that are read between two looks at interrupts
-constexpr index_t kWorthSharing = 512;               // rows of a run: on shorter ones threads wait for each other
+constexpr index_t kWorthSharing = 3072;              // rows of a run: on shorter ones threads wait for each other
 
 // Rows of about kBetweenPolls numbers, whole blocks and at most a chunk.
 index_t rows_between_polls(const Structure& structure) {
