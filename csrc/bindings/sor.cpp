@@ -135,12 +135,13 @@ py::array colors(const Matrix& self) {
 }
 
 std::unique_ptr<sor::SsorCg> ssor_cg(const Relaxation& a, const py::array& b, const py::array& x, double omega,
-                                     bool adaptive, double rtol, double atol, index_t maxiter) {
+                                     bool adaptive, double rtol, double atol, index_t maxiter, bool chebyshev) {
     constexpr const char* name = "ssor_cg";
     const ArrayView from = view_of(b, name, "b"), to = view_of(x, name, "x");
     std::unique_ptr<sor::SsorCg> made;
     without_gil([&] {
-        made = std::make_unique<sor::SsorCg>(a, from, to, sor::SsorCgOptions{omega, adaptive, rtol, atol, maxiter});
+        made = std::make_unique<sor::SsorCg>(a, from, to,
+                                             sor::SsorCgOptions{omega, adaptive, rtol, atol, maxiter, chebyshev});
     });
     return made;
 }
@@ -301,8 +302,8 @@ void register_sor(py::module_& module) {
     using sor::SsorCg;
     py::class_<SsorCg>(module, "SsorCg")
         .def(py::init(&ssor_cg), py::arg("a"), py::arg("b"), py::arg("x"), py::arg("omega"), py::arg("adaptive"),
-             py::arg("rtol"), py::arg("atol"), py::arg("maxiter"), py::keep_alive<1, 2>(), py::keep_alive<1, 3>(),
-             py::keep_alive<1, 4>())
+             py::arg("rtol"), py::arg("atol"), py::arg("maxiter"), py::arg("chebyshev"), py::keep_alive<1, 2>(),
+             py::keep_alive<1, 3>(), py::keep_alive<1, 4>())
         .def("run", &run, py::arg("iterations"))
         .def_property_readonly("finished", [](const SsorCg& s) { return s.progress().finished; })
         .def_property_readonly("info", [](const SsorCg& s) { return s.progress().info; })
@@ -310,7 +311,8 @@ void register_sor(py::module_& module) {
         .def_property_readonly("residual", [](const SsorCg& s) { return s.progress().residual; })
         .def_property_readonly("tolerance", [](const SsorCg& s) { return s.progress().tolerance; })
         .def_property_readonly("residuals", [](const SsorCg& s) { return s.progress().residuals; })
-        .def_property_readonly("omegas", [](const SsorCg& s) { return s.progress().omegas; });
+        .def_property_readonly("omegas", [](const SsorCg& s) { return s.progress().omegas; })
+        .def_property_readonly("lower_ends", [](const SsorCg& s) { return s.progress().lower_ends; });
 }
 
 }  // namespace sorgum

@@ -40,6 +40,7 @@ GIVEN: dict[str, Any] = {
     "drawn": TOPS, "partials": SHARDS, "k": 2, "key": 1, "seed": 1, "data": 1, "means": np.zeros((4, 4)),
     "scales": np.ones((4, 4)), "values": X, "name": "scalar", "n": 1, "nbytes": 0,
 }  # fmt: skip
+WITH_SSOR = ("ssor_cg", "ssor_cg_result", "ssor_chebyshev", "ssor_chebyshev_result")
 OWN: dict[tuple[str, str], Any] = {
     ("logsumexp_grad", "dy"): X[:, 0],
     ("soft_token_log_prob_grad", "dy"): 1.0,
@@ -76,8 +77,8 @@ OWN: dict[tuple[str, str], Any] = {
     ("sor", "b"): X[1],
     ("sor_result", "A"): 4 * np.eye(4, dtype=np.float32) + np.eye(4, k=1, dtype=np.float32),
     ("sor_result", "b"): X[1],
-    **{(name, "A"): np.eye(4, dtype=np.float32) for name in ("SSOR", "ssor_cg", "ssor_cg_result")},
-    **{(name, "b"): np.zeros(4) for name in ("ssor_cg", "ssor_cg_result")},  # at once, without a callback
+    **{(name, "A"): np.eye(4, dtype=np.float32) for name in ("SSOR", *WITH_SSOR)},
+    **{(name, "b"): np.zeros(4) for name in WITH_SSOR},  # at once, without a callback
     ("softmax_from_partial", "p"): PARTS,
     ("flow_velocity", "probabilities"): P,
 }

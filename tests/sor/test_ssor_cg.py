@@ -439,7 +439,7 @@ def test_nothing_beyond_the_vectors_is_touched(dtype: Any) -> None:
         for end in (True, False):
             x, b = ((room.at_end if end else room.at_start)((n,), dtype) for room in (x_room, b_room))
             x[...], b[...] = 0, logits(n, dtype)
-            solver = _core.sor.SsorCg(relaxation._compiled, b, x, 1.0, True, 1e-3, 0.0, 1000)
+            solver = _core.sor.SsorCg(relaxation._compiled, b, x, 1.0, True, 1e-3, 0.0, 1000, False)
             solver.run(1000)
             assert solver.info == 0
             assert np.array_equal(x, expected.x)

@@ -55,6 +55,7 @@ def solvers(matrix: Any, x: npt.NDArray[np.float64]) -> None:
     assert_type(sg.sor.sor_result(matrix, x).seconds, float)
     assert_type(sg.sor.ssor_cg(matrix, x, callback=lambda at: at[0]), tuple[npt.NDArray[Any], Any])
     assert_type(sg.sor.ssor_cg_result(matrix, x), sg.sor.SsorCgResult)
+    assert_type(sg.sor.ssor_chebyshev_result(matrix, x), sg.sor.SsorChebyshevResult)
     assert_type(sg.sor.residual_norm(matrix, x, x), float)
     assert_type(sg.sor.SSOR(matrix, 1.5), Any)
     relaxation = sg.sor.Relaxation(matrix, order="multicolor")

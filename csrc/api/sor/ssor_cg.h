@@ -1,4 +1,4 @@
-// Conjugate gradients with symmetric successive over-relaxation as the preconditioner.
+// Conjugate gradients, or polynomials of Chebyshev, with symmetric successive over-relaxation as the preconditioner.
 #pragma once
 
 #include <memory>
@@ -18,6 +18,7 @@ struct SsorCgOptions {
     bool adaptive;  // whether it is changed
     double rtol, atol;
     index_t maxiter;
+    bool chebyshev;  // polynomials of Chebyshev instead of conjugate gradients
 };
 
 // What a user may look at between iterations.
@@ -28,6 +29,7 @@ struct SsorCgProgress {
     double residual = 0;                                        // ||b - A x||, where it was formed last
     double tolerance = 0;                                       // what it has to come below
     std::vector<std::pair<index_t, double>> residuals, omegas;  // iterations that had been done, and then
+    std::vector<std::pair<index_t, double>> lower_ends;         // of the interval, where there is one
 };
 
 // A solution that is under way. Matrix, b and x must live as long as it; x begins as the first guess.

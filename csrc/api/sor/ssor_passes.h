@@ -77,22 +77,25 @@ public:
         return total_of(squares);
     }
 
-    // What to divide by: t'A t. The product with the matrix is t + y.
-    Scaled curvature() {
+    // The product with the matrix, which is t + y, and t'A t if it is asked for: 0 otherwise.
+    Scaled curvature(bool asked = true) {
         const auto right_side = [&](index_t i, index_t n) { combine(-sigma_, d_, t_, T(1), q_, y_.data() + i, i, n); };
         return total_of(along(false, y_, y_, right_side, [&](index_t i, index_t n, Scratch& s) {
+            if (!asked)
+                return;
             product_of(i, n, s);
             products(q_.data() + i, s.numbers.data(), n, s);
         }));
     }
 
-    // Goes so far along t. The squares of r afterwards, in the norm of D.
-    Scaled step(T alpha) {
+    // Goes so far along t. The squares of r afterwards, in the norm of D, if they are asked for: 0 otherwise.
+    Scaled step(T alpha, bool asked = true) {
         return total_of(sum([&](index_t i, index_t n, Scratch& s) {
             combine()(alpha, nullptr, t_.data() + i, T(1), x_ + i, x_ + i, n);
             product_of(i, n, s);
             combine()(-alpha, nullptr, s.numbers.data(), T(1), r_.data() + i, r_.data() + i, n);
-            add_weighted(i, n, s);
+            if (asked)
+                add_weighted(i, n, s);
         }));
     }
 

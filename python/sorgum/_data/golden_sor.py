@@ -22,6 +22,7 @@ FUNCTIONS = (
     "sweep_blocks",
     "sor",
     "ssor_cg",
+    "ssor_chebyshev",
     "precondition",
     "sequence",
     "sor_stencil",
@@ -107,6 +108,15 @@ def by_gradients(a: Matrix) -> Iterator[Array]:
         yield np.concatenate((result.residuals.ravel(), result.omegas.ravel(), [result.info])).astype(b.dtype)
 
 
+def by_polynomials(a: Matrix) -> Iterator[Array]:
+    b = logits(a.shape[0], a.data.dtype, seed=2)
+    for omega in ("adaptive", 1.0, 1.6):
+        result = sor.ssor_chebyshev_result(a, b, omega=omega, rtol=1e-4)
+        yield result.x
+        histories = (result.residuals.ravel(), result.omegas.ravel(), result.lower_ends.ravel())
+        yield np.concatenate((*histories, [result.info])).astype(b.dtype)
+
+
 def preconditioned(a: Matrix) -> Iterator[Array]:
     r = logits(a.shape[0], a.data.dtype, seed=2)
     for order in ("natural", "multicolor"):
@@ -179,6 +189,9 @@ def on_grids(shapes: tuple[tuple[int, ...], ...], dtype: np.dtype[Any]) -> Itera
             yield u
 
 
+OF_GRIDS = {"ssor_cg": by_gradients, "ssor_chebyshev": by_polynomials, "precondition": preconditioned}
+
+
 def outputs(function: str, dtype: np.dtype[Any]) -> Iterator[Array]:
     """Return what the digest of a function is taken over.
 
@@ -220,10 +233,9 @@ def outputs(function: str, dtype: np.dtype[Any]) -> Iterator[Array]:
     if function == "sor_stencil":
         yield from on_grids(((2, 2), (4, 18), (60, 70), (6, 8, 34)), dtype)
         return
-    if function in ("ssor_cg", "precondition"):
-        of_matrix = by_gradients if function == "ssor_cg" else preconditioned
+    if function in OF_GRIDS:
         for shape, box in (((1,), False), ((3, 5), False), ((90, 70), False), ((14, 15, 16), True)):
-            yield from of_matrix(grid(shape, box, dtype, np.int32))
+            yield from OF_GRIDS[function](grid(shape, box, dtype, np.int32))
         return
     for n in LENGTHS:
         yield np.array(list(norms(n, dtype)))

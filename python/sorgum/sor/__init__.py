@@ -22,7 +22,8 @@ from sorgum.sor._smoother import smoother
 from sorgum.sor._solve import SolveResult
 from sorgum.sor._solver import sor, sor_result
 from sorgum.sor._ssor import SSOR
-from sorgum.sor._ssor_cg import SsorCgResult, ssor_cg, ssor_cg_result
+from sorgum.sor._ssor_cg import SsorCgResult, SsorChebyshevResult, ssor_cg, ssor_cg_result
+from sorgum.sor._ssor_chebyshev import ssor_chebyshev, ssor_chebyshev_result
 from sorgum.sor._stencil import sor_stencil
 from sorgum.sor._stencil_coefficients import stencil_coefficients
 from sorgum.sor._tsallis import TsallisINF, TsallisINFBins
@@ -38,6 +39,7 @@ __all__ = [
     "SequenceSolver",
     "SolveResult",
     "SsorCgResult",
+    "SsorChebyshevResult",
     "TsallisINF",
     "TsallisINFBins",
     "YoungModel",
@@ -49,6 +51,8 @@ __all__ = [
     "sor_stencil",
     "ssor_cg",
     "ssor_cg_result",
+    "ssor_chebyshev",
+    "ssor_chebyshev_result",
     "stencil_coefficients",
 ]
 

@@ -17,6 +17,7 @@ from sorgum.sor._sequence import SequenceSolver as SequenceSolver
 from sorgum.sor._smoother import smoother as smoother
 from sorgum.sor._solve import SolveResult as SolveResult
 from sorgum.sor._ssor_cg import SsorCgResult as SsorCgResult
+from sorgum.sor._ssor_cg import SsorChebyshevResult as SsorChebyshevResult
 from sorgum.sor._stencil_arguments import Sides
 from sorgum.sor._tsallis import TsallisINF as TsallisINF
 from sorgum.sor._tsallis import TsallisINFBins as TsallisINFBins
@@ -32,6 +33,7 @@ __all__ = [
     "SequenceSolver",
     "SolveResult",
     "SsorCgResult",
+    "SsorChebyshevResult",
     "TsallisINF",
     "TsallisINFBins",
     "YoungModel",
@@ -43,6 +45,8 @@ __all__ = [
     "sor_stencil",
     "ssor_cg",
     "ssor_cg_result",
+    "ssor_chebyshev",
+    "ssor_chebyshev_result",
     "stencil_coefficients",
 ]
 
@@ -142,6 +146,30 @@ def ssor_cg_result(
     callback: Callable[[_Array], Any] | None = None,
     progress: bool = False,
 ) -> SsorCgResult: ...
+def ssor_chebyshev(
+    A: Any,
+    b: _Numbers,
+    x0: _Numbers | None = None,
+    *,
+    omega: float | str = "adaptive",
+    rtol: float = 1e-05,
+    atol: float = 0.0,
+    maxiter: int | None = None,
+    callback: Callable[[_Array], Any] | None = None,
+    progress: bool = False,
+) -> tuple[_Array, Any]: ...
+def ssor_chebyshev_result(
+    A: Any,
+    b: _Numbers,
+    x0: _Numbers | None = None,
+    *,
+    omega: float | str = "adaptive",
+    rtol: float = 1e-05,
+    atol: float = 0.0,
+    maxiter: int | None = None,
+    callback: Callable[[_Array], Any] | None = None,
+    progress: bool = False,
+) -> SsorChebyshevResult: ...
 @overload
 def stencil_coefficients(
     second: _Plain, first: _Numbers | None = None, zeroth: _Numbers | None = None, *, spacing: _Numbers = 1.0

@@ -19,7 +19,7 @@ from sorgum.sor._operands import csr_of, vector_of
 from sorgum.sor._relaxation import Relaxation
 from sorgum.sor._solve import columns_of
 
-__all__ = ["SsorCgResult", "solved", "ssor_cg", "ssor_cg_result"]
+__all__ = ["SsorCgResult", "SsorChebyshevResult", "solved", "ssor_cg", "ssor_cg_result"]
 
 _BETWEEN_BARS = 16  # iterations between two looks at the progress bar
 
@@ -57,6 +57,19 @@ class SsorCgResult:
     residuals: Any
     omegas: Any
     seconds: float
+
+
+@dataclass(frozen=True)
+class SsorChebyshevResult(SsorCgResult):
+    """What `ssor_chebyshev_result` returns: the fields of SsorCgResult, and one more.
+
+    Parameters
+    ----------
+    lower_ends : array of shape (m, 2), or a tuple of them
+        Iterations that had been done when a polynomial began, and the lower end of its interval; the upper one is 1.
+    """
+
+    lower_ends: Any
 
 
 def ssor_cg(
@@ -201,6 +214,7 @@ def solved(
     callback: Callable[[Array], Any] | None,
     progress: bool,
     begin: float = 1.0,
+    chebyshev: bool = False,
 ) -> SsorCgResult:
     """Solve A x = b as `ssor_cg` does.
 
@@ -212,10 +226,13 @@ def solved(
         As of `ssor_cg`.
     begin : float, default 1.0
         The factor that "adaptive" begins with.
+    chebyshev : bool, default False
+        Whether by polynomials of Chebyshev, as `ssor_chebyshev` does.
 
     Returns
     -------
     SsorCgResult
+        An `SsorChebyshevResult` where `chebyshev` is.
     """
     adaptive = isinstance(omega, str)
     if adaptive and omega != "adaptive":
@@ -246,7 +263,9 @@ def solved(
     solvers = []
     for k in range(1 if right.ndim == 1 else right.shape[1]):
         column, at = (np.ascontiguousarray(v if v.ndim == 1 else v[:, k], dtype) for v in (right, x))
-        solver = compiled.SsorCg(relaxation._compiled, column, at, factor, adaptive, relative, absolute, limit)
+        solver = compiled.SsorCg(
+            relaxation._compiled, column, at, factor, adaptive, relative, absolute, limit, chebyshev
+        )
         while not solver.finished:
             before = solver.iterations
             solver.run(step)
@@ -259,24 +278,27 @@ def solved(
         solvers.append(solver)
     if bar is not None:
         bar.close()
-    residuals = tuple(np.array(solver.residuals, np.float64).reshape(-1, 2) for solver in solvers)
-    omegas = tuple(np.array(solver.omegas, np.float64).reshape(-1, 2) for solver in solvers)
+    histories: tuple[Any, ...] = tuple(
+        tuple(np.array(history, np.float64).reshape(-1, 2) for history in kind)
+        for kind in zip(*((s.residuals, s.omegas, s.lower_ends) for s in solvers), strict=True)
+    ) or ((), (), ())
     seconds = time.perf_counter() - began
     if right.ndim == 1:
         only = solvers[0]
-        return SsorCgResult(
-            x, only.info, only.iterations, only.residual, only.tolerance, residuals[0], omegas[0], seconds
+        numbers: tuple[Any, ...] = (only.info, only.iterations, only.residual, only.tolerance)
+        histories = tuple(kind[0] for kind in histories)
+    else:
+        numbers = (
+            np.array([solver.info for solver in solvers], np.int64),
+            np.array([solver.iterations for solver in solvers], np.int64),
+            np.array([solver.residual for solver in solvers], np.float64),
+            np.array([solver.tolerance for solver in solvers], np.float64),
         )
-    return SsorCgResult(
-        x,
-        np.array([solver.info for solver in solvers], np.int64),
-        np.array([solver.iterations for solver in solvers], np.int64),
-        np.array([solver.residual for solver in solvers], np.float64),
-        np.array([solver.tolerance for solver in solvers], np.float64),
-        residuals,
-        omegas,
-        seconds,
-    )
+    info, iterations, norm, tolerance = numbers
+    residuals, omegas, lower_ends = histories
+    if chebyshev:
+        return SsorChebyshevResult(x, info, iterations, norm, tolerance, residuals, omegas, seconds, lower_ends)
+    return SsorCgResult(x, info, iterations, norm, tolerance, residuals, omegas, seconds)
 
 
 def _relaxation(name: str, A: Any, b: Array, x0: Array | None) -> Relaxation:

@@ -221,6 +221,19 @@ class GradientsCase(GridCase):
         return lambda: float(linalg.cg(theirs, b, rtol=1e-8, M=inverse)[1] == 0)
 
 
+@dataclass(frozen=True)
+class PolynomialsCase(GradientsCase):
+    """A whole solve to a residual of 1e-8 by `ssor_chebyshev`, beside SciPy's conjugate gradients as above."""
+
+    def call(self, name: str, slot: Slot) -> Callable[[], Any]:
+        """Return a call that solves from 0 and returns 1 if the system is solved."""
+        if name in self.peers:
+            return super().call(name, slot)
+        assert isinstance(slot, GridSlot)
+        relaxation, b = sor.Relaxation(slot.matrix), slot.vectors[1]
+        return lambda: float(sor.ssor_chebyshev(relaxation, b, rtol=1e-8)[1] == 0)
+
+
 FIVE = (1.0, 1.0, -4.0, 1.0, 1.0)
 
 
@@ -381,6 +394,7 @@ def cases(level: str) -> Iterator[OwnCase]:
     yield ColoredSweepCase("sweep_multicolor", (square**2, 5), "float64", points=(square, square))
     for points in ((square // 3, square // 3), (cube, cube, cube)):
         yield GradientsCase("ssor_cg", (int(np.prod(points)), 5 if len(points) == 2 else 27), "float64", points=points)
+    yield PolynomialsCase("ssor_chebyshev", ((square // 3) ** 2, 5), "float64", points=(square // 3, square // 3))
     for dtype in ("float64", "float32"):
         yield StencilCase("sor_stencil", (square, square), dtype)
         if level == "full":

@@ -17,6 +17,7 @@ __all__ = [
     "sor_batch",
     "sor_stencil",
     "ssor_cg",
+    "ssor_chebyshev",
     "stencil_residual",
     "sweep",
     "tsallis_probabilities",
@@ -124,6 +125,50 @@ def ssor_cg(
         p = z_after + (after @ z_after) / (r @ z) * p
         r, z, iterations = after, z_after, iterations + 1
     return x, iterations
+
+
+def ssor_chebyshev(
+    A: Any,
+    b: npt.ArrayLike,
+    lower: float,
+    omega: float = 1.0,
+    iterations: int = 10,
+    *,
+    dtype: npt.DTypeLike = np.float64,
+) -> Any:
+    """Make iterations of Chebyshev's with SSOR on the interval [lower, 1], from 0.
+
+    Parameters
+    ----------
+    A : array_like or sparse matrix of shape (n, n)
+        Symmetric positive definite.
+    b : array_like of shape (n,)
+    lower : float
+        The lower end of the interval.
+    omega : float, optional
+        The relaxation factor.
+    iterations : int, optional
+    dtype : dtype, optional
+        The type to compute in.
+
+    Returns
+    -------
+    array of shape (n,)
+
+    Examples
+    --------
+    >>> ssor_chebyshev(np.diag([2.0, 4.0]), [1.0, 1.0], 0.5).round(5)
+    array([0.5 , 0.25])
+    """
+    a, b = _dense(A, dtype), np.asarray(b, dtype=dtype)
+    theta, delta = (1 + lower) / 2, (1 - lower) / 2
+    x, d, rho = np.zeros_like(b), np.zeros_like(b), 0.0
+    for k in range(iterations):
+        z = precondition(a, b - a @ x, omega, dtype=dtype)
+        before, rho = rho, delta / theta if k == 0 else 1 / (2 * theta / delta - rho)
+        d = z / theta if k == 0 else rho * before * d + 2 * rho / delta * z
+        x = x + d
+    return x
 
 
 def _dense(A: Any, dtype: npt.DTypeLike) -> Any:
