@@ -1,6 +1,7 @@
 #include "api/sor/stencil_passes.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <exception>
 
 #include "api/sor/scratch.h"
@@ -22,10 +23,12 @@ public:
           grid_(data.grid),
           coloring_(data.coloring),
           rows_(data, vectors),
-          kernel_(data.in_turn ? sor_stencil_in_turn(kernels(), T()) : sor_stencil_sweep(kernels(), T())) {}
+          together_(any_diagonal(data) ? 1 : kRowsInTurn) {}
 
     // Rows [first, last) of those that are not given, of one color.
     void relax_rows(index_t first, index_t last, int color, SquaresScratch* scratch) const {
+        if (data_.in_turn && scratch == nullptr)
+            return relax_in_turn(first, last);
         for (index_t r = first; r < last; ++r)
             visit(r, [&](StencilRow<T>& row, index_t at, index_t column) {
                 const index_t line = at / grid_.size[2];
@@ -33,10 +36,10 @@ public:
                 if (row.lanes == 0)
                     return;
                 if (scratch == nullptr || !data_.owns(at))
-                    return kernel_(row);
+                    return relax_row(row);
                 in_chunks(row, [&](StencilRow<T>& part, index_t) {
                     part.change = scratch->numbers.data();
-                    kernel_(part);
+                    relax_row(part);
                     sor_squares_add(kernels(), double())(part.change, part.points, scratch->squares);
                 });
             });
@@ -56,6 +59,44 @@ public:
     }
 
 private:
+    void relax_row(const StencilRow<T>& row) const {
+        if (data_.in_turn)
+            sor_stencil_in_turn(kernels(), T())(&row, 1);
+        else
+            sor_stencil_sweep(kernels(), T())(row);
+    }
+
+    static bool any_diagonal(const StencilData<T>& data) {
+        return std::any_of(data.offsets.begin(), data.offsets.end(), [](const Offset& offset) {
+            return std::abs(offset.step[0]) + std::abs(offset.step[1]) + std::abs(offset.step[2]) > 1;
+        });
+    }
+
+    // Rows of a plane go together: their first points, then those between, then their last ones. Where no neighbour
+    // lies diagonally, these wait for nothing that comes after them in this order.
+    void relax_in_turn(index_t first, index_t last) const {
+        const index_t per_plane = grid_.inner(1);
+        for (index_t r = first; r < last;) {
+            const index_t of_plane = (r / per_plane + 1) * per_plane, end = std::min({last, r + together_, of_plane});
+            StencilRow<T> rows[3][kRowsInTurn];
+            StencilTerm<T> terms[3][kRowsInTurn][kMostNeighbours];
+            int segments = 0;
+            for (index_t i = r; i < end; ++i) {
+                segments = 0;
+                visit(i, [&](const StencilRow<T>& row, index_t, index_t) {
+                    StencilTerm<T>* const own = terms[segments][i - r];
+                    std::copy_n(row.terms, row.count, own);
+                    rows[segments][i - r] = row;
+                    rows[segments][i - r].terms = own;
+                    ++segments;
+                });
+            }
+            for (int s = 0; s < segments; ++s)
+                sor_stencil_in_turn(kernels(), T())(rows[s], end - r);
+            r = end;
+        }
+    }
+
     template <class Visit>
     void visit(index_t r, Visit&& with) const {
         const index_t per_plane = grid_.inner(1);
@@ -92,7 +133,7 @@ private:
     const GridShape& grid_;
     const Coloring& coloring_;
     RowMaker<T> rows_;
-    stencil_sweep_fn<T>* kernel_;
+    index_t together_;  // rows in turn
 };
 
 }  // namespace

@@ -1,8 +1,8 @@
 // Several passes over memory in one.
 //
-// A pass relaxes the points of a color, unit by unit: rows of a plane, or planes. One that follows another keeps a unit
-// behind it, so that what it reads is as if the other were done, and still in cache. Threads take passes in groups, and
-// each keeps as far behind the group before.
+// A pass relaxes the points of a color, unit by unit: planes, or rows of the one plane, several of those that go
+// together. One that follows another keeps a unit behind it, so that what it reads is as if the other were done, and
+// still in cache. Threads take passes in groups, and each keeps as far behind the group before.
 //
 // Units that are packed are cut across into strips, one after the other, so narrow that what a group is at stays in
 // cache. Each pass begins and ends a point before the one that it follows: so all that it reads is as it has to be.
@@ -58,8 +58,10 @@ public:
           grid_(data.grid),
           colors_(data.coloring.count()),
           axis_(grid_.inner(0) > 1 ? 0 : 1),
-          units_(grid_.inner(axis_)),
-          rows_(axis_ == 0 ? grid_.inner(1) : 1),
+          rows_(axis_ == 0     ? grid_.inner(1)
+                : data.in_turn ? kRowsInTurn
+                               : 1),
+          units_(axis_ == 0 ? grid_.inner(0) : ceil_div(grid_.inner(1), rows_)),
           apart_(grid_.side[axis_][0] != Side::periodic),
           packable_(StencilWindow<T>::serves(data, vectors)) {
         const index_t arrays =
@@ -67,7 +69,8 @@ public:
         const int next = axis_ + 1;
         const index_t least =
             packable_ && grid_.side[next][0] != Side::periodic ? kLeastAcross[axis_] : grid_.size[next];
-        const index_t bytes = saturated_product(saturated_product(of_point(), least), arrays * index_t(sizeof(T)));
+        const index_t points = saturated_product(axis_ == 0 ? grid_.size[2] : rows_, least);
+        const index_t bytes = saturated_product(points, arrays * index_t(sizeof(T)));
         const index_t units = kWindowBytes / std::max<index_t>(bytes, 1);
         packable_ = packable_ && units >= 2;
         levels_ = std::clamp<index_t>(units - 2, colors_, kMostLevels);
@@ -117,7 +120,7 @@ private:
         void store(index_t, Range) const {}
         void relax(index_t unit, Range, int color) const {
             const index_t row = (unit - all.grid_.first(all.axis_)) * all.rows_;
-            all.passes_.relax_rows(row, row + all.rows_, color, nullptr);
+            all.passes_.relax_rows(row, std::min(row + all.rows_, all.grid_.rows()), color, nullptr);
         }
     };
 
@@ -190,9 +193,9 @@ private:
     const Passes& passes_;
     const GridShape& grid_;
     int colors_, axis_;
-    index_t units_, rows_, levels_;
-    bool apart_;     // the last unit is not next to the first one
-    bool packable_;  // units can be packed
+    index_t rows_, units_, levels_;  // rows of a unit
+    bool apart_;                     // the last unit is not next to the first one
+    bool packable_;                  // units can be packed
 };
 
 }  // namespace sorgum::sor

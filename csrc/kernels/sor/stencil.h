@@ -1,7 +1,8 @@
 // Equations of points of a grid and their neighbours, a row of points at a time.
 //
 // computes  stencil_sweep: a step of successive over-relaxation in those points of a row that are of one color
-//           stencil_in_turn: the same in all points, one after the other
+//           stencil_in_turn: the same in all points, one after the other, of rows each of which lies below the one
+//           before; in several rows no neighbour lies diagonally
 //           stencil_residual: r[i] = f[i] - (diagonal u[i] + sum of c_k u[i + k]) over neighbours k, in float64
 //           stencil_diagonal: the coefficient of a point itself, with those of neighbours that are not there
 // source    Young 1971, "Iterative Solution of Large Linear Systems", chapter 5; deviation: all points of a row are
@@ -24,6 +25,7 @@
 namespace sorgum::sor {
 
 inline constexpr int kMostNeighbours = 26;
+inline constexpr index_t kRowsInTurn = 4;  // that go on at the same time; more are not taken
 
 template <class T>
 struct StencilTerm {
@@ -53,7 +55,7 @@ struct StencilRow {
 template <class T>
 using stencil_sweep_fn = void(const StencilRow<T>& row);
 template <class T>
-using stencil_in_turn_fn = void(const StencilRow<T>& row);
+using stencil_in_turn_fn = void(const StencilRow<T>* rows, index_t count);
 template <class T>
 using stencil_residual_fn = void(const StencilRow<T>& row, double* r);
 template <class T>

@@ -147,31 +147,48 @@ void stencil_sweep_kernel(const StencilRow<T>& row) {
     return relax_row<0, true, false>(row);
 }
 
-// known: the number of terms without the point before, 0 if it is any; plain: coefficients are everyone's, and there
-// are neither masks nor bounds.
+// A row whose points are relaxed one after the other, and what it needs in registers. known: the number of terms
+// without the point before, 0 if it is any; plain: coefficients are everyone's, and there are neither masks nor bounds.
 template <int known, bool plain, class T>
-SORGUM_INLINE void relax_in_turn(const StencilRow<T>& row) {
+struct RowInTurn {
     using V = vec<T>;
-    const RowTerms<known == 0 ? kMostNeighbours : known, T> terms(row, row.previous);
-    const StencilTerm<T> none = {nullptr, nullptr, nullptr, T(0)};
-    const StencilTerm<T>& left = row.previous >= 0 ? row.terms[row.previous] : none;
-    const V omega = splat<V>(row.omega), rest = splat<V>(T(1) - row.omega), minus = splat<V>(-row.omega);
-    const V constant_inverse = splat<V>(row.constant_inverse), constant = splat<V>(left.constant);
-    const T everyones = -row.omega * (left.constant * row.constant_inverse);
-    T* const u = row.u;
-    T last = left.u != nullptr ? *left.u : T(0);
-    const auto block = [&](index_t i, index_t n, auto at) SORGUM_LAMBDA {
+    const RowTerms<known == 0 ? kMostNeighbours : known, T> terms;
+    const StencilTerm<T> left;  // the point before
+    const V omega, rest, constant_inverse;
+    const T everyones;  // what the point before is multiplied by, where that is the same for all
+    T last;
+
+    SORGUM_INLINE explicit RowInTurn(const StencilRow<T>& row)
+        : terms(row, row.previous),
+          left(row.previous >= 0 ? row.terms[row.previous] : StencilTerm<T>{nullptr, nullptr, nullptr, T(0)}),
+          omega(splat<V>(row.omega)),
+          rest(splat<V>(T(1) - row.omega)),
+          constant_inverse(splat<V>(row.constant_inverse)),
+          everyones(-row.omega * (left.constant * row.constant_inverse)),
+          last(left.u != nullptr ? *left.u : T(0)) {}
+
+    // What becomes of 16 points but for the term of the point before.
+    template <class At>
+    SORGUM_INLINE V without_left(const StencilRow<T>& row, index_t i, V old, V inverse, At at) const {
+        const V s = sum_neighbours<known, !plain, !plain>(terms, i, at);
+        return fma(omega * inverse, at(row.f + i) - s, rest * old);
+    }
+
+    template <class At>
+    SORGUM_INLINE void block(const StencilRow<T>& row, index_t i, index_t n, At at) {
         T before[kLanes], y[kLanes], factor[kLanes];
-        const V old = at(u + i), s = sum_neighbours<known, !plain, !plain>(terms, i, at);
+        const V old = at(row.u + i);
         const V inverse = !plain && row.inverse != nullptr ? at(row.inverse + i) : constant_inverse;
-        store(y, fma(omega * inverse, at(row.f + i) - s, rest * old));
+        store(y, without_left(row, i, old, inverse, at));
+        T* const u = row.u + i;
         if (plain) {
             for (index_t k = 0; k < n; ++k)
-                u[i + k] = last = fma(everyones, last, y[k]);
+                u[k] = last = fma(everyones, last, y[k]);
             return;
         }
+        const V c = left.c != nullptr ? at(left.c + i) : splat<V>(left.constant);
         store(before, old);
-        store(factor, minus * ((left.c != nullptr ? at(left.c + i) : constant) * inverse));
+        store(factor, splat<V>(-row.omega) * (c * inverse));
         for (index_t k = 0; k < n; ++k) {
             T now = y[k];
             if (left.u != nullptr && (left.there == nullptr || left.there[i + k] != 0))
@@ -187,27 +204,118 @@ SORGUM_INLINE void relax_in_turn(const StencilRow<T>& row) {
                 const T change = row.active != nullptr && row.active[i + k] == 0 ? T(0) : now - before[k];
                 row.change[i + k] = static_cast<double>(own) * static_cast<double>(change);
             }
-            u[i + k] = last = now;
+            u[k] = last = now;
         }
-    };
-    index_t i = 0;
-    for (; i + kLanes <= row.points; i += kLanes)
-        block(i, kLanes, WholeVector());
-    if (i < row.points)
-        block(i, row.points - i, FirstLanes{row.points - i});
+    }
+
+    SORGUM_INLINE void blocks(const StencilRow<T>& row, index_t begin, index_t end) {
+        for (index_t i = begin; i < end; i += kLanes)
+            if (i + kLanes <= row.points)
+                block(row, i, kLanes, WholeVector());
+            else
+                block(row, i, row.points - i, FirstLanes{row.points - i});
+    }
+};
+
+template <int known, bool plain, class T>
+SORGUM_INLINE void relax_in_turn(const StencilRow<T>& row) {
+    RowInTurn<known, plain, T>(row).blocks(row, 0, row.points);
+}
+
+// Of how many points each row is behind the one above: it reads nothing that has just been stored.
+constexpr index_t kBehind = 2 * kLanes;
+constexpr index_t kFetchAhead = 1024;  // bytes
+
+// 16 points of a row, each with the one before it.
+template <class T>
+SORGUM_INLINE T relax_chain(T* u, const T* y, T factor, T last) {
+#pragma GCC unroll 4
+    for (index_t k = 0; k < 4; ++k)
+        u[k] = last = fma(factor, last, y[k]);
+    return last;
+}
+
+// The points of several rows, each with the one before it: 16 of each, those of row r from i - r kBehind on.
+template <class T>
+[[gnu::noinline]] void relax_chains(const StencilRow<T>* rows, index_t i, const T (*y)[kLanes], T factor, T* last) {
+    T now[kRowsInTurn];
+#pragma GCC unroll 8
+    for (index_t r = 0; r < kRowsInTurn; ++r)
+        now[r] = last[r];
+    for (index_t k = 0; k < kLanes; k += 4)
+#pragma GCC unroll 8
+        for (index_t r = 0; r < kRowsInTurn; ++r)
+            now[r] = relax_chain(rows[r].u + (i - r * kBehind) + k, y[r] + k, factor, now[r]);
+#pragma GCC unroll 8
+    for (index_t r = 0; r < kRowsInTurn; ++r)
+        last[r] = now[r];
+}
+
+// Rows below each other that are alike. Points of a row wait for each other; rows do not.
+template <int known, class T>
+SORGUM_INLINE void relax_rows_in_turn(const StencilRow<T>* rows) {
+    using Row = RowInTurn<known, true, T>;
+    const index_t points = rows[0].points, begin = before_line(rows[0].u, points);
+    const index_t whole = points - (points - begin) % kLanes;
+    const Row like(rows[0]);
+    const vec<T> factor = like.omega * like.constant_inverse;
+    constexpr index_t behind = kBehind * (kRowsInTurn - 1);
+    alignas(64) T y[kRowsInTurn][kLanes];
+    T last[kRowsInTurn];
+    const T* term[kRowsInTurn][known];
+    for (index_t r = 0; r < kRowsInTurn; ++r) {
+        Row row(rows[r]);
+        if (begin > 0)
+            row.block(rows[r], 0, begin, FirstLanes{begin});
+        row.blocks(rows[r], begin, begin + behind - r * kBehind);
+        last[r] = row.last;
+        for (int k = 0; k < known; ++k)
+            term[r][k] = row.terms.u[k];
+    }
+    constexpr index_t ahead = kFetchAhead / index_t(sizeof(T));
+    for (index_t i = begin + behind; i < whole; i += kLanes) {
+        for (index_t r = 0; r < kRowsInTurn; ++r) {
+            const index_t at = i - r * kBehind;
+            vec<T> s = splat<vec<T>>(T(0));
+#pragma GCC unroll 8
+            for (int k = 0; k < known; ++k)
+                s = fma(like.terms.constant[k], load(term[r][k] + at), s);
+            store(y[r], fma(factor, load(rows[r].f + at) - s, like.rest * load(rows[r].u + at)));
+            for (index_t k = 0; k < kLanes; k += 64 / index_t(sizeof(T))) {
+                prefetch(rows[r].f + at + k + ahead);
+                prefetch(term[r][known - 1] + at + k + ahead);
+            }
+        }
+        relax_chains(rows, i, y, like.everyones, last);
+    }
+    for (index_t r = 0; r < kRowsInTurn; ++r) {
+        Row row(rows[r]);
+        row.last = last[r];
+        row.blocks(rows[r], whole - r * kBehind, points);
+    }
 }
 
 template <class T>
-void stencil_in_turn_kernel(const StencilRow<T>& row) {
-    bool variable = false;
-    if (is_general(row, variable) || variable || row.previous < 0)
-        relax_in_turn<0, false>(row);
-    else if (row.count == 4)  // five points of a plane
-        relax_in_turn<3, true>(row);
-    else if (row.count == 6)  // seven of a room
-        relax_in_turn<5, true>(row);
-    else
-        relax_in_turn<0, true>(row);
+void stencil_in_turn_kernel(const StencilRow<T>* rows, index_t count) {
+    bool plain = true, alike = count == kRowsInTurn;
+    for (index_t r = 0; r < count; ++r) {
+        bool variable = false;
+        plain = plain && !is_general(rows[r], variable) && !variable && rows[r].previous >= 0;
+        alike = alike && rows[r].points == rows[0].points && rows[r].count == rows[0].count &&
+                rows[r].constant_inverse == rows[0].constant_inverse;
+    }
+    if (plain && alike && rows[0].count == 4 && rows[0].points >= kBehind * kRowsInTurn)  // five points of a plane
+        return relax_rows_in_turn<3>(rows);
+    for (index_t r = 0; r < count; ++r) {
+        if (!plain)
+            relax_in_turn<0, false>(rows[r]);
+        else if (rows[r].count == 4)
+            relax_in_turn<3, true>(rows[r]);
+        else if (rows[r].count == 6)
+            relax_in_turn<5, true>(rows[r]);
+        else
+            relax_in_turn<0, true>(rows[r]);
+    }
 }
 
 SORGUM_INLINE f64x16 wide_at(const double* p, index_t n) { return n >= kLanes ? load(p) : load_first(p, n, 0.0); }
