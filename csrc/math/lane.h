@@ -130,6 +130,11 @@ template <int k>
 SORGUM_HD std::int64_t shift_right(std::int64_t a) {
     return static_cast<std::int64_t>(static_cast<std::uint64_t>(a) >> k);
 }
+template <int k>
+SORGUM_HD std::int32_t shift_right_signed(std::int32_t a) {
+    return a >> k;
+}
+SORGUM_HD bool negative(std::int32_t a) { return a < 0; }
 SORGUM_HD std::int64_t zero_extend(std::int32_t a) { return static_cast<std::int64_t>(static_cast<std::uint32_t>(a)); }
 SORGUM_HD std::int32_t multiply_high(std::int32_t a, std::int32_t b) {
     const std::uint64_t product =

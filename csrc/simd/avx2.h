@@ -415,6 +415,14 @@ SORGUM_INLINE i64x16 zero_extend(i32x16 a) {
              _mm256_cvtepu32_epi64(_mm256_extracti128_si256(a.v[1], 1))}};
 }
 SORGUM_INLINE i64x16 join(i32x16 a, i32x16 b) { return {{a.v[0], a.v[1], b.v[0], b.v[1]}}; }
+template <int k>
+SORGUM_INLINE i32x16 shift_right_signed(i32x16 a) {
+    return {{_mm256_srai_epi32(a.v[0], k), _mm256_srai_epi32(a.v[1], k)}};
+}
+SORGUM_INLINE mask32x16 negative(i32x16 a) {
+    const i32x16 sign = shift_right_signed<31>(a);
+    return {{_mm256_castsi256_ps(sign.v[0]), _mm256_castsi256_ps(sign.v[1])}};
+}
 SORGUM_INLINE void transpose_quads(i32x16* rows) {
 #pragma GCC unroll 2
     for (int h = 0; h < 2; ++h) {

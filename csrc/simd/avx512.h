@@ -252,6 +252,11 @@ SORGUM_INLINE i64x16 zero_extend(i32x16 a) {
             _mm512_cvtepu32_epi64(_mm512_extracti64x4_epi64(a.v, 1))};
 }
 SORGUM_INLINE i64x16 join(i32x16 a, i32x16 b) { return {a.v, b.v}; }
+template <int k>
+SORGUM_INLINE i32x16 shift_right_signed(i32x16 a) {
+    return {_mm512_srai_epi32(a.v, k)};
+}
+SORGUM_INLINE mask16 negative(i32x16 a) { return {_mm512_movepi32_mask(a.v)}; }
 SORGUM_INLINE void transpose_quads(i32x16* rows) {
     const __m512i lo01 = _mm512_unpacklo_epi32(rows[0].v, rows[1].v);
     const __m512i hi01 = _mm512_unpackhi_epi32(rows[0].v, rows[1].v);

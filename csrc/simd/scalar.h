@@ -258,6 +258,13 @@ SORGUM_LANEWISE i64x16 join(i32x16 a, i32x16 b) {
         return zero_extend(pair[0]) | shift_left<32>(zero_extend(pair[1]));
     });
 }
+template <int k>
+SORGUM_LANEWISE i32x16 shift_right_signed(i32x16 a) {
+    return each_lane<i32x16>([&](int i) { return shift_right_signed<k>(a.v[i]); });
+}
+SORGUM_LANEWISE mask16 negative(i32x16 a) {
+    return each_lane<mask16>([&](int i) { return negative(a.v[i]); });
+}
 SORGUM_LANEWISE void transpose_quads(i32x16* rows) {
     for (int q = 0; q < 16; q += 4)
         for (int i = 0; i < 4; ++i)

@@ -275,6 +275,11 @@ void words() {
         const auto picked = integers_of<float>(pick<kTable>(x));
         const auto wide = integers_of<double>(zero_extend(x)), pairs = integers_of<double>(join(x, y));
         const auto real = lanes_of<float>(to_float(x)), real_unsigned = lanes_of<float>(unsigned_to_float(x));
+        const auto kept = integers_of<float>(shift_right_signed<0>(x)),
+                   by_one = integers_of<float>(shift_right_signed<1>(x));
+        const auto exponent = integers_of<float>(shift_right_signed<23>(x));
+        const auto sign = integers_of<float>(shift_right_signed<31>(x));
+        const unsigned below_zero = mask_bits<float>(negative(x));
         i32x16 rows[4];
         for (int i = 0; i < 4; ++i)
             rows[i] = quad[i].lanes();
@@ -287,6 +292,12 @@ void words() {
             CHECK(static_cast<std::uint64_t>(wide.v[i]) == a[i]);
             const std::uint32_t* const pair = i < 8 ? a + 2 * i : b + 2 * (i - 8);
             CHECK(static_cast<std::uint64_t>(pairs.v[i]) == (static_cast<std::uint64_t>(pair[1]) << 32 | pair[0]));
+            const std::int64_t number = static_cast<std::int32_t>(a[i]);  // floor(number / 2^k) for each shift
+            CHECK(kept.v[i] == number);
+            CHECK(by_one.v[i] * std::int64_t(2) + (a[i] & 1) == number);
+            CHECK(exponent.v[i] * (std::int64_t(1) << 23) + (a[i] & 0x7FFFFF) == number);
+            CHECK(sign.v[i] == (number < 0 ? -1 : 0));
+            CHECK((below_zero >> i & 1) == (number < 0 ? 1u : 0u));
             CHECK(same_bits(real.v[i], static_cast<float>(static_cast<std::int32_t>(a[i]))));
             CHECK(same_bits(real_unsigned.v[i], static_cast<float>(a[i])));
             for (int j = 0; j < 4; ++j)
