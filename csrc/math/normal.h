@@ -66,16 +66,16 @@ SORGUM_HD L normal_tail(L least) {
     return select(far, horner<C::far_p>(f) / horner<C::far_q>(f), nearer);
 }
 
-template <class L>
-SORGUM_HD L normal_quantile(OpenUnit<L> p) {
-    const L half = splat<L>(0.5), zero = splat<L>(0.0);
-    const L q = p.v - half;
+template <class L, bool wide>
+SORGUM_HD L normal_quantile(OpenUnit<L, wide> p) {
+    const L half = splat<L>(0.5), zero = splat<L>(0.0), v = p.v();
+    const L q = v - half;
     const auto lower = lt(q, zero);
     const auto inside = lt(select(lower, zero - q, q), splat<L>(kNormalMiddle));
     const L middle = normal_middle(q);
     if (all(inside))
         return middle;
-    const L tail = normal_tail(select(inside, half, select(lower, p.v, p.u)));
+    const L tail = normal_tail(select(inside, half, select(lower, v, p.u())));
     return select(inside, middle, select(lower, zero - tail, tail));
 }
 

@@ -12,8 +12,8 @@ using sorgum::cuda::NoiseRows;
 
 inline constexpr int kNoiseBlocks = 4;  // of Philox, for each thread: the row's key is worked out once for all
 
-template <class T, Purpose law, class L>
-SORGUM_GROUP L noise_of(OpenUnit<L> p) {
+template <class T, Purpose law, class L, bool wide>
+SORGUM_GROUP L noise_of(OpenUnit<L, wide> p) {
     if constexpr (law == Purpose::uniform)
         return uniform<T>(p);
     else if constexpr (law == Purpose::exponential)

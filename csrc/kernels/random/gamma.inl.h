@@ -34,7 +34,7 @@ public:
         return philox<kPhiloxRounds>(
             counter_, PhiloxKey<i32x16>{{splat_integer<i32x16>(own.word[0]), splat_integer<i32x16>(own.word[1])}});
     }
-    SORGUM_INLINE static OpenUnit<f64x16> unit(i32x16 low, i32x16 high) {
+    SORGUM_INLINE static OpenUnit<f64x16, true> unit(i32x16 low, i32x16 high) {
         return open_unit_wide<f64x16>(int_add(zero_extend(low), shift_left<32>(zero_extend(high))));
     }
 
@@ -64,7 +64,7 @@ SORGUM_INLINE f64x16 gamma_of_large_shape(const GammaGroup& group, const Attempt
     for (index_t t = 1; any(lt(zero, missing)); ++t) {
         const Block<i32x16> b = group.block(keys.of(t));
         const f64x16 z = normal_quantile(GammaGroup::unit(b.word[0], b.word[1]));
-        const f64x16 u = GammaGroup::unit(b.word[2], b.word[3]).v;
+        const f64x16 u = GammaGroup::unit(b.word[2], b.word[3]).v();
         const f64x16 step = c * z, v = one + step;
         const auto positive = lt(zero, v);
         const f64x16 log_v = log_of_normal(select(positive, v, one));
@@ -84,7 +84,7 @@ SORGUM_INLINE f64x16 gamma_numbers(const GammaGroup& group, const AttemptKeys& k
     if (!any(small))
         return y;
     const Block<i32x16> b = group.block(keys.of(0));
-    const f64x16 boost = log_of_normal(GammaGroup::unit(b.word[0], b.word[1]).v) / a;
+    const f64x16 boost = log_of_normal(GammaGroup::unit(b.word[0], b.word[1]).v()) / a;
     return select(small, logarithm ? y + boost : y * exp(boost), y);
 }
 

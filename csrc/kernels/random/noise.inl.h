@@ -1,7 +1,8 @@
 #pragma once
 
+#include <type_traits>
+
 #include "kernels/random/noise.h"
-#include "kernels/random/side_by_side.inl.h"
 #include "kernels/random/words.inl.h"
 #include "math/normal.h"
 
@@ -31,29 +32,72 @@ void philox_kernel(const PhiloxBlocks& blocks) {
         philox_blocks<kPhiloxRounds>(blocks);
 }
 
+// Laws in two steps. In a logarithm every operation waits for the one before: as the second step waits for the first of
+// all vectors of a group, there are always several logarithms on their way.
+template <class T>
+struct Uniform {
+    template <class P>
+    SORGUM_INLINE static auto first(P p) {
+        return uniform<T>(p);
+    }
+    template <class L>
+    SORGUM_INLINE static L second(L x) {
+        return x;
+    }
+};
+struct Exponential {
+    template <class P>
+    SORGUM_INLINE static auto first(P p) {
+        return exponential(p);
+    }
+    template <class L>
+    SORGUM_INLINE static L second(L x) {
+        return x;
+    }
+};
+struct Gumbel {
+    template <class P>
+    SORGUM_INLINE static auto first(P p) {
+        return exponential(p);
+    }
+    template <class L>
+    SORGUM_INLINE static L second(L x) {
+        return gumbel_of_exponential(x);
+    }
+};
+struct Logistic {
+    template <class P>
+    SORGUM_INLINE static auto first(P p) {
+        return odds(p);
+    }
+    template <class L>
+    SORGUM_INLINE static L second(L x) {
+        return log_of_normal(x);
+    }
+};
+
 // put(k, vector k) for the results of a group: as many elements as words, or half as many of 64 bits.
 template <class T, bool wide, class Law, class Put>
-SORGUM_INLINE void results_of_group(const i32x16* w, Law&& law, Put&& put) {
-    if constexpr (!wide && sizeof(T) == 4) {
-        i32x128 words;
+SORGUM_INLINE void results_of_group(const i32x16* w, Put&& put) {
+    constexpr int vectors = wide ? kGroupVectors / 2 : kGroupVectors;
+    using L = vec<std::conditional_t<wide, double, T>>;
+    L x[vectors];
 #pragma GCC unroll 8
-        for (int k = 0; k < kGroupVectors; ++k)
-            words.v[k] = w[k];
-        const f32x128 r = law(open_unit<f32x128>(words));
+    for (int k = 0; k < vectors; ++k) {
+        if constexpr (wide)
+            x[k] = Law::first(open_unit_wide<L>(join(w[2 * k], w[2 * k + 1])));
+        else if constexpr (sizeof(T) == 4)
+            x[k] = Law::first(open_unit<L>(w[k]));
+        else
+            x[k] = Law::first(open_unit<L>(zero_extend(w[k])));
+    }
 #pragma GCC unroll 8
-        for (int k = 0; k < kGroupVectors; ++k)
-            put(k, r.v[k]);
-    } else if constexpr (!wide) {
-        for (int k = 0; k < kGroupVectors; ++k)
-            put(k, law(open_unit<f64x16>(zero_extend(w[k]))));
-    } else {
-        for (int k = 0; k < kGroupVectors / 2; ++k) {
-            const f64x16 r = law(open_unit_wide<f64x16>(join(w[2 * k], w[2 * k + 1])));
-            if constexpr (sizeof(T) == 4)
-                put(k, narrow(r));
-            else
-                put(k, r);
-        }
+    for (int k = 0; k < vectors; ++k) {
+        const L r = Law::second(x[k]);
+        if constexpr (wide && sizeof(T) == 4)
+            put(k, narrow(r));
+        else
+            put(k, r);
     }
 }
 
@@ -82,15 +126,15 @@ SORGUM_INLINE void write_groups(const NoiseRow& row, index_t first, index_t n, i
         stream_fence();
 }
 
-template <bool few, class T, class Law>
-SORGUM_INLINE void write_noise(const NoiseRow& row, index_t first, index_t n, T* y, bool streaming, Law&& law) {
+template <bool few, class Law, class T>
+SORGUM_INLINE void write_noise(const NoiseRow& row, index_t first, index_t n, T* y, bool streaming) {
     if (row.wide)
         write_groups<few>(row, first, n, kGroupWords / 2, y, streaming, [&](const i32x16* w, T* to) SORGUM_LAMBDA {
-            results_of_group<T, true>(w, law, [&](int k, vec<T> r) SORGUM_LAMBDA { store(to + k * kLanes, r); });
+            results_of_group<T, true, Law>(w, [&](int k, vec<T> r) SORGUM_LAMBDA { store(to + k * kLanes, r); });
         });
     else
         write_groups<few>(row, first, n, kGroupWords, y, streaming, [&](const i32x16* w, T* to) SORGUM_LAMBDA {
-            results_of_group<T, false>(w, law, [&](int k, vec<T> r) SORGUM_LAMBDA { store(to + k * kLanes, r); });
+            results_of_group<T, false, Law>(w, [&](int k, vec<T> r) SORGUM_LAMBDA { store(to + k * kLanes, r); });
         });
 }
 
@@ -109,17 +153,17 @@ void bits_kernel(const NoiseRow& row, index_t first, index_t n, T* y, bool strea
 
 template <class T>
 void uniform_kernel(const NoiseRow& row, index_t first, index_t n, T* y, bool streaming) {
-    write_noise<true>(row, first, n, y, streaming, [](auto p) SORGUM_LAMBDA { return uniform<T>(p); });
+    write_noise<true, Uniform<T>>(row, first, n, y, streaming);
 }
 
 template <class T>
 void exponential_kernel(const NoiseRow& row, index_t first, index_t n, T* y, bool streaming) {
-    write_noise<true>(row, first, n, y, streaming, [](auto p) SORGUM_LAMBDA { return exponential(p); });
+    write_noise<true, Exponential>(row, first, n, y, streaming);
 }
 
 template <class T>
 void gumbel_kernel(const NoiseRow& row, index_t first, index_t n, T* y, bool streaming) {
-    write_noise<false>(row, first, n, y, streaming, [](auto p) SORGUM_LAMBDA { return gumbel(p); });
+    write_noise<false, Gumbel>(row, first, n, y, streaming);
 }
 
 template <class T>
@@ -133,12 +177,10 @@ void gumbel_add_kernel(const NoiseRow& row, const T* x, index_t first, index_t n
             all[k] = at + k >= begin && at + k < stop ? x[at + k - first] : T(0);
         const T* const from = inside ? x + (at - first) : all;
         T* const to = inside ? y + (at - first) : all;
-        results_of_group<T, false>(
-            w, [](auto p) SORGUM_LAMBDA { return gumbel(p); },
-            [&](int k, vec<T> noise) SORGUM_LAMBDA {
-                prefetch_ahead(from + k * kLanes);
-                store(to + k * kLanes, load(from + k * kLanes) + noise);
-            });
+        results_of_group<T, false, Gumbel>(w, [&](int k, vec<T> noise) SORGUM_LAMBDA {
+            prefetch_ahead(from + k * kLanes);
+            store(to + k * kLanes, load(from + k * kLanes) + noise);
+        });
         for (index_t i = begin; !inside && i < stop; ++i)
             y[i - first] = all[i - at];
     });
@@ -146,7 +188,7 @@ void gumbel_add_kernel(const NoiseRow& row, const T* x, index_t first, index_t n
 
 template <class T>
 void logistic_kernel(const NoiseRow& row, index_t first, index_t n, T* y, bool streaming) {
-    write_noise<true>(row, first, n, y, streaming, [](auto p) SORGUM_LAMBDA { return logistic(p); });
+    write_noise<true, Logistic>(row, first, n, y, streaming);
 }
 
 // The quantiles of unit(0), unit(1), ..., in float64 for both types: as if all were in the middle, and once more for
@@ -159,8 +201,8 @@ SORGUM_INLINE void normal_group(T* to, Unit&& unit) {
     double least[(vectors + 1) * kLanes], place[(vectors + 1) * kLanes];  // the nearer end's sign is that of the result
     index_t outside = 0;
     for (int k = 0; k < vectors; ++k) {
-        const OpenUnit<D> p = unit(k);
-        const D q = p.v - half;
+        const auto p = unit(k);
+        const D v = p.v(), q = v - half;
         const auto lower = lt(q, zero);
         const D size = select(lower, zero - q, q);
         const auto out = either(lt(limit, size), eq(limit, size));
@@ -169,7 +211,7 @@ SORGUM_INLINE void normal_group(T* to, Unit&& unit) {
         else
             store(to + k * kLanes, normal_middle(q));
         compress(place + outside, out, load(lane) + splat<D>(k * kLanes));
-        outside += compress(least + outside, out, select(lower, zero - p.v, p.u));
+        outside += compress(least + outside, out, select(lower, zero - v, p.u()));
     }
     for (index_t i = 0; i < outside; i += kLanes) {
         const D end = load_first(least + i, outside - i, kNormalMiddle);
