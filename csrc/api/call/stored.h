@@ -15,8 +15,7 @@ inline bool is_float(DType dtype) { return is_half(dtype) || dtype == DType::f32
 // Throws unless the argument has a floating-point type.
 void check_float(const char* function, const char* argument, const ArrayView& view);
 
-// Whether elements follow each other in C order, at addresses that fit them.
-bool is_contiguous(const ArrayView& view);
+// Throws unless elements follow each other in C order, at addresses that fit them.
 void check_contiguous(const char* function, const char* argument, const ArrayView& view);
 
 template <class T>

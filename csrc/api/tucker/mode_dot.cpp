@@ -2,6 +2,7 @@
 #include <cstring>
 #include <string>
 
+#include "api/call/extent.h"
 #include "api/call/stored.h"
 #include "api/linalg/matrix.h"
 #include "api/tucker/check.h"
@@ -185,7 +186,7 @@ void mode_dot_as(const ArrayView& tensor, const Matrix& matrix, const Sizes& siz
     linalg::with_stored<T>(tensor.dtype, [&](auto pair) {
         using P = decltype(pair);
         using S = typename P::stored;
-        if (is_contiguous(out))
+        if (size_of(out) == 0 || (is_contiguous(out) && is_aligned(out)))
             return ModeDot<P>(tensor, matrix, sizes, static_cast<S*>(out.data)).run();
         AlignedArray<S> dense;
         dense.reserve(sizes.left * sizes.rank * sizes.right);
