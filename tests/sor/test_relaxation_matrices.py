@@ -153,7 +153,7 @@ def test_types() -> None:
         sg.sor.Relaxation(P, dtype=np.float16)
     with raises(TypeError, "order must be a string, got 3"):
         sg.sor.Relaxation(P, order=3)  # type: ignore[arg-type]
-    with raises(ValueError, "order must be 'natural' or 'multicolor', got 'levels'"):
+    with raises(ValueError, "order must be 'natural' or 'multicolor' or 'block_multicolor', got 'levels'"):
         sg.sor.Relaxation(P, order="levels")
     assert sg.sor.Relaxation(P, dtype=np.float32).dtype == np.float32
     assert sg.sor.Relaxation(np.eye(3, dtype=np.int64)).dtype == np.float64

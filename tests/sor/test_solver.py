@@ -310,7 +310,7 @@ def test_types() -> None:
         ({"atol": np.inf}, "atol must be finite and not negative, got inf"),
         ({"maxiter": 0}, "maxiter must be at least 1, got 0"),
         ({"sweep": "sideways"}, "sweep must be 'forward', 'backward' or 'symmetric', got 'sideways'"),
-        ({"order": "random"}, "order must be 'natural' or 'multicolor', got 'random'"),
+        ({"order": "random"}, "order must be 'natural' or 'multicolor' or 'block_multicolor', got 'random'"),
         ({"nullspace": "linear"}, "nullspace must be 'constant' or a vector, got 'linear'"),
         ({"nullspace": [1.0, 2]}, r"nullspace must have shape \(3,\), got \(2,\)"),
         ({"nullspace": [0.0, 0, 0]}, "nullspace must not be zero, got a vector of zeros"),

@@ -76,6 +76,9 @@ BlockRelaxation::BlockRelaxation(const CsrArrays& a, Order order, index_t size)
       entries_(CheckedCsr(kClass, "A", a).entries()),
       indices_(a),
       pattern_(block_pattern_of(kClass, CheckedCsr(kClass, "A", indices_.arrays()), size)) {
+    if (order == Order::block_multicolor && kRowsOfGroup % size != 0)
+        throw ValueError(std::string(kClass) + ": blocksize must divide " + std::to_string(kRowsOfGroup) +
+                         " where order is 'block_multicolor', got " + std::to_string(size));
     with_type([&](auto tag) {
         using T = decltype(tag);
         const FpGuard guard;

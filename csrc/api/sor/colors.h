@@ -44,11 +44,57 @@ std::vector<std::int32_t> first_fit(const Matrix& a, index_t n) {
     return colors;
 }
 
+// The graph of groups of rows that stand together: whole ones, and what of them has entries in common.
+struct Groups {
+    std::vector<index_t> indptr, indices;
+};
+
+template <class Matrix>
+Groups groups_of(const Matrix& a, index_t count) {
+    Groups groups;
+    groups.indptr.push_back(0);
+    std::vector<index_t> last(static_cast<std::size_t>(count), -1);  // the last group that has met it
+    InterruptPoll poll;
+    for (index_t group = 0; group < count; ++group) {
+        poll();
+        for (index_t k = a.indptr[group * kRowsOfGroup]; k < a.indptr[(group + 1) * kRowsOfGroup]; ++k) {
+            const index_t other = static_cast<index_t>(a.indices[k]) / kRowsOfGroup;
+            if (other >= count || last[static_cast<std::size_t>(other)] == group)
+                continue;
+            last[static_cast<std::size_t>(other)] = group;
+            groups.indices.push_back(other);
+        }
+        groups.indptr.push_back(static_cast<index_t>(groups.indices.size()));
+    }
+    return groups;
+}
+
+// Each row has the color of its group. Rows behind the last whole group have a color of their own, so that all groups
+// begin a whole number of groups from the first place: chunks, which threads share, hold whole groups.
+template <class Matrix>
+std::vector<std::int32_t> first_fit_of_groups(const Matrix& a, index_t n) {
+    struct Graph {
+        const index_t *indptr, *indices;
+    };
+    const index_t count = n / kRowsOfGroup;
+    const Groups groups = groups_of(a, count);
+    const std::vector<std::int32_t> of_group = first_fit(Graph{groups.indptr.data(), groups.indices.data()}, count);
+    std::int32_t colors_of_groups = 0;
+    std::vector<std::int32_t> colors;
+    colors.reserve(static_cast<std::size_t>(n));
+    for (const std::int32_t color : of_group) {
+        colors.insert(colors.end(), static_cast<std::size_t>(kRowsOfGroup), color);
+        colors_of_groups = std::max(colors_of_groups, color + 1);
+    }
+    colors.resize(static_cast<std::size_t>(n), colors_of_groups);
+    return colors;
+}
+
 // Rows keep their order within a color.
 template <class Matrix>
-Places places_by_color(const Matrix& a, index_t n) {
+Places places_by_color(const Matrix& a, index_t n, Order order) {
     Places places;
-    places.colors = first_fit(a, n);
+    places.colors = order == Order::multicolor ? first_fit(a, n) : first_fit_of_groups(a, n);
     std::vector<index_t> count;
     for (const std::int32_t color : places.colors) {
         if (static_cast<std::size_t>(color) >= count.size())

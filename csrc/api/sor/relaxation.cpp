@@ -106,7 +106,10 @@ void sweep_rows(const System<T>& system, const SweepArguments& a) {
 }  // namespace
 
 Order order_of(const std::string& name) {
-    return choice_of<Order>("order", name, {{"natural", Order::natural}, {"multicolor", Order::multicolor}});
+    return choice_of<Order>("order", name,
+                            {{"natural", Order::natural},
+                             {"multicolor", Order::multicolor},
+                             {"block_multicolor", Order::block_multicolor}});
 }
 Direction direction_of(const std::string& name) {
     return choice_of<Direction>(

@@ -175,8 +175,8 @@ Structure structure_of(const char* function, const CheckedCsr& checked, Order or
         if (order == Order::natural && build_as_stored(function, to, a, see))
             return;
         for_each_range(0, n, kRowsAtOnce, [&](index_t first, index_t last) { see(first, last - first); });
-        if (order == Order::multicolor) {
-            to.places = places_by_color(a, n);
+        if (order != Order::natural) {
+            to.places = places_by_color(a, n, order);
             to.blocks = static_cast<index_t>(to.places.rows.size());
         }
         build_sorted(function, to, a);

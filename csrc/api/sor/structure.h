@@ -12,7 +12,10 @@ namespace sorgum::sor {
 
 inline constexpr index_t kRowsBetweenPolls = 256;  // that take microseconds where a matrix is not read in order
 
-enum class Order { natural, multicolor };
+// block_multicolor: kRowsOfGroup rows that stand together have a color, and keep their order.
+enum class Order { natural, multicolor, block_multicolor };
+
+inline constexpr index_t kRowsOfGroup = 512;
 
 // The places of rows: those of a color lie side by side and begin with a block of their own, so that blocks may have
 // fewer rows than 16. In natural order row i is at place i.

@@ -13,7 +13,8 @@ namespace sorgum::sor {
 namespace {
 
 constexpr index_t kBetweenPolls = index_t(1) << 22;  // numbers that are read between two looks at interrupts
-constexpr index_t kWorthSharing = 3072;              // rows of a run: on shorter ones threads wait for each other
+static_assert(kChunk % kRowsOfGroup == 0, "threads share chunks, and rows of a group are relaxed in order");
+constexpr index_t kWorthSharing = 3072;  // rows of a run: on shorter ones threads wait for each other
 
 // Rows of about kBetweenPolls numbers, whole blocks and at most a chunk.
 index_t rows_between_polls(const Structure& structure) {
@@ -53,7 +54,7 @@ struct Sweeper {
             sor_squares_add(kernels(), double())(now.change, last - first, scratch->squares);
     }
 
-    // Rows [first, last) that do not depend on each other, or by one thread.
+    // Rows [first, last) that do not depend on those of other chunks, or by one thread.
     void stage(index_t first, index_t last, std::vector<SquaresScratch>& scratch, int threads,
                InterruptPoll& poll) const {
         const index_t base = first / kChunk * kChunk, chunks = ceil_div(last - base, kChunk);

@@ -29,9 +29,11 @@ class Relaxation:
         float32 or float64, or bool and integers, which become float64. Sparse: any object with `format`, `shape`,
         `indptr`, `indices` and `data`. It is checked and copied: later changes do not show. Several entries in one
         place add up in the order in which they are stored.
-    order : {"natural", "multicolor"}, default "natural"
+    order : {"natural", "multicolor", "block_multicolor"}, default "natural"
         In which order the rows are relaxed: as they stand, or color by color. Rows of a color do not depend on each
-        other, so that all threads share them; colors are given greedily, first fit, over A + A^T.
+        other, so that all threads share them; colors are given greedily, first fit, over A + A^T. "block_multicolor":
+        the same of groups of 512 rows that stand together, and keep their order; what is left behind the last whole
+        group has the last color.
     blocksize : int, optional, default 1
         How many rows are relaxed together, at most 64, as those of the unknowns of one point: rows 0 to blocksize - 1,
         and so on. Their dense block on the diagonal takes the place of the diagonal. None: as many as the square blocks

@@ -95,7 +95,7 @@ class SequenceSolver:
         The most that a solve may take with the chosen factor, in multiples of the mean iterations of those before it.
         After that, or where it diverges, it goes on from where it is by ``omega="adaptive"``. At least 1; infinity for
         no such bound. The first system has no bound but `maxiter`.
-    order : {"natural", "multicolor"}, default "natural"
+    order : {"natural", "multicolor", "block_multicolor"}, default "natural"
         As in `Relaxation`; natural for "ssor_cg".
 
     Raises
@@ -153,7 +153,7 @@ class SequenceSolver:
             raise TypeError(f"{name}: policy must be a Policy, got {kind_of(policy)}")
         require_option(name, "method", method, "sor", "ssor_cg")
         require_option(name, "loss", loss, "sweeps", "seconds")
-        require_option(name, "order", order, "natural", "multicolor")
+        require_option(name, "order", order, "natural", "multicolor", "block_multicolor")
         if method == "ssor_cg" and order != "natural":
             raise ValueError(f"{name}: order must be 'natural' for ssor_cg, got {shown(order)}")
         self._method, self._order, self._loss = method, order, loss

@@ -28,7 +28,7 @@ class smoother:
         forward ones before the coarse grid and backward ones after it.
     iterations : int, default 1
         Sweeps, or pairs of them, of a call.
-    order : {"natural", "multicolor"}, default "natural"
+    order : {"natural", "multicolor", "block_multicolor"}, default "natural"
         See `Relaxation`.
     blocksize : int, optional, default 1
         See `Relaxation`: None relaxes the blocks of matrices in blocks, as those of PyAMG's hierarchies for systems of

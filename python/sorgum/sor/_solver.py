@@ -53,7 +53,7 @@ def sor(
         The most sweeps; min(max(10 n, 1000), 100000) by default.
     sweep : {"forward", "backward", "symmetric"}, default "forward"
         As in `Relaxation.sweep`; a pair of sweeps counts as one.
-    order : {"natural", "multicolor"}, default "natural"
+    order : {"natural", "multicolor", "block_multicolor"}, default "natural"
         As in `Relaxation`.
     blocksize : int, optional, default 1
         As in `Relaxation`: how many rows are relaxed together.

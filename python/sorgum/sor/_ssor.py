@@ -25,7 +25,7 @@ def SSOR(A: Any, omega: float = 1.0, *, order: str = "natural", blocksize: int |
         As for `Relaxation`, which checks and copies it; one that exists already is used as it is, with its shift.
     omega : float, default 1.0
         The relaxation factor, between 0 and 2. `ssor_cg` finds a good one: the last of its result's `omegas`.
-    order : {"natural", "multicolor"}, default "natural"
+    order : {"natural", "multicolor", "block_multicolor"}, default "natural"
         In which order the rows are relaxed, see `Relaxation`; not to be given with one. With conjugate gradients the
         multicolored order loses most of what omega gains, and the best omega of two colors is 1.
 

@@ -113,7 +113,8 @@ private:
 template <class V, class I>
 Output run(const CsrChoice& c, Bytes bytes) {
     const MadeCsr<V, I> made(c, bytes);
-    Relaxation relaxation(made.arrays(), bytes.flag() ? Order::multicolor : Order::natural);
+    constexpr Order orders[] = {Order::natural, Order::multicolor, Order::block_multicolor};
+    Relaxation relaxation(made.arrays(), orders[bytes.choose(3)]);
     Calls<V> calls(relaxation, bytes, c.entries, c.kind);
     Output output;
     for (unsigned left = 1 + bytes.choose(5); left > 0; --left)
