@@ -171,16 +171,16 @@ inline constexpr index_t kLeastBlockRow = kRegisters == 1 || op == RowOp::logsum
                                           : op == RowOp::log_softmax                ? 16
                                                                                     : 32;
 inline constexpr index_t kMostBlockRow = 128;
+// Fewer rows than these are not transposed, if they have a whole vector: 16 would be made of them.
+inline constexpr index_t kFewRows = 10;
 static_assert(kMostBlockRow < kShortRow);
 
 template <RowOp op, class T>
 SORGUM_INLINE void blocks_of_rows(const Rows<T>& r, const ExpScale<T>& scale) {
-    if constexpr (kLeastBlockRow<op> <= kLanes)
-        if (r.n <= kLanes)
-            return blocks_of_rows<op, 1>(r, scale);
-    if constexpr (kLeastBlockRow<op> <= 2 * kLanes)
-        if (r.n <= 2 * kLanes)
-            return blocks_of_rows<op, 2>(r, scale);
+    if (r.n <= kLanes)
+        return blocks_of_rows<op, 1>(r, scale);
+    if (r.n <= 2 * kLanes)
+        return blocks_of_rows<op, 2>(r, scale);
     if (r.n <= 3 * kLanes)
         return blocks_of_rows<op, 3>(r, scale);
     if (r.n <= 4 * kLanes)

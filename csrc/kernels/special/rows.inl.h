@@ -8,7 +8,7 @@ SORGUM_ISA_BEGIN
 template <RowOp op, class T>
 SORGUM_INLINE void short_rows(const Rows<T>& rows, const ExpScale<T>& scale) {
     if constexpr (sizeof(T) == 4)  // float64 does without, for the size of the code
-        if (rows.n >= kLeastBlockRow<op> && rows.n <= kMostBlockRow)
+        if (rows.n >= (rows.rows < kFewRows ? kLanes : kLeastBlockRow<op>) && rows.n <= kMostBlockRow)
             return blocks_of_rows<op>(rows, scale);
     if (rows.n >= kHalfGroup)
         return batched_rows<op>(rows, scale);
