@@ -59,6 +59,20 @@ def test_a_row_has_its_own_bits_and_temperature(name: str, dtype: Any, n: int) -
 
 @pytest.mark.parametrize("n", LENGTHS)
 @pytest.mark.parametrize("dtype", DTYPES, ids=lambda dtype: np.dtype(dtype).name)
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_few_rows_have_the_bits_of_many(name: str, dtype: Any, n: int, isa: str) -> None:
+    """Whichever kernel is taken for so many."""
+    del isa
+    x, dy = logits(n, dtype), np.linspace(-2.0, 3.0, ROWS).astype(dtype)
+    whole = call(name, x, dy)
+    for first in (0, 4, 16):  # with rows that lanes cannot express, and without
+        for count in (1, 2, 9, 10, 16, 17):
+            part = slice(first, first + count)
+            assert raw(call(name, x[part], dy[part])) == raw(whole[part]), (first, count)
+
+
+@pytest.mark.parametrize("n", LENGTHS)
+@pytest.mark.parametrize("dtype", DTYPES, ids=lambda dtype: np.dtype(dtype).name)
 @pytest.mark.parametrize("name", ["softmax", "log_softmax"])
 def test_layouts_of_short_rows(name: str, dtype: Any, n: int) -> None:
     x = logits(n, dtype)
